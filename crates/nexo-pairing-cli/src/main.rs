@@ -1,0 +1,3 @@
+//! The program `nexo-pair`.
+
+fn main() {}

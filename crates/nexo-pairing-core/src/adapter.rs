@@ -1,0 +1,98 @@
+//! What a channel brings: how its senders are called, and how a text reaches them.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{Challenge, PairingError};
+
+/// Where an adapter hands its payloads: a message bus, a file, a test.
+#[async_trait]
+pub trait Outbound: Send + Sync {
+    /// Publishes `payload` on `topic`.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Delivery`] when it was not taken over.
+    async fn publish(&self, topic: &str, payload: Value) -> Result<(), PairingError>;
+}
+
+/// The topic on which the plugin of `channel` takes what goes out through `account`:
+/// `plugin.outbound.<channel>`, with `.<account>` for a named one.
+///
+/// ```
+/// use nexo_pairing_core::outbound_topic;
+///
+/// assert_eq!(outbound_topic("whatsapp", "personal"), "plugin.outbound.whatsapp.personal");
+/// assert_eq!(outbound_topic("whatsapp", "default"), "plugin.outbound.whatsapp");
+/// ```
+#[must_use]
+pub fn outbound_topic(channel: &str, account: &str) -> String {
+    if account.is_empty() || account == "default" {
+        format!("plugin.outbound.{channel}")
+    } else {
+        format!("plugin.outbound.{channel}.{account}")
+    }
+}
+
+/// A channel, as far as pairing needs to know it.
+///
+/// The first three required methods and `send_qr_image` are those of nexo-pairing 0.1.8; an
+/// adapter written for it needs only its error type changed.
+#[async_trait]
+pub trait PairingChannelAdapter: Send + Sync {
+    /// The channel, as it stands in the store: `[a-z0-9][a-z0-9_-]{0,31}`.
+    fn channel_id(&self) -> &'static str;
+
+    /// The canonical id of who wrote, or `None` when this is nobody that can be paired: a
+    /// broadcast, a channel's own account, an id of another service. Everything the channel
+    /// writes for one person has to come out as one id; ids of different kinds must never collide.
+    ///
+    /// Called for every message, at most 1024 bytes long: it has to be quick and must not block.
+    fn normalize_sender(&self, raw: &str) -> Option<String>;
+
+    /// [`normalize_sender`](Self::normalize_sender) for adapters that have to ask somebody else.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError`] when the answer could not be had; the message is then dropped as
+    /// `not_pairable`.
+    async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
+        Ok(self.normalize_sender(raw))
+    }
+
+    /// Whether a canonical id is a group's, and not a person's. Groups are never challenged.
+    fn is_group(&self, canonical: &str) -> bool {
+        let _ = canonical;
+        false
+    }
+
+    /// The text that carries a code (`K7M9-PQ2X`) to a stranger, in the channel's own markup.
+    fn format_challenge_text(&self, code: &str) -> String {
+        format!("Your pairing code is {code}. Give it to the operator of this bot.")
+    }
+
+    /// The text of a challenge, with its language, its template and the time that is left. Adapters
+    /// that know no more than 0.1.8's get along with
+    /// [`format_challenge_text`](Self::format_challenge_text).
+    fn format_challenge(&self, challenge: &Challenge) -> String {
+        self.format_challenge_text(&challenge.code.to_string())
+    }
+
+    /// Sends a text, formatted by this adapter, to a canonical id.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Delivery`] when it was not handed over.
+    async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError>;
+
+    /// Sends a QR code as a PNG image.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Unsupported`] unless the adapter overrides it; [`PairingError::Delivery`]
+    /// when it was not handed over.
+    async fn send_qr_image(&self, account: &str, to: &str, png: &[u8]) -> Result<(), PairingError> {
+        let _ = (account, to, png);
+        Err(PairingError::Unsupported { channel: self.channel_id(), what: "images" })
+    }
+}

@@ -1,0 +1,373 @@
+//! What the gate and the operator's commands need of a store.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::{
+    AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
+    Blocking, ChannelId, Grant, PairingError, PendingRequest, RejectedRequest, SeedReport,
+    SenderId, SenderKey, UpsertOutcome,
+};
+
+/// A store of grants, blocks and requests.
+///
+/// An operation that has returned `Ok` is durable and is seen by every attached [`Mirror`] before
+/// it returns. Every read and write of one operation is one transaction. A future that is dropped
+/// leaves its operation done or not done, never half.
+#[async_trait]
+pub trait PairingBackend: Send + Sync {
+    /// Makes a request for a stranger, or finds the one he has; all conditions of
+    /// [`UpsertOutcome`] are checked in the transaction that writes, so they hold under any
+    /// concurrency. `Created` and `Repeated` are stamped as challenged now.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn upsert_pending(&self, request: NewRequest) -> Result<UpsertOutcome, PairingError>;
+
+    /// Takes back the stamp of a challenge that was not delivered, so that a message that comes
+    /// `retry_after` from now is challenged again (given the cooldown of its request).
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn challenge_undelivered(
+        &self,
+        key: &SenderKey,
+        cooldown: Duration,
+        retry_after: Duration,
+    ) -> Result<(), PairingError>;
+
+    /// Keeps `mirror` up to date until it is dropped, beginning with a complete load. Returns at
+    /// once; the load goes on behind it.
+    fn attach(&self, mirror: Weak<dyn Mirror>);
+
+    /// Brings every attached mirror up to date now.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store cannot be read.
+    async fn refresh(&self) -> Result<(), PairingError>;
+
+    /// Lets in whoever has `code` (as a person typed it).
+    ///
+    /// # Errors
+    ///
+    /// Why not: [`PairingError::UnknownCode`], [`MistypedCode`](PairingError::MistypedCode),
+    /// [`Expired`](PairingError::Expired), [`AlreadyApproved`](PairingError::AlreadyApproved),
+    /// [`AlreadyRejected`](PairingError::AlreadyRejected), [`LockedOut`](PairingError::LockedOut),
+    /// [`Blocked`](PairingError::Blocked); [`Invalid`](PairingError::Invalid) for a grant out of
+    /// range; [`Backend`](PairingError::Backend).
+    async fn approve(
+        &self,
+        code: &str,
+        actor: &Actor,
+        grant: Grant,
+    ) -> Result<ApprovedRequest, PairingError>;
+
+    /// Refuses the request that has `code`; its sender is not challenged for 24 hours.
+    ///
+    /// # Errors
+    ///
+    /// As for [`approve`](Self::approve): a wrong code costs the same attempt.
+    async fn reject(&self, code: &str, actor: &Actor) -> Result<RejectedRequest, PairingError>;
+
+    /// Ends the grants of a target; says which.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn revoke(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
+
+    /// Blocks a target: ends his grants and drops his requests.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Invalid`] for a reason out of range; [`PairingError::Backend`].
+    async fn block(
+        &self,
+        target: &Target,
+        actor: &Actor,
+        reason: Option<&str>,
+    ) -> Result<Blocking, PairingError>;
+
+    /// Takes a block back; restores nothing of what it ended. `false` when there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn unblock(&self, target: &Target, actor: &Actor) -> Result<bool, PairingError>;
+
+    /// Lets in a list of senders at once: all of them or, on an error, none.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Blocked`] when one of them is blocked; [`PairingError::Backend`].
+    async fn seed(
+        &self,
+        channel: &ChannelId,
+        account: &AccountId,
+        senders: &[SenderId],
+        actor: &Actor,
+    ) -> Result<SeedReport, PairingError>;
+
+    /// Erases a person: grants, blocks and requests; the audit log keeps a salted hash in place of
+    /// the id. Says what was erased.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn forget(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
+
+    /// Takes back an actor's lockout and his failed attempts. `false` when there were none.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn unlock(&self, locked: &Actor, actor: &Actor) -> Result<bool, PairingError>;
+
+    /// Whether a sender holds a live grant and is not blocked.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn is_allowed(&self, key: &SenderKey) -> Result<bool, PairingError>;
+
+    /// The live requests, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn list_pending(&self, filter: &Filter) -> Result<Vec<PendingRequest>, PairingError>;
+
+    /// The grants by channel, account and sender; with those that ended, if asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn list_allow(
+        &self,
+        filter: &Filter,
+        include_revoked: bool,
+    ) -> Result<Vec<AllowedSender>, PairingError>;
+
+    /// The blocks by channel, account and sender. A filter by account also finds blocks for all.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn list_blocked(&self, filter: &Filter) -> Result<Vec<BlockedSender>, PairingError>;
+
+    /// The newest `limit` entries of the audit log, oldest of them first.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn audit(&self, filter: &Filter, limit: u32) -> Result<Vec<AuditEvent>, PairingError>;
+
+    /// Puts away what has run out: requests, grants, old attempts and old audit entries. Says how
+    /// many requests expired.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    async fn purge_expired(&self) -> Result<u64, PairingError>;
+}
+
+/// A copy, in memory, of what a backend knows about senders: the gate's roster.
+///
+/// The backend calls these one at a time. A position only grows, except through
+/// [`replace`](Self::replace).
+pub trait Mirror: Send + Sync {
+    /// Up to where this copy is complete; `None` until the first load and after
+    /// [`invalidate`](Self::invalidate).
+    fn position(&self) -> Option<i64>;
+
+    /// Puts `standings` in place of everything; a key that is not among them is a stranger's. When
+    /// the iterator yields an error the copy keeps what it had.
+    ///
+    /// # Errors
+    ///
+    /// The iterator's.
+    fn replace(
+        &self,
+        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        position: i64,
+    ) -> Result<(), PairingError>;
+
+    /// Puts `standings` in place of what was known of their keys.
+    fn update(&self, standings: Vec<Standing>, position: i64);
+
+    /// The copy equals the store, now. Called at every poll, changed or not.
+    fn confirm(&self);
+
+    /// What this copy holds is not the store's any more: it must not be used until it is replaced.
+    fn invalidate(&self);
+}
+
+/// Everything a backend knows about one key that a gate decides by.
+///
+/// In a complete load the same key may come in several, each with a part; in an update it comes
+/// once, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The account; `All` for a block that is for all accounts.
+    pub scope: AccountScope,
+    /// The sender.
+    pub sender: SenderId,
+    /// Whether he is blocked.
+    pub blocked: bool,
+    /// When his grant holds, if he has one that was not revoked.
+    pub allowed: Option<Span>,
+    /// When his request lives, if he has one, and when he was last challenged.
+    pub pending: Option<(Span, OffsetDateTime)>,
+    /// When he has to wait for his next code, if he does.
+    pub waiting: Option<Span>,
+}
+
+impl Standing {
+    /// A key of which nothing is known.
+    #[must_use]
+    pub fn stranger(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
+        let (allowed, pending, waiting) = (None, None, None);
+        Self { channel, scope, sender, blocked: false, allowed, pending, waiting }
+    }
+}
+
+/// From when to when something holds. A beginning in the future means that the clock was set back:
+/// then nothing holds, rather than for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Always.
+    Always,
+    /// From the first moment, up to but not including the second.
+    Between(OffsetDateTime, OffsetDateTime),
+}
+
+impl Span {
+    /// Whether it holds at `now`.
+    ///
+    /// ```
+    /// use nexo_pairing_core::Span;
+    /// use time::{Duration, OffsetDateTime};
+    ///
+    /// let start = OffsetDateTime::UNIX_EPOCH;
+    /// let span = Span::Between(start, start + Duration::hours(1));
+    /// assert!(span.holds(start));
+    /// assert!(!span.holds(start + Duration::hours(1)));
+    /// assert!(!span.holds(start - Duration::seconds(1)), "the clock was set back");
+    /// ```
+    #[must_use]
+    pub fn holds(&self, now: OffsetDateTime) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Between(from, until) => *from <= now && now < *until,
+        }
+    }
+}
+
+/// What a new request is made of, and the limits of its account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewRequest {
+    /// Whose request it is.
+    pub key: SenderKey,
+    /// Other ids of the same sender: a grant, a block, a request or a wait of theirs counts.
+    pub alt: Vec<SenderId>,
+    /// What helps the operator to recognise the sender.
+    pub meta: Value,
+    /// How many live requests the account may have.
+    pub max_pending: u32,
+    /// How long the code lives.
+    pub ttl: Duration,
+    /// How long after a challenge the sender is not challenged again.
+    pub cooldown: Duration,
+}
+
+impl NewRequest {
+    /// A request with the default limits: 3 pending, 60 minutes to live, 5 minutes of cooldown.
+    #[must_use]
+    pub fn new(key: SenderKey) -> Self {
+        Self {
+            key,
+            alt: Vec::new(),
+            meta: Value::Null,
+            max_pending: 3,
+            ttl: Duration::from_secs(3600),
+            cooldown: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Whom an operator means: a sender of a channel, on one account or on all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Target {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The account, or all.
+    pub scope: AccountScope,
+    /// The sender.
+    pub sender: SenderId,
+}
+
+impl Target {
+    /// A target of its three parts.
+    #[must_use]
+    pub fn new(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
+        Self { channel, scope, sender }
+    }
+}
+
+impl From<SenderKey> for Target {
+    fn from(key: SenderKey) -> Self {
+        Self::new(key.channel, AccountScope::One(key.account_id), key.sender_id)
+    }
+}
+
+/// Which rows a listing shows; what is `None` is not asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Only this channel.
+    pub channel: Option<ChannelId>,
+    /// Only this account.
+    pub account: Option<AccountId>,
+    /// Only this sender.
+    pub sender: Option<SenderId>,
+}
+
+impl Filter {
+    /// Everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only this channel.
+    #[must_use]
+    pub fn channel(mut self, channel: ChannelId) -> Self {
+        self.channel = Some(channel);
+        self
+    }
+
+    /// Only this account.
+    #[must_use]
+    pub fn account(mut self, account: AccountId) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    /// Only this sender.
+    #[must_use]
+    pub fn sender(mut self, sender: SenderId) -> Self {
+        self.sender = Some(sender);
+        self
+    }
+}

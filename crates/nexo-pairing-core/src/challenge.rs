@@ -1,0 +1,172 @@
+//! What a stranger is told, in his operator's language.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::PairingCode;
+
+/// A language that the built-in challenge text is there in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Spanish.
+    Es,
+    /// Portuguese.
+    Pt,
+}
+
+impl Language {
+    /// The ISO 639-1 code: `en`, `es` or `pt`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Es => "es",
+            Self::Pt => "pt",
+        }
+    }
+
+    /// The built-in text. It tells the code and whom to give it to, and nothing of command, host,
+    /// path or version.
+    fn template(self) -> &'static str {
+        match self {
+            Self::En => {
+                "Your pairing code is {code}. Give it to the operator of this bot. \
+                 It is valid for {minutes} min."
+            }
+            Self::Es => {
+                "Tu código de emparejamiento es {code}. Dáselo al operador de este bot. \
+                 Es válido durante {minutes} min."
+            }
+            Self::Pt => {
+                "O seu código de pareamento é {code}. Informe-o ao operador deste bot. \
+                 É válido por {minutes} min."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A code on its way to a stranger, and how to word it.
+///
+/// ```
+/// use nexo_pairing_core::{Challenge, PairingCode};
+///
+/// let code = PairingCode::parse("K7M9-PQ2X")?;
+/// let text = Challenge::new(code, 60).plain_text();
+/// assert!(text.contains("K7M9-PQ2X") && text.contains("60 min"));
+/// # Ok::<(), nexo_pairing_core::CodeError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Challenge {
+    /// The code.
+    pub code: PairingCode,
+    /// How long it is still valid, in minutes, rounded up.
+    pub minutes: u64,
+    /// The language of the built-in text.
+    pub language: Language,
+    /// A text that replaces the built-in one.
+    pub template: Option<String>,
+}
+
+/// A part of a challenge text, for adapters that mark the code or escape the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Words.
+    Text(&'a str),
+    /// What the reader is to copy exactly: the code, or the command with it.
+    Verbatim(String),
+}
+
+impl Challenge {
+    /// A challenge with the built-in English text, for a code with `minutes` to live.
+    #[must_use]
+    pub fn new(code: PairingCode, minutes: u64) -> Self {
+        Self { code, minutes, language: Language::default(), template: None }
+    }
+
+    /// The same challenge in another language, with the operator's own text if there is one.
+    #[must_use]
+    pub fn worded(mut self, language: Language, template: Option<String>) -> Self {
+        self.language = language;
+        self.template = template;
+        self
+    }
+
+    /// The text in pieces, placeholders filled in.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut rest = self.template.as_deref().unwrap_or(self.language.template());
+        let mut pieces = Vec::new();
+        while let Some((at, placeholder)) = ["{code}", "{minutes}", "{command}"]
+            .into_iter()
+            .filter_map(|placeholder| Some((rest.find(placeholder)?, placeholder)))
+            .min()
+        {
+            pieces.push(Piece::Text(&rest[..at]));
+            pieces.push(Piece::Verbatim(match placeholder {
+                "{code}" => self.code.to_string(),
+                "{minutes}" => self.minutes.to_string(),
+                _ => format!("nexo-pair approve {}", self.code.as_str()),
+            }));
+            rest = &rest[at + placeholder.len()..];
+        }
+        pieces.push(Piece::Text(rest));
+        pieces.retain(|piece| *piece != Piece::Text(""));
+        pieces
+    }
+
+    /// The text for a channel that shows it as it is.
+    #[must_use]
+    pub fn plain_text(&self) -> String {
+        let mut text = String::new();
+        for piece in self.pieces() {
+            match piece {
+                Piece::Text(words) => text.push_str(words),
+                Piece::Verbatim(exact) => text.push_str(&exact),
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge() -> Challenge {
+        Challenge::new(PairingCode::from_stored("K7M9PQ2X".into()), 42)
+    }
+
+    #[test]
+    fn each_language_tells_the_code_and_the_time_and_nothing_of_us() {
+        for language in [Language::En, Language::Es, Language::Pt] {
+            let text = challenge().worded(language, None).plain_text();
+            assert!(text.contains("K7M9-PQ2X") && text.contains("42 min"), "{text}");
+            for telltale in ["nexo", "approve", "run", "/", "{", "}"] {
+                assert!(!text.to_lowercase().contains(telltale), "{telltale} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_template_of_the_operator_replaces_the_built_in_text() {
+        let text = |template: &str| {
+            challenge().worded(Language::Es, Some(template.to_owned())).plain_text()
+        };
+        assert_eq!(text("{code}{code}"), "K7M9-PQ2XK7M9-PQ2X");
+        assert_eq!(text("run {command}!"), "run nexo-pair approve K7M9PQ2X!");
+        assert_eq!(text("{minutes} {unknown} {cod"), "42 {unknown} {cod");
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the time comes from, so that tests can bring their own.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+/// A wall clock, and a clock that only goes forward.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The time of day, in UTC. It may jump, in both directions.
+    fn now(&self) -> OffsetDateTime;
+
+    /// The time since some fixed moment. It never goes back; use it to measure how long ago
+    /// something was.
+    fn elapsed(&self) -> Duration;
+}
+
+/// The clock of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// The clock of the operating system, as a backend or a gate takes it.
+    #[must_use]
+    pub fn shared() -> Arc<dyn Clock> {
+        Arc::new(Self)
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
+    fn elapsed(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+}
+
+/// A clock for tests: it stands still until it is told to move.
+///
+/// ```
+/// use nexo_pairing_core::{Clock, ManualClock};
+/// use time::{Duration, OffsetDateTime};
+///
+/// let clock = ManualClock::new(OffsetDateTime::UNIX_EPOCH);
+/// clock.advance(Duration::hours(1));
+/// assert_eq!(clock.now().unix_timestamp(), 3600);
+/// ```
+#[derive(Debug)]
+pub struct ManualClock {
+    /// Nanoseconds since the Unix epoch, for the wall clock.
+    wall: AtomicI64,
+    /// Nanoseconds, for the clock that only goes forward.
+    steady: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    #[must_use]
+    pub fn new(now: OffsetDateTime) -> Arc<Self> {
+        Arc::new(Self { wall: AtomicI64::new(nanoseconds(now)), steady: AtomicI64::new(0) })
+    }
+
+    /// Lets time pass, on both clocks.
+    ///
+    /// # Panics
+    ///
+    /// When `by` is negative: time that passes goes forward. See [`set`](Self::set).
+    pub fn advance(&self, by: time::Duration) {
+        assert!(!by.is_negative(), "time does not pass backwards");
+        let by = i64::try_from(by.whole_nanoseconds()).unwrap_or(i64::MAX);
+        self.wall.fetch_add(by, Ordering::SeqCst);
+        self.steady.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock, as an operator or a time server would; it may go back.
+    pub fn set(&self, now: OffsetDateTime) {
+        self.wall.store(nanoseconds(now), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> OffsetDateTime {
+        let wall = i128::from(self.wall.load(Ordering::SeqCst));
+        OffsetDateTime::from_unix_timestamp_nanos(wall).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.steady.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+/// Nanoseconds since the Unix epoch; good for the years 1678 to 2261.
+fn nanoseconds(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,156 @@
+//! What the gate answers, and which of its rules said so.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::PairingCode;
+
+/// What to do with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// Deliver it.
+    Admit,
+    /// Withhold it and send its sender this code, now. A caller that answers each `Challenge` with
+    /// one message never floods anyone.
+    Challenge {
+        /// What the operator approves.
+        code: PairingCode,
+    },
+    /// Withhold it and say nothing.
+    Drop(DropReason),
+}
+
+impl Decision {
+    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Challenge { .. } => "challenge",
+            Self::Drop(_) => "drop",
+        }
+    }
+}
+
+/// Why a message is withheld in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Accounts are configured and this one is not among them.
+    UnknownAccount,
+    /// The adapter says that this is nobody that can be paired.
+    NotPairable,
+    /// The operator blocked the sender.
+    Blocked,
+    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
+    NotAllowed,
+    /// The message came in a group: nobody is challenged in front of others.
+    NotDirect,
+    /// The sender was rejected, or let codes expire, and has to wait.
+    Waiting,
+    /// The sender has a code that was sent less than the cooldown ago.
+    AlreadyChallenged,
+    /// The account has as many requests pending as it may.
+    PendingFull,
+}
+
+impl DropReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 8] = [
+        Self::UnknownAccount,
+        Self::NotPairable,
+        Self::Blocked,
+        Self::NotAllowed,
+        Self::NotDirect,
+        Self::Waiting,
+        Self::AlreadyChallenged,
+        Self::PendingFull,
+    ];
+
+    /// Its name in logs, metrics and JSON, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::NotPairable => "not_pairable",
+            Self::Blocked => "blocked",
+            Self::NotAllowed => "not_allowed",
+            Self::NotDirect => "not_direct",
+            Self::Waiting => "waiting",
+            Self::AlreadyChallenged => "already_challenged",
+            Self::PendingFull => "pending_full",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The rules of the gate; the first that matches decides. The discriminant is the number that
+/// `explain` and the documentation use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Rule {
+    /// The state cannot be trusted: nothing is decided, the caller drops.
+    Stale = 1,
+    /// Accounts are configured and this one is not among them.
+    UnknownAccount = 2,
+    /// The adapter makes no sender of the raw id.
+    NotPairable = 3,
+    /// The sender, or an id he also has, is blocked.
+    Blocked = 4,
+    /// Mode `open`: nobody is asked.
+    Open = 5,
+    /// The sender, or an id he also has, holds a live grant.
+    Allowed = 6,
+    /// Mode `allowlist`: strangers are dropped in silence.
+    NotAllowed = 7,
+    /// The message came in a group, or the id is a group's.
+    NotDirect = 8,
+    /// The sender was rejected, or let codes expire.
+    Waiting = 9,
+    /// A request is pending and was challenged less than the cooldown ago.
+    AlreadyChallenged = 10,
+    /// A request is pending: the same code again.
+    ChallengeAgain = 11,
+    /// The account has as many live requests as it may.
+    PendingFull = 12,
+    /// A new request, a new code.
+    Challenge = 13,
+}
+
+impl Rule {
+    /// The number of the rule, 1 to 13.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// What the rule says, as a sentence for the operator.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Stale => "the state of the store is not known, so nobody is let in",
+            Self::UnknownAccount => "accounts are configured and this one is not among them",
+            Self::NotPairable => {
+                "the channel's adapter says that nobody can be paired with this id"
+            }
+            Self::Blocked => "the sender, or another of his ids, is blocked",
+            Self::Open => "the account's mode is open: nobody is asked",
+            Self::Allowed => "the sender, or another of his ids, is allowed",
+            Self::NotAllowed => "the account's mode is allowlist and the sender is not on the list",
+            Self::NotDirect => "groups are never challenged; let a group in with `seed`",
+            Self::Waiting => "the sender was rejected, or let codes expire, and has to wait",
+            Self::AlreadyChallenged => "the sender was sent his code only a moment ago",
+            Self::ChallengeAgain => "the sender's request is pending: the same code is sent again",
+            Self::PendingFull => "the account has as many pending requests as it may",
+            Self::Challenge => "a stranger in mode pairing: a new code is sent",
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What can go wrong, and whose fault it is.
+
+use std::error::Error;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::{CodeError, IdError, SenderKey};
+
+/// What pairing refuses or could not do.
+///
+/// The first group is what an operator is told about a code, the second what a caller passed, the
+/// third what the machine failed to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairingError {
+    /// No request has this code, and none had it within 24 hours. It costs an attempt.
+    #[error("no pending request has this code; {attempts_left} more wrong codes lock you out")]
+    UnknownCode {
+        /// How many wrong codes may follow before the actor is locked out.
+        attempts_left: u32,
+    },
+    /// The code was mistyped: its check character does not fit. It costs nothing.
+    #[error("the code was mistyped: its check character does not fit")]
+    MistypedCode,
+    /// The code ran out before it was used.
+    #[error("the code of {key} expired at {at}")]
+    Expired {
+        /// Whose request it was.
+        key: SenderKey,
+        /// When it expired.
+        at: OffsetDateTime,
+    },
+    /// The code was approved already.
+    #[error("the code of {key} was approved already, at {at}")]
+    AlreadyApproved {
+        /// Whose request it was.
+        key: SenderKey,
+        /// When it was approved.
+        at: OffsetDateTime,
+    },
+    /// The request was rejected already, or its sender was blocked.
+    #[error("the request of {key} was rejected already, at {at}")]
+    AlreadyRejected {
+        /// Whose request it was.
+        key: SenderKey,
+        /// When it was rejected.
+        at: OffsetDateTime,
+    },
+    /// Too many wrong codes.
+    #[error("locked out after too many wrong codes, for another {} s", .remaining.as_secs())]
+    LockedOut {
+        /// How long the lockout still lasts.
+        remaining: Duration,
+    },
+    /// The sender is blocked, so he cannot be let in.
+    #[error("{key} is blocked")]
+    Blocked {
+        /// Who is blocked.
+        key: SenderKey,
+    },
+
+    /// An id is none.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// A code is none.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// A value is out of its range.
+    #[error("{name} is {value}: {expected}")]
+    Invalid {
+        /// Which value.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// The channel cannot do what was asked of it.
+    #[error("the channel {channel} cannot send {what}")]
+    Unsupported {
+        /// The channel.
+        channel: &'static str,
+        /// What it cannot send.
+        what: &'static str,
+    },
+
+    /// A message was not handed over to its channel.
+    #[error("the message was not handed over to the channel")]
+    Delivery(#[source] Box<dyn Error + Send + Sync>),
+    /// The state of the store is not known, so nothing can be decided: the caller drops.
+    #[error("the state of the store is older than {} s and cannot be refreshed", .max_staleness.as_secs())]
+    Stale {
+        /// How old the state may be.
+        max_staleness: Duration,
+        /// Why it could not be refreshed, when that is known.
+        #[source]
+        source: Option<Box<PairingError>>,
+    },
+    /// The store failed.
+    #[error("the store failed")]
+    Backend(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl PairingError {
+    /// A failure of a store, with its cause.
+    pub fn backend(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Backend(cause.into())
+    }
+
+    /// A failure to hand a message over, with its cause.
+    pub fn delivery(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Delivery(cause.into())
+    }
+
+    /// The stable name of this kind of error, for programs: `unknown_code`, `locked_out`, …
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownCode { .. } => "unknown_code",
+            Self::MistypedCode | Self::Code(_) => "mistyped_code",
+            Self::Expired { .. } => "expired",
+            Self::AlreadyApproved { .. } => "already_approved",
+            Self::AlreadyRejected { .. } => "already_rejected",
+            Self::LockedOut { .. } => "locked_out",
+            Self::Blocked { .. } => "blocked",
+            Self::Id(_) | Self::Invalid { .. } => "invalid",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Delivery(_) => "delivery",
+            Self::Stale { .. } => "stale",
+            Self::Backend(_) => "storage",
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The ids of channels, accounts, senders and actors: parsed once, at the edge, and trusted after.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why a string is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// The id is empty.
+    #[error("the {kind} is empty")]
+    Empty {
+        /// Which id: `channel`, `account`, `sender` or `actor`.
+        kind: &'static str,
+    },
+    /// The id is longer than its kind allows.
+    #[error("the {kind} has {length} bytes, at most {max} are allowed")]
+    TooLong {
+        /// Which id.
+        kind: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The most that is allowed, in bytes.
+        max: usize,
+    },
+    /// The id has a character that its kind does not allow.
+    #[error("the {kind} `{}` is not of the form {form}", .value.escape_debug())]
+    Form {
+        /// Which id.
+        kind: &'static str,
+        /// What was given; at most the allowed length.
+        value: String,
+        /// The form that is asked for.
+        form: &'static str,
+    },
+}
+
+/// Everything the four kinds of id have in common.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $form:literal, $is_valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The longest such id, in bytes.
+            pub const MAX_BYTES: usize = $max;
+
+            /// Reads an id that comes from outside.
+            ///
+            /// # Errors
+            ///
+            /// [`IdError`] when it is empty, too long or of another form.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                Self::check(text).map(|()| Self(text.into()))
+            }
+
+            /// Whether `text` is such an id, without keeping it.
+            ///
+            /// # Errors
+            ///
+            /// The same as [`parse`](Self::parse).
+            pub fn check(text: &str) -> Result<(), IdError> {
+                let is_valid: fn(&str) -> bool = $is_valid;
+                if text.is_empty() {
+                    Err(IdError::Empty { kind: $kind })
+                } else if text.len() > Self::MAX_BYTES {
+                    let (length, max) = (text.len(), Self::MAX_BYTES);
+                    Err(IdError::TooLong { kind: $kind, length, max })
+                } else if !is_valid(text) {
+                    Err(IdError::Form { kind: $kind, value: text.into(), form: $form })
+                } else {
+                    Ok(())
+                }
+            }
+
+            /// Takes an id that a store already holds, as it is: rows written before today's rules
+            /// still have to match themselves, to be listed, revoked and blocked.
+            #[must_use]
+            pub fn from_stored(text: String) -> Self {
+                Self(text.into_boxed_str())
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(
+    /// A channel, such as `whatsapp`: `[a-z0-9][a-z0-9_-]{0,31}`.
+    ChannelId, "channel", 32, "[a-z0-9][a-z0-9_-]{0,31}",
+    |text| {
+        let is_inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        text.bytes().all(is_inner) && !text.starts_with(['_', '-'])
+    }
+);
+
+id!(
+    /// A bot account on a channel, such as `personal`: `[A-Za-z0-9_-]{1,64}`.
+    AccountId, "account", 64, "[A-Za-z0-9_-]{1,64}",
+    |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+);
+
+id!(
+    /// The canonical id of who wrote, unique within a channel: 1 to 256 bytes, no control characters.
+    SenderId, "sender", 256, "1 to 256 bytes without control characters",
+    |text| !text.chars().any(char::is_control)
+);
+
+id!(
+    /// Who did something, as the caller authenticated him: `cli`, `seed`, `console:<name>`,
+    /// `api:<name>`. 1 to 128 bytes, no control characters.
+    Actor, "actor", 128, "1 to 128 bytes without control characters",
+    |text| !text.chars().any(char::is_control)
+);
+
+impl AccountId {
+    /// The account of a channel that has only one: `default`.
+    #[must_use]
+    pub fn default_account() -> Self {
+        Self("default".into())
+    }
+}
+
+impl Actor {
+    /// The operator at the command line.
+    #[must_use]
+    pub fn cli() -> Self {
+        Self("cli".into())
+    }
+
+    /// A list of senders that was let in at once.
+    #[must_use]
+    pub fn seed() -> Self {
+        Self("seed".into())
+    }
+
+    /// The gate itself, for what no operator did.
+    #[must_use]
+    pub fn gate() -> Self {
+        Self("gate".into())
+    }
+}
+
+/// What every grant and every request belongs to: one sender on one account of one channel.
+///
+/// A grant on one account says nothing about another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SenderKey {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The bot account on it.
+    pub account_id: AccountId,
+    /// Who wrote.
+    pub sender_id: SenderId,
+}
+
+impl SenderKey {
+    /// A key of its three parts.
+    #[must_use]
+    pub fn new(channel: ChannelId, account_id: AccountId, sender_id: SenderId) -> Self {
+        Self { channel, account_id, sender_id }
+    }
+}
+
+impl fmt::Display for SenderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.channel, self.account_id, self.sender_id)
+    }
+}
+
+/// One account of a channel, or all of them, also future ones. Written `*` when all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AccountScope {
+    /// Every account of the channel.
+    All,
+    /// This one.
+    One(AccountId),
+}
+
+impl AccountScope {
+    /// The account's name, or `*`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::All => "*",
+            Self::One(account) => account.as_str(),
+        }
+    }
+
+    /// Takes a scope that a store holds, as it is.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        if text == "*" { Self::All } else { Self::One(AccountId::from_stored(text)) }
+    }
+
+    /// Whether this scope includes `account`.
+    #[must_use]
+    pub fn covers(&self, account: &AccountId) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(one) => one == account,
+        }
+    }
+}
+
+impl From<Option<AccountId>> for AccountScope {
+    fn from(account: Option<AccountId>) -> Self {
+        account.map_or(Self::All, Self::One)
+    }
+}
+
+impl fmt::Display for AccountScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for AccountScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for AccountScope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        AccountId::parse(&text).map(Self::One).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_lower_case_words() {
+        for good in ["whatsapp", "a", "0", "my-channel_2", &"c".repeat(32)] {
+            assert!(ChannelId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "_a", "WhatsApp", "a.b", "a b", "*", "ñ", &"c".repeat(33)] {
+            assert!(ChannelId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn accounts_have_no_dots_and_no_wildcards() {
+        for good in ["personal", "cody_nexo_bot", "A-1", &"a".repeat(64)] {
+            assert!(AccountId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "*", ">", "a.b", "a b", "é", &"a".repeat(65)] {
+            assert!(AccountId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn senders_are_kept_as_they_are() {
+        for good in
+            ["+5491155556666", "'; DROP TABLE pairing_allow_from; --", "ünï", &"s".repeat(256)]
+        {
+            assert_eq!(SenderId::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a\nb", "a\0b", "\u{85}", "a\u{7f}", &"s".repeat(257)] {
+            assert!(SenderId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_no_control_character() {
+        let error = SenderId::parse("a\u{1b}[2Jb").unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}'), "{error}");
+        assert!(error.contains("\\u{1b}"), "{error}");
+    }
+
+    #[test]
+    fn a_stored_id_is_taken_as_it_is_but_never_read_so_from_outside() {
+        assert_eq!(ChannelId::from_stored("Old Channel".into()).as_str(), "Old Channel");
+        assert!(serde_json::from_str::<ChannelId>("\"Old Channel\"").is_err());
+    }
+
+    #[test]
+    fn a_scope_of_all_covers_every_account() {
+        let account = AccountId::parse("work").unwrap();
+        assert!(AccountScope::All.covers(&account));
+        assert!(AccountScope::One(account.clone()).covers(&account));
+        assert!(!AccountScope::from_stored("personal".into()).covers(&account));
+        assert_eq!(serde_json::to_string(&AccountScope::All).unwrap(), "\"*\"");
+    }
+}

@@ -1,0 +1,70 @@
+//! A message as the gate looks at it.
+
+use serde_json::Value;
+
+/// A message that came in, as the channel named its parts: nothing here is trusted yet.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inbound {
+    /// The channel, such as `whatsapp`.
+    pub channel: String,
+    /// The bot account that got it.
+    pub account: String,
+    /// Who wrote, in the channel's own form.
+    pub raw_sender: String,
+    /// Other ids of the same sender that the channel vouches for in this event, in its own form:
+    /// WhatsApp names a sender by phone number and by linked id. At most
+    /// [`MAX_ALT`](Self::MAX_ALT) are looked at.
+    pub alt: Vec<String>,
+    /// Whether it came in a group.
+    pub is_group: bool,
+    /// What helps the operator to recognise the sender (a display name); kept with a new request
+    /// when it is at most [`MAX_META_BYTES`](Self::MAX_META_BYTES) long.
+    pub meta: Value,
+}
+
+impl Inbound {
+    /// How many other ids of a sender are looked at.
+    pub const MAX_ALT: usize = 8;
+
+    /// How long the meta data of a request may be, in bytes of JSON.
+    pub const MAX_META_BYTES: usize = 4096;
+
+    /// A direct message without other ids and without meta data.
+    #[must_use]
+    pub fn direct(
+        channel: impl Into<String>,
+        account: impl Into<String>,
+        raw_sender: impl Into<String>,
+    ) -> Self {
+        Self {
+            channel: channel.into(),
+            account: account.into(),
+            raw_sender: raw_sender.into(),
+            alt: Vec::new(),
+            is_group: false,
+            meta: Value::Null,
+        }
+    }
+
+    /// The same message, with other ids of its sender.
+    #[must_use]
+    pub fn with_alt(mut self, alt: Vec<String>) -> Self {
+        self.alt = alt;
+        self
+    }
+
+    /// The same message, in a group or not.
+    #[must_use]
+    pub fn in_group(mut self, is_group: bool) -> Self {
+        self.is_group = is_group;
+        self
+    }
+
+    /// The same message, with meta data.
+    #[must_use]
+    pub fn with_meta(mut self, meta: Value) -> Self {
+        self.meta = meta;
+        self
+    }
+}

@@ -1,0 +1,38 @@
+//! The types and traits that everything in `nexo-pairing` is built on.
+//!
+//! This crate is for the authors of **channel adapters** and of **stores**: depend on it, and on
+//! nothing else of ours. Applications want the facade, `nexo-pairing`. It does no I/O, starts no
+//! thread and stays small on purpose: a type that only one crate needs lives in that crate.
+//!
+//! * An adapter implements [`PairingChannelAdapter`] and hands what it sends to an [`Outbound`].
+//! * A store implements [`PairingBackend`] and keeps every attached [`Mirror`] up to date.
+
+mod adapter;
+mod backend;
+mod challenge;
+mod clock;
+mod code;
+mod decision;
+mod error;
+mod id;
+mod inbound;
+pub mod metric;
+mod policy;
+mod record;
+mod registry;
+
+pub use adapter::{Outbound, PairingChannelAdapter, outbound_topic};
+pub use backend::{Filter, Mirror, NewRequest, PairingBackend, Span, Standing, Target};
+pub use challenge::{Challenge, Language, Piece};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use code::{CodeError, PairingCode};
+pub use decision::{Decision, DropReason, Rule};
+pub use error::PairingError;
+pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
+pub use inbound::Inbound;
+pub use policy::{Mode, PairingPolicy, PolicyError, PolicyOptions};
+pub use record::{
+    AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking, Grant, PendingRequest,
+    RejectedRequest, SeedReport, UpsertOutcome,
+};
+pub use registry::PairingAdapterRegistry;

@@ -1,0 +1,255 @@
+//! How an account treats strangers.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::Language;
+
+/// What an account does with somebody who is not on its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// Nobody is asked; only blocked senders are dropped. The default, so that nothing changes
+    /// until the operator says so.
+    #[default]
+    Open,
+    /// Strangers are dropped in silence.
+    Allowlist,
+    /// Strangers are sent a code.
+    Pairing,
+}
+
+impl Mode {
+    /// Its name in the configuration: `open`, `allowlist` or `pairing`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Allowlist => "allowlist",
+            Self::Pairing => "pairing",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How an account treats strangers, complete and within range.
+///
+/// Deserializes from a [`PolicyOptions`], over the defaults.
+///
+/// ```
+/// use nexo_pairing_core::{Mode, PairingPolicy};
+///
+/// assert_eq!(PairingPolicy::default().mode, Mode::Open);
+/// assert_eq!(PairingPolicy::new(Mode::Pairing).max_pending, 3);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PairingPolicy {
+    /// What happens to strangers. Default [`Mode::Open`].
+    pub mode: Mode,
+    /// How many live requests the account may have, 1 to 1000. Default 3.
+    pub max_pending: u32,
+    /// How long a code lives from its creation, 1 minute to 24 hours. Default 60 minutes.
+    pub pending_ttl: Duration,
+    /// How long after a challenge the same sender is not challenged again, 10 seconds to 24 hours.
+    /// Default 5 minutes.
+    pub challenge_cooldown: Duration,
+    /// The language of the built-in challenge text. Default English.
+    pub language: Language,
+    /// A text to send instead of the built-in one, with `{code}`, `{minutes}` and `{command}`.
+    pub challenge_text: Option<String>,
+}
+
+impl PairingPolicy {
+    /// The defaults, in this mode.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            max_pending: 3,
+            pending_ttl: Duration::from_secs(3600),
+            challenge_cooldown: Duration::from_secs(300),
+            language: Language::default(),
+            challenge_text: None,
+        }
+    }
+
+    /// This policy, with what `options` says in place of what it said.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] when an option is out of range or contradicts another.
+    pub fn with(mut self, options: &PolicyOptions) -> Result<Self, PolicyError> {
+        if let Some(mode) = options.mode()? {
+            self.mode = mode;
+        }
+        if let Some(max) = options.max_pending {
+            self.max_pending = in_range("max_pending", max.into(), 1..=1000)? as u32;
+        }
+        if let Some(secs) = options.pending_ttl_secs {
+            let secs = in_range("pending_ttl_secs", secs, 60..=86_400)?;
+            self.pending_ttl = Duration::from_secs(secs);
+        }
+        if let Some(secs) = options.challenge_cooldown_secs {
+            let secs = in_range("challenge_cooldown_secs", secs, 10..=86_400)?;
+            self.challenge_cooldown = Duration::from_secs(secs);
+        }
+        if let Some(language) = options.language {
+            self.language = language;
+        }
+        if let Some(text) = &options.challenge_text {
+            in_range("challenge_text", text.len() as u64, 1..=1000)?;
+            if !text.contains("{code}") && !text.contains("{command}") {
+                return Err(PolicyError::NoCode);
+            }
+            self.challenge_text = Some(text.clone());
+        }
+        Ok(self)
+    }
+}
+
+impl Default for PairingPolicy {
+    fn default() -> Self {
+        Self::new(Mode::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for PairingPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let options = PolicyOptions::deserialize(deserializer)?;
+        Self::default().with(&options).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a configuration may say of a policy; what it leaves out keeps its value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct PolicyOptions {
+    /// See [`PairingPolicy::mode`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The name that 0.1.8 had for mode `pairing` (`true`) and `open` (`false`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_challenge: Option<bool>,
+    /// See [`PairingPolicy::max_pending`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pending: Option<u32>,
+    /// See [`PairingPolicy::pending_ttl`]; in seconds, 60 to 86400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_ttl_secs: Option<u64>,
+    /// See [`PairingPolicy::challenge_cooldown`]; in seconds, 10 to 86400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge_cooldown_secs: Option<u64>,
+    /// See [`PairingPolicy::language`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// See [`PairingPolicy::challenge_text`]; 1 to 1000 bytes, with `{code}` or `{command}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge_text: Option<String>,
+}
+
+impl PolicyOptions {
+    /// The mode that these options name, in either way.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Contradiction`] when they name two.
+    pub fn mode(&self) -> Result<Option<Mode>, PolicyError> {
+        let legacy = self.auto_challenge.map(|on| if on { Mode::Pairing } else { Mode::Open });
+        match (self.mode, legacy) {
+            (Some(mode), Some(legacy)) if mode != legacy => {
+                Err(PolicyError::Contradiction { mode, auto_challenge: legacy == Mode::Pairing })
+            }
+            (mode, legacy) => Ok(mode.or(legacy)),
+        }
+    }
+}
+
+/// Why options make no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A number (or a length) is out of range.
+    #[error("{name} is {value}, it has to be within {min} and {max}")]
+    Range {
+        /// The option.
+        name: &'static str,
+        /// What it says.
+        value: u64,
+        /// The least that is allowed.
+        min: u64,
+        /// The most that is allowed.
+        max: u64,
+    },
+    /// Two options say different things about the mode.
+    #[error("mode is {mode} but auto_challenge is {auto_challenge}; keep `mode` only")]
+    Contradiction {
+        /// What `mode` says.
+        mode: Mode,
+        /// What `auto_challenge` says.
+        auto_challenge: bool,
+    },
+    /// The text would not tell the sender his code.
+    #[error("challenge_text has neither {{code}} nor {{command}}, so nobody would learn the code")]
+    NoCode,
+}
+
+fn in_range(
+    name: &'static str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<u64, PolicyError> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err(PolicyError::Range { name, value, min: *range.start(), max: *range.end() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(json: &str) -> Result<PairingPolicy, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn nothing_changes_until_the_operator_says_so() {
+        assert_eq!(policy("{}").unwrap(), PairingPolicy::new(Mode::Open));
+    }
+
+    #[test]
+    fn the_old_name_of_the_modes_is_understood() {
+        assert_eq!(policy(r#"{"auto_challenge":true}"#).unwrap().mode, Mode::Pairing);
+        assert_eq!(policy(r#"{"auto_challenge":false}"#).unwrap().mode, Mode::Open);
+        assert!(policy(r#"{"auto_challenge":true,"mode":"allowlist"}"#).is_err());
+        assert!(policy(r#"{"auto_challenge":true,"mode":"pairing"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_out_of_range_or_unknown_is_refused() {
+        for bad in [
+            r#"{"max_pending":0}"#,
+            r#"{"max_pending":1001}"#,
+            r#"{"pending_ttl_secs":59}"#,
+            r#"{"pending_ttl_secs":86401}"#,
+            r#"{"challenge_cooldown_secs":9}"#,
+            r#"{"challenge_cooldown_secs":86401}"#,
+            r#"{"challenge_text":"hello"}"#,
+            r#"{"mode":"closed"}"#,
+            r#"{"bogus":1}"#,
+        ] {
+            assert!(policy(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The checks of nexo-pairing, as `cargo xtask`.
+
+fn main() {}
