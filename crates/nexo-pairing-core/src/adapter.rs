@@ -36,8 +36,8 @@ pub fn outbound_topic(channel: &str, account: &str) -> String {
 
 /// A channel, as far as pairing needs to know it.
 ///
-/// The first three required methods and `send_qr_image` are those of nexo-pairing 0.1.8; an
-/// adapter written for it needs only its error type changed.
+/// `channel_id`, `normalize_sender`, `format_challenge_text`, `send_reply` and `send_qr_image` are
+/// those of nexo-pairing 0.1.8; an adapter written for it needs only its error type changed.
 #[async_trait]
 pub trait PairingChannelAdapter: Send + Sync {
     /// The channel, as it stands in the store: `[a-z0-9][a-z0-9_-]{0,31}`.
@@ -50,7 +50,8 @@ pub trait PairingChannelAdapter: Send + Sync {
     /// Called for every message, at most 1024 bytes long: it has to be quick and must not block.
     fn normalize_sender(&self, raw: &str) -> Option<String>;
 
-    /// [`normalize_sender`](Self::normalize_sender) for adapters that have to ask somebody else.
+    /// [`normalize_sender`](Self::normalize_sender) for adapters that have to ask somebody else. It
+    /// is asked only where that one says `None`.
     ///
     /// # Errors
     ///

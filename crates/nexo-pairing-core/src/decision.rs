@@ -132,6 +132,26 @@ impl Rule {
         self as u8
     }
 
+    /// Its name in metrics, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::UnknownAccount => DropReason::UnknownAccount.as_str(),
+            Self::NotPairable => DropReason::NotPairable.as_str(),
+            Self::Blocked => DropReason::Blocked.as_str(),
+            Self::Open => "open",
+            Self::Allowed => "allowed",
+            Self::NotAllowed => DropReason::NotAllowed.as_str(),
+            Self::NotDirect => DropReason::NotDirect.as_str(),
+            Self::Waiting => DropReason::Waiting.as_str(),
+            Self::AlreadyChallenged => DropReason::AlreadyChallenged.as_str(),
+            Self::ChallengeAgain => "challenge_again",
+            Self::PendingFull => DropReason::PendingFull.as_str(),
+            Self::Challenge => "challenge",
+        }
+    }
+
     /// What the rule says, as a sentence for the operator.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -1,1 +1,160 @@
-//! To be written.
+//! Telegram, as far as pairing needs to know it: whose message it is, and how the answer is sent.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use nexo_pairing_core::{Challenge, Outbound, PairingChannelAdapter, PairingCode, PairingError};
+//! use nexo_pairing_telegram::TelegramPairingAdapter;
+//! use serde_json::{Value, json};
+//!
+//! #[derive(Default)]
+//! struct Sent(Mutex<Vec<(String, Value)>>);
+//!
+//! #[async_trait::async_trait]
+//! impl Outbound for Sent {
+//!     async fn publish(&self, topic: &str, payload: Value) -> Result<(), PairingError> {
+//!         self.0.lock().unwrap().push((topic.to_owned(), payload));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sent = Arc::new(Sent::default());
+//! let telegram = TelegramPairingAdapter::new(sent.clone());
+//!
+//! let sender = telegram.normalize_sender("123456789").ok_or("nobody")?;
+//! let code = PairingCode::parse("K7M9-PQ2X")?;
+//! let challenge = Challenge::new(code, 60).worded(Default::default(), Some("Hi! {code}".into()));
+//!
+//! let text = telegram.format_challenge(&challenge);
+//! telegram.send_reply("cody_nexo_bot", &sender, &text).await?;
+//! assert_eq!(sent.0.lock().unwrap()[..], [(
+//!     "plugin.outbound.telegram.cody_nexo_bot".to_owned(),
+//!     json!({
+//!         "kind": "text",
+//!         "to": "123456789",
+//!         "text": r"Hi\! `K7M9-PQ2X`",
+//!         "parse_mode": "MarkdownV2",
+//!     }),
+//! )]);
+//!
+//! assert_eq!(telegram.normalize_sender("@User_Name"), None);
+//! let telegram = telegram.allow_usernames();
+//! assert_eq!(telegram.normalize_sender("@User_Name").as_deref(), Some("@user_name"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod id;
+mod markdown;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nexo_pairing_core::{
+    Challenge, Outbound, PairingChannelAdapter, PairingError, Piece, outbound_topic,
+};
+use serde_json::json;
+
+/// The channel's name, in the store and in topics.
+const CHANNEL: &str = "telegram";
+
+/// The adapter of the channel `telegram`.
+///
+/// # Who is who
+///
+/// | what Telegram or an operator writes | canonical |
+/// | --- | --- |
+/// | `123456789`, `-1001234567890`: an id within −4000000000000 … 1099511627775, not 0 | the same |
+/// | `@User_Name`: 4 to 32 of `A-Za-z0-9_` | `@user_name`, with [`allow_usernames`] only |
+/// | `777000`, `1087968824`, `136817688` | `None` |
+/// | everything else | `None` |
+///
+/// * The range is that of the [Bot API's dialog ids]. Negative ids are groups and channels:
+///   [`is_group`](PairingChannelAdapter::is_group) says so.
+/// * An id is taken in the one form in which Telegram writes it, in ASCII digits: `+7`, `007`,
+///   `-0` and ` 7` are none, so that no sender has two names. A `+` would make it a phone number,
+///   which is something else.
+/// * The three ids belong to Telegram: its service notifications, the anonymous administrators of
+///   all groups, and the channels that write in groups. To admit one would admit everybody who
+///   writes under it.
+///
+/// # What is published
+///
+/// `{"kind": "text", "to", "text", "parse_mode": "MarkdownV2"}`, where `to` is the canonical id.
+/// A text has to be in [MarkdownV2], as
+/// [`format_challenge`](PairingChannelAdapter::format_challenge) writes it. Images are
+/// [unsupported](PairingError::Unsupported): Telegram's dispatcher takes them by file, and an
+/// adapter has no file system.
+///
+/// [`allow_usernames`]: Self::allow_usernames
+/// [Bot API's dialog ids]: https://core.telegram.org/api/bots/ids
+/// [MarkdownV2]: https://core.telegram.org/bots/api#markdownv2-style
+#[derive(Clone)]
+pub struct TelegramPairingAdapter {
+    outbound: Arc<dyn Outbound>,
+    usernames: bool,
+}
+
+impl TelegramPairingAdapter {
+    /// An adapter that hands what it sends to `outbound` and takes no user names.
+    #[must_use]
+    pub fn new(outbound: Arc<dyn Outbound>) -> Self {
+        Self { outbound, usernames: false }
+    }
+
+    /// The same adapter, taking user names as well: `@User_Name` is `@user_name`.
+    ///
+    /// Off by default, because names change hands: whoever takes over a name that was let in is
+    /// let in too. A name is never the same sender as the id of the account that has it.
+    #[must_use]
+    pub fn allow_usernames(mut self) -> Self {
+        self.usernames = true;
+        self
+    }
+}
+
+#[async_trait]
+impl PairingChannelAdapter for TelegramPairingAdapter {
+    fn channel_id(&self) -> &'static str {
+        CHANNEL
+    }
+
+    fn normalize_sender(&self, raw: &str) -> Option<String> {
+        id::canonical(raw, self.usernames)
+    }
+
+    fn is_group(&self, canonical: &str) -> bool {
+        canonical.starts_with('-')
+    }
+
+    fn format_challenge_text(&self, code: &str) -> String {
+        markdown::render(&[
+            Piece::Text("Your pairing code is "),
+            Piece::Verbatim(code.to_owned()),
+            Piece::Text(". Give it to the operator of this bot."),
+        ])
+    }
+
+    fn format_challenge(&self, challenge: &Challenge) -> String {
+        markdown::render(&challenge.pieces())
+    }
+
+    async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
+        let payload = json!({"kind": "text", "to": to, "text": text, "parse_mode": "MarkdownV2"});
+        self.outbound.publish(&outbound_topic(CHANNEL, account), payload).await
+    }
+}
+
+impl fmt::Debug for TelegramPairingAdapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TelegramPairingAdapter")
+            .field("usernames", &self.usernames)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,124 @@
-//! To be written.
+//! WhatsApp, as far as pairing needs to know it: whose message it is, and how the answer is sent.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use nexo_pairing_core::{Outbound, PairingChannelAdapter, PairingError};
+//! use nexo_pairing_whatsapp::WhatsappPairingAdapter;
+//! use serde_json::{Value, json};
+//!
+//! #[derive(Default)]
+//! struct Sent(Mutex<Vec<(String, Value)>>);
+//!
+//! #[async_trait::async_trait]
+//! impl Outbound for Sent {
+//!     async fn publish(&self, topic: &str, payload: Value) -> Result<(), PairingError> {
+//!         self.0.lock().unwrap().push((topic.to_owned(), payload));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sent = Arc::new(Sent::default());
+//! let whatsapp = WhatsappPairingAdapter::new(sent.clone());
+//!
+//! let sender = whatsapp.normalize_sender("5491155556666:12@s.whatsapp.net").ok_or("nobody")?;
+//! assert_eq!(sender, "+5491155556666");
+//!
+//! whatsapp.send_reply("personal", &sender, "Hello").await?;
+//! assert_eq!(sent.0.lock().unwrap()[..], [(
+//!     "plugin.outbound.whatsapp.personal".to_owned(),
+//!     json!({"kind": "text", "to": "+5491155556666", "text": "Hello"}),
+//! )]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod jid;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nexo_pairing_core::{Challenge, Outbound, PairingChannelAdapter, PairingError, outbound_topic};
+use serde_json::json;
+
+/// The channel's name, in the store and in topics.
+const CHANNEL: &str = "whatsapp";
+
+/// The adapter of the channel `whatsapp`.
+///
+/// # Who is who
+///
+/// | what WhatsApp or an operator writes | canonical |
+/// | --- | --- |
+/// | `5491155556666@c.us`, `5491155556666@s.whatsapp.net`, `+5491155556666@c.us` | `+5491155556666` |
+/// | the same with a device, an agent or both: `…:12@`, `….0:12@`, `…_1:2@` | `+5491155556666` |
+/// | `5491155556666`, `+5491155556666`, `+54 9 11 5555-6666`, `+54 (9) 11 5555.6666` | `+5491155556666` |
+/// | `123456789012345@lid`, `123456789012345:12@lid`, `lid:123456789012345` | `lid:123456789012345` |
+/// | everything else | `None` |
+///
+/// * A phone number has 7 to 15 digits and no leading 0 ([ITU-T E.164]). Only ASCII digits count.
+/// * Spaces, hyphens, dots and parentheses between the digits are for numbers that begin with `+`
+///   and have no `@`: `(212) 555-1234` is a number in the United States, or in Morocco, depending
+///   on who reads it. Nor are digits in parentheses taken that begin with 0, as in
+///   `+44 (0)20 7946 0958`: from abroad that 0 is not dialled ([ITU-T E.123]).
+/// * A linked id (`@lid`) is another namespace and never becomes a phone number. It has 1 to 20
+///   digits, what an unsigned 64-bit number needs, and no leading 0. It takes a device but no
+///   agent: the libraries that write it do not agree on whether a dot belongs to the id.
+/// * An agent is 0 to 255 and a device 0 to 65535; both say which phone or computer of a person
+///   wrote, and are dropped.
+/// * Servers are compared as WhatsApp writes them, in lower case: `@C.US` is none. Groups,
+///   broadcasts, newsletters, calls, bots and every other server are nobody that can be paired,
+///   and so is WhatsApp's own `0@c.us`.
+///
+/// # What is published
+///
+/// `{"kind": "text", "to", "text"}`, where `to` is the canonical id, or the JID `…@lid` of a linked
+/// id. Texts are sent as they are. Images are [unsupported](PairingError::Unsupported): WhatsApp's
+/// dispatcher takes them by URL, and an adapter has nowhere to put one.
+///
+/// [ITU-T E.164]: https://www.itu.int/rec/T-REC-E.164
+/// [ITU-T E.123]: https://www.itu.int/rec/T-REC-E.123
+#[derive(Clone)]
+pub struct WhatsappPairingAdapter {
+    outbound: Arc<dyn Outbound>,
+}
+
+impl WhatsappPairingAdapter {
+    /// An adapter that hands what it sends to `outbound`.
+    #[must_use]
+    pub fn new(outbound: Arc<dyn Outbound>) -> Self {
+        Self { outbound }
+    }
+}
+
+#[async_trait]
+impl PairingChannelAdapter for WhatsappPairingAdapter {
+    fn channel_id(&self) -> &'static str {
+        CHANNEL
+    }
+
+    fn normalize_sender(&self, raw: &str) -> Option<String> {
+        jid::canonical(raw)
+    }
+
+    fn format_challenge(&self, challenge: &Challenge) -> String {
+        challenge.plain_text()
+    }
+
+    async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
+        let payload = json!({"kind": "text", "to": jid::address(to), "text": text});
+        self.outbound.publish(&outbound_topic(CHANNEL, account), payload).await
+    }
+}
+
+impl fmt::Debug for WhatsappPairingAdapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhatsappPairingAdapter").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

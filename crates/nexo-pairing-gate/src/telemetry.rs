@@ -1,0 +1,150 @@
+//! Counts what the gate does. Channels that are not configured are counted together, as `other`, so
+//! that nobody outside chooses the names of our time series.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use metrics::{Counter, Gauge, Histogram};
+use nexo_pairing_core::{Decision, Rule, metric};
+
+use crate::Delivery;
+
+/// The label of channels that are not configured.
+const OTHER: &str = "other";
+
+/// The metrics of a gate, by channel. Handles are kept: looking one up by its labels costs more than
+/// a decision.
+pub(crate) struct Telemetry {
+    channels: RwLock<BTreeMap<Box<str>, Arc<Channel>>>,
+    other: Arc<Channel>,
+    store_seconds: Histogram,
+}
+
+/// The metrics of a channel.
+pub(crate) struct Channel {
+    /// By the number of the rule; 0 is rule 3 in mode `open`, which admits.
+    decisions: [Counter; 14],
+    delivered: Counter,
+    publish_failed: Counter,
+    no_adapter: Counter,
+    pending: Gauge,
+}
+
+impl Telemetry {
+    /// Describes the metrics and makes handles for the channels that are configured.
+    pub(crate) fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
+        metrics::describe_gauge!(metric::REQUESTS_PENDING, "Requests that wait for the operator.");
+        metrics::describe_counter!(metric::DECISIONS_TOTAL, "Decisions of the gate, by rule.");
+        metrics::describe_counter!(
+            metric::INBOUND_CHALLENGED_TOTAL,
+            "Challenges, by what became of them."
+        );
+        metrics::describe_histogram!(
+            metric::DECISION_SECONDS,
+            metrics::Unit::Seconds,
+            "How long decisions took that asked the store."
+        );
+        let channels = configured.into_iter().map(|name| (name.into(), Channel::new(name)));
+        Self {
+            channels: RwLock::new(channels.collect()),
+            other: Channel::new(OTHER),
+            store_seconds: metrics::histogram!(metric::DECISION_SECONDS),
+        }
+    }
+
+    /// The metrics of a channel. One that has an adapter is configured.
+    pub(crate) fn channel(&self, name: &str, has_adapter: bool) -> Arc<Channel> {
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(name) {
+            return Arc::clone(channel);
+        }
+        drop(channels);
+        if !has_adapter {
+            return Arc::clone(&self.other);
+        }
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(channels.entry(name.into()).or_insert_with(|| Channel::new(name)))
+    }
+
+    /// Sets the gauge of pending requests of each configured channel.
+    pub(crate) fn measure_pending(&self, count: impl Fn(&str) -> usize) {
+        for (name, channel) in &*self.channels.read().unwrap_or_else(PoisonError::into_inner) {
+            channel.pending.set(count(name) as f64);
+        }
+    }
+
+    /// Adds a decision that asked the store.
+    pub(crate) fn asked_store(&self, seconds: f64) {
+        self.store_seconds.record(seconds);
+    }
+}
+
+impl Channel {
+    fn new(name: &str) -> Arc<Self> {
+        let decision = |decision: &'static str, reason: &'static str| {
+            metrics::counter!(metric::DECISIONS_TOTAL,
+                "channel" => name.to_owned(), "decision" => decision, "reason" => reason)
+        };
+        let delivery = |result: &'static str| {
+            metrics::counter!(metric::INBOUND_CHALLENGED_TOTAL,
+                "channel" => name.to_owned(), "result" => result)
+        };
+        let decisions = std::array::from_fn(|number| match ALL_RULES.get(number) {
+            Some((rule, decided)) => decision(decided, rule.as_str()),
+            None => Counter::noop(),
+        });
+        Arc::new(Self {
+            decisions,
+            delivered: delivery("delivered_via_adapter"),
+            publish_failed: delivery("publish_failed"),
+            no_adapter: delivery("no_adapter_no_broker_topic"),
+            pending: metrics::gauge!(metric::REQUESTS_PENDING, "channel" => name.to_owned()),
+        })
+    }
+
+    /// Counts a decision by its rule.
+    pub(crate) fn decided(&self, rule: Rule, decision: &Decision) {
+        let admitted_nobody = rule == Rule::NotPairable && *decision == Decision::Admit;
+        let index = if admitted_nobody { 0 } else { usize::from(rule.number()) };
+        self.decisions[index].increment(1);
+    }
+
+    /// Counts a message on which nothing could be decided.
+    pub(crate) fn undecided(&self) {
+        self.decisions[usize::from(Rule::Stale.number())].increment(1);
+    }
+
+    /// Counts a challenge by what became of it.
+    pub(crate) fn challenged(&self, delivery: &Delivery) {
+        match delivery {
+            Delivery::DeliveredViaAdapter => self.delivered.increment(1),
+            Delivery::PublishFailed(_) => self.publish_failed.increment(1),
+            Delivery::NoAdapterNoBrokerTopic => self.no_adapter.increment(1),
+        }
+    }
+}
+
+/// What each rule decides; at its number, but for the first.
+const ALL_RULES: [(Rule, &str); 14] = [
+    (Rule::NotPairable, "admit"),
+    (Rule::Stale, "error"),
+    (Rule::UnknownAccount, "drop"),
+    (Rule::NotPairable, "drop"),
+    (Rule::Blocked, "drop"),
+    (Rule::Open, "admit"),
+    (Rule::Allowed, "admit"),
+    (Rule::NotAllowed, "drop"),
+    (Rule::NotDirect, "drop"),
+    (Rule::Waiting, "drop"),
+    (Rule::AlreadyChallenged, "drop"),
+    (Rule::ChallengeAgain, "challenge"),
+    (Rule::PendingFull, "drop"),
+    (Rule::Challenge, "challenge"),
+];
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
+}

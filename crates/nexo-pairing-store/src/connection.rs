@@ -1,0 +1,46 @@
+//! How a connection is set up: every PRAGMA on every connection, none in a migration.
+
+use std::cell::Cell;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rusqlite::Connection;
+
+/// How long a connection waits for another writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sets up a connection of any kind.
+pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(wait_for_other_writer))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA secure_delete = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;",
+    )
+}
+
+/// Retries about every millisecond, with jitter. SQLite's built-in time-out sleeps ever longer and
+/// starves a writer among others.
+fn wait_for_other_writer(tries: i32) -> bool {
+    thread_local!(static SINCE: Cell<Option<Instant>> = const { Cell::new(None) });
+    let since = match SINCE.get() {
+        Some(since) if tries > 0 => since,
+        _ => {
+            let now = Instant::now();
+            SINCE.set(Some(now));
+            now
+        }
+    };
+    if since.elapsed() >= BUSY_TIMEOUT {
+        return false;
+    }
+    let mut jitter = [0];
+    // Without randomness the wait is merely regular.
+    let _ = SystemRandom::new().fill(&mut jitter);
+    thread::sleep(Duration::from_micros(500 + 4 * u64::from(jitter[0])));
+    true
+}

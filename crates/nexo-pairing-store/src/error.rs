@@ -1,0 +1,200 @@
+//! What can be wrong with a database file, and what the operator can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nexo_pairing_core::PairingError;
+use rusqlite::ErrorCode;
+
+/// A failure of the database, with its file.
+///
+/// Comes as the source of a [`PairingError::Backend`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The path is a directory, a device or something else that is no file.
+    #[error("{} is no file", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is no file, where one has to be.
+    #[error("there is no database at {}", .path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is a file, where none may be.
+    #[error("{} exists already", .path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file holds something else.
+    #[error("{} is no SQLite database", .path.display())]
+    NotADatabase {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The database is damaged, or cut short.
+    #[error("the database {} is damaged", .path.display())]
+    Damaged {
+        /// The path.
+        path: PathBuf,
+        /// What SQLite said, if it was asked.
+        #[source]
+        source: Option<rusqlite::Error>,
+    },
+    /// A newer version of this program wrote the database.
+    #[error("the database {} has schema {found}, this program knows up to {known}", .path.display())]
+    Newer {
+        /// The path.
+        path: PathBuf,
+        /// The schema it has.
+        found: u32,
+        /// The newest schema that this program knows.
+        known: u32,
+    },
+    /// The disk is full.
+    #[error("there is no space left for the database {}", .path.display())]
+    Full {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file or its folder may not be read or written.
+    #[error("no permission to use the database {}", .path.display())]
+    Permission {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file lies on a network file system, where SQLite's locks do not hold.
+    #[error("{} lies on a network file system ({name}), where locks do not hold", .path.display())]
+    NetworkFileSystem {
+        /// The path.
+        path: PathBuf,
+        /// The kind of file system.
+        name: &'static str,
+    },
+    /// Somebody else held the database for longer than we wait.
+    #[error("the database {} stayed locked for 10 s", .path.display())]
+    Busy {
+        /// The path.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A file operation failed.
+    #[error("failed to use {}", .path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Bringing the schema up to date failed; nothing was changed.
+    #[error("failed to upgrade the database {}", .path.display())]
+    Migration {
+        /// The path.
+        path: PathBuf,
+        /// What the migration said.
+        #[source]
+        source: Box<refinery::Error>,
+    },
+    /// Anything else that SQLite says.
+    #[error("the database {} failed", .path.display())]
+    Sqlite {
+        /// The path.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The thread that serves the database is gone.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotAFile { path } => {
+                format!("name a file below it: --db {}", path.join("pairing.db").display())
+            }
+            Self::Missing { .. } => "check the path with `nexo-pair config`".to_owned(),
+            Self::Exists { .. } => "name a file that does not exist".to_owned(),
+            Self::NotADatabase { .. } => {
+                "check the path with `nexo-pair config`; the file was left as it is".to_owned()
+            }
+            Self::Damaged { path, .. } => format!(
+                "stop every program that uses it, keep a copy, and put a backup in its place: \
+                 mv BACKUP {}",
+                path.display()
+            ),
+            Self::Newer { .. } => "use the newer version of nexo-pair that wrote it".to_owned(),
+            Self::Full { path, .. } => {
+                let folder = path.parent().unwrap_or(path);
+                format!("make room on the file system of {}: df -h {0}", folder.display())
+            }
+            Self::Permission { path, .. } => format!(
+                "run as the owner of the file and its folder: ls -la {}",
+                path.parent().unwrap_or(path).display()
+            ),
+            Self::NetworkFileSystem { .. } => {
+                "put it on a local disk, with --db or pairing.storage.path".to_owned()
+            }
+            Self::Busy { path, .. } => {
+                format!("find out who holds it: fuser {}", path.display())
+            }
+            Self::Io { .. } | Self::Migration { .. } | Self::Sqlite { .. } => {
+                "check it with `nexo-pair doctor`".to_owned()
+            }
+            Self::Closed => return None,
+        };
+        Some(hint)
+    }
+
+    /// Sorts an error of SQLite.
+    pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, source: Some(source) },
+            Some(ErrorCode::DiskFull) => Self::Full { path, source },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Busy { path, source }
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                Self::Permission { path, source: Box::new(source) }
+            }
+            _ => Self::Sqlite { path, source },
+        }
+    }
+
+    /// Sorts an error of the file system.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { path },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Permission { path, source: Box::new(source) }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+impl From<StoreError> for PairingError {
+    fn from(error: StoreError) -> Self {
+        Self::backend(error)
+    }
+}

@@ -1,0 +1,188 @@
+//! Looks at a database file, or copies it, without changing it.
+
+use std::fs;
+use std::path::Path;
+
+use nexo_pairing_core::PairingError;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use time::OffsetDateTime;
+
+use crate::op::at;
+use crate::worker::{Source, Worker};
+use crate::{StoreError, connection, open};
+
+/// What can be said of a database file without changing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The schema it has; 0 for one that 0.1.8 wrote.
+    pub schema_version: u32,
+    /// The newest schema that this program knows.
+    pub newest_schema: u32,
+    /// What is wrong inside, in SQLite's words (`PRAGMA integrity_check`); empty when it is sound.
+    pub problems: Vec<String>,
+    /// The newest time stamp of something that has happened. After now, the clock was set back.
+    pub newest_row: Option<OffsetDateTime>,
+}
+
+impl Inspection {
+    /// Looks at the database at `path`. A schema newer than this program is no error here.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] with the [`StoreError`] that using it would meet.
+    pub async fn of(path: impl AsRef<Path>) -> Result<Self, PairingError> {
+        let path = path.as_ref().to_owned();
+        let worker = Worker::start("pairing-inspect", Source::Memory)?;
+        Ok(worker.jobs()?.run(move |_| inspect(&path)).await?)
+    }
+}
+
+fn inspect(path: &Path) -> Result<Inspection, StoreError> {
+    let sqlite = |error| StoreError::sqlite(path, error);
+    let connection = connect_to_read(path)?;
+    let schema_version = open::schema_version(&connection).map_err(sqlite)?;
+    let mut check = connection.prepare("PRAGMA integrity_check(20)").map_err(sqlite)?;
+    let problems: Vec<String> =
+        check.query_map((), |row| row.get(0)).and_then(Iterator::collect).map_err(sqlite)?;
+    let problems = problems.into_iter().filter(|line| line != "ok").collect();
+    let newest_row = newest_row(&connection).map_err(sqlite)?;
+    let newest_schema = open::newest_schema();
+    Ok(Inspection { schema_version, newest_schema, problems, newest_row })
+}
+
+/// The newest time at which something happened; what lies ahead on purpose (an expiry) is left out.
+fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime>> {
+    let mut newest: Option<i64> = None;
+    for (table, columns) in [
+        ("pairing_pending", "created_at"),
+        ("pairing_allow_from", "approved_at"),
+        ("pairing_blocked", "blocked_at"),
+        ("pairing_audit", "at"),
+    ] {
+        let exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1";
+        if connection.query_row(exists, [table], |row| row.get::<_, i64>(0))? == 0 {
+            continue;
+        }
+        let sql = format!("SELECT max({columns}) FROM {table}");
+        newest = newest.max(connection.query_row(&sql, (), |row| row.get(0))?);
+    }
+    Ok(newest.map(at))
+}
+
+/// Copies the database at `path` into an empty connection. A file that is not there is empty.
+pub(crate) fn copy(path: &Path, into: &mut Connection) -> Result<(), StoreError> {
+    let sqlite = |error| StoreError::sqlite(path, error);
+    let from = match connect_to_read(path) {
+        Ok(from) => from,
+        Err(StoreError::Missing { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let (found, known) = (open::schema_version(&from).map_err(sqlite)?, open::newest_schema());
+    if found > known {
+        return Err(StoreError::Newer { path: path.into(), found, known });
+    }
+    copy_pages(&from, into).map_err(sqlite)?;
+    connection::set_up(into).map_err(sqlite)
+}
+
+/// Writes the database behind `connection` (at `path`) to a new file.
+pub(crate) fn backup(
+    path: &Path,
+    connection: &Connection,
+    destination: &Path,
+) -> Result<(), StoreError> {
+    let destination = open::resolve(destination, false)?;
+    if fs::symlink_metadata(&destination).is_ok() {
+        return Err(StoreError::Exists { path: destination });
+    }
+    let folder = destination.parent().unwrap_or(&destination);
+    let partial = tempfile::Builder::new()
+        .prefix(".pairing-backup-")
+        .tempfile_in(folder)
+        .map_err(|error| StoreError::io(folder, error))?;
+    let sqlite = |error| StoreError::sqlite(&destination, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(partial.path(), flags).map_err(sqlite)?;
+    copy_pages(connection, &mut copy).map_err(|error| match StoreError::sqlite(path, error) {
+        StoreError::Full { source, .. } => StoreError::Full { path: destination.clone(), source },
+        error => error,
+    })?;
+    // One file, with nothing beside it that could be left behind.
+    let _: String =
+        copy.query_row("PRAGMA journal_mode = DELETE", (), |row| row.get(0)).map_err(sqlite)?;
+    copy.close().map_err(|(_, error)| sqlite(error))?;
+    let io = |error| StoreError::io(&destination, error);
+    partial.as_file().sync_all().map_err(io)?;
+    partial.persist_noclobber(&destination).map_err(|error| io(error.error))?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+fn copy_pages(from: &Connection, into: &mut Connection) -> rusqlite::Result<()> {
+    let backup = Backup::new(from, into)?;
+    // All pages in one step: one moment of the source.
+    match backup.step(-1)? {
+        StepResult::Done => Ok(()),
+        StepResult::Busy | StepResult::Locked | StepResult::More | _ => {
+            let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+            Err(rusqlite::Error::SqliteFailure(busy, None))
+        }
+    }
+}
+
+/// Connects to a file that is there in a way that leaves it, and what lies beside it, as it was.
+fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let path = open::resolve(path, false)?;
+    match fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => return Err(StoreError::NotAFile { path }),
+        Ok(_) => {}
+        Err(error) => return Err(StoreError::io(&path, error)),
+    }
+    open::refuse_network(&path)?;
+    let sqlite = |error| StoreError::sqlite(&path, error);
+    // A WAL that is there already stays: it is another process's, or a crash left it.
+    let keep_wal = open::beside(&path, "-wal").exists();
+    let connection = connect_read_write(&path)
+        .or_else(|_| connect_read_only(&path, false))
+        .or_else(|_| connect_read_only(&path, true))
+        .map_err(sqlite)?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep_wal)
+        .map_err(sqlite)?;
+    Ok(connection)
+}
+
+fn connect_read_write(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    readable(Connection::open_with_flags(path, flags)?)
+}
+
+/// With `immutable`, for a folder in which nothing can be made: SQLite then trusts that nobody
+/// writes.
+fn connect_read_only(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if immutable {
+        uri.push_str("?immutable=1");
+    }
+    readable(Connection::open_with_flags(uri, flags)?)
+}
+
+/// A connection, once it has read something: SQLite opens a file only then.
+fn readable(mut connection: Connection) -> rusqlite::Result<Connection> {
+    connection::set_up(&mut connection)?;
+    open::schema_version(&connection)?;
+    Ok(connection)
+}

@@ -1,0 +1,148 @@
+//! Reads what there is, for people and programs.
+
+use nexo_pairing_core::{
+    AccountScope, AllowedSender, AuditEvent, BlockedSender, ChannelId, Filter, PairingCode,
+    PendingRequest, SenderId,
+};
+use rusqlite::{Connection, Row, params};
+use serde_json::Value;
+
+use super::at;
+use super::grant::stored_key;
+
+/// Whether a key (`?1`, `?2`, `?3`) holds a grant that is live at `?4`. One that was given in the
+/// future, by a clock that was set back since, and has an end, is over.
+pub(crate) const IS_ALLOWED: &str = "SELECT EXISTS (SELECT 1 FROM pairing_allow_from
+    WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3 AND revoked_at IS NULL
+        AND (expires_at IS NULL OR (expires_at > ?4 AND approved_at <= ?4)))";
+
+/// Picks the rows of a filter: `?1` the channel, `?2` the account, `?3` the sender, NULL for any.
+const OF_FILTER: &str = " (?1 IS NULL OR channel = ?1) AND (?2 IS NULL OR account_id = ?2)
+    AND (?3 IS NULL OR sender_id = ?3) ";
+
+pub(crate) fn is_allowed(
+    connection: &Connection,
+    channel: &str,
+    account: &str,
+    sender: &str,
+    now: i64,
+) -> rusqlite::Result<bool> {
+    let allowed: bool = connection
+        .prepare_cached(IS_ALLOWED)?
+        .query_row(params![channel, account, sender, now], |row| row.get(0))?;
+    let blocked: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM pairing_blocked
+                WHERE channel = ?1 AND account_id IN (?2, '*') AND sender_id = ?3)",
+        )?
+        .query_row([channel, account, sender], |row| row.get(0))?;
+    Ok(allowed && !blocked)
+}
+
+pub(crate) fn pending(
+    connection: &Connection,
+    filter: &Filter,
+    now: i64,
+) -> rusqlite::Result<Vec<PendingRequest>> {
+    let sql = format!(
+        "SELECT channel, account_id, sender_id, code, created_at,
+                coalesce(expires_at, created_at + 3600) AS until, meta_json
+            FROM pairing_pending
+            WHERE {OF_FILTER} AND until > ?4 AND created_at <= ?4
+            ORDER BY created_at, rowid"
+    );
+    rows(connection, &sql, filter, now, |row| {
+        let meta: String = row.get(6)?;
+        Ok(PendingRequest::new(
+            stored_key(row.get(0)?, row.get(1)?, row.get(2)?),
+            PairingCode::from_stored(row.get(3)?),
+            at(row.get(4)?),
+            at(row.get(5)?),
+            serde_json::from_str(&meta).unwrap_or(Value::Null),
+        ))
+    })
+}
+
+pub(crate) fn allowed(
+    connection: &Connection,
+    filter: &Filter,
+    include_revoked: bool,
+    now: i64,
+) -> rusqlite::Result<Vec<AllowedSender>> {
+    let sql = format!(
+        "SELECT channel, account_id, sender_id, approved_at, approved_via, expires_at,
+                coalesce(revoked_at, CASE WHEN expires_at <= ?4 THEN expires_at END) AS ended, note
+            FROM pairing_allow_from
+            WHERE {OF_FILTER} {}
+            ORDER BY channel, account_id, sender_id",
+        if include_revoked { "" } else { "AND ended IS NULL" }
+    );
+    rows(connection, &sql, filter, now, |row| {
+        let key = stored_key(row.get(0)?, row.get(1)?, row.get(2)?);
+        let mut allowed = AllowedSender::new(key, at(row.get(3)?), row.get(4)?);
+        allowed.expires_at = row.get::<_, Option<i64>>(5)?.map(at);
+        allowed.revoked_at = row.get::<_, Option<i64>>(6)?.map(at);
+        allowed.note = row.get(7)?;
+        Ok(allowed)
+    })
+}
+
+pub(crate) fn blocked(
+    connection: &Connection,
+    filter: &Filter,
+) -> rusqlite::Result<Vec<BlockedSender>> {
+    let sql = "SELECT channel, account_id, sender_id, blocked_at, blocked_via, reason
+        FROM pairing_blocked
+        WHERE (?1 IS NULL OR channel = ?1) AND (?2 IS NULL OR account_id IN (?2, '*'))
+            AND (?3 IS NULL OR sender_id = ?3) AND ?4 IS NOT NULL
+        ORDER BY channel, account_id, sender_id";
+    rows(connection, sql, filter, 0, |row| {
+        Ok(BlockedSender::new(
+            ChannelId::from_stored(row.get(0)?),
+            AccountScope::from_stored(row.get(1)?),
+            SenderId::from_stored(row.get(2)?),
+            at(row.get(3)?),
+            row.get(4)?,
+            row.get(5)?,
+        ))
+    })
+}
+
+pub(crate) fn audit(
+    connection: &Connection,
+    filter: &Filter,
+    limit: u32,
+) -> rusqlite::Result<Vec<AuditEvent>> {
+    let sql = format!(
+        "SELECT seq, at, actor, action, channel, account_id, sender_id, detail_json
+            FROM pairing_audit WHERE {OF_FILTER} ORDER BY seq DESC LIMIT ?4"
+    );
+    let mut events = rows(connection, &sql, filter, i64::from(limit), |row| {
+        let detail: String = row.get(7)?;
+        let detail = serde_json::from_str(&detail).unwrap_or(Value::Null);
+        let (seq, when) = (row.get(0)?, at(row.get(1)?));
+        let mut event = AuditEvent::new(seq, when, row.get(2)?, row.get(3)?, detail);
+        event.channel = row.get(4)?;
+        event.account_id = row.get(5)?;
+        event.sender_id = row.get(6)?;
+        Ok(event)
+    })?;
+    events.reverse();
+    Ok(events)
+}
+
+/// The rows of a query whose `?1` to `?3` are a filter and whose `?4` is a number.
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    filter: &Filter,
+    number: i64,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let channel = filter.channel.as_ref().map(AsRef::<str>::as_ref);
+    let account = filter.account.as_ref().map(AsRef::<str>::as_ref);
+    let sender = filter.sender.as_ref().map(AsRef::<str>::as_ref);
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![channel, account, sender, number], read)?;
+    rows.collect()
+}

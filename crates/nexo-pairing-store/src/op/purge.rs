@@ -1,0 +1,112 @@
+//! Puts away what has run out.
+
+use nexo_pairing_core::Actor;
+use rusqlite::params;
+use serde_json::Value;
+
+use super::audit::About;
+use super::standing::last_outcome;
+use super::{REJECTED_FOR, Write};
+
+/// How many outcomes are remembered at most, so that strangers cannot fill the disk.
+const MAX_FINISHED: i64 = 10_000;
+
+/// How many changes are kept for gates that are behind; a gap makes them load everything.
+const MAX_CHANGES: i64 = 10_000;
+
+/// A request that came to an end.
+pub(crate) struct Finished<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) channel: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) sender: &'a str,
+}
+
+impl Write<'_> {
+    /// Ends requests and grants whose time is up. A request that was made in the future, by a clock
+    /// that was set back since, is over too.
+    pub(crate) fn expire(&mut self) -> rusqlite::Result<()> {
+        let mut due = self.tx.prepare_cached(
+            "SELECT code, channel, account_id, sender_id,
+                    min(?1, coalesce(expires_at, created_at + 3600))
+                FROM pairing_pending
+                WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1",
+        )?;
+        let due: Vec<(String, String, String, String, i64)> =
+            due.query_map([self.now], |row| row.try_into())?.collect::<Result<_, _>>()?;
+        for (code, channel, account, sender, at) in &due {
+            let request = Finished { code, channel, account, sender };
+            let strikes = self.strikes(&request)? + 1;
+            self.finish(&request, "expired", *at, strikes)?;
+            let about = About::sender(channel, account, sender);
+            self.audit(Actor::gate().as_str(), "expire", about, &Value::Null)?;
+        }
+        self.counted.expired += due.len() as u64;
+        // 0.1.8 knows no expiry, but it knows `revoked_at`.
+        self.tx
+            .prepare_cached(
+                "UPDATE pairing_allow_from SET revoked_at = expires_at, revoked_via = 'expiry'
+                    WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?1",
+            )?
+            .execute([self.now])?;
+        Ok(())
+    }
+
+    /// Takes a request away and remembers what became of it.
+    pub(crate) fn finish(
+        &self,
+        request: &Finished<'_>,
+        outcome: &str,
+        at: i64,
+        strikes: i64,
+    ) -> rusqlite::Result<()> {
+        let Finished { code, channel, account, sender } = request;
+        self.tx
+            .prepare_cached(
+                "DELETE FROM pairing_pending
+                    WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
+            )?
+            .execute(params![channel, account, sender])?;
+        self.tx
+            .prepare_cached(
+                "INSERT INTO pairing_finished
+                    (code, outcome, at, channel, account_id, sender_id, strikes)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![code, outcome, at, channel, account, sender, strikes])
+            .map(drop)
+    }
+
+    /// How many codes of a sender ran out in a row, within the memory of 24 hours.
+    fn strikes(&self, request: &Finished<'_>) -> rusqlite::Result<i64> {
+        let last = last_outcome(self.tx, request.channel, request.account, request.sender)?;
+        Ok(match last {
+            Some((outcome, at, strikes))
+                if outcome == "expired" && at <= self.now && self.now - at < REJECTED_FOR =>
+            {
+                strikes
+            }
+            _ => 0,
+        })
+    }
+
+    /// Forgets what is too old or too much to keep.
+    pub(crate) fn trim(&self) -> rusqlite::Result<()> {
+        let day_ago = self.now - REJECTED_FOR;
+        let tx = self.tx;
+        tx.execute(
+            "DELETE FROM pairing_finished WHERE at <= ?1
+                OR seq <= (SELECT max(seq) FROM pairing_finished) - ?2",
+            [day_ago, MAX_FINISHED],
+        )?;
+        tx.execute("DELETE FROM pairing_attempts WHERE at <= ?1", [day_ago])?;
+        let days = i64::from(self.options.audit_days);
+        tx.execute("DELETE FROM pairing_audit WHERE at <= ?1", [self.now - days * 86_400])?;
+        tx.execute(
+            "DELETE FROM pairing_changes
+                WHERE seq <= (SELECT max(seq) FROM pairing_changes) - ?1",
+            [MAX_CHANGES],
+        )?;
+        Ok(())
+    }
+}

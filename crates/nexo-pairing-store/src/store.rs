@@ -1,0 +1,303 @@
+//! The handle of a store: its threads, and how an operation gets to them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use nexo_pairing_core::{Clock, Mirror, PairingError, SystemClock, metric};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::feed::Feed;
+use crate::op::{Counted, Write};
+use crate::random::{OsRandom, RandomSource};
+use crate::watch::{Answer, Watcher};
+use crate::worker::{Jobs, Source, Worker};
+use crate::{StoreError, inspect, open};
+
+/// What a store may be told besides its path.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// Where the time comes from. Default: the operating system.
+    pub clock: Arc<dyn Clock>,
+    /// Where the randomness of codes comes from. Default: the operating system.
+    pub random: Arc<dyn RandomSource>,
+    /// For how many days the audit log is kept. Default 365.
+    pub audit_days: u32,
+    /// How often the file is looked at for changes by others, once a mirror is attached. Default
+    /// 10 ms.
+    pub poll_interval: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            clock: SystemClock::shared(),
+            random: OsRandom::shared(),
+            audit_days: 365,
+            poll_interval: Duration::from_millis(10),
+        }
+    }
+}
+
+/// Grants, blocks, requests and the audit log, in one SQLite file.
+///
+/// A clone is the same handle. Its operations are those of
+/// [`PairingBackend`](nexo_pairing_core::PairingBackend); writes run one after the other on a thread
+/// of their own, reads on another beside it. Dropping the last handle waits for what was begun.
+#[derive(Debug, Clone)]
+pub struct PairingStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // In the order in which they are dropped: the watcher hands work to the writer.
+    watcher: Mutex<Option<Watcher>>,
+    writer: Worker,
+    /// `None` in memory, where there is only one connection.
+    reader: Option<Worker>,
+    shared: Arc<Shared>,
+}
+
+/// What the threads of a store share.
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    options: StoreOptions,
+    feed: Arc<Feed>,
+}
+
+impl PairingStore {
+    /// Opens the database at `path`; makes it, mode 0600, and its folder, mode 0700, when they are
+    /// not there, and upgrades one of an older version in place.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] with a [`StoreError`] that says what is wrong with the file and
+    /// what can be done. A file that cannot be used is left as it was.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, PairingError> {
+        Self::open_with(path, StoreOptions::default()).await
+    }
+
+    /// [`open`](Self::open) with options.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn open_with(
+        path: impl AsRef<Path>,
+        options: StoreOptions,
+    ) -> Result<Self, PairingError> {
+        let path = path.as_ref().to_owned();
+        // Not on the caller's thread: making folders and waiting for a lock may take a while.
+        let opener = Worker::start("pairing-open", Source::Memory)?;
+        let open = opener.jobs()?.run(move |_| {
+            let path = open::resolve(&path, true)?;
+            open::open_or_create(&path)?;
+            Ok(path)
+        });
+        let path = open.await?;
+        let writer = Worker::start("pairing-write", Source::File(path.clone()))?;
+        let reader = Worker::start("pairing-read", Source::File(path.clone()))?;
+        let store = Self::new(path, writer, Some(reader), options);
+        // Fails now rather than at the first write.
+        store.inner.writer.jobs()?.run(|_| Ok(())).await?;
+        Ok(store)
+    }
+
+    /// A store in memory, which ends with its last handle.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when no thread can be started.
+    pub async fn open_memory() -> Result<Self, PairingError> {
+        Self::open_memory_with(StoreOptions::default()).await
+    }
+
+    /// [`open_memory`](Self::open_memory) with options.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open_memory`](Self::open_memory).
+    pub async fn open_memory_with(options: StoreOptions) -> Result<Self, PairingError> {
+        Self::in_memory(PathBuf::from(":memory:"), options, |_| Ok(())).await
+    }
+
+    /// A private copy, in memory, of the database at `path`: nothing that is done to it reaches the
+    /// file, and nothing is made or upgraded on disk. A file that is not there is an empty store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn snapshot(
+        path: impl AsRef<Path>,
+        options: StoreOptions,
+    ) -> Result<Self, PairingError> {
+        let path = path.as_ref().to_owned();
+        let source = path.clone();
+        Self::in_memory(path, options, move |copy| inspect::copy(&source, copy)).await
+    }
+
+    async fn in_memory(
+        path: PathBuf,
+        options: StoreOptions,
+        fill: impl FnOnce(&mut Connection) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Self, PairingError> {
+        let writer = Worker::start("pairing-memory", Source::Memory)?;
+        let name = path.clone();
+        writer
+            .jobs()?
+            .run(move |connection| {
+                fill(connection)?;
+                open::migrate(&name, connection)
+            })
+            .await?;
+        Ok(Self::new(path, writer, None, options))
+    }
+
+    fn new(path: PathBuf, writer: Worker, reader: Option<Worker>, options: StoreOptions) -> Self {
+        describe_metrics();
+        let shared = Arc::new(Shared { path, options, feed: Arc::default() });
+        Self { inner: Arc::new(Inner { watcher: Mutex::default(), writer, reader, shared }) }
+    }
+
+    /// Writes a complete copy of the database to `destination`, while it is in use. The copy is one
+    /// file, mode 0600, and appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] with [`StoreError::Exists`] when there is a file already, or with
+    /// why it could not be written.
+    pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), PairingError> {
+        let destination = destination.as_ref().to_owned();
+        let path = self.inner.shared.path.clone();
+        let backup =
+            self.reading()?.run(move |connection| inspect::backup(&path, connection, &destination));
+        Ok(backup.await?)
+    }
+
+    /// Runs `op` in one transaction, which is durable and known to every mirror when this returns.
+    /// An answer that is an error is committed too: failed attempts count.
+    pub(crate) async fn write<T, F>(&self, op: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.inner.shared);
+        let write = self.inner.writer.jobs()?.run(move |connection| shared.write(connection, op));
+        Ok(write.await?)
+    }
+
+    /// Runs `op` on a connection that does not write, with the time.
+    pub(crate) async fn read<T, F>(&self, op: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.inner.shared);
+        let read = self.reading()?.run(move |connection| {
+            let now = shared.options.clock.now().unix_timestamp();
+            op(connection, now).map_err(|error| StoreError::sqlite(&shared.path, error))
+        });
+        Ok(read.await?)
+    }
+
+    /// Adds a mirror and has it loaded, behind the caller.
+    pub(crate) fn add_mirror(&self, mirror: Weak<dyn Mirror>) {
+        self.inner.shared.feed.add(mirror);
+        // A mirror that is never loaded keeps its gate shut, so nothing is let in by going on.
+        if let Err(error) = self.request_refresh(None) {
+            tracing::error!(%error, "the store cannot be watched");
+        }
+    }
+
+    /// Brings the mirrors up to date.
+    pub(crate) async fn refresh_mirrors(&self) -> Result<(), PairingError> {
+        let (answer, answered) = oneshot::channel();
+        self.request_refresh(Some(answer))?;
+        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    fn request_refresh(&self, answer: Answer) -> Result<(), StoreError> {
+        let Inner { watcher, writer, reader, shared } = &*self.inner;
+        if reader.is_none() {
+            // In memory there is nobody else to watch.
+            let shared = Arc::clone(shared);
+            return writer.jobs()?.send(move |connection| {
+                let refreshed = connection.and_then(|connection| shared.publish(connection));
+                answer.map(|answer| answer.send(refreshed));
+            });
+        }
+        let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watcher) = &*watcher {
+            return watcher.refresh(answer);
+        }
+        let (jobs, housekeeper) = (writer.jobs()?.clone(), Arc::clone(shared));
+        let started = Watcher::start(
+            shared.path.clone(),
+            Arc::clone(&shared.feed),
+            shared.options.poll_interval,
+            move || housekeeper.keep_house(&jobs),
+        )?;
+        watcher.insert(started).refresh(answer)
+    }
+
+    /// Where this store's randomness comes from.
+    pub(crate) fn random(&self) -> &dyn RandomSource {
+        &*self.inner.shared.options.random
+    }
+
+    fn reading(&self) -> Result<&Jobs, StoreError> {
+        self.inner.reader.as_ref().unwrap_or(&self.inner.writer).jobs()
+    }
+}
+
+impl Shared {
+    fn write<T>(
+        &self,
+        connection: &mut Connection,
+        op: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let sqlite = |error| StoreError::sqlite(&self.path, error);
+        let tx =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        // Read in the transaction, so that stamps have the order of the commits.
+        let now = self.options.clock.now().unix_timestamp();
+        let mut write = Write { tx: &tx, now, options: &self.options, counted: Counted::default() };
+        let value = op(&mut write).map_err(sqlite)?;
+        let counted = write.counted;
+        tx.commit().map_err(sqlite)?;
+        counted.record();
+        // The write is done, whatever becomes of this: mirrors that cannot follow know it.
+        if let Err(error) = self.publish(connection) {
+            tracing::error!(%error, "the mirrors cannot follow the store");
+        }
+        Ok(value)
+    }
+
+    fn publish(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let published = self.feed.publish(connection);
+        published.map_err(|error| StoreError::sqlite(&self.path, error))
+    }
+
+    /// Puts away what has run out, when the writer finds the time.
+    fn keep_house(self: &Arc<Self>, writer: &Jobs) {
+        let shared = Arc::clone(self);
+        // A writer that is gone needs no house.
+        let _ = writer.send(move |connection| {
+            let kept = connection.and_then(|connection| {
+                shared.write(connection, |write| write.expire().and_then(|()| write.trim()))
+            });
+            if let Err(error) = kept {
+                tracing::warn!(%error, "what has run out could not be put away");
+            }
+        });
+    }
+}
+
+fn describe_metrics() {
+    metrics::describe_counter!(metric::APPROVALS_TOTAL, "Codes given to approve, by result.");
+    metrics::describe_counter!(metric::CODES_EXPIRED_TOTAL, "Codes that ran out unused.");
+}

@@ -1,0 +1,144 @@
+//! A thread that notices what others do to the file, and keeps house.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::StoreError;
+use crate::feed::Feed;
+use crate::worker::{Holder, Source};
+
+/// How often what has run out is put away.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Keeps the mirrors of a file up to date. Dropping it ends the thread.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    refresh: Option<Sender<Answer>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Who waits for a refresh.
+pub(crate) type Answer = Option<oneshot::Sender<Result<(), StoreError>>>;
+
+impl Watcher {
+    /// Starts the thread, which begins with a complete load. `housekeeping` is called now and then;
+    /// it must not block.
+    pub(crate) fn start(
+        path: PathBuf,
+        feed: Arc<Feed>,
+        interval: Duration,
+        housekeeping: impl Fn() + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let (refresh, refreshes) = mpsc::channel();
+        let name = path.clone();
+        let thread = thread::Builder::new()
+            .name("pairing-watch".to_owned())
+            .spawn(move || {
+                let watch = Watch::new(path, feed);
+                watch.run(&refreshes, interval, &housekeeping);
+            })
+            .map_err(|error| StoreError::io(&name, error))?;
+        Ok(Self { refresh: Some(refresh), thread: Some(thread) })
+    }
+
+    /// Asks for a refresh now; `answer` learns what came of it.
+    pub(crate) fn refresh(&self, answer: Answer) -> Result<(), StoreError> {
+        let refresh = self.refresh.as_ref().ok_or(StoreError::Closed)?;
+        refresh.send(answer).map_err(|_| StoreError::Closed)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.refresh = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watch {
+    path: PathBuf,
+    feed: Arc<Feed>,
+    holder: Holder,
+    /// `PRAGMA data_version` when the mirrors were last brought up to date.
+    seen: Option<i64>,
+}
+
+impl Watch {
+    fn new(path: PathBuf, feed: Arc<Feed>) -> Self {
+        let holder = Holder::new(Source::File(path.clone()));
+        Self { path, feed, holder, seen: None }
+    }
+
+    fn run(mut self, refreshes: &Receiver<Answer>, interval: Duration, housekeeping: &dyn Fn()) {
+        let mut cleaned = Instant::now();
+        loop {
+            let answer = match refreshes.recv_timeout(interval) {
+                Ok(answer) => answer,
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let polled = self.poll();
+            if let Err(error) = &polled {
+                report(&self.path, error);
+            }
+            if let Some(answer) = answer {
+                // Who asked may be gone.
+                let _ = answer.send(polled);
+            }
+            if cleaned.elapsed() >= HOUSEKEEPING {
+                cleaned = Instant::now();
+                housekeeping();
+            }
+        }
+    }
+
+    /// Looks whether anything changed, and passes it on.
+    fn poll(&mut self) -> Result<(), StoreError> {
+        if !self.holder.is_current() {
+            // Another file, or none: what the mirrors hold is not of it.
+            self.feed.invalidate();
+            self.seen = None;
+        }
+        let connection = match self.holder.connection() {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.feed.invalidate();
+                return Err(error);
+            }
+        };
+        let passed = pass_on(connection, &self.feed, &mut self.seen);
+        if passed.is_err() {
+            self.seen = None;
+        }
+        passed.map_err(|error| StoreError::sqlite(&self.path, error))
+    }
+}
+
+fn pass_on(
+    connection: &mut Connection,
+    feed: &Feed,
+    seen: &mut Option<i64>,
+) -> rusqlite::Result<()> {
+    // Read before the changes: what is committed in between is passed on at the next poll.
+    let version =
+        connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
+    if *seen == Some(version) && feed.confirm() {
+        return Ok(());
+    }
+    feed.publish(connection)?;
+    *seen = Some(version);
+    Ok(())
+}
+
+fn report(path: &Path, error: &StoreError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(path = %path.display(), %error, cause, "the store cannot be read");
+}

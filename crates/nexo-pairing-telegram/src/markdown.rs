@@ -1,0 +1,66 @@
+//! Writes a challenge in Telegram's MarkdownV2, so that Telegram takes any text and shows it as it
+//! was meant.
+//!
+//! A text with one reserved character left is refused as a whole ("Character '.' is reserved and
+//! must be escaped"), so an operator's template is escaped and never read as markup.
+//! <https://core.telegram.org/bots/api#markdownv2-style>
+
+use nexo_pairing_core::Piece;
+
+/// The text of `pieces`: words escaped, what is to be copied in code spans, which a tap copies.
+pub(crate) fn render(pieces: &[Piece<'_>]) -> String {
+    let mut markdown = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(words) => escape(words, is_reserved, &mut markdown),
+            // An empty span and the next one would read as the three backticks of a block.
+            Piece::Verbatim(exact) if exact.is_empty() => {}
+            Piece::Verbatim(exact) => {
+                markdown.push('`');
+                escape(exact, is_reserved_in_code, &mut markdown);
+                markdown.push('`');
+            }
+        }
+    }
+    markdown
+}
+
+fn escape(text: &str, is_special: fn(char) -> bool, markdown: &mut String) {
+    for c in text.chars() {
+        if is_special(c) {
+            markdown.push('\\');
+        }
+        markdown.push(c);
+    }
+}
+
+fn is_reserved(c: char) -> bool {
+    matches!(
+        c,
+        '_' | '*'
+            | '['
+            | ']'
+            | '('
+            | ')'
+            | '~'
+            | '`'
+            | '>'
+            | '#'
+            | '+'
+            | '-'
+            | '='
+            | '|'
+            | '{'
+            | '}'
+            | '.'
+            | '!'
+            | '\\'
+    )
+}
+
+fn is_reserved_in_code(c: char) -> bool {
+    matches!(c, '`' | '\\')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Checks what is written against a reader that follows Telegram's rules.
+
+use nexo_pairing_core::{Challenge, Language, PairingCode};
+use proptest::prelude::*;
+
+use super::*;
+
+/// The characters that the Bot API lists as reserved, and the backslash.
+const RESERVED: &str = r"_*[]()~`>#+-=|{}.!\";
+
+/// What Telegram shows for a part of a text.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    Plain(String),
+    Code(String),
+}
+
+/// Reads `markdown` as Telegram does, as far as texts and code spans go; whatever Telegram refuses
+/// or takes for other markup is an error.
+fn read(markdown: &str) -> Result<Vec<Shown>, String> {
+    let mut shown = Vec::new();
+    let mut part = String::new();
+    let mut is_code = false;
+    let mut rest = markdown.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => match rest.next() {
+                Some(escaped @ '\u{1}'..='\u{7e}') => part.push(escaped),
+                other => return Err(format!("a backslash before {other:?}")),
+            },
+            '`' if is_code && part.is_empty() => return Err("an empty code span".to_owned()),
+            '`' if is_code => {
+                shown.push(Shown::Code(std::mem::take(&mut part)));
+                is_code = false;
+            }
+            '`' if rest.as_str().starts_with("``") => return Err("a code block".to_owned()),
+            '`' => {
+                if !part.is_empty() {
+                    shown.push(Shown::Plain(std::mem::take(&mut part)));
+                }
+                is_code = true;
+            }
+            reserved if !is_code && RESERVED.contains(reserved) => {
+                return Err(format!("{reserved:?} is reserved"));
+            }
+            other => part.push(other),
+        }
+    }
+    if is_code {
+        return Err("a code span without end".to_owned());
+    }
+    if !part.is_empty() {
+        shown.push(Shown::Plain(part));
+    }
+    Ok(shown)
+}
+
+/// What Telegram ought to show for `pieces`.
+fn meant(pieces: &[Piece<'_>]) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    for piece in pieces {
+        match (piece, shown.last_mut()) {
+            (Piece::Text(""), _) => {}
+            (Piece::Text(words), Some(Shown::Plain(last))) => last.push_str(words),
+            (Piece::Text(words), _) => shown.push(Shown::Plain((*words).to_owned())),
+            (Piece::Verbatim(exact), _) if exact.is_empty() => {}
+            (Piece::Verbatim(exact), _) => shown.push(Shown::Code(exact.clone())),
+        }
+    }
+    shown
+}
+
+fn plain(shown: &[Shown]) -> String {
+    shown.iter().map(|(Shown::Plain(text) | Shown::Code(text))| text.as_str()).collect()
+}
+
+#[test]
+fn the_reader_refuses_what_telegram_refuses() {
+    for c in RESERVED.chars() {
+        assert!(read(&format!("a{c}")).is_err(), "{c}");
+        assert_eq!(read(&format!("a\\{c}b")), Ok(vec![Shown::Plain(format!("a{c}b"))]));
+    }
+    for bad in
+        ["`", "a`b", "``", "```", "```a```", "``a``", r"\", r"`\`", r"\é", "\\\0", "`a`.", "`a``"]
+    {
+        assert!(read(bad).is_err(), "{bad}");
+    }
+    assert_eq!(
+        read(r"a`b.c``\``"),
+        Ok(vec![
+            Shown::Plain("a".to_owned()),
+            Shown::Code("b.c".to_owned()),
+            Shown::Code("`".to_owned()),
+        ])
+    );
+}
+
+#[test]
+fn each_reserved_character_of_a_text_is_escaped_and_no_other() {
+    for c in (0..=0x2ff).filter_map(char::from_u32) {
+        let expected = if RESERVED.contains(c) { format!("\\{c}") } else { c.to_string() };
+        let text = c.to_string();
+        assert_eq!(render(&[Piece::Text(&text)]), expected, "{c:?}");
+    }
+}
+
+#[test]
+fn only_backtick_and_backslash_of_a_code_span_are_escaped() {
+    for c in (0..=0x2ff).filter_map(char::from_u32) {
+        let expected = if c == '`' || c == '\\' { format!("`\\{c}`") } else { format!("`{c}`") };
+        assert_eq!(render(&[Piece::Verbatim(c.to_string())]), expected, "{c:?}");
+    }
+}
+
+#[test]
+fn an_empty_code_span_is_left_out() {
+    let pieces = [Piece::Verbatim(String::new()), Piece::Verbatim("A".to_owned())];
+    assert_eq!(render(&pieces), "`A`");
+}
+
+#[test]
+fn nothing_is_written_for_nothing() {
+    assert_eq!(render(&[]), "");
+}
+
+/// Texts in which the reserved characters, line ends and placeholders are frequent.
+fn texts() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        prop::sample::select(RESERVED.chars().collect::<Vec<_>>()).prop_map(String::from),
+        prop::sample::select(vec!["{code}", "{minutes}", "{command}", "```", "**>", "\n>", "\0"])
+            .prop_map(str::to_owned),
+        any::<char>().prop_map(String::from),
+    ];
+    prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn telegram_shows_any_template_as_it_was_written(
+        template in texts(),
+        random: [u8; 7],
+        minutes: u64,
+    ) {
+        let challenge = Challenge::new(PairingCode::from_random(random), minutes)
+            .worded(Language::En, Some(template));
+        let shown = read(&render(&challenge.pieces())).unwrap();
+        prop_assert_eq!(plain(&shown), challenge.plain_text());
+        prop_assert_eq!(shown, meant(&challenge.pieces()));
+    }
+
+    #[test]
+    fn telegram_shows_any_pieces_as_they_were_meant(
+        parts in prop::collection::vec((any::<bool>(), texts()), 0..6),
+    ) {
+        let pieces: Vec<_> = parts
+            .iter()
+            .map(|(is_code, text)| match is_code {
+                true => Piece::Verbatim(text.clone()),
+                false => Piece::Text(text),
+            })
+            .collect();
+        prop_assert_eq!(read(&render(&pieces)), Ok(meant(&pieces)));
+    }
+
+    #[test]
+    fn telegram_shows_any_code_of_the_short_form(code in texts()) {
+        let text = crate::tests::short_text(&code);
+        let shown = plain(&read(&text).unwrap());
+        prop_assert_eq!(
+            shown,
+            format!("Your pairing code is {code}. Give it to the operator of this bot.")
+        );
+    }
+}
