@@ -1,0 +1,97 @@
+//! What becomes of a challenge on its way, and how all of it is counted.
+
+use std::sync::atomic::Ordering;
+
+use crate::support::{World, direct};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use nexo_pairing_core::{Decision, Inbound, Mode, PairingAdapterRegistry, Rule};
+use nexo_pairing_gate::Delivery;
+use time::Duration;
+
+#[tokio::test]
+async fn a_challenge_that_was_not_delivered_is_tried_again_after_10_s() {
+    let world = World::new(Mode::Pairing).await;
+    world.adapter.is_broken.store(true, Ordering::SeqCst);
+    let first = world.write("id:1").await;
+    assert!(matches!(first.delivery, Some(Delivery::PublishFailed(_))), "{first:?}");
+    world.adapter.is_broken.store(false, Ordering::SeqCst);
+    world.pass(Duration::seconds(9));
+    assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
+    world.pass(Duration::seconds(1));
+    let second = world.write("id:1").await;
+    assert_eq!(second.rule, Rule::ChallengeAgain);
+    assert_eq!(second.decision, first.decision, "the same code");
+    assert!(matches!(second.delivery, Some(Delivery::DeliveredViaAdapter)));
+    assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
+}
+
+#[tokio::test]
+async fn a_channel_without_an_adapter_takes_ids_as_they_are_and_delivers_nothing() {
+    let world = World::new(Mode::Pairing).await;
+    let inbound = Inbound::direct("irc", "main", "Nick!user@host");
+    let nobody = PairingAdapterRegistry::new();
+    let screened = world.gate.screen(&inbound, &world.policy, &nobody).await.unwrap();
+    assert!(matches!(screened.decision, Decision::Challenge { .. }));
+    assert_eq!(screened.sender.unwrap().as_str(), "Nick!user@host");
+    assert!(matches!(screened.delivery, Some(Delivery::NoAdapterNoBrokerTopic)));
+    assert!(world.adapter.sent.lock().unwrap().is_empty());
+}
+
+/// The counters and gauges that are not zero, as `name{labels} value`.
+fn counted(snapshotter: &Snapshotter) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let labels: Vec<_> =
+            key.key().labels().map(|l| format!("{}={}", l.key(), l.value())).collect();
+        let value = match value {
+            DebugValue::Counter(value) if value > 0 => value.to_string(),
+            DebugValue::Gauge(value) if value.0 > 0.0 => value.to_string(),
+            DebugValue::Histogram(values) if !values.is_empty() => format!("n={}", values.len()),
+            _ => continue,
+        };
+        lines.push(format!("{}{{{}}} {value}", key.key().name(), labels.join(",")));
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new(Mode::Pairing).await;
+            world.seed("main", "id:1").await;
+            world.write("id:1").await;
+            world.write("id:2").await;
+            world.write("id:2").await;
+            world.adapter.is_broken.store(true, Ordering::SeqCst);
+            world.write("id:3").await;
+            for stranger in ["evil-1", "evil-2"] {
+                world.screen(Inbound::direct(stranger, "main", "id:1")).await;
+            }
+            let bad = Inbound::direct("BAD", "main", "x");
+            assert!(world.gate.screen(&bad, &world.policy, &world.registry).await.is_err());
+            world.policy.mode = Mode::Open;
+            world.screen(direct("status")).await;
+        });
+    });
+    assert_eq!(
+        counted(&snapshotter),
+        [
+            "pairing_decision_seconds{} n=4",
+            "pairing_decisions_total{channel=other,decision=challenge,reason=challenge} 2",
+            "pairing_decisions_total{channel=other,decision=error,reason=stale} 1",
+            "pairing_decisions_total{channel=test,decision=admit,reason=allowed} 1",
+            "pairing_decisions_total{channel=test,decision=admit,reason=not_pairable} 1",
+            "pairing_decisions_total{channel=test,decision=challenge,reason=challenge} 2",
+            "pairing_decisions_total{channel=test,decision=drop,reason=already_challenged} 1",
+            "pairing_inbound_challenged_total{channel=other,result=no_adapter_no_broker_topic} 2",
+            "pairing_inbound_challenged_total{channel=test,result=delivered_via_adapter} 1",
+            "pairing_inbound_challenged_total{channel=test,result=publish_failed} 1",
+            "pairing_requests_pending{channel=test} 2",
+        ]
+    );
+}

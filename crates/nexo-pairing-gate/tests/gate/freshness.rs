@@ -1,0 +1,277 @@
+//! What the gate does when its store cannot be read, and how it learns of changes.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use crate::support::{World, channel, key};
+use async_trait::async_trait;
+use nexo_pairing_core::{
+    AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
+    Blocking, ChannelId, Clock, Decision, DropReason, Filter, Grant, ManualClock, Mirror, Mode,
+    NewRequest, PairingBackend, PairingError, PairingPolicy, PendingRequest, RejectedRequest,
+    SeedReport, SenderId, SenderKey, Span, Standing, Target, UpsertOutcome,
+};
+use nexo_pairing_gate::{GateOptions, PairingGate};
+use time::OffsetDateTime;
+
+/// A store that cannot be read until it is told to recover.
+#[derive(Default)]
+struct Faulty {
+    mirror: Mutex<Option<Weak<dyn Mirror>>>,
+    works: AtomicBool,
+    hangs: AtomicBool,
+    refreshes: AtomicUsize,
+    lists: Mutex<Vec<Standing>>,
+}
+
+#[async_trait]
+impl PairingBackend for Faulty {
+    async fn upsert_pending(&self, _: NewRequest) -> Result<UpsertOutcome, PairingError> {
+        Err(PairingError::backend("the disk is gone"))
+    }
+    async fn challenge_undelivered(
+        &self,
+        _: &SenderKey,
+        _: Duration,
+        _: Duration,
+    ) -> Result<(), PairingError> {
+        unreachable!("nothing is ever delivered")
+    }
+    fn attach(&self, mirror: Weak<dyn Mirror>) {
+        *self.mirror.lock().unwrap() = Some(mirror);
+    }
+    async fn refresh(&self) -> Result<(), PairingError> {
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if !self.works.load(Ordering::SeqCst) {
+            return Err(PairingError::backend("the disk is gone"));
+        }
+        let mirror = self.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+        let lists = self.lists.lock().unwrap().clone();
+        mirror.replace(&mut lists.into_iter().map(Ok), 1).unwrap();
+        mirror.confirm();
+        Ok(())
+    }
+    async fn approve(&self, _: &str, _: &Actor, _: Grant) -> Result<ApprovedRequest, PairingError> {
+        unreachable!()
+    }
+    async fn reject(&self, _: &str, _: &Actor) -> Result<RejectedRequest, PairingError> {
+        unreachable!()
+    }
+    async fn revoke(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
+        unreachable!()
+    }
+    async fn block(
+        &self,
+        _: &Target,
+        _: &Actor,
+        _: Option<&str>,
+    ) -> Result<Blocking, PairingError> {
+        unreachable!()
+    }
+    async fn unblock(&self, _: &Target, _: &Actor) -> Result<bool, PairingError> {
+        unreachable!()
+    }
+    async fn seed(
+        &self,
+        _: &ChannelId,
+        _: &AccountId,
+        _: &[SenderId],
+        _: &Actor,
+    ) -> Result<SeedReport, PairingError> {
+        unreachable!()
+    }
+    async fn forget(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
+        unreachable!()
+    }
+    async fn unlock(&self, _: &Actor, _: &Actor) -> Result<bool, PairingError> {
+        unreachable!()
+    }
+    async fn is_allowed(&self, _: &SenderKey) -> Result<bool, PairingError> {
+        unreachable!("the gate decides from memory")
+    }
+    async fn list_pending(&self, _: &Filter) -> Result<Vec<PendingRequest>, PairingError> {
+        unreachable!()
+    }
+    async fn list_allow(&self, _: &Filter, _: bool) -> Result<Vec<AllowedSender>, PairingError> {
+        unreachable!()
+    }
+    async fn list_blocked(&self, _: &Filter) -> Result<Vec<BlockedSender>, PairingError> {
+        unreachable!()
+    }
+    async fn audit(&self, _: &Filter, _: u32) -> Result<Vec<AuditEvent>, PairingError> {
+        unreachable!()
+    }
+    async fn purge_expired(&self) -> Result<u64, PairingError> {
+        unreachable!()
+    }
+}
+
+fn gate(backend: &Arc<Faulty>) -> (PairingGate, Arc<ManualClock>) {
+    let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
+    let mut options = GateOptions::default();
+    options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    (PairingGate::with_options(Arc::clone(backend) as _, options), clock)
+}
+
+async fn admit(gate: &PairingGate, mode: Mode) -> Result<Decision, PairingError> {
+    gate.should_admit("test", "main", "id:1", &PairingPolicy::new(mode), None).await
+}
+
+fn standing(scope: AccountScope) -> Standing {
+    Standing::stranger(channel(), scope, SenderId::parse("id:1").unwrap())
+}
+
+fn grant() -> Standing {
+    let mut standing = standing(AccountScope::One(AccountId::parse("main").unwrap()));
+    standing.allowed = Some(Span::Always);
+    standing
+}
+
+#[tokio::test]
+async fn rule_1_before_the_first_load_nobody_is_admitted_or_challenged() {
+    let backend = Arc::new(Faulty::default());
+    let (gate, _) = gate(&backend);
+    for mode in [Mode::Allowlist, Mode::Pairing] {
+        let error = admit(&gate, mode).await.unwrap_err();
+        assert!(matches!(error, PairingError::Stale { source: Some(_), .. }), "{error:?}");
+    }
+    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit, "no block was ever known");
+}
+
+#[tokio::test]
+async fn rule_1_lists_older_than_5_s_are_not_trusted_and_come_back_by_themselves() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    *backend.lists.lock().unwrap() = vec![grant()];
+    let (gate, clock) = gate(&backend);
+    assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
+    let refreshes = backend.refreshes.load(Ordering::SeqCst);
+    backend.works.store(false, Ordering::SeqCst);
+    clock.advance(time::Duration::seconds(5));
+    assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
+    assert_eq!(backend.refreshes.load(Ordering::SeqCst), refreshes, "decided from memory");
+    clock.advance(time::Duration::nanoseconds(1));
+    assert!(admit(&gate, Mode::Pairing).await.is_err());
+    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
+    backend.works.store(true, Ordering::SeqCst);
+    assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
+}
+
+#[tokio::test]
+async fn rule_1_mode_open_is_shut_too_where_a_block_was_ever_known() {
+    for scope in [AccountScope::All, AccountScope::One(AccountId::parse("main").unwrap())] {
+        let backend = Arc::new(Faulty::default());
+        backend.works.store(true, Ordering::SeqCst);
+        let mut block = standing(scope);
+        block.blocked = true;
+        *backend.lists.lock().unwrap() = vec![block];
+        let (gate, clock) = gate(&backend);
+        let blocked = Decision::Drop(DropReason::Blocked);
+        assert_eq!(admit(&gate, Mode::Open).await.unwrap(), blocked);
+        backend.works.store(false, Ordering::SeqCst);
+        clock.advance(time::Duration::seconds(6));
+        assert!(matches!(admit(&gate, Mode::Open).await, Err(PairingError::Stale { .. })));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_1_a_store_that_hangs_delays_a_message_for_5_s_and_then_fails() {
+    let backend = Arc::new(Faulty::default());
+    backend.hangs.store(true, Ordering::SeqCst);
+    let (gate, _) = gate(&backend);
+    let started = tokio::time::Instant::now();
+    let error = admit(&gate, Mode::Pairing).await.unwrap_err();
+    assert!(matches!(error, PairingError::Stale { source: None, .. }), "{error:?}");
+    assert_eq!(started.elapsed().as_secs(), 5);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_to_write_lets_nobody_in() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    let (gate, _) = gate(&backend);
+    assert!(matches!(admit(&gate, Mode::Pairing).await, Err(PairingError::Backend(_))));
+}
+
+#[tokio::test]
+async fn an_invalidated_mirror_is_not_used_until_it_is_replaced() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    *backend.lists.lock().unwrap() = vec![grant()];
+    let (gate, _) = gate(&backend);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    mirror.invalidate();
+    assert_eq!(mirror.position(), None);
+    backend.works.store(false, Ordering::SeqCst);
+    assert!(admit(&gate, Mode::Allowlist).await.is_err());
+    backend.lists.lock().unwrap().clear();
+    backend.works.store(true, Ordering::SeqCst);
+    let dropped = Decision::Drop(DropReason::NotAllowed);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), dropped);
+}
+
+#[tokio::test]
+async fn a_load_that_fails_halfway_changes_nothing() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    *backend.lists.lock().unwrap() = vec![grant()];
+    let (gate, _) = gate(&backend);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    let half = [Err(PairingError::backend("the disk is gone"))];
+    assert!(mirror.replace(&mut half.into_iter(), 9).is_err());
+    assert_eq!(mirror.position(), Some(1));
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+}
+
+#[tokio::test]
+async fn flush_cache_has_the_lists_compared_once_before_the_next_decision() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    let (gate, _) = gate(&backend);
+    let dropped = Decision::Drop(DropReason::NotAllowed);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), dropped);
+    *backend.lists.lock().unwrap() = vec![grant()];
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), dropped);
+    gate.flush_cache();
+    let before = backend.refreshes.load(Ordering::SeqCst);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+    assert_eq!(backend.refreshes.load(Ordering::SeqCst), before + 1);
+}
+
+#[tokio::test]
+async fn a_change_through_the_same_store_is_seen_by_the_next_call() {
+    let world = World::new(Mode::Allowlist).await;
+    let policy = &world.policy;
+    let admit =
+        async || world.gate.should_admit("test", "main", "id:1", policy, None).await.unwrap();
+    let target = Target::from(key("main", "id:1"));
+    for _ in 0..100 {
+        world.seed("main", "id:1").await;
+        assert_eq!(admit().await, Decision::Admit);
+        world.store.revoke(&target, &Actor::cli()).await.unwrap();
+        assert_eq!(admit().await, Decision::Drop(DropReason::NotAllowed));
+        world.block(AccountScope::All, "id:1").await;
+        assert_eq!(admit().await, Decision::Drop(DropReason::Blocked));
+        let all = Target::new(channel(), AccountScope::All, SenderId::parse("id:1").unwrap());
+        assert!(world.store.unblock(&all, &Actor::cli()).await.unwrap());
+        assert_eq!(admit().await, Decision::Drop(DropReason::NotAllowed));
+    }
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_errors_and_not_looked_up() {
+    let world = World::new(Mode::Open).await;
+    for (channel, account) in
+        [("", "main"), ("a.b", "main"), ("test", ""), ("test", "*"), ("test", ">")]
+    {
+        let decided = world.gate.should_admit(channel, account, "id:1", &world.policy, None).await;
+        assert!(matches!(decided, Err(PairingError::Id(_))), "{channel}/{account}: {decided:?}");
+    }
+}

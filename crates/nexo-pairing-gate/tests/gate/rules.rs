@@ -1,0 +1,283 @@
+//! Each rule of the gate, in its order.
+
+use crate::support::{World, assert_dropped, channel, direct, key};
+use nexo_pairing_core::{
+    AccountId, AccountScope, Actor, Decision, DropReason, Grant, Inbound, Mode, PairingBackend,
+    Rule,
+};
+use nexo_pairing_gate::Delivery;
+use time::Duration;
+
+#[tokio::test]
+async fn rule_2_an_account_that_is_not_configured_is_unknown_in_every_mode() {
+    for mode in [Mode::Open, Mode::Allowlist, Mode::Pairing] {
+        let world = World::with_accounts(mode, Some(&["main"])).await;
+        world.seed("other", "id:1").await;
+        let screened = world.screen(Inbound::direct("test", "other", "id:1")).await;
+        assert_dropped(&screened, Rule::UnknownAccount, DropReason::UnknownAccount);
+        let screened = world.screen(Inbound::direct("else", "main", "id:1")).await;
+        assert_dropped(&screened, Rule::UnknownAccount, DropReason::UnknownAccount);
+        assert_ne!(world.write("id:1").await.rule, Rule::UnknownAccount);
+    }
+}
+
+#[tokio::test]
+async fn rule_3_who_is_nobody_is_dropped_but_in_mode_open() {
+    for mode in [Mode::Allowlist, Mode::Pairing] {
+        let world = World::new(mode).await;
+        for nobody in
+            ["status", "", "id:\n", "down", &"x".repeat(2000), &format!("id:{}", "9".repeat(300))]
+        {
+            let screened = world.write(nobody).await;
+            assert_dropped(&screened, Rule::NotPairable, DropReason::NotPairable);
+            assert_eq!(screened.sender, None);
+        }
+    }
+    let world = World::new(Mode::Open).await;
+    let screened = world.write("status").await;
+    assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::NotPairable));
+}
+
+#[tokio::test]
+async fn rule_3_comes_before_the_lists() {
+    let world = World::new(Mode::Pairing).await;
+    world.seed("main", "status").await;
+    assert_dropped(&world.write("status").await, Rule::NotPairable, DropReason::NotPairable);
+}
+
+#[tokio::test]
+async fn rule_4_a_blocked_sender_is_dropped_in_every_mode() {
+    for mode in [Mode::Open, Mode::Allowlist, Mode::Pairing] {
+        let world = World::new(mode).await;
+        world.seed("main", "id:1").await;
+        world.block(AccountScope::One(AccountId::parse("main").unwrap()), "id:1").await;
+        assert_dropped(&world.write("ID:1").await, Rule::Blocked, DropReason::Blocked);
+        let elsewhere = world.screen(Inbound::direct("test", "other", "id:1")).await;
+        assert_ne!(elsewhere.rule, Rule::Blocked, "a block on one account says nothing of another");
+    }
+}
+
+#[tokio::test]
+async fn rule_4_a_block_for_all_accounts_holds_on_future_ones_and_for_other_ids() {
+    let world = World::new(Mode::Pairing).await;
+    world.seed("main", "id:2").await;
+    world.block(AccountScope::All, "id:1").await;
+    let future = world.screen(Inbound::direct("test", "future", "id:1")).await;
+    assert_dropped(&future, Rule::Blocked, DropReason::Blocked);
+    // The sender is allowed, but another id of his is blocked.
+    let screened = world.screen(direct("id:2").with_alt(vec!["ID:1".into()])).await;
+    assert_dropped(&screened, Rule::Blocked, DropReason::Blocked);
+}
+
+#[tokio::test]
+async fn rule_5_mode_open_asks_nobody() {
+    let world = World::new(Mode::Open).await;
+    let screened = world.write("id:1").await;
+    assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Open));
+    let screened = world.screen(direct("group:1").in_group(true)).await;
+    assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Open));
+    assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn rule_6_a_grant_admits_on_its_account_and_on_no_other() {
+    for mode in [Mode::Allowlist, Mode::Pairing] {
+        let world = World::new(mode).await;
+        world.seed("main", "id:1").await;
+        let screened = world.write("ID:1").await;
+        assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Allowed));
+        let elsewhere = world.screen(Inbound::direct("test", "work", "id:1")).await;
+        assert_ne!(elsewhere.decision, Decision::Admit);
+        let stranger = world.screen(Inbound::direct("test2", "main", "id:1")).await;
+        assert_ne!(stranger.decision, Decision::Admit, "another channel");
+    }
+}
+
+#[tokio::test]
+async fn rule_6_another_id_of_the_sender_counts_and_so_does_a_group_that_was_seeded() {
+    let world = World::new(Mode::Pairing).await;
+    world.seed("main", "id:1").await;
+    world.seed("main", "group:1").await;
+    let screened = world.screen(direct("id:lid").with_alt(vec!["x".into(), "ID:1".into()])).await;
+    assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Allowed));
+    let screened = world.screen(direct("id:1").in_group(true)).await;
+    assert_eq!(screened.rule, Rule::Allowed, "who is allowed may write in a group");
+    assert_eq!(world.write("group:1").await.rule, Rule::Allowed);
+}
+
+#[tokio::test]
+async fn rule_6_ends_with_the_grant() {
+    let world = World::new(Mode::Allowlist).await;
+    let mut pairing = World::new(Mode::Pairing).await;
+    pairing.policy.mode = Mode::Pairing;
+    let code = pairing.challenge("id:1").await;
+    let grant = Grant::unlimited().expires_in(std::time::Duration::from_secs(60));
+    pairing.store.approve(code.as_str(), &Actor::cli(), grant).await.unwrap();
+    pairing.pass(Duration::seconds(59));
+    assert_eq!(pairing.write("id:1").await.rule, Rule::Allowed);
+    pairing.pass(Duration::seconds(1));
+    assert_ne!(pairing.write("id:1").await.rule, Rule::Allowed, "it expired, and nobody wrote");
+
+    world.seed("main", "id:1").await;
+    let revoked = world.store.revoke(&key("main", "id:1").into(), &Actor::cli()).await.unwrap();
+    assert_eq!(revoked, [key("main", "id:1")]);
+    assert_dropped(&world.write("id:1").await, Rule::NotAllowed, DropReason::NotAllowed);
+}
+
+#[tokio::test]
+async fn rule_7_mode_allowlist_never_writes_a_code_to_anyone() {
+    let world = World::new(Mode::Allowlist).await;
+    for inbound in [direct("id:1"), direct("id:1").in_group(true), direct("group:1")] {
+        let screened = world.screen(inbound).await;
+        assert_dropped(&screened, Rule::NotAllowed, DropReason::NotAllowed);
+    }
+    assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
+    assert!(world.adapter.sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn rule_8_nobody_is_challenged_in_a_group() {
+    let world = World::new(Mode::Pairing).await;
+    for inbound in [direct("id:1").in_group(true), direct("group:1")] {
+        let screened = world.screen(inbound).await;
+        assert_dropped(&screened, Rule::NotDirect, DropReason::NotDirect);
+    }
+    assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
+    // Also not with a code that he has already.
+    world.challenge("id:1").await;
+    world.pass(Duration::hours(1) - Duration::seconds(1));
+    let screened = world.screen(direct("id:1").in_group(true)).await;
+    assert_dropped(&screened, Rule::NotDirect, DropReason::NotDirect);
+}
+
+#[tokio::test]
+async fn rule_9_a_rejected_sender_waits_for_24_hours() {
+    let world = World::new(Mode::Pairing).await;
+    world.reject("id:1").await;
+    world.pass(Duration::hours(24) - Duration::seconds(1));
+    assert_dropped(&world.write("id:1").await, Rule::Waiting, DropReason::Waiting);
+    let screened = world.screen(direct("id:other").with_alt(vec!["id:1".into()])).await;
+    assert_dropped(&screened, Rule::Waiting, DropReason::Waiting);
+    world.pass(Duration::seconds(1));
+    assert_eq!(world.write("id:1").await.rule, Rule::Challenge);
+}
+
+#[tokio::test]
+async fn rule_9_who_lets_codes_expire_waits_longer_each_time() {
+    let world = World::new(Mode::Pairing).await;
+    world.challenge("id:1").await;
+    world.pass(Duration::hours(1));
+    assert_eq!(world.write("id:1").await.rule, Rule::Challenge, "the first costs nothing");
+    for hours in [1, 2, 4] {
+        world.pass(Duration::hours(1));
+        assert_dropped(&world.write("id:1").await, Rule::Waiting, DropReason::Waiting);
+        world.pass(Duration::hours(hours) - Duration::seconds(1));
+        assert_dropped(&world.write("id:1").await, Rule::Waiting, DropReason::Waiting);
+        world.pass(Duration::seconds(1));
+        assert_eq!(world.write("id:1").await.rule, Rule::Challenge, "after {hours} h");
+    }
+}
+
+#[tokio::test]
+async fn rules_10_and_11_the_same_code_again_after_the_cooldown() {
+    let world = World::new(Mode::Pairing).await;
+    let code = world.challenge("id:1").await;
+    let again = world.write("ID:1").await;
+    assert_dropped(&again, Rule::AlreadyChallenged, DropReason::AlreadyChallenged);
+    world.pass(Duration::seconds(299));
+    assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
+    let with_alt = world.screen(direct("id:lid").with_alt(vec!["id:1".into()])).await;
+    assert_eq!(with_alt.rule, Rule::AlreadyChallenged, "by another of his ids");
+    world.pass(Duration::seconds(1));
+    let again = world.write("id:1").await;
+    assert_eq!(again.rule, Rule::ChallengeAgain);
+    assert_eq!(again.decision, Decision::Challenge { code });
+    assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
+    assert_eq!(world.adapter.sent.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn rule_12_an_account_has_three_requests_at_most() {
+    let world = World::new(Mode::Pairing).await;
+    for sender in ["id:1", "id:2", "id:3"] {
+        world.challenge(sender).await;
+    }
+    assert_dropped(&world.write("id:4").await, Rule::PendingFull, DropReason::PendingFull);
+    let elsewhere = world.screen(Inbound::direct("test", "work", "id:4")).await;
+    assert_eq!(elsewhere.rule, Rule::Challenge, "the cap is the account's own");
+    // The third place is free once its code has run out, though nobody purged.
+    world.pass(Duration::hours(1));
+    assert_eq!(world.write("id:4").await.rule, Rule::Challenge);
+}
+
+#[tokio::test]
+async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
+    let mut world = World::new(Mode::Pairing).await;
+    world.policy.language = nexo_pairing_core::Language::Es;
+    let screened = world.write("ID:1").await;
+    assert_eq!(screened.rule, Rule::Challenge);
+    assert_eq!(screened.sender.unwrap().as_str(), "id:1");
+    assert!(matches!(screened.delivery, Some(Delivery::DeliveredViaAdapter)));
+    let Decision::Challenge { code } = screened.decision else { panic!() };
+    let sent = world.adapter.sent.lock().unwrap();
+    let [(account, to, text)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((account.as_str(), to.as_str()), ("main", "id:1"));
+    assert!(text.contains(&code.to_string()), "{text}");
+    let pending = world.store.list_pending(&Default::default()).await.unwrap();
+    assert_eq!((pending[0].code.clone(), pending[0].channel.clone()), (code, channel()));
+}
+
+#[tokio::test]
+async fn a_sender_that_somebody_else_has_to_resolve_is_challenged_under_that_id() {
+    let world = World::new(Mode::Pairing).await;
+    assert_eq!(world.write("ask").await.sender.unwrap().as_str(), "id:asked");
+    let adapter = Some(&*world.adapter as _);
+    let again = world.gate.should_admit("test", "main", "ask", &world.policy, adapter).await;
+    assert_eq!(again.unwrap(), Decision::Drop(DropReason::AlreadyChallenged));
+}
+
+#[tokio::test]
+async fn explain_says_what_screen_does_and_writes_nothing() {
+    let world = World::new(Mode::Pairing).await;
+    let before = world.explain(direct("ID:1")).await;
+    assert_eq!((before.rule, before.decision), (Rule::Challenge, "challenge"));
+    assert_eq!(before.sender.unwrap().as_str(), "id:1");
+    assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
+    assert!(world.adapter.sent.lock().unwrap().is_empty());
+    world.approve("id:1").await;
+    let after = world.explain(direct("id:1")).await;
+    assert_eq!((after.rule, after.decision), (Rule::Allowed, "admit"));
+    world.challenge("id:2").await;
+    assert_eq!(world.explain(direct("id:2")).await.decision, "drop");
+    world.pass(Duration::minutes(5));
+    assert_eq!(world.explain(direct("id:2")).await.rule, Rule::ChallengeAgain);
+}
+
+#[tokio::test]
+async fn the_name_that_a_channel_gives_is_kept_unless_it_is_huge() {
+    let world = World::new(Mode::Pairing).await;
+    let meta = serde_json::json!({ "push_name": "Ana" });
+    world.screen(direct("id:1").with_meta(meta.clone())).await;
+    let huge = serde_json::json!({ "push_name": "A".repeat(5000) });
+    world.screen(direct("id:2").with_meta(huge)).await;
+    let pending = world.store.list_pending(&Default::default()).await.unwrap();
+    assert_eq!(pending[0].meta, meta);
+    assert_eq!(pending[1].meta, serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_nothing_hold_for_ever() {
+    let world = World::new(Mode::Pairing).await;
+    let start = nexo_pairing_core::Clock::now(&*world.clock);
+    world.reject("id:rejected").await;
+    let code = world.challenge("id:guest").await;
+    let grant = Grant::unlimited().expires_in(std::time::Duration::from_secs(60));
+    world.store.approve(code.as_str(), &Actor::cli(), grant).await.unwrap();
+    world.seed("main", "id:friend").await;
+    world.challenge("id:stranger").await;
+    world.clock.set(start - Duration::days(365));
+    assert_eq!(world.write("id:friend").await.rule, Rule::Allowed, "a grant for good stays good");
+    assert_eq!(world.write("id:guest").await.rule, Rule::Challenge, "a limited one does not grow");
+    assert_eq!(world.write("id:rejected").await.rule, Rule::Challenge, "nobody waits a year");
+    assert_eq!(world.write("id:stranger").await.rule, Rule::Challenge, "with a new code");
+}
