@@ -219,7 +219,7 @@ async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
     assert_eq!(screened.sender.unwrap().as_str(), "id:1");
     assert!(matches!(screened.delivery, Some(Delivery::DeliveredViaAdapter)));
     let Decision::Challenge { code } = screened.decision else { panic!() };
-    let sent = world.adapter.sent.lock().unwrap();
+    let sent = std::mem::take(&mut *world.adapter.sent.lock().unwrap());
     let [(account, to, text)] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!((account.as_str(), to.as_str()), ("main", "id:1"));
     assert!(text.contains(&code.to_string()), "{text}");
