@@ -1,0 +1,64 @@
+//! The steps of `cargo xtask ci`, one module each.
+
+mod cargo;
+mod deny;
+mod docs;
+mod documents;
+mod features;
+mod layers;
+mod readme;
+mod scratch;
+mod tools;
+
+use crate::context::{Context, Outcome};
+
+/// Something that can be checked on its own.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// One sentence.
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&Context) -> Outcome,
+}
+
+/// All of them, in the order in which `ci` runs them.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "tools",
+        about: "What the tests need and a plain machine may lack is there, or gets installed.",
+        run: tools::run,
+    },
+    Step { name: "fmt", about: "The code is formatted.", run: cargo::fmt },
+    Step { name: "clippy", about: "Clippy has nothing to say.", run: cargo::clippy },
+    Step {
+        name: "features",
+        about: "Every library with features compiles with none of them and with each alone.",
+        run: features::run,
+    },
+    Step { name: "doc", about: "The API documents build without a warning.", run: cargo::doc },
+    Step {
+        name: "test",
+        about: "All tests and the examples in the API documents.",
+        run: cargo::test,
+    },
+    Step {
+        name: "deny",
+        about: "Dependencies keep to deny.toml: bans, licences, sources.",
+        run: deny::run,
+    },
+    Step {
+        name: "layers",
+        about: "Crates import only from the layers below their own.",
+        run: layers::run,
+    },
+    Step {
+        name: "readme",
+        about: "The commands in README.md and docs/ run and print what stands there.",
+        run: readme::run,
+    },
+    Step {
+        name: "docs",
+        about: "Links in README.md and docs/ lead somewhere, and decisions have no gaps.",
+        run: docs::run,
+    },
+];
