@@ -1,28 +1,40 @@
 //! Pairing for chat agents: who may talk to an agent, and which device may join it.
 //!
-//! This crate only re-exports: each piece is a crate of its own, and a feature here.
+//! This crate only re-exports: each piece is a crate of its own, and a feature here. The types and
+//! traits of `nexo-pairing-core` are always there.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(inline)]
 pub use nexo_pairing_core::*;
 
 #[cfg(feature = "config")]
+#[cfg_attr(docsrs, doc(cfg(feature = "config")))]
 #[doc(inline)]
 pub use nexo_pairing_config as config;
 
 #[cfg(feature = "gate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "gate")))]
 #[doc(inline)]
 pub use nexo_pairing_gate::{
     Delivery, EventError, Explanation, GateOptions, InboundEvent, PairingGate, Screened,
 };
 
 #[cfg(feature = "store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
 pub use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 
 #[cfg(feature = "telegram")]
+#[cfg_attr(docsrs, doc(cfg(feature = "telegram")))]
 #[doc(inline)]
 pub use nexo_pairing_telegram as telegram;
 
 #[cfg(feature = "whatsapp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "whatsapp")))]
 #[doc(inline)]
 pub use nexo_pairing_whatsapp as whatsapp;
+
+/// Runs the example of the README.
+#[cfg(all(doctest, feature = "store", feature = "gate"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
