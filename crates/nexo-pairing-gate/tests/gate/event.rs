@@ -142,3 +142,15 @@ fn what_is_no_json_is_refused_however_it_looks() {
         assert!(matches!(InboundEvent::parse(bytes), Err(EventError::Json(_))));
     }
 }
+
+#[test]
+fn each_kind_of_error_has_a_name_for_programs() {
+    for (line, kind) in [
+        ("{", "invalid_json"),
+        ("[]", "invalid_field"),
+        (r#"{"topic":"x","payload":{}}"#, "invalid_topic"),
+        (r#"{"channel":"a"}"#, "no_sender"),
+    ] {
+        assert_eq!(InboundEvent::parse(line.as_bytes()).unwrap_err().kind(), kind);
+    }
+}

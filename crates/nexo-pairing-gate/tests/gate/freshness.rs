@@ -8,9 +8,10 @@ use crate::support::{World, channel, key};
 use async_trait::async_trait;
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
-    Blocking, ChannelId, Clock, Decision, DropReason, Filter, Grant, ManualClock, Mirror, Mode,
-    NewRequest, PairingBackend, PairingError, PairingPolicy, PendingRequest, RejectedRequest,
-    SeedReport, SenderId, SenderKey, Span, Standing, Target, UpsertOutcome,
+    Blocking, ChannelId, Clock, Decision, DropReason, Filter, Grant, Inbound, ManualClock, Mirror,
+    Mode, NewRequest, PairingAdapterRegistry, PairingBackend, PairingCode, PairingError,
+    PairingPolicy, PendingRequest, RejectedRequest, Rule, SeedReport, SenderId, SenderKey, Span,
+    Standing, Target, UpsertOutcome,
 };
 use nexo_pairing_gate::{GateOptions, PairingGate};
 use time::OffsetDateTime;
@@ -23,12 +24,15 @@ struct Faulty {
     hangs: AtomicBool,
     refreshes: AtomicUsize,
     lists: Mutex<Vec<Standing>>,
+    /// What becomes of a request; without it, writing fails.
+    outcome: Mutex<Option<UpsertOutcome>>,
 }
 
 #[async_trait]
 impl PairingBackend for Faulty {
     async fn upsert_pending(&self, _: NewRequest) -> Result<UpsertOutcome, PairingError> {
-        Err(PairingError::backend("the disk is gone"))
+        let outcome = self.outcome.lock().unwrap().clone();
+        outcome.ok_or(PairingError::backend("the disk is gone"))
     }
     async fn challenge_undelivered(
         &self,
@@ -195,6 +199,39 @@ async fn a_store_that_fails_to_write_lets_nobody_in() {
     backend.works.store(true, Ordering::SeqCst);
     let (gate, _) = gate(&backend);
     assert!(matches!(admit(&gate, Mode::Pairing).await, Err(PairingError::Backend(_))));
+}
+
+#[tokio::test]
+async fn what_the_store_finds_by_now_outweighs_the_lists() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    let (gate, clock) = gate(&backend);
+    let (code, expires_at) = (PairingCode::from_random([7; 7]), clock.now());
+    let challenge = Decision::Challenge { code: code.clone() };
+    for (outcome, rule, decision) in [
+        (UpsertOutcome::Allowed, Rule::Allowed, Decision::Admit),
+        (UpsertOutcome::Blocked, Rule::Blocked, Decision::Drop(DropReason::Blocked)),
+        (UpsertOutcome::Waiting, Rule::Waiting, Decision::Drop(DropReason::Waiting)),
+        (
+            UpsertOutcome::AlreadyChallenged,
+            Rule::AlreadyChallenged,
+            Decision::Drop(DropReason::AlreadyChallenged),
+        ),
+        (UpsertOutcome::PendingFull, Rule::PendingFull, Decision::Drop(DropReason::PendingFull)),
+        (
+            UpsertOutcome::Repeated { code: code.clone(), expires_at },
+            Rule::ChallengeAgain,
+            challenge.clone(),
+        ),
+        (UpsertOutcome::Created { code, expires_at }, Rule::Challenge, challenge),
+    ] {
+        *backend.outcome.lock().unwrap() = Some(outcome);
+        let inbound = Inbound::direct("test", "main", "id:1");
+        let policy = PairingPolicy::new(Mode::Pairing);
+        let screened = gate.screen(&inbound, &policy, &PairingAdapterRegistry::new()).await;
+        let screened = screened.unwrap();
+        assert_eq!((screened.rule, screened.decision), (rule, decision));
+    }
 }
 
 #[tokio::test]
