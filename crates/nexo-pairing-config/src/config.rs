@@ -1,0 +1,232 @@
+//! The configuration in force: every value present, within range, and with its origin.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nexo_pairing_core::{AccountId, ChannelId, PairingPolicy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Network, Origin};
+
+/// The configuration in force. [`Sources::load`](crate::Sources::load) makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) storage_path: PathBuf,
+    pub(crate) secret_path: PathBuf,
+    pub(crate) secret_external: bool,
+    pub(crate) setup_code_ttl: Duration,
+    pub(crate) session_ttl: Duration,
+    pub(crate) on_replay: OnReplay,
+    pub(crate) public_url: Option<String>,
+    pub(crate) ws_cleartext_allow: Vec<String>,
+    pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) gate: PairingPolicy,
+    pub(crate) accounts: Option<Vec<Account>>,
+    pub(crate) adapters: Vec<Adapter>,
+    pub(crate) audit_days: u32,
+    pub(crate) provenance: Vec<Setting>,
+}
+
+impl Config {
+    /// Nexo's home directory: `NEXO_HOME`, else `~/.nexo`. `None` when neither is known and
+    /// nothing needed it.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
+    /// The configuration file that was read; `None` when there is none.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// `storage.path`: the database. Absolute. Default `$NEXO_HOME/state/pairing.db`.
+    #[must_use]
+    pub fn storage_path(&self) -> &Path {
+        &self.storage_path
+    }
+
+    /// `setup_code.secret_path`: the key that signs setup codes. Absolute. Default
+    /// `$NEXO_HOME/secret/pairing.key`.
+    #[must_use]
+    pub fn secret_path(&self) -> &Path {
+        &self.secret_path
+    }
+
+    /// `setup_code.secret_external`: whether the key is mounted by somebody else and never written
+    /// by us. Default no.
+    #[must_use]
+    pub fn secret_external(&self) -> bool {
+        self.secret_external
+    }
+
+    /// `setup_code.default_ttl_secs`: how long a setup code lives, 1 second to 24 hours. Default
+    /// 60 seconds.
+    #[must_use]
+    pub fn setup_code_ttl(&self) -> Duration {
+        self.setup_code_ttl
+    }
+
+    /// `session_ttl_secs`: how long a companion's session lives, 1 minute to 365 days. Default
+    /// 24 hours.
+    #[must_use]
+    pub fn session_ttl(&self) -> Duration {
+        self.session_ttl
+    }
+
+    /// `on_replay`: what a setup code that is presented twice does to the session that it gave.
+    /// Default [`OnReplay::Revoke`].
+    #[must_use]
+    pub fn on_replay(&self) -> OnReplay {
+        self.on_replay
+    }
+
+    /// `public_url`: where companions reach the gateway, 1 to 2048 bytes. As it was written: the
+    /// URL resolver parses it. Default none.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
+    }
+
+    /// `ws_cleartext_allow`: hosts (names or addresses; case does not matter) that may be reached
+    /// without TLS, besides the local ones. Default none.
+    #[must_use]
+    pub fn ws_cleartext_allow(&self) -> &[String] {
+        &self.ws_cleartext_allow
+    }
+
+    /// `trusted_proxies`: the networks whose word on a client's address is believed. Default none.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> &[Network] {
+        &self.trusted_proxies
+    }
+
+    /// Whether `peer` is one of the [trusted proxies](Self::trusted_proxies).
+    #[must_use]
+    pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    /// How this account treats strangers: its entry in `accounts` over `gate` over the defaults.
+    /// An account without an entry has `gate`'s policy. Allocates nothing.
+    #[must_use]
+    pub fn policy(&self, channel: &str, account: &str) -> &PairingPolicy {
+        let accounts = self.accounts().unwrap_or_default();
+        let key = (channel, account);
+        match accounts.binary_search_by(|entry| entry.key().cmp(&key)) {
+            Ok(found) => &accounts[found].policy,
+            Err(_) => &self.gate,
+        }
+    }
+
+    /// `accounts`, in order of channel and account; any other account is refused. `None` when not
+    /// configured: then every account is known.
+    #[must_use]
+    pub fn accounts(&self) -> Option<&[Account]> {
+        self.accounts.as_deref()
+    }
+
+    /// `adapters`: the channels that are served by another process. Default none.
+    #[must_use]
+    pub fn adapters(&self) -> &[Adapter] {
+        &self.adapters
+    }
+
+    /// `audit_days`: how long the audit log is kept, 1 to 36500 days. Default 365.
+    #[must_use]
+    pub fn audit_days(&self) -> u32 {
+        self.audit_days
+    }
+
+    /// Every key with its value in force and where that came from, in the order of the reference.
+    #[must_use]
+    pub fn provenance(&self) -> &[Setting] {
+        &self.provenance
+    }
+}
+
+/// One key of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The key, such as `gate.mode`.
+    pub key: &'static str,
+    /// Its value in force; paths are absolute, what is not set is `null`. `gate.auto_challenge`
+    /// shows as the `gate.mode` that it stands for.
+    pub value: Value,
+    /// Where the value came from.
+    pub origin: Origin,
+}
+
+/// A bot account that is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Account {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The account on it.
+    pub account: AccountId,
+    /// How it treats strangers.
+    pub policy: PairingPolicy,
+}
+
+impl Account {
+    pub(crate) fn key(&self) -> (&str, &str) {
+        (self.channel.as_str(), self.account.as_str())
+    }
+}
+
+/// A channel that is served by another process, over the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Adapter {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The subject that its requests begin with, such as `plugin.signal`: 1 to 128 bytes, words
+    /// of `[A-Za-z0-9_-]` with a dot between them.
+    pub prefix: String,
+    /// Who writes the challenge text.
+    #[serde(default)]
+    pub format: ChallengeFormat,
+    /// `cache_ttl_secs`: how long a normalised id is remembered, 1 second to 24 hours. Default 1 hour.
+    #[serde(rename = "cache_ttl_secs", default = "hour", deserialize_with = "seconds")]
+    pub cache_ttl: Duration,
+}
+
+/// Who writes the challenge text of a channel that is served by another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ChallengeFormat {
+    /// We do, from the built-in or the configured text. The default.
+    #[default]
+    Default,
+    /// The plugin does; it is asked over the broker.
+    Broker,
+}
+
+/// What a setup code that is presented twice does to the session that it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnReplay {
+    /// The second one is refused and the session that the first one got is revoked: one of the two
+    /// was a thief, and nobody knows which. The default.
+    #[default]
+    Revoke,
+    /// The second one is refused, the session lives on.
+    Refuse,
+}
+
+fn hour() -> Duration {
+    Duration::from_secs(3600)
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
+}

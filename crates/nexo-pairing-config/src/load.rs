@@ -1,0 +1,201 @@
+//! Finds the sources, and lays what they say over each other.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+
+use crate::layer::Layer;
+use crate::{Config, ConfigError, Origin, merge, schema};
+
+/// How large a configuration file may be, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Where the configuration comes from.
+///
+/// ```
+/// use nexo_pairing_config::Sources;
+///
+/// let config = Sources::from_vars([
+///     ("NEXO_HOME", "/nonexistent"),
+///     ("NEXO_PAIRING_GATE__MODE", "pairing"),
+/// ])
+/// .load()?;
+/// assert_eq!(config.policy("whatsapp", "personal").mode.as_str(), "pairing");
+/// # Ok::<_, nexo_pairing_config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    vars: Vec<(OsString, OsString)>,
+    config: Option<PathBuf>,
+    db: Option<PathBuf>,
+    public_url: Option<String>,
+    auto_challenge: bool,
+}
+
+impl Sources {
+    /// This process's environment, and no flags.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self::from_vars(std::env::vars_os())
+    }
+
+    /// These variables as the environment, and no flags. Of them, `NEXO_PAIRING_*`, `NEXO_HOME` and
+    /// `HOME` are kept.
+    #[must_use]
+    pub fn from_vars<K, V>(vars: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        // The others may be secrets of other programs, and `Sources` has a `Debug`.
+        let is_ours = |name: &OsStr| {
+            name == "NEXO_HOME"
+                || name == "HOME"
+                || name.to_string_lossy().starts_with(schema::PREFIX)
+        };
+        let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let vars = vars.filter(|(name, _)| is_ours(name)).collect();
+        Self { vars, ..Self::default() }
+    }
+
+    /// `--config`: the configuration file, which then has to exist. Without it,
+    /// `$NEXO_HOME/config/pairing.yaml`, if there is one.
+    #[must_use]
+    pub fn with_config(mut self, path: Option<PathBuf>) -> Self {
+        self.config = path;
+        self
+    }
+
+    /// `--db`: the database, whatever the other layers say of `storage.path`.
+    #[must_use]
+    pub fn with_db(mut self, path: Option<PathBuf>) -> Self {
+        self.db = path;
+        self
+    }
+
+    /// `--public-url`: whatever the other layers say of `public_url`.
+    #[must_use]
+    pub fn with_public_url(mut self, url: Option<String>) -> Self {
+        self.public_url = url;
+        self
+    }
+
+    /// `--auto-challenge`: mode `pairing` for accounts that say nothing else. It is the one flag
+    /// that lies *below* the file and the environment: it replaces the default of `gate.mode`.
+    #[must_use]
+    pub fn with_auto_challenge(mut self, on: bool) -> Self {
+        self.auto_challenge = on;
+        self
+    }
+
+    /// Reads the file, and lays defaults, file, environment and flags over each other. To reload,
+    /// call it again; when it fails, keep what you have.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a source is not readable, or says anything that is unknown, of the wrong
+    /// type, out of range or contradictory, also where a later layer overrides it.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let home = self.home()?;
+        let user_home = self.var("HOME")?;
+        let file = self.file(home.as_deref())?;
+
+        let mut defaults = merge::defaults(home.as_deref());
+        if self.auto_challenge {
+            let flag = Origin::Flag("--auto-challenge".to_owned());
+            defaults.say(&flag, "gate.mode", "pairing".into())?;
+        }
+        let mut layers = vec![defaults];
+
+        if let Some((path, text)) = &file {
+            let mut layer = Layer::new(path.parent(), user_home);
+            layer.say_file(&Origin::File(path.clone()), text)?;
+            layers.push(layer);
+        }
+
+        let mut environment = Layer::new(None, user_home);
+        for (name, value) in &self.vars {
+            let name = name.to_string_lossy();
+            if name.starts_with(schema::PREFIX) {
+                environment.say_variable(&name, utf8(value, &name)?)?;
+            }
+        }
+        layers.push(environment);
+
+        let mut flags = Layer::new(None, user_home);
+        if let Some(db) = &self.db {
+            let db = utf8(db.as_os_str(), "the path of --db")?;
+            flags.say(&Origin::Flag("--db".to_owned()), "storage.path", db.into())?;
+        }
+        if let Some(url) = &self.public_url {
+            let flag = Origin::Flag("--public-url".to_owned());
+            flags.say(&flag, "public_url", url.as_str().into())?;
+        }
+        layers.push(flags);
+
+        let mut figment = Figment::new();
+        for mut layer in layers {
+            layer.settle_mode()?;
+            figment = layer.over(figment);
+        }
+        merge::config(figment, home, file.map(|(path, _)| path))
+    }
+
+    /// Nexo's home directory, if anything says where it is.
+    fn home(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let home = match self.var("NEXO_HOME")? {
+            Some(home) => PathBuf::from(home),
+            None => match self.var("HOME")? {
+                Some(home) => Path::new(home).join(".nexo"),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(absolute(home)))
+    }
+
+    /// The configuration file, as an absolute path, and what is in it.
+    fn file(&self, home: Option<&Path>) -> Result<Option<(PathBuf, String)>, ConfigError> {
+        let path = match (&self.config, home) {
+            (Some(path), _) => absolute(path.clone()),
+            (None, Some(home)) => home.join("config").join("pairing.yaml"),
+            (None, None) => return Err(ConfigError::NoHome { needed: "the configuration file" }),
+        };
+        let mut bytes = Vec::new();
+        let read = File::open(&path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => Err(ConfigError::TooLarge { path }),
+            Ok(_) => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Some((path, text))),
+                Err(_) => Err(ConfigError::NotUtf8 { what: path.display().to_string() }),
+            },
+            // A link that leads nowhere is not the same as no file: somebody meant to have one.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && self.config.is_none()
+                    && path.symlink_metadata().is_err() =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(ConfigError::Read { path, source }),
+        }
+    }
+
+    /// The variable of this name, unless it is empty.
+    fn var(&self, name: &str) -> Result<Option<&str>, ConfigError> {
+        let found = self.vars.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| utf8(value, name)).transpose()
+    }
+}
+
+fn utf8<'a>(text: &'a OsStr, what: &str) -> Result<&'a str, ConfigError> {
+    text.to_str().ok_or_else(|| ConfigError::NotUtf8 { what: what.to_owned() })
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    // It fails for an empty path and where the working directory is gone; opening will tell.
+    std::path::absolute(&path).unwrap_or(path)
+}

@@ -1,0 +1,135 @@
+//! The ends of the layering: the defaults that it begins with, and the configuration that comes out.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::value::{Dict, Value as FigmentValue};
+use nexo_pairing_core::{AccountId, ChannelId, PairingPolicy, PolicyOptions};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::layer::{self, Layer};
+use crate::schema::{KEYS, Key};
+use crate::{Account, Config, ConfigError, OnReplay, Origin, Setting};
+
+/// The built-in defaults; the paths among them are in `home`, if there is one.
+pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
+    let path =
+        |below: &str| json!(home.and_then(|home| home.join(below).to_str().map(str::to_owned)));
+    let gate = PairingPolicy::default();
+    Layer::defaults([
+        ("storage.path", path("state/pairing.db")),
+        ("setup_code.secret_path", path("secret/pairing.key")),
+        ("setup_code.secret_external", json!(false)),
+        ("setup_code.default_ttl_secs", json!(60)),
+        ("session_ttl_secs", json!(86_400)),
+        ("on_replay", json!(OnReplay::default())),
+        ("public_url", Value::Null),
+        ("ws_cleartext_allow", json!([])),
+        ("trusted_proxies", json!([])),
+        ("gate.mode", json!(gate.mode)),
+        ("gate.max_pending", json!(gate.max_pending)),
+        ("gate.pending_ttl_secs", json!(gate.pending_ttl.as_secs())),
+        ("gate.challenge_cooldown_secs", json!(gate.challenge_cooldown.as_secs())),
+        ("gate.language", json!(gate.language)),
+        ("gate.challenge_text", json!(gate.challenge_text)),
+        ("accounts", Value::Null),
+        ("adapters", json!([])),
+        ("audit_days", json!(365)),
+    ])
+}
+
+/// The configuration that the merged layers make.
+pub(crate) fn config(
+    figment: Figment,
+    home: Option<PathBuf>,
+    file: Option<PathBuf>,
+) -> Result<Config, ConfigError> {
+    let merged = Merged::new(figment);
+    let path = |key, needed| -> Result<PathBuf, ConfigError> {
+        merged.get::<Option<PathBuf>>(key)?.ok_or(ConfigError::NoHome { needed })
+    };
+    let gate = PairingPolicy::default()
+        .with(&merged.get("gate")?)
+        .map_err(|error| ConfigError::policy(&merged.origin("gate.mode"), "gate", error))?;
+    Ok(Config {
+        storage_path: path("storage.path", "the database")?,
+        secret_path: path("setup_code.secret_path", "the key of setup codes")?,
+        secret_external: merged.get("setup_code.secret_external")?,
+        setup_code_ttl: Duration::from_secs(merged.get("setup_code.default_ttl_secs")?),
+        session_ttl: Duration::from_secs(merged.get("session_ttl_secs")?),
+        on_replay: merged.get("on_replay")?,
+        public_url: merged.get("public_url")?,
+        ws_cleartext_allow: merged.get("ws_cleartext_allow")?,
+        trusted_proxies: merged.get("trusted_proxies")?,
+        accounts: accounts(&merged, &gate)?,
+        gate,
+        adapters: merged.get("adapters")?,
+        audit_days: merged.get("audit_days")?,
+        provenance: KEYS.iter().filter_map(|Key(key, _)| merged.setting(key)).collect(),
+        home,
+        file,
+    })
+}
+
+/// The configured accounts with their policies, in order, for [`Config::policy`] to search.
+fn accounts(merged: &Merged, gate: &PairingPolicy) -> Result<Option<Vec<Account>>, ConfigError> {
+    #[derive(Deserialize)]
+    struct Entry {
+        channel: ChannelId,
+        account: AccountId,
+        #[serde(flatten)]
+        options: PolicyOptions,
+    }
+    let Some(entries) = merged.get::<Option<Vec<Entry>>>("accounts")? else {
+        return Ok(None);
+    };
+    let account = |(at, entry): (usize, Entry)| {
+        let policy = gate.clone().with(&entry.options).map_err(|error| {
+            ConfigError::policy(&merged.origin("accounts"), &format!("accounts[{at}]"), error)
+        })?;
+        Ok(Account { channel: entry.channel, account: entry.account, policy })
+    };
+    let mut accounts: Vec<_> =
+        entries.into_iter().enumerate().map(account).collect::<Result<_, ConfigError>>()?;
+    accounts.sort_by(|a, b| a.key().cmp(&b.key()));
+    Ok(Some(accounts))
+}
+
+/// The layers, merged once, and what [`figment`] knows of where their values came from.
+struct Merged {
+    figment: Figment,
+    values: FigmentValue,
+}
+
+impl Merged {
+    fn new(figment: Figment) -> Self {
+        let values = figment.find_value("").unwrap_or_else(|_| Dict::new().into());
+        Self { figment, values }
+    }
+
+    /// What [`crate::check`] let pass can be read; should it not, the message says so all the same.
+    fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
+        let unset = Dict::new().into();
+        self.values.find_ref(key).unwrap_or(&unset).deserialize().map_err(|error| {
+            let value = self.json(key).unwrap_or_default();
+            let allowed = format!("something else: {}", error.kind);
+            ConfigError::invalid(&self.origin(key), key, &value, allowed)
+        })
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        let tag = self.values.find_ref(key).map(FigmentValue::tag).unwrap_or_default();
+        layer::origin(self.figment.get_metadata(tag))
+    }
+
+    fn setting(&self, key: &'static str) -> Option<Setting> {
+        Some(Setting { key, value: self.json(key)?, origin: self.origin(key) })
+    }
+
+    fn json(&self, key: &str) -> Option<Value> {
+        serde_json::to_value(self.values.find_ref(key)?).ok()
+    }
+}
