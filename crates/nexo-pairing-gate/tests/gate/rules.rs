@@ -39,6 +39,14 @@ async fn rule_3_who_is_nobody_is_dropped_but_in_mode_open() {
 }
 
 #[tokio::test]
+async fn rule_3_no_adapter_is_asked_about_more_than_1024_bytes() {
+    let world = World::new(Mode::Pairing).await;
+    let raw = |length| format!("{:.<length$}", "id:1");
+    assert_eq!(world.explain(direct(&raw(1024))).await.rule, Rule::Challenge);
+    assert_eq!(world.explain(direct(&raw(1025))).await.rule, Rule::NotPairable);
+}
+
+#[tokio::test]
 async fn rule_3_comes_before_the_lists() {
     let world = World::new(Mode::Pairing).await;
     world.seed("main", "status").await;
@@ -193,7 +201,14 @@ async fn rules_10_and_11_the_same_code_again_after_the_cooldown() {
     assert_eq!(again.rule, Rule::ChallengeAgain);
     assert_eq!(again.decision, Decision::Challenge { code });
     assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
-    assert_eq!(world.adapter.sent.lock().unwrap().len(), 2);
+    let sent = std::mem::take(&mut *world.adapter.sent.lock().unwrap());
+    let texts: Vec<_> = sent.iter().map(|(_, _, text)| text.as_str()).collect();
+    assert!(texts[0].ends_with("60 min.") && texts[1].ends_with("55 min."), "{texts:?}");
+    assert_eq!(texts.len(), 2);
+    world.pass(Duration::seconds(301));
+    world.write("id:1").await;
+    let sent = std::mem::take(&mut *world.adapter.sent.lock().unwrap());
+    assert!(sent[0].2.ends_with("50 min."), "rounded up: {sent:?}");
 }
 
 #[tokio::test]
@@ -222,7 +237,7 @@ async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
     let sent = std::mem::take(&mut *world.adapter.sent.lock().unwrap());
     let [(account, to, text)] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!((account.as_str(), to.as_str()), ("main", "id:1"));
-    assert!(text.contains(&code.to_string()), "{text}");
+    assert!(text.contains(&code.to_string()) && text.starts_with("Tu código"), "{text}");
     let pending = world.store.list_pending(&Default::default()).await.unwrap();
     assert_eq!((pending[0].code.clone(), pending[0].channel.clone()), (code, channel()));
 }

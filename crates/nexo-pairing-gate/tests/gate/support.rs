@@ -4,16 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, ChannelId, Clock, Decision, DropReason, Grant, Inbound,
-    ManualClock, Mode, PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingCode,
-    PairingError, PairingPolicy, Rule, SenderId, SenderKey, Target,
+    AccountId, AccountScope, Actor, Challenge, ChannelId, Clock, Decision, DropReason, Grant,
+    Inbound, ManualClock, Mode, PairingAdapterRegistry, PairingBackend, PairingChannelAdapter,
+    PairingCode, PairingError, PairingPolicy, Rule, SenderId, SenderKey, Target,
 };
 use nexo_pairing_gate::{Explanation, GateOptions, PairingGate, Screened};
 use nexo_pairing_store::{PairingStore, StoreOptions};
 use time::{Duration, OffsetDateTime};
 
-/// The channel of the tests: `id:7` and `ID:7` are the same sender, `group:…` is a group, anything
-/// else is nobody.
+/// The channel of the tests: `id:7`, `ID:7` and `id:7...` are the same sender, `group:…` is a group,
+/// anything else is nobody.
 #[derive(Default)]
 pub(crate) struct TestAdapter {
     /// What was sent: account, recipient, text.
@@ -28,7 +28,7 @@ impl PairingChannelAdapter for TestAdapter {
     }
 
     fn normalize_sender(&self, raw: &str) -> Option<String> {
-        let raw = raw.to_ascii_lowercase();
+        let raw = raw.trim_end_matches('.').to_ascii_lowercase();
         (raw.starts_with("id:") || raw.starts_with("group:")).then_some(raw)
     }
 
@@ -42,6 +42,10 @@ impl PairingChannelAdapter for TestAdapter {
 
     fn is_group(&self, canonical: &str) -> bool {
         canonical.starts_with("group:")
+    }
+
+    fn format_challenge(&self, challenge: &Challenge) -> String {
+        challenge.plain_text()
     }
 
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
