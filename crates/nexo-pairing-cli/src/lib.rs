@@ -1,1 +1,43 @@
-//! To be written.
+//! The command line of `nexo-pairing`: the program `nexo-pair`, and its commands for programs that
+//! embed them.
+//!
+//! [`Cli`] is a `clap` parser and also a set of arguments, so that another program can make it a
+//! subcommand of its own and hand it to [`run`]:
+//!
+//! ```no_run
+//! use clap::Parser;
+//! use nexo_pairing_cli::{Cli, Io};
+//!
+//! #[derive(Parser)]
+//! enum Nexo {
+//!     /// Who may talk to an agent.
+//!     Pair(Cli),
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::process::ExitCode {
+//! let Nexo::Pair(cli) = Nexo::parse();
+//! nexo_pairing_cli::run(cli, Io::standard()).await.into()
+//! # }
+//! ```
+
+mod channels;
+mod cli;
+mod command;
+mod context;
+mod doctor;
+mod duration;
+mod error;
+mod gate;
+mod io;
+mod output;
+mod person;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod usage;
+
+pub use cli::{Cli, main, run};
+pub use error::Exit;
+pub use io::Io;

@@ -1,3 +1,7 @@
 //! The program `nexo-pair`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nexo_pairing_cli::main().into()
+}

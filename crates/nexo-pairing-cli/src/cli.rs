@@ -1,0 +1,173 @@
+//! The command line as `clap` reads it, and what each command leads to.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{
+    approve, backup, block, completions, config, explain, forget, list, log, reject, revoke, seed,
+    unblock, unlock,
+};
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::io::Io;
+use crate::{doctor, gate, usage};
+
+/// Who may talk to a chat agent.
+///
+/// A stranger writes to the bot. The bot answers with a code, such as K7M9-PQ2X, and withholds the
+/// message. The stranger tells you the code, and you let him in:
+///
+///   nexo-pair list                  who is waiting
+///   nexo-pair approve K7M9-PQ2X     let him in
+///   nexo-pair revoke whatsapp:+5491155556666
+///
+/// Nobody is asked for a code until the configuration says `mode: pairing` for an account. Try
+/// `nexo-pair gate --auto-challenge --dry-run` first: it shows who would be asked.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nexo-pair",
+    version,
+    verbatim_doc_comment,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_long_help = "Exit status: 0 done; 1 refused by a pairing rule; 2 usage or \
+                       configuration; 3 storage or I/O."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: $NEXO_HOME/config/pairing.yaml].
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) config: Option<PathBuf>,
+    /// The database, in place of the one that the configuration names.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) db: Option<PathBuf>,
+    /// Print JSON, also for errors (these to stderr).
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show who is waiting and, with --all, who is allowed and blocked.
+    List(list::List),
+    /// Let in the sender who has a code.
+    Approve(approve::Approve),
+    /// Refuse the sender who has a code; he gets no other for 24 hours.
+    Reject(reject::Reject),
+    /// End what a sender was allowed.
+    Revoke(revoke::Revoke),
+    /// Keep a sender out for good.
+    Block(block::Block),
+    /// Take back a block; restores nothing of what it ended.
+    Unblock(unblock::Unblock),
+    /// Let in senders that you know, without a code.
+    Seed(seed::Seed),
+    /// Erase a person: what he was allowed, his blocks and his requests.
+    Forget(forget::Forget),
+    /// Say what the gate would do with a sender, and by which rule.
+    Explain(explain::Explain),
+    /// Show the audit log: who did what, and when.
+    Log(log::Log),
+    /// Take back the lockout that follows too many wrong codes.
+    Unlock(unlock::Unlock),
+    /// Decide on inbound messages, one JSON object a line, from standard input.
+    Gate(gate::Gate),
+    /// Show the configuration in force, and where each value came from.
+    Config(config::ShowConfig),
+    /// Look for what is wrong on this machine, and say how to mend it.
+    Doctor(doctor::Doctor),
+    /// Copy the database to a new file while it is in use.
+    Backup(backup::Backup),
+    /// Write a completion script for a shell.
+    Completions(completions::Completions),
+}
+
+/// The program: reads the arguments of this process, runs the command and says how to exit.
+pub fn main() -> Exit {
+    let mut io = Io::standard();
+    let cli = match usage::parse(std::env::args_os(), &mut io) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            let error = CliError::Io { what: "start".to_owned(), source };
+            return error.report(cli.global.json, &mut io);
+        }
+    };
+    let exit = runtime.block_on(run(cli, io));
+    // A thread that waits for input must not keep the program.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Runs one command to its end; it has reported to `io` whatever there is to say.
+///
+/// Needs a Tokio runtime with time and, for `gate`, with I/O enabled. `gate` also listens to
+/// SIGINT, SIGTERM and SIGHUP from then on.
+pub async fn run(cli: Cli, io: Io) -> Exit {
+    let json = cli.global.json;
+    let mut context = Context::new(cli.global, io);
+    match dispatch(cli.command, &mut context).await {
+        Ok(exit) => exit,
+        Err(error) => error.report(json, &mut context.io),
+    }
+}
+
+async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliError> {
+    match command {
+        Command::List(args) => list::run(args, context).await,
+        Command::Approve(args) => approve::run(args, context).await,
+        Command::Reject(args) => reject::run(args, context).await,
+        Command::Revoke(args) => revoke::run(args, context).await,
+        Command::Block(args) => block::run(args, context).await,
+        Command::Unblock(args) => unblock::run(args, context).await,
+        Command::Seed(args) => seed::run(args, context).await,
+        Command::Forget(args) => forget::run(args, context).await,
+        Command::Explain(args) => explain::run(args, context).await,
+        Command::Log(args) => log::run(args, context).await,
+        Command::Unlock(args) => unlock::run(args, context).await,
+        Command::Gate(args) => gate::run(args, context).await,
+        Command::Config(args) => config::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Completions(args) => completions::run(&args, context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_more_than_its_options() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            assert!(command.get_after_help().is_some(), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn a_run_can_be_spawned() {
+        fn is_send(_: &impl Send) {}
+        let cli = Cli::try_parse_from(["nexo-pair", "list"]).unwrap();
+        is_send(&run(cli, Io::standard()));
+    }
+}

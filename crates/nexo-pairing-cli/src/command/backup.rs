@@ -1,0 +1,34 @@
+//! `backup`: copies the database while it is in use.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit};
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The copy is consistent and complete; a file that exists is not overwritten.\n\n\
+    Example:\n  nexo-pair backup /backup/pairing-$(date +%F).db"
+)]
+pub(crate) struct Backup {
+    /// The new file.
+    file: PathBuf,
+}
+
+pub(crate) async fn run(args: Backup, context: &mut Context) -> Result<Exit, CliError> {
+    let database: Database = context.database()?;
+    if !database.exists() {
+        return Err(CliError::NoDatabase(database.path().to_owned()));
+    }
+    database.open().await?.backup(&args.file).await?;
+    let file = args.file.to_string_lossy();
+    context.print(&json!({ "backup": file }), || {
+        let database = database.path().to_string_lossy();
+        format!("copied {} to {}\n", escaped(&database), escaped(&file))
+    })?;
+    Ok(Exit::Done)
+}

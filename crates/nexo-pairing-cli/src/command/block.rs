@@ -1,0 +1,59 @@
+//! `block`: keeps a sender out for good.
+
+use clap::Args;
+use nexo_pairing::{Actor, PairingBackend};
+use serde_json::json;
+
+use super::lines;
+use crate::channels::adapters_for_names;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::person::{TargetKey, Whom};
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Ends what he was allowed and drops his requests. Without --account it holds \
+    for every account of the channel, also for future ones.\n\n\
+    Example:\n  nexo-pair block whatsapp:+5491155556666 --reason spam"
+)]
+pub(crate) struct Block {
+    #[command(flatten)]
+    whom: Whom,
+    /// Why, for the audit log and for `list --all`.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliError> {
+    let database = context.database()?;
+    let registry = adapters_for_names();
+    // A refused id must not leave an empty database behind.
+    let targets = if database.exists() {
+        args.whom.targets(&database.open().await?, &registry).await?
+    } else {
+        args.whom.targets(&database.snapshot().await?, &registry).await?
+    };
+    let store = database.open().await?;
+    let (mut revoked, mut dropped) = (Vec::new(), Vec::new());
+    for target in &targets {
+        let blocking = store.block(target, &Actor::cli(), args.reason.as_deref()).await?;
+        revoked.extend(blocking.revoked);
+        dropped.extend(blocking.dropped);
+    }
+    let blocked: Vec<TargetKey> = targets.into_iter().map(TargetKey::from).collect();
+    let value = json!({ "blocked": blocked, "revoked": revoked, "dropped": dropped });
+    context.print(&value, || {
+        let blocked: String = blocked.iter().map(|key| line("blocked", key)).collect();
+        let (revoked, dropped) =
+            (lines("revoked", &revoked), lines("dropped the request of", &dropped));
+        blocked + &revoked + &dropped + &database.written()
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A target for people.
+pub(super) fn line(what: &str, key: &TargetKey) -> String {
+    let TargetKey { channel, account_id, sender_id } = key;
+    escaped(&format!("{what} {channel}/{account_id}/{sender_id}")) + "\n"
+}

@@ -1,0 +1,42 @@
+//! `config`: the configuration in force, and where each value came from.
+
+use clap::Args;
+use nexo_pairing::config::Setting;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::table::Table;
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Flags win over the environment (NEXO_PAIRING_…), that wins over the file, \
+    and that over the defaults.\n\n\
+    Example:\n  NEXO_PAIRING_GATE__MODE=pairing nexo-pair config"
+)]
+pub(crate) struct ShowConfig {}
+
+pub(crate) fn run(_: &ShowConfig, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.config()?;
+    let value = |setting: &Setting| json!({ "key": setting.key, "value": setting.value, "source": setting.origin });
+    let values: Vec<Value> = config.provenance().iter().map(value).collect();
+    context.print(&json!({ "file": config.file(), "values": values }), || {
+        let mut table = Table::new(["KEY", "VALUE", "SOURCE"]);
+        for setting in config.provenance() {
+            table.row([setting.key, &for_people(&setting.value), &setting.origin.to_string()]);
+        }
+        let file = config.file().map(|file| escaped(&file.to_string_lossy()));
+        let file = file.unwrap_or_else(|| "none".to_owned());
+        format!("{}file: {file}\n", table.render())
+    })?;
+    Ok(Exit::Done)
+}
+
+fn for_people(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,69 @@
+//! `explain`: what the gate would do with a sender, and by which rule.
+
+use std::sync::Arc;
+
+use clap::Args;
+use nexo_pairing::{Inbound, PairingBackend, PairingGate, SenderId};
+use serde::Serialize;
+
+use crate::channels::adapters_for_names;
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit};
+use crate::gate::options;
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Nothing is written and nothing is sent.\n\n\
+    Examples:\n  nexo-pair explain whatsapp personal 5491155556666@c.us\n  \
+    nexo-pair explain telegram cody_nexo_bot -1001234567890 --group")]
+pub(crate) struct Explain {
+    /// The channel, such as whatsapp.
+    channel: String,
+    /// The bot account that the message came to.
+    account: String,
+    /// The sender, as the channel writes him or as `list` shows him.
+    #[arg(value_name = "RAW_SENDER", allow_negative_numbers = true)]
+    sender: String,
+    /// As if the message had come in a group.
+    #[arg(long)]
+    group: bool,
+}
+
+#[derive(Serialize)]
+struct Explained<'a> {
+    decision: &'a str,
+    rule: u8,
+    reason: &'a str,
+    sender_id: Option<&'a SenderId>,
+}
+
+pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.config()?;
+    let store = Database::of(&config).snapshot().await?;
+    // What has run out but was not put away yet decides too: it makes its sender wait.
+    store.purge_expired().await?;
+    let gate = PairingGate::with_options(Arc::new(store), options(&config));
+    let policy = config.policy(&args.channel, &args.account);
+    let inbound = Inbound::direct(args.channel, args.account, args.sender).in_group(args.group);
+    let explanation = gate.explain(&inbound, policy, &adapters_for_names()).await?;
+    let (number, reason) = (explanation.rule.number(), explanation.rule.reason());
+    let value = Explained {
+        decision: explanation.decision,
+        rule: number,
+        reason,
+        sender_id: explanation.sender.as_ref(),
+    };
+    context.print(&value, || {
+        let sender = explanation
+            .sender
+            .as_ref()
+            .map(|sender| format!("sender: {}\n", escaped(sender.as_str())));
+        format!(
+            "{}\nrule {number}: {reason}\n{}mode: {}\n",
+            explanation.decision,
+            sender.unwrap_or_default(),
+            policy.mode
+        )
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,54 @@
+//! `revoke`: ends what a sender was allowed.
+
+use clap::Args;
+use nexo_pairing::{Actor, Mode, PairingBackend, SenderKey};
+use serde_json::json;
+
+use super::lines;
+use crate::channels::adapters_for_names;
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit};
+use crate::person::Whom;
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "In mode pairing he can ask for a new code; to keep him out use `block`.\n\n\
+    Examples:\n  nexo-pair revoke whatsapp:+5491155556666\n  \
+    nexo-pair revoke telegram:123456789 --account cody_nexo_bot"
+)]
+pub(crate) struct Revoke {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.config()?;
+    let database = Database::of(&config);
+    let store = database.open_if_there().await?;
+    let mut revoked = Vec::new();
+    for target in args.whom.targets(&store, &adapters_for_names()).await? {
+        revoked.extend(store.revoke(&target, &Actor::cli()).await?);
+    }
+    if revoked.is_empty() {
+        return Err(CliError::Nothing {
+            kind: "nothing_to_revoke",
+            message: format!("{} is not allowed", args.whom.name()),
+            hint: Some("see who is, in which database: nexo-pair list --all".to_owned()),
+        });
+    }
+    context.print(&json!({ "revoked": revoked }), || {
+        lines("revoked", &revoked) + &database.written()
+    })?;
+    let is_open = |key: &&SenderKey| {
+        config.policy(key.channel.as_str(), key.account_id.as_str()).mode == Mode::Open
+    };
+    if let Some(key) = revoked.iter().find(is_open) {
+        let account = escaped(&format!("{}/{}", key.channel, key.account_id));
+        context.note(&format!(
+            "{account} is in mode open, which admits everybody; to keep him out: nexo-pair block {}",
+            args.whom.word()
+        ));
+    }
+    Ok(Exit::Done)
+}

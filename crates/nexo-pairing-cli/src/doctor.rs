@@ -1,0 +1,128 @@
+//! `doctor`: looks for what is wrong on this machine, and says how to mend it. It changes nothing.
+
+mod contents;
+mod files;
+mod policy;
+
+use clap::Args;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use self::files::Found;
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit, chain};
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is made or changed. Exit status 0 when nothing failed (a warning is no \
+    failure), 2 when the configuration is wrong, 3 when the storage is.\n\n\
+    Example:\n  nexo-pair doctor --json | jq '.checks[] | select(.status != \"ok\")'"
+)]
+pub(crate) struct Doctor {}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    message: String,
+    /// What mends it: a command, or what to do.
+    mend: Option<String>,
+    /// How the program ends when this failed.
+    #[serde(skip)]
+    exit: Exit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Checks {
+    checks: Vec<Check>,
+}
+
+impl Check {
+    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, Status::Ok, message.into(), None)
+    }
+
+    fn warn(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(name, Status::Warn, message.into(), Some(mend.into()))
+    }
+
+    /// A failure of the storage.
+    fn fail(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(name, Status::Fail, message.into(), Some(mend.into()))
+    }
+
+    /// A failure as a command would tell it.
+    fn error(name: &'static str, error: &CliError) -> Self {
+        let exit = error.exit();
+        Self { exit, ..Self::new(name, Status::Fail, chain(error), error.hint()) }
+    }
+
+    fn new(name: &'static str, status: Status, message: String, mend: Option<String>) -> Self {
+        Self { name, status, message: escaped(&message), mend, exit: Exit::Storage }
+    }
+}
+
+pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliError> {
+    let now = OffsetDateTime::now_utc();
+    let mut checks = Vec::new();
+    let config = match context.config() {
+        Ok(config) => {
+            files::configuration(&config, &mut checks);
+            Some(config)
+        }
+        Err(error) => {
+            let mut check = Check::error("configuration", &error);
+            check.mend.get_or_insert_with(|| "correct it, and look again: nexo-pair config".into());
+            checks.push(check);
+            None
+        }
+    };
+    // Without a configuration there may still be a database to look at.
+    let flag = || context.db_flag().map(Database::at);
+    if let Some(database) = config.as_ref().map(Database::of).or_else(flag) {
+        files::folder(database.path(), &mut checks);
+        files::disk(database.path(), &mut checks);
+        let is_usable = match files::database(database.path(), &mut checks) {
+            Found::File => contents::check(database.path(), now, &mut checks).await,
+            Found::Nothing => true,
+            Found::Other => false,
+        };
+        // There is nothing to learn from a database that cannot be read.
+        if let Some(config) = config.filter(|_| is_usable) {
+            match database.snapshot().await {
+                Ok(store) => policy::check(&config, &store, &mut checks).await?,
+                Err(error) => checks.push(Check::error("contents", &error)),
+            }
+        }
+    }
+    done(context, checks)
+}
+
+fn done(context: &mut Context, checks: Vec<Check>) -> Result<Exit, CliError> {
+    let failed = checks.iter().filter(|check| check.status == Status::Fail);
+    let exit = failed.map(|check| check.exit).max().unwrap_or(Exit::Done);
+    let checks = Checks { checks };
+    context.print(&checks, || checks.checks.iter().map(for_people).collect())?;
+    Ok(exit)
+}
+
+fn for_people(check: &Check) -> String {
+    let status = match check.status {
+        Status::Ok => "ok",
+        Status::Warn => "warn",
+        Status::Fail => "FAIL",
+    };
+    let Check { name, message, mend, .. } = check;
+    let mend = mend.as_ref().map(|mend| format!("{:21}mend: {mend}\n", "")).unwrap_or_default();
+    format!("{status:<5} {name:<14} {message}\n{mend}")
+}

@@ -1,0 +1,239 @@
+//! Looks at files, folders and the disk: who they belong to, who may read them, what is left.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nexo_pairing::config::Config;
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+
+use super::Check;
+use crate::text::shell_word;
+
+/// Below this, a warning: a WAL and an upgrade need some room.
+const LITTLE_SPACE: u64 = 16 << 20;
+
+/// Below this, a failure.
+const NO_SPACE: u64 = 1 << 20;
+
+/// The configuration that was read.
+pub(super) fn configuration(config: &Config, checks: &mut Vec<Check>) {
+    let name = "configuration";
+    let Some(file) = config.file() else {
+        checks.push(Check::ok(name, "there is no file: defaults and environment are in force"));
+        return;
+    };
+    // Who can write it can open the gate.
+    match fs::metadata(file) {
+        Ok(metadata) if metadata.mode() & 0o022 != 0 => checks.push(Check::warn(
+            name,
+            format!("{} can be written by others", file.display()),
+            format!("chmod go-w {}", word(file)),
+        )),
+        _ => checks.push(Check::ok(name, format!("read from {}", file.display()))),
+    }
+}
+
+/// The folder of the database.
+pub(super) fn folder(database: &Path, checks: &mut Vec<Check>) {
+    let name = "folder";
+    let folder = folder_of(database);
+    let check = match fs::metadata(folder) {
+        Ok(metadata) if !metadata.is_dir() => Check::fail(
+            name,
+            format!("{} is no folder", folder.display()),
+            "name another file with --db or pairing.storage.path",
+        ),
+        Ok(metadata) => existing_folder(folder, &metadata),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let above = existing(folder);
+            if access(&above, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
+                Check::ok(name, format!("{} is not there yet; it will be made", folder.display()))
+            } else {
+                Check::fail(
+                    name,
+                    format!("{} is not there, and cannot be made", folder.display()),
+                    format!("sudo install -d -m 700 -o {} {}", user(), word(folder)),
+                )
+            }
+        }
+        Err(error) => Check::fail(
+            name,
+            format!("{} cannot be looked at: {error}", folder.display()),
+            format!("ls -ld {}", word(folder)),
+        ),
+    };
+    checks.push(check);
+}
+
+fn existing_folder(folder: &Path, metadata: &Metadata) -> Check {
+    let name = "folder";
+    let (shown, mode) = (folder.display(), metadata.mode() & 0o7777);
+    let is_shared = mode & 0o1000 != 0 || folder.components().count() <= 2;
+    let private = if is_shared {
+        "put the database into a folder of its own: pairing.storage.path".to_owned()
+    } else {
+        format!("chmod 700 {}", word(folder))
+    };
+    if access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let message = format!("{shown} belongs to user {} and cannot be used", metadata.uid());
+        Check::fail(name, message, take_over(folder))
+    } else if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        // Who can write here can put another database in place of this one.
+        Check::fail(name, format!("{shown} can be written by others (mode {mode:o})"), private)
+    } else if metadata.uid() != user() {
+        let message = format!("{shown} belongs to user {}, not to this one", metadata.uid());
+        Check::warn(name, message, take_over(folder))
+    } else if mode & 0o077 != 0 {
+        Check::warn(name, format!("{shown} is open to others (mode {mode:o})"), private)
+    } else {
+        Check::ok(name, format!("{shown}, mode {mode:o}"))
+    }
+}
+
+/// What is at the path of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    File,
+    /// Something that cannot be a database.
+    Other,
+}
+
+/// The database as a file.
+pub(super) fn database(path: &Path, checks: &mut Vec<Check>) -> Found {
+    let name = "database";
+    let shown = path.display();
+    let look = || format!("ls -l {}", word(path));
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            checks.push(if path.is_symlink() {
+                Check::warn(name, format!("{shown} is a link that leads nowhere"), look())
+            } else {
+                Check::ok(name, format!("{shown} is not there yet; it will be made"))
+            });
+            return Found::Nothing;
+        }
+        Err(error) => {
+            checks.push(Check::fail(name, format!("{shown} cannot be looked at: {error}"), look()));
+            return Found::Other;
+        }
+    };
+    if !metadata.is_file() {
+        let mend = "name another file with --db or pairing.storage.path";
+        checks.push(Check::fail(name, format!("{shown} is no file"), mend));
+        return Found::Other;
+    }
+    let mode = metadata.mode() & 0o777;
+    checks.push(if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
+        let message = format!("{shown} belongs to user {} and cannot be used", metadata.uid());
+        Check::fail(name, message, take_over(path))
+    } else if metadata.uid() != user() {
+        let message = format!("{shown} belongs to user {}, not to this one", metadata.uid());
+        Check::warn(name, message, take_over(path))
+    } else if mode & 0o077 != 0 {
+        let message = format!("{shown} is open to others (mode {mode:o})");
+        Check::warn(name, message, format!("chmod 600 {}", word(path)))
+    } else {
+        Check::ok(name, format!("{shown}, mode {mode:o}"))
+    });
+    Found::File
+}
+
+/// The room that is left where the database is, or will be.
+pub(super) fn disk(database: &Path, checks: &mut Vec<Check>) {
+    let name = "disk";
+    let folder = existing(folder_of(database));
+    let mend = format!("df -h {0}; df -i {0}", word(&folder));
+    checks.push(match statvfs(&folder) {
+        Err(error) => Check::warn(name, format!("the room cannot be told: {error}"), mend),
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let left = format!("{} MiB are left for {}", free >> 20, folder.display());
+            if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
+                let message = format!("the file system of {} is read-only", folder.display());
+                Check::fail(name, message, format!("findmnt -T {}", word(&folder)))
+            } else if free < NO_SPACE || (stat.f_files > 0 && stat.f_favail == 0) {
+                Check::fail(name, left, mend)
+            } else if free < LITTLE_SPACE {
+                Check::warn(name, left, mend)
+            } else {
+                Check::ok(name, left)
+            }
+        }
+    });
+}
+
+/// The folder that a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The nearest folder above that exists.
+fn existing(folder: &Path) -> PathBuf {
+    let found = folder.ancestors().find(|folder| folder.exists());
+    found.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn take_over(path: &Path) -> String {
+    format!("run as its owner, or: sudo chown {} {}", user(), word(path))
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn word(path: &Path) -> String {
+    shell_word(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::Status;
+    use super::*;
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_others_may_read_or_write_is_told_with_what_mends_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state").join("pairing.db");
+        let look = |path: &Path| {
+            let mut checks = Vec::new();
+            folder(path, &mut checks);
+            let found = database(path, &mut checks);
+            (checks[0].status, checks[1].status, found)
+        };
+        assert_eq!(look(&path), (Status::Ok, Status::Ok, Found::Nothing));
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        for (folder_mode, file_mode, expected) in [
+            (0o700, 0o600, (Status::Ok, Status::Ok, Found::File)),
+            (0o750, 0o640, (Status::Warn, Status::Warn, Found::File)),
+            (0o770, 0o600, (Status::Fail, Status::Ok, Found::File)),
+            (0o1777, 0o600, (Status::Warn, Status::Ok, Found::File)),
+        ] {
+            set_mode(path.parent().unwrap(), folder_mode);
+            set_mode(&path, file_mode);
+            assert_eq!(look(&path), expected, "{folder_mode:o} {file_mode:o}");
+        }
+        assert_eq!(look(path.parent().unwrap()).1, Status::Fail, "a folder is no database");
+        assert_eq!(look(&path.join("below")).0, Status::Fail, "a file is no folder");
+    }
+
+    #[test]
+    fn the_room_is_told_where_the_database_will_be() {
+        let home = tempfile::tempdir().unwrap();
+        let mut checks = Vec::new();
+        disk(&home.path().join("a/b/c.db"), &mut checks);
+        assert!(checks[0].message.contains(&home.path().display().to_string()));
+    }
+}

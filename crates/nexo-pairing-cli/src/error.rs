@@ -1,0 +1,258 @@
+//! What stops a command: how it is told, what mends it, and the exit status.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nexo_pairing::config::ConfigError;
+use nexo_pairing::{PairingError, SenderKey, StoreError};
+use serde::Serialize;
+
+use crate::io::Io;
+use crate::text::{escaped, moment, shell_word};
+
+/// How a command ended; the number is the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+#[must_use]
+pub enum Exit {
+    /// It did what it was asked.
+    Done = 0,
+    /// A pairing rule refused it.
+    Refused = 1,
+    /// The arguments or the configuration are wrong.
+    Usage = 2,
+    /// The store failed, or a file or a stream.
+    Storage = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What stops a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Pairing(#[from] PairingError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The arguments do not fit.
+    #[error("{0}")]
+    Usage(String),
+    /// No sender can be made of an id.
+    #[error("{place}the id `{id}` is refused: {reason}")]
+    SenderRefused {
+        /// Where it stands (`line 3 of FILE: `), or nothing.
+        place: String,
+        id: String,
+        reason: String,
+    },
+    /// There is no adapter for a channel, so that nobody knows how its ids are written.
+    #[error("there is no adapter for the channel `{channel}` here; there is one for {known}")]
+    NoAdapter { channel: String, known: String },
+    /// There was nothing to do it to.
+    #[error("{message}")]
+    Nothing {
+        /// `nothing_to_revoke` and so on.
+        kind: &'static str,
+        message: String,
+        hint: Option<String>,
+    },
+    /// The operator was asked and said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// There is no database where one has to be.
+    #[error("there is no database at {}", .0.display())]
+    NoDatabase(PathBuf),
+    /// A file or a stream failed.
+    #[error("failed to {what}")]
+    Io {
+        what: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl CliError {
+    /// The stable name of this kind of error, for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Pairing(error) => error.kind(),
+            Self::Config(_) => "config",
+            Self::Usage(_) => "usage",
+            Self::SenderRefused { .. } => "sender_refused",
+            Self::NoAdapter { .. } => "no_adapter",
+            Self::Nothing { kind, .. } => kind,
+            Self::Declined => "declined",
+            Self::NoDatabase(_) => "storage",
+            Self::Io { .. } => "io",
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Pairing(error) => match error {
+                PairingError::Id(_)
+                | PairingError::Invalid { .. }
+                | PairingError::Unsupported { .. } => Exit::Usage,
+                PairingError::Delivery(_)
+                | PairingError::Stale { .. }
+                | PairingError::Backend(_) => Exit::Storage,
+                _ => Exit::Refused,
+            },
+            Self::Config(_) | Self::Usage(_) => Exit::Usage,
+            Self::SenderRefused { .. }
+            | Self::NoAdapter { .. }
+            | Self::Nothing { .. }
+            | Self::Declined => Exit::Refused,
+            Self::NoDatabase(_) | Self::Io { .. } => Exit::Storage,
+        }
+    }
+
+    /// What the operator can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pairing(error) => pairing_hint(error),
+            Self::NoAdapter { .. } => Some("with --raw the id is taken as it is".to_owned()),
+            Self::Nothing { hint, .. } => hint.clone(),
+            Self::NoDatabase(_) => {
+                Some("see with `nexo-pair config` where it is looked for".to_owned())
+            }
+            Self::SenderRefused { .. }
+            | Self::Config(_)
+            | Self::Usage(_)
+            | Self::Declined
+            | Self::Io { .. } => None,
+        }
+    }
+
+    /// The message of an error that names a moment, with this as people write it.
+    fn dated(&self) -> Option<String> {
+        let Self::Pairing(error) = self else { return None };
+        Some(match error {
+            PairingError::Expired { key, at } => {
+                format!("the code of {key} expired at {}", moment(*at))
+            }
+            PairingError::AlreadyApproved { key, at } => {
+                format!("the code of {key} was approved already, at {}", moment(*at))
+            }
+            PairingError::AlreadyRejected { key, at } => {
+                format!("the request of {key} was rejected already, at {}", moment(*at))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Tells the error on standard error.
+    pub(crate) fn report(&self, json: bool, io: &mut Io) -> Exit {
+        let message = chain(self);
+        let hint = self.hint();
+        let text = if json {
+            as_json(self.kind(), &message, hint.as_deref())
+        } else {
+            let hint = hint.map(|hint| format!("hint: {}\n", escaped(&hint))).unwrap_or_default();
+            format!("error: {message}\n{hint}")
+        };
+        // Nobody is left to be told that this failed.
+        let _ = io.stderr.write_all(text.as_bytes());
+        let _ = io.stderr.flush();
+        self.exit()
+    }
+}
+
+/// An error as programs read it, on one line.
+pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        error: Told<'a>,
+    }
+    #[derive(Serialize)]
+    struct Told<'a> {
+        kind: &'a str,
+        message: &'a str,
+        hint: Option<&'a str>,
+    }
+    let line = Line { error: Told { kind, message, hint } };
+    // Three strings can always be written.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+/// An error with its causes, each once, on one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let pairing = error.downcast_ref::<CliError>().and_then(CliError::dated);
+    let mut text = pairing.unwrap_or_else(|| error.to_string());
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    escaped(&text)
+}
+
+fn pairing_hint(error: &PairingError) -> Option<String> {
+    let hint = match error {
+        PairingError::UnknownCode { .. } => {
+            "see who is waiting, in which database: nexo-pair list".to_owned()
+        }
+        PairingError::MistypedCode | PairingError::Code(_) => {
+            "compare it with what the sender sees; a slip like this costs nothing".to_owned()
+        }
+        PairingError::Expired { .. } => {
+            "have the sender write again: he is sent a new code".to_owned()
+        }
+        PairingError::AlreadyRejected { key, .. } => {
+            format!("to let him in after all: {}", seed_command(key))
+        }
+        PairingError::LockedOut { .. } => {
+            "wait, or take the lockout back: nexo-pair unlock cli".to_owned()
+        }
+        PairingError::Blocked { key } => format!(
+            "take the block back first: nexo-pair unblock {}",
+            shell_word(&format!("{}:{}", key.channel, key.sender_id))
+        ),
+        PairingError::Stale { source: Some(source), .. } => return pairing_hint(source),
+        PairingError::Backend(source) => {
+            return source.downcast_ref::<StoreError>().and_then(StoreError::hint);
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// The command that lets a sender in without a code.
+pub(crate) fn seed_command(key: &SenderKey) -> String {
+    let words = [key.channel.as_str(), key.account_id.as_str(), key.sender_id.as_str()];
+    format!("nexo-pair seed {}", words.map(shell_word).join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_names_each_cause_once() {
+        let cause = io::Error::other("disk on fire");
+        let error = CliError::Io { what: "write the answers".to_owned(), source: cause };
+        assert_eq!(chain(&error), "failed to write the answers: disk on fire");
+        let error = CliError::from(PairingError::backend("gone\u{1b}[2J"));
+        assert_eq!(chain(&error), "the store failed: gone\\u{1b}[2J");
+    }
+
+    #[test]
+    fn the_exit_status_tells_whose_fault_it_is() {
+        let exit = |error: PairingError| CliError::from(error).exit();
+        assert_eq!(exit(PairingError::UnknownCode { attempts_left: 1 }), Exit::Refused);
+        assert_eq!(exit(PairingError::MistypedCode), Exit::Refused);
+        assert_eq!(exit(nexo_pairing::ChannelId::parse("A b").unwrap_err().into()), Exit::Usage);
+        assert_eq!(exit(PairingError::backend("gone")), Exit::Storage);
+        assert_eq!(CliError::NoDatabase("/x".into()).exit(), Exit::Storage);
+    }
+}

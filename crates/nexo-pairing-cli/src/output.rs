@@ -1,0 +1,47 @@
+//! What a command prints when it is done.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::CliError;
+
+impl Context {
+    /// Prints the result: `value` as one line of JSON, or `text` for people.
+    pub(crate) fn print(
+        &mut self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        let text = if self.json() {
+            let json = serde_json::to_string(value).map_err(io::Error::from);
+            json.map_err(not_written)? + "\n"
+        } else {
+            text()
+        };
+        self.print_text(&text)
+    }
+
+    /// Prints a text as it is.
+    pub(crate) fn print_text(&mut self, text: &str) -> Result<(), CliError> {
+        let stdout = &mut self.io.stdout;
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // Whoever read it has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(not_written),
+        }
+    }
+
+    /// Says something beside the result, to people only.
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.json() {
+            // A remark that cannot be told is no reason to fail.
+            let _ = writeln!(self.io.stderr, "note: {text}");
+        }
+    }
+}
+
+fn not_written(source: io::Error) -> CliError {
+    CliError::Io { what: "write the result".to_owned(), source }
+}

@@ -1,0 +1,114 @@
+//! Reads the arguments, and tells what is wrong with them without repeating a code.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use nexo_pairing::PairingCode;
+
+use crate::cli::Cli;
+use crate::error::{Exit, as_json};
+use crate::io::Io;
+use crate::text::escaped;
+
+/// Reads the arguments; on `--help`, `--version` or an error everything was said.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>, io: &mut Io) -> Result<Cli, Exit> {
+    let args: Vec<OsString> = args.collect();
+    Cli::try_parse_from(&args).map_err(|error| {
+        let text = without_codes(&error.to_string(), &args);
+        // Nobody is left to be told that this failed.
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            let _ = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
+            return Exit::Done;
+        }
+        let wants_json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+        let text = if wants_json { for_programs(&text) } else { text };
+        let _ = io.stderr.write_all(text.as_bytes()).and_then(|()| io.stderr.flush());
+        Exit::Usage
+    })
+}
+
+/// The first paragraph of what `clap` says is the message.
+fn for_programs(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
+    let message = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
+    as_json("usage", &escaped(&message), Some("see what it takes with --help"))
+}
+
+/// A code in the wrong place is still a secret.
+fn without_codes(text: &str, args: &[OsString]) -> String {
+    let mut text = text.to_owned();
+    for arg in args.iter().filter_map(|arg| arg.to_str()) {
+        // Many a word of eight letters could be a code of 0.1.8, which has no check character.
+        let is_code = |code: PairingCode| {
+            code.is_consistent() || code.as_str().contains(|c: char| c.is_ascii_digit())
+        };
+        if PairingCode::parse(arg).is_ok_and(is_code) {
+            text = text.replace(arg, "…");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The exit, standard output and standard error.
+    fn parsed(args: &[&str]) -> (Option<Exit>, String, String) {
+        let (stdout, stderr) = (Written::default(), Written::default());
+        let mut io = Io::new(std::io::empty(), stdout.clone(), stderr.clone());
+        let args = std::iter::once(&"nexo-pair").chain(args).map(OsString::from);
+        let exit = parse(args, &mut io).err();
+        let text = |written: Written| String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        (exit, text(stdout), text(stderr))
+    }
+
+    #[test]
+    fn help_is_a_result_and_a_wrong_argument_is_an_error() {
+        let (exit, stdout, stderr) = parsed(&["--help"]);
+        assert_eq!((exit, stderr.as_str()), (Some(Exit::Done), ""));
+        assert!(stdout.contains("nexo-pair approve K7M9-PQ2X"), "{stdout}");
+        let (exit, stdout, stderr) = parsed(&["list", "--colour"]);
+        assert_eq!((exit, stdout.as_str()), (Some(Exit::Usage), ""));
+        assert!(stderr.starts_with("error: unexpected argument '--colour'"), "{stderr}");
+        assert_eq!(parsed(&[]).0, Some(Exit::Usage));
+        assert_eq!(parsed(&["list", "--json"]).0, None);
+    }
+
+    #[test]
+    fn programs_are_told_in_json() {
+        let (exit, _, stderr) = parsed(&["--json", "approve"]);
+        assert_eq!(exit, Some(Exit::Usage));
+        let error: serde_json::Value = serde_json::from_str(&stderr).unwrap();
+        assert_eq!(error["error"]["kind"], "usage");
+        assert!(error["error"]["message"].as_str().unwrap().contains("<CODE>"), "{error}");
+    }
+
+    #[test]
+    fn a_code_is_not_repeated() {
+        for args in [&["k7m9-pq2x"][..], &["approv", "K7M9PQ2X"], &["unlock", "cli", "K7M9PQ2X"]] {
+            let (exit, _, stderr) = parsed(args);
+            assert_eq!(exit, Some(Exit::Usage));
+            assert!(!stderr.to_lowercase().contains("k7m9"), "{stderr}");
+        }
+    }
+}
