@@ -10,7 +10,7 @@ use nexo_pairing::{PairingError, SenderKey, StoreError};
 use serde::Serialize;
 
 use crate::io::Io;
-use crate::text::{escaped, moment, shell_word};
+use crate::text::{escaped, shell_word};
 
 /// How a command ended; the number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,23 +130,6 @@ impl CliError {
         }
     }
 
-    /// The message of an error that names a moment, with this as people write it.
-    fn dated(&self) -> Option<String> {
-        let Self::Pairing(error) = self else { return None };
-        Some(match error {
-            PairingError::Expired { key, at } => {
-                format!("the code of {key} expired at {}", moment(*at))
-            }
-            PairingError::AlreadyApproved { key, at } => {
-                format!("the code of {key} was approved already, at {}", moment(*at))
-            }
-            PairingError::AlreadyRejected { key, at } => {
-                format!("the request of {key} was rejected already, at {}", moment(*at))
-            }
-            _ => return None,
-        })
-    }
-
     /// Tells the error on standard error.
     pub(crate) fn report(&self, json: bool, io: &mut Io) -> Exit {
         let message = chain(self);
@@ -183,8 +166,7 @@ pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
 
 /// An error with its causes, each once, on one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let pairing = error.downcast_ref::<CliError>().and_then(CliError::dated);
-    let mut text = pairing.unwrap_or_else(|| error.to_string());
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let message = error.to_string();

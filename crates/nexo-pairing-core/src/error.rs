@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::{CodeError, IdError, SenderKey};
 
@@ -24,7 +25,7 @@ pub enum PairingError {
     #[error("the code was mistyped: its check character does not fit")]
     MistypedCode,
     /// The code ran out before it was used.
-    #[error("the code of {key} expired at {at}")]
+    #[error("the code of {key} expired at {}", moment(at))]
     Expired {
         /// Whose request it was.
         key: SenderKey,
@@ -32,7 +33,7 @@ pub enum PairingError {
         at: OffsetDateTime,
     },
     /// The code was approved already.
-    #[error("the code of {key} was approved already, at {at}")]
+    #[error("the code of {key} was approved already, at {}", moment(at))]
     AlreadyApproved {
         /// Whose request it was.
         key: SenderKey,
@@ -40,7 +41,7 @@ pub enum PairingError {
         at: OffsetDateTime,
     },
     /// The request was rejected already, or its sender was blocked.
-    #[error("the request of {key} was rejected already, at {at}")]
+    #[error("the request of {key} was rejected already, at {}", moment(at))]
     AlreadyRejected {
         /// Whose request it was.
         key: SenderKey,
@@ -130,5 +131,31 @@ impl PairingError {
             Self::Stale { .. } => "stale",
             Self::Backend(_) => "storage",
         }
+    }
+}
+
+/// A moment as people read it, in UTC and whole seconds: `2026-01-31T09:05:00Z`.
+fn moment(at: &OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC).truncate_to_second();
+    // Only a year beyond 9999 has no such form.
+    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AccountId, ChannelId, SenderId};
+
+    #[test]
+    fn moments_are_told_in_utc_and_whole_seconds() {
+        let (channel, account) = (ChannelId::parse("whatsapp"), AccountId::parse("work"));
+        let sender = SenderId::parse("+14155550100").unwrap();
+        let key = SenderKey::new(channel.unwrap(), account.unwrap(), sender);
+        let at = OffsetDateTime::from_unix_timestamp_nanos(1_800_000_000_123_456_789).unwrap();
+        let at = at.to_offset(UtcOffset::from_hms(-3, 0, 0).unwrap());
+        assert_eq!(
+            PairingError::Expired { key, at }.to_string(),
+            "the code of whatsapp/work/+14155550100 expired at 2027-01-15T08:00:00Z"
+        );
     }
 }
