@@ -1,1 +1,60 @@
-//! Helpers of the end-to-end tests.
+//! Helpers of the end-to-end tests, which drive the built program `nexo-pair` with real files.
+//!
+//! Nothing here waits until something has probably happened: it polls, and fails at a deadline.
+
+#![expect(clippy::missing_panics_doc, reason = "a helper that panics fails its test, as it should")]
+
+mod files;
+mod gate;
+mod home;
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+pub use files::{FileState, files_below};
+pub use gate::Gate;
+pub use home::{Home, Output};
+
+/// When something that should have happened long ago is given up; generous, for machines with much
+/// else to do.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How a database is called that 0.1.8 wrote: use a copy, see [`Home::with_old_database`].
+pub const OLD_DATABASE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/nexo-pairing-0.1.8.db");
+
+/// The built program.
+#[must_use]
+pub fn program() -> PathBuf {
+    const NAME: &str = "nexo-pair-under-test";
+    let told = std::env::var_os(format!("CARGO_BIN_EXE_{NAME}"));
+    told.map(PathBuf::from).unwrap_or_else(|| {
+        // Test executables lie in `deps`, one folder below the programs.
+        let test = std::env::current_exe().expect("the test has a path");
+        let folder = test.ancestors().nth(2).expect("the test lies in a target folder");
+        let program = folder.join(NAME);
+        assert!(program.is_file(), "{} is not built", program.display());
+        program
+    })
+}
+
+/// A direct message in the short form.
+#[must_use]
+pub fn message(channel: &str, account: &str, from: &str) -> Value {
+    json!({"channel": channel, "account": account, "from": from, "text": "hello"})
+}
+
+/// Waits until `found` has an answer.
+pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(since.elapsed() < DEADLINE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}

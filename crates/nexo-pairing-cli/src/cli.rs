@@ -11,7 +11,7 @@ use crate::command::{
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::io::Io;
-use crate::{doctor, gate, usage};
+use crate::{doctor, gate, log as logging, usage};
 
 /// Who may talk to a chat agent.
 ///
@@ -98,6 +98,7 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    logging::to_stderr(cli.global.json);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {

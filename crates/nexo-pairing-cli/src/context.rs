@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use nexo_pairing::config::{Config, Sources};
-use nexo_pairing::{PairingStore, StoreOptions};
+use nexo_pairing::{
+    AllowedSender, AuditEvent, BlockedSender, Filter, PairingBackend, PairingStore, PendingRequest,
+    StoreOptions,
+};
 
 use crate::cli::Global;
 use crate::error::CliError;
@@ -78,7 +81,7 @@ impl Database {
     }
 
     /// Whether there is something at its path; when in doubt, so that opening it says what is
-    /// wrong.
+    /// wrong. Only to be told: who acts on it takes [`find`](Self::find), which asks once.
     pub(crate) fn exists(&self) -> bool {
         self.path.try_exists().unwrap_or(true)
     }
@@ -88,14 +91,104 @@ impl Database {
         Ok(PairingStore::open_with(&self.path, self.options.clone()).await?)
     }
 
-    /// A private copy: nothing reaches the file, and nothing is created.
-    pub(crate) async fn snapshot(&self) -> Result<PairingStore, CliError> {
-        Ok(PairingStore::snapshot(&self.path, self.options.clone()).await?)
+    /// Opens it where there is one, and creates none.
+    pub(crate) async fn find(&self) -> Result<Found<'_>, CliError> {
+        let store = if self.exists() { Some(self.open().await?) } else { None };
+        let view = match &store {
+            Some(store) => View::of(store),
+            None => View(PairingStore::open_memory_with(self.options.clone()).await?),
+        };
+        Ok(Found { database: self, store, view })
     }
 
-    /// The database where there is one, else an empty store in memory: for what can only change
-    /// what is there already.
-    pub(crate) async fn open_if_there(&self) -> Result<PairingStore, CliError> {
-        if self.exists() { self.open().await } else { self.snapshot().await }
+    /// What is in it now; nothing is created, and nothing is upgraded.
+    pub(crate) async fn snapshot(&self) -> Result<View, CliError> {
+        Ok(View(self.copy().await?))
+    }
+
+    /// A copy for a gate to decide on; whatever that writes is lost with it.
+    pub(crate) async fn rehearsal(&self) -> Result<PairingStore, CliError> {
+        let copy = self.copy().await?;
+        // What has run out but was not put away yet decides too: it makes its sender wait.
+        copy.purge_expired().await?;
+        Ok(copy)
+    }
+
+    async fn copy(&self) -> Result<PairingStore, CliError> {
+        Ok(PairingStore::snapshot(&self.path, self.options.clone()).await?)
+    }
+}
+
+/// The database as it was found: open, or not there. It was looked for once, so that a command does
+/// not take it for missing first and for present later.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    database: &'a Database,
+    store: Option<PairingStore>,
+    view: View,
+}
+
+impl Found<'_> {
+    /// What is in it: nothing, when there is none.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// For what can only change what is there already.
+    pub(crate) fn store(&self) -> Option<&PairingStore> {
+        self.store.as_ref()
+    }
+
+    /// For what makes no sense without one.
+    pub(crate) fn required(self) -> Result<PairingStore, CliError> {
+        self.store.ok_or_else(|| CliError::NoDatabase(self.database.path.clone()))
+    }
+
+    /// Creates it where there was none.
+    pub(crate) async fn or_create(self) -> Result<PairingStore, CliError> {
+        match self.store {
+            Some(store) => Ok(store),
+            None => self.database.open().await,
+        }
+    }
+}
+
+/// A store to look at: there is no way to write through it, so that nothing is written to a copy.
+#[derive(Debug)]
+pub(crate) struct View(PairingStore);
+
+impl View {
+    pub(crate) fn of(store: &PairingStore) -> Self {
+        Self(store.clone())
+    }
+
+    pub(crate) async fn list_pending(
+        &self,
+        filter: &Filter,
+    ) -> Result<Vec<PendingRequest>, CliError> {
+        Ok(self.0.list_pending(filter).await?)
+    }
+
+    pub(crate) async fn list_allow(
+        &self,
+        filter: &Filter,
+        include_revoked: bool,
+    ) -> Result<Vec<AllowedSender>, CliError> {
+        Ok(self.0.list_allow(filter, include_revoked).await?)
+    }
+
+    pub(crate) async fn list_blocked(
+        &self,
+        filter: &Filter,
+    ) -> Result<Vec<BlockedSender>, CliError> {
+        Ok(self.0.list_blocked(filter).await?)
+    }
+
+    pub(crate) async fn audit(
+        &self,
+        filter: &Filter,
+        limit: u32,
+    ) -> Result<Vec<AuditEvent>, CliError> {
+        Ok(self.0.audit(filter, limit).await?)
     }
 }

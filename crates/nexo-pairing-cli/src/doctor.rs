@@ -93,14 +93,17 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
         files::folder(database.path(), &mut checks);
         files::disk(database.path(), &mut checks);
         let is_usable = match files::database(database.path(), &mut checks) {
-            Found::File => contents::check(database.path(), now, &mut checks).await,
+            Found::File => {
+                files::beside(database.path(), &mut checks);
+                contents::check(database.path(), now, &mut checks).await
+            }
             Found::Nothing => true,
             Found::Other => false,
         };
         // There is nothing to learn from a database that cannot be read.
         if let Some(config) = config.filter(|_| is_usable) {
             match database.snapshot().await {
-                Ok(store) => policy::check(&config, &store, &mut checks).await?,
+                Ok(known) => policy::check(&config, &known, &mut checks).await?,
                 Err(error) => checks.push(Check::error("contents", &error)),
             }
         }
@@ -123,6 +126,7 @@ fn for_people(check: &Check) -> String {
         Status::Fail => "FAIL",
     };
     let Check { name, message, mend, .. } = check;
-    let mend = mend.as_ref().map(|mend| format!("{:21}mend: {mend}\n", "")).unwrap_or_default();
+    let mend =
+        mend.as_ref().map(|mend| format!("{:21}mend: {}\n", "", escaped(mend))).unwrap_or_default();
     format!("{status:<5} {name:<14} {message}\n{mend}")
 }

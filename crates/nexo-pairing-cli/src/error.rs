@@ -10,6 +10,7 @@ use nexo_pairing::{PairingError, SenderKey, StoreError};
 use serde::Serialize;
 
 use crate::io::Io;
+use crate::json;
 use crate::text::{escaped, shell_word};
 
 /// How a command ended; the number is the exit status.
@@ -161,7 +162,7 @@ pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
     }
     let line = Line { error: Told { kind, message, hint } };
     // Three strings can always be written.
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
+    json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 /// An error with its causes, each once, on one line.

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use clap::Args;
 use nexo_pairing::config::{Config, Sources};
-use nexo_pairing::{AccountId, ChannelId, GateOptions, PairingBackend};
+use nexo_pairing::{AccountId, ChannelId, GateOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit, chain};
+use crate::text::escaped;
 use screen::{Remarks, Screener, Stop};
 
 /// How long an ending gate waits for the line in hand, and for somebody to take its answer.
@@ -48,7 +49,8 @@ plugin itself, such as "connected", is admitted with the reason "notice". A line
 decided yields {"error":{"line":…,"kind":…,"message":…}}: its message must not be delivered, and the
 exit status is 1 in the end.
 
-SIGTERM and SIGINT end it after the line in hand, SIGHUP reads the configuration again.
+SIGTERM and SIGINT end it after the line in hand, SIGHUP reads the configuration again (storage.path
+and audit_days are looked at when it starts).
 
 Example:
   nexo-pair gate --auto-challenge --dry-run < messages.jsonl"#;
@@ -63,14 +65,7 @@ pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit, CliEr
     // From the first moment on: otherwise it would end the process.
     let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
     let database = Database::of(&settings);
-    let store = if args.dry_run {
-        let store = database.snapshot().await?;
-        // What has run out but was not put away yet decides too: it makes its sender wait.
-        store.purge_expired().await?;
-        store
-    } else {
-        database.open().await?
-    };
+    let store = if args.dry_run { database.rehearsal().await? } else { database.open().await? };
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -79,11 +74,15 @@ pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit, CliEr
     let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));
     let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
     let remarks = Remarks::new(Arc::new(Mutex::new(stderr)));
+    if args.dry_run {
+        let path = escaped(&database.path().to_string_lossy());
+        remarks.say(&format!("dry run: it decides on a copy of {path} as it is now"));
+    }
     let (batches, next_batch) = mpsc::channel(lines::QUEUED);
     start("nexo-pair-read", move || lines::read(stdin, &batches))?;
 
     let stop = Arc::new(Stop::default());
-    let (new_settings, next_settings) = watch::channel(settings);
+    let (new_settings, next_settings) = watch::channel(settings.clone());
     let (ended, mut end) = oneshot::channel();
     let screener = Screener::new(store, next_settings, stdout, remarks.clone(), args.dry_run);
     let (runtime, asked) = (tokio::runtime::Handle::current(), stop.clone());
@@ -105,7 +104,9 @@ pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit, CliEr
                 let grace = if deadline.is_some() { Duration::ZERO } else { GRACE };
                 deadline = Some(Instant::now() + grace);
             }
-            Some(()) = hang_up.recv() => reload(&sources, &new_settings, &remarks).await,
+            Some(()) = hang_up.recv() => {
+                reload(&sources, &settings, &new_settings, &remarks).await;
+            }
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 break Err(CliError::Io {
                     what: "end in time".to_owned(),
@@ -142,15 +143,20 @@ async fn ask_to_end(interrupt: &mut Signal, terminate: &mut Signal) -> Option<()
 
 /// Reads the configuration again; a bad one changes nothing. The database stays: what was decided
 /// by one file must not be continued in another.
-async fn reload(sources: &Sources, settings: &watch::Sender<Settings>, remarks: &Remarks) {
+async fn reload(
+    sources: &Sources,
+    started_with: &Config,
+    settings: &watch::Sender<Settings>,
+    remarks: &Remarks,
+) {
     let sources = sources.clone();
     let loaded = tokio::task::spawn_blocking(move || sources.load()).await;
     match loaded {
         Ok(Ok(config)) => {
-            if config.storage_path() != settings.borrow().storage_path() {
-                remarks.say("the database's path has changed: that needs a restart");
-            }
             remarks.say("the configuration was read again");
+            for key in needs_restart(started_with, &config) {
+                remarks.say(&format!("{key} has changed: that needs a restart"));
+            }
             settings.send_replace(Arc::new(config));
         }
         Ok(Err(error)) => {
@@ -160,6 +166,13 @@ async fn reload(sources: &Sources, settings: &watch::Sender<Settings>, remarks: 
             remarks.say(&format!("the old configuration stays in force: {}", chain(&error)));
         }
     }
+}
+
+/// What has changed and is only looked at when the store is opened.
+fn needs_restart(started_with: &Config, config: &Config) -> Vec<&'static str> {
+    let path = (config.storage_path() != started_with.storage_path()).then_some("storage.path");
+    let days = (config.audit_days() != started_with.audit_days()).then_some("audit_days");
+    path.into_iter().chain(days).collect()
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CliError> {

@@ -30,6 +30,8 @@ mod duration;
 mod error;
 mod gate;
 mod io;
+mod json;
+mod log;
 mod output;
 mod person;
 mod table;

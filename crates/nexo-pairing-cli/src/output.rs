@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::json;
+use crate::text::escaped;
 
 impl Context {
     /// Prints the result: `value` as one line of JSON, or `text` for people.
@@ -14,12 +16,8 @@ impl Context {
         value: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
-        let text = if self.json() {
-            let json = serde_json::to_string(value).map_err(io::Error::from);
-            json.map_err(not_written)? + "\n"
-        } else {
-            text()
-        };
+        let text =
+            if self.json() { json::to_string(value).map_err(not_written)? + "\n" } else { text() };
         self.print_text(&text)
     }
 
@@ -37,7 +35,7 @@ impl Context {
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json() {
             // A remark that cannot be told is no reason to fail.
-            let _ = writeln!(self.io.stderr, "note: {text}");
+            let _ = writeln!(self.io.stderr, "note: {}", escaped(text));
         }
     }
 }

@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use clap::Args;
 use nexo_pairing::{
-    AccountId, AccountScope, ChannelId, Filter, IdError, PairingAdapterRegistry, PairingBackend,
-    PairingStore, SenderId, Target,
+    AccountId, AccountScope, ChannelId, Filter, IdError, PairingAdapterRegistry, SenderId, Target,
 };
 use serde::Serialize;
 
+use crate::context::View;
 use crate::error::CliError;
 use crate::text::{cut, shell_word};
 
@@ -68,13 +68,13 @@ impl Whom {
     /// revocation of its owner.
     pub(crate) async fn targets(
         &self,
-        store: &PairingStore,
+        known: &View,
         registry: &PairingAdapterRegistry,
     ) -> Result<Vec<Target>, CliError> {
         let Person { channel: channel_text, sender: text } = &self.person;
         let channel = ChannelId::from_stored(channel_text.clone());
         let exact = SenderId::from_stored(text.clone());
-        let accounts = accounts_of(store, &channel, &exact).await?;
+        let accounts = accounts_of(known, &channel, &exact).await?;
         if accounts.is_empty() {
             ChannelId::check(channel_text).map_err(wrong_id)?;
         }
@@ -144,23 +144,23 @@ const MAX_RAW_BYTES: usize = 1024;
 
 /// Whether exactly this sender is stored on a channel.
 pub(crate) async fn is_stored(
-    store: &PairingStore,
+    known: &View,
     channel: &ChannelId,
     sender: &SenderId,
 ) -> Result<bool, CliError> {
-    Ok(!accounts_of(store, channel, sender).await?.is_empty())
+    Ok(!accounts_of(known, channel, sender).await?.is_empty())
 }
 
 /// The accounts on which exactly this sender is stored: allowed now or once, waiting, or blocked.
 async fn accounts_of(
-    store: &PairingStore,
+    known: &View,
     channel: &ChannelId,
     sender: &SenderId,
 ) -> Result<Vec<AccountScope>, CliError> {
     let filter = Filter::all().channel(channel.clone()).sender(sender.clone());
-    let allowed = store.list_allow(&filter, true).await?.into_iter().map(|row| row.account_id);
-    let pending = store.list_pending(&filter).await?.into_iter().map(|row| row.account_id);
-    let blocked = store.list_blocked(&filter).await?.into_iter().map(|row| row.account_id);
+    let allowed = known.list_allow(&filter, true).await?.into_iter().map(|row| row.account_id);
+    let pending = known.list_pending(&filter).await?.into_iter().map(|row| row.account_id);
+    let blocked = known.list_blocked(&filter).await?.into_iter().map(|row| row.account_id);
     Ok(allowed.chain(pending).map(AccountScope::One).chain(blocked).collect())
 }
 

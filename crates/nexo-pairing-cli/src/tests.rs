@@ -1,5 +1,8 @@
 //! Commands from their arguments to their output, within this process.
 
+mod gate;
+mod storage;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -41,6 +44,13 @@ impl Machine {
 
     /// Runs a command with `--json`: how it ended, the lines of its output, and its error.
     async fn run(&self, command: &str, stdin: &'static [u8]) -> (Exit, Vec<Value>, Value) {
+        let (exit, stdout, stderr) = self.run_raw(command, stdin).await;
+        let lines = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (exit, lines, serde_json::from_str(&stderr).unwrap_or_default())
+    }
+
+    /// Runs a command with `--json`: how it ended, and all it wrote.
+    async fn run_raw(&self, command: &str, stdin: &'static [u8]) -> (Exit, String, String) {
         let (stdout, stderr) = (Written::default(), Written::default());
         let (config, database) = (self.0.path().join("pairing.yaml"), self.database());
         let mut args = vec!["nexo-pair", "--json", "--config", config.to_str().unwrap()];
@@ -49,8 +59,7 @@ impl Machine {
         let cli = Cli::try_parse_from(args).unwrap();
         let exit = crate::run(cli, Io::new(stdin, stdout.clone(), stderr.clone())).await;
         let text = |written: Written| String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        let lines = text(stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        (exit, lines, serde_json::from_str(&text(stderr)).unwrap_or_default())
+        (exit, text(stdout), text(stderr))
     }
 
     async fn seed_as_stored(&self, channel: &str, account: &str, sender: &str) {
@@ -120,12 +129,15 @@ async fn what_can_only_take_away_makes_no_database() {
         ("forget whatsapp:+5491155556666", Exit::Refused, "nothing_to_forget"),
         ("unlock cli", Exit::Refused, "nothing_to_unlock"),
         ("backup copy.db", Exit::Storage, "storage"),
+        ("approve K7M9-PQ2X", Exit::Storage, "storage"),
+        ("reject K7M9-PQ2X", Exit::Storage, "storage"),
         ("seed whatsapp personal +5491155556666 nobody", Exit::Refused, "sender_refused"),
         ("seed signal personal somebody", Exit::Refused, "no_adapter"),
         ("block whatsapp:nobody", Exit::Refused, "sender_refused"),
     ] {
-        let (ended, _, error) = machine.run(command, b"").await;
+        let (ended, lines, error) = machine.run(command, b"").await;
         assert_eq!((ended, error["error"]["kind"].as_str()), (exit, Some(kind)), "{command}");
+        assert!(lines.is_empty(), "{command}: an error is told once");
         assert!(!machine.database().exists(), "{command}");
     }
 }

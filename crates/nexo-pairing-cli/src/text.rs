@@ -28,7 +28,8 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
     visible.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn is_hidden(c: char) -> bool {
+/// Whether a character moves the cursor, turns the reading direction or cannot be seen.
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

@@ -3,14 +3,17 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use nexo_pairing::PairingCode;
 
 use crate::cli::Cli;
 use crate::error::{Exit, as_json};
 use crate::io::Io;
 use crate::text::escaped;
+
+/// In how many words a code is recognised.
+const MAX_WORDS: usize = 8;
 
 /// Reads the arguments; on `--help`, `--version` or an error everything was said.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>, io: &mut Io) -> Result<Cli, Exit> {
@@ -37,19 +40,33 @@ fn for_programs(text: &str) -> String {
     as_json("usage", &escaped(&message), Some("see what it takes with --help"))
 }
 
-/// A code in the wrong place is still a secret.
+/// A code in the wrong place is still a secret, in one word or several.
 fn without_codes(text: &str, args: &[OsString]) -> String {
+    let args: Vec<&str> = args.iter().skip(1).map(|arg| arg.to_str().unwrap_or_default()).collect();
+    let cli = Cli::command();
+    let is_command = |word: &str| cli.get_subcommands().any(|command| command.get_name() == word);
     let mut text = text.to_owned();
-    for arg in args.iter().filter_map(|arg| arg.to_str()) {
-        // Many a word of eight letters could be a code of 0.1.8, which has no check character.
-        let is_code = |code: PairingCode| {
-            code.is_consistent() || code.as_str().contains(|c: char| c.is_ascii_digit())
-        };
-        if PairingCode::parse(arg).is_ok_and(is_code) {
-            text = text.replace(arg, "…");
+    for count in 1..=MAX_WORDS.min(args.len()) {
+        for words in args.windows(count).filter(|words| is_code(&words.concat())) {
+            for word in words.iter().filter(|word| !is_command(word)) {
+                text = match word.chars().count() {
+                    0 => text,
+                    // Letters that stand everywhere are blanked where they are quoted.
+                    1 => text.replace(&format!("'{word}'"), "'…'"),
+                    _ => text.replace(word, "…"),
+                };
+            }
         }
     }
     text
+}
+
+/// Whether a text is a code. Many a word of eight letters could be one of 0.1.8, which has no check
+/// character.
+fn is_code(text: &str) -> bool {
+    PairingCode::parse(text).is_ok_and(|code| {
+        code.is_consistent() || code.as_str().contains(|c: char| c.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]
@@ -105,10 +122,19 @@ mod tests {
 
     #[test]
     fn a_code_is_not_repeated() {
-        for args in [&["k7m9-pq2x"][..], &["approv", "K7M9PQ2X"], &["unlock", "cli", "K7M9PQ2X"]] {
+        for args in [
+            &["k7m9-pq2x"][..],
+            &["approv", "K7M9PQ2X"],
+            &["unlock", "cli", "K7M9PQ2X"],
+            &["K7M9", "PQ2X"],
+            &["k7m9", "-", "pq2x"],
+            &["--json", "K7M9", "PQ2X"],
+            &["unlock", "K7M9", "PQ2X"],
+        ] {
             let (exit, _, stderr) = parsed(args);
             assert_eq!(exit, Some(Exit::Usage));
-            assert!(!stderr.to_lowercase().contains("k7m9"), "{stderr}");
+            let told = stderr.to_lowercase();
+            assert!(!told.contains("k7m9") && !told.contains("pq2x"), "{stderr}");
         }
     }
 }

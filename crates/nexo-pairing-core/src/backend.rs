@@ -15,6 +15,8 @@ use crate::{
 
 /// A store of grants, blocks and requests.
 ///
+/// A minor version may add operations to it; a store of your own follows the versions of this crate.
+///
 /// An operation that has returned `Ok` is durable and is seen by every attached [`Mirror`] before
 /// it returns. Every read and write of one operation is one transaction. A future that is dropped
 /// leaves its operation done or not done, never half.
@@ -202,8 +204,12 @@ pub trait Mirror: Send + Sync {
     /// Puts `standings` in place of what was known of their keys.
     fn update(&self, standings: Vec<Standing>, position: i64);
 
-    /// The copy equals the store, now. Called at every poll, changed or not.
-    fn confirm(&self);
+    /// The copy's own time. It is taken before the store is read, and goes back with
+    /// [`confirm`](Self::confirm).
+    fn now(&self) -> Duration;
+
+    /// The copy was equal to the store at `as_of`. Called at every poll, changed or not.
+    fn confirm(&self, as_of: Duration);
 
     /// What this copy holds is not the store's any more: it must not be used until it is replaced.
     fn invalidate(&self);
@@ -214,6 +220,7 @@ pub trait Mirror: Send + Sync {
 /// In a complete load the same key may come in several, each with a part; in an update it comes
 /// once, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Standing {
     /// The channel.
     pub channel: ChannelId,
@@ -241,8 +248,10 @@ impl Standing {
 }
 
 /// From when to when something holds. A beginning in the future means that the clock was set back:
-/// then nothing holds, rather than for ever.
+/// then nothing holds, rather than for ever. Up to [`LEEWAY`](Self::LEEWAY) is no more than a clock
+/// that is kept in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Span {
     /// Always.
     Always,
@@ -251,6 +260,9 @@ pub enum Span {
 }
 
 impl Span {
+    /// How far ahead a time stamp may be without being from the future.
+    pub const LEEWAY: time::Duration = time::Duration::seconds(5);
+
     /// Whether it holds at `now`.
     ///
     /// ```
@@ -261,13 +273,13 @@ impl Span {
     /// let span = Span::Between(start, start + Duration::hours(1));
     /// assert!(span.holds(start));
     /// assert!(!span.holds(start + Duration::hours(1)));
-    /// assert!(!span.holds(start - Duration::seconds(1)), "the clock was set back");
+    /// assert!(!span.holds(start - Duration::minutes(1)), "the clock was set back");
     /// ```
     #[must_use]
     pub fn holds(&self, now: OffsetDateTime) -> bool {
         match self {
             Self::Always => true,
-            Self::Between(from, until) => *from <= now && now < *until,
+            Self::Between(from, until) => from.saturating_sub(Self::LEEWAY) <= now && now < *until,
         }
     }
 }

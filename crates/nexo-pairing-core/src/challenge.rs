@@ -81,12 +81,22 @@ pub struct Challenge {
 }
 
 /// A part of a challenge text, for adapters that mark the code or escape the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// Words.
     Text(&'a str),
     /// What the reader is to copy exactly: the code, or the command with it.
     Verbatim(String),
+}
+
+impl fmt::Debug for Piece<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(words) => f.debug_tuple("Text").field(words).finish(),
+            // It may be the code.
+            Self::Verbatim(_) => f.write_str("Verbatim(redacted)"),
+        }
+    }
 }
 
 impl Challenge {

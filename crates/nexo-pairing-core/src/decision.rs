@@ -96,6 +96,7 @@ impl fmt::Display for DropReason {
 /// `explain` and the documentation use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Rule {
     /// The state cannot be trusted: nothing is decided, the caller drops.
     Stale = 1,

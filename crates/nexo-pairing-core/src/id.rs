@@ -216,6 +216,7 @@ impl fmt::Display for SenderKey {
 
 /// One account of a channel, or all of them, also future ones. Written `*` when all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum AccountScope {
     /// Every account of the channel.
     All,

@@ -40,9 +40,10 @@ impl fmt::Display for Mode {
     }
 }
 
-/// How an account treats strangers, complete and within range.
+/// How an account treats strangers.
 ///
-/// Deserializes from a [`PolicyOptions`], over the defaults.
+/// Deserializes from a [`PolicyOptions`], over the defaults; that and [`with`](Self::with) keep it
+/// within range, what is assigned to its fields is taken as it is.
 ///
 /// ```
 /// use nexo_pairing_core::{Mode, PairingPolicy};

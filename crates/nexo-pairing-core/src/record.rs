@@ -263,6 +263,8 @@ impl SeedReport {
 pub enum UpsertOutcome {
     /// A new request was made: send this code.
     Created {
+        /// Whose request it is.
+        key: SenderKey,
         /// The new code.
         code: PairingCode,
         /// When it runs out.
@@ -270,6 +272,8 @@ pub enum UpsertOutcome {
     },
     /// The request is there and its cooldown is over: send this code again.
     Repeated {
+        /// Whose request it is: the sender's, or that of another id he has.
+        key: SenderKey,
         /// The code it had.
         code: PairingCode,
         /// When it runs out.

@@ -15,9 +15,9 @@ const NOTICES: [&str; 8] = [
     "chat_membership",
 ];
 
-/// What a notice must not carry: it would be a message without a sender.
-const CONTENT: [&str; 8] =
-    ["text", "caption", "body", "data", "media", "media_kind", "media_path", "local_path"];
+/// What a notice must not carry: it would be a message without a sender. Nor any field that begins
+/// with `media` or ends with `_path` or `_url`, nor one that holds more than a single value.
+const CONTENT: [&str; 7] = ["text", "caption", "body", "content", "message", "data", "url"];
 
 /// What of an event helps an operator to recognise its sender.
 const NAMES: [&str; 3] = ["push_name", "username", "name"];
@@ -117,12 +117,19 @@ impl InboundEvent {
             return Ok(Self::Message(message));
         }
         let kind = text(&payload, "kind")?.unwrap_or_default();
-        let is_bare = CONTENT.iter().all(|field| payload.get(*field).is_none_or(Value::is_null));
-        if NOTICES.contains(&kind) && is_bare {
+        if NOTICES.contains(&kind) && !payload.iter().any(is_content) {
             return Ok(Self::Notice { channel, account, kind: kind.to_owned() });
         }
         Err(EventError::NoSender)
     }
+}
+
+fn is_content((field, value): (&String, &Value)) -> bool {
+    let is_named_so = CONTENT.contains(&field.as_str())
+        || field.starts_with("media")
+        || field.ends_with("_path")
+        || field.ends_with("_url");
+    value.is_object() || value.is_array() || (is_named_so && !value.is_null())
 }
 
 /// The message in `fields`, if it has a sender.

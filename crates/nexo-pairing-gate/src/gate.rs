@@ -1,8 +1,7 @@
 //! The gate: fresh lists, the rules in their order, and the store for what has to be written.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
@@ -10,16 +9,16 @@ use nexo_pairing_core::{
     NewRequest, PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingError,
     PairingPolicy, Rule, SenderId, SenderKey, SystemClock, UpsertOutcome,
 };
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::Delivery;
 use crate::deliver::deliver;
+use crate::message::Message;
 use crate::roster::{Question, Roster};
 use crate::telemetry::{Channel, Telemetry};
 
-/// The longest raw id that an adapter is asked about, in bytes.
-const MAX_RAW_BYTES: usize = 1024;
+/// How long a message waits for a store that has hung before.
+const STALLED_WAIT: Duration = Duration::from_millis(50);
 
 /// How long after a challenge that was not delivered the next one is tried.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -52,7 +51,11 @@ pub struct PairingGate {
     roster: Arc<Roster>,
     telemetry: Arc<Telemetry>,
     options: GateOptions,
+    /// The accounts that there are; `None` when all are.
+    accounts: RwLock<Option<Vec<(ChannelId, AccountId)>>>,
     must_refresh: AtomicBool,
+    /// Whether the last refresh hung: then not every message waits for the next.
+    is_stalled: AtomicBool,
 }
 
 /// What became of a message in [`PairingGate::screen`].
@@ -81,15 +84,12 @@ pub struct Explanation {
     pub sender: Option<SenderId>,
 }
 
-/// A message with its ids read.
-struct Message<'a> {
-    channel: ChannelId,
-    account: AccountId,
-    /// The canonical ids of who wrote, his own first; empty when he is nobody that can be paired.
-    senders: Vec<Cow<'a, str>>,
-    is_direct: bool,
-    meta: Value,
-    policy: &'a PairingPolicy,
+/// What was decided on a message, and for a challenge whose request it is and when its code runs
+/// out.
+struct Decided {
+    rule: Rule,
+    decision: Decision,
+    request: Option<(SenderKey, OffsetDateTime)>,
 }
 
 /// What the lists say of a message.
@@ -110,15 +110,45 @@ impl PairingGate {
     /// A gate with options.
     #[must_use]
     pub fn with_options(backend: Arc<dyn PairingBackend>, options: GateOptions) -> Self {
-        let accounts = options.accounts.iter().flatten();
-        let configured = accounts.map(|(channel, _)| channel.as_str());
-        let telemetry = Arc::new(Telemetry::new(configured));
+        let telemetry = Arc::new(Telemetry::new());
         let roster = Arc::new(Roster::new(Arc::clone(&options.clock), Arc::clone(&telemetry)));
         let mirror: Arc<dyn Mirror> = Arc::clone(&roster) as _;
         let mirror: Weak<dyn Mirror> = Arc::downgrade(&mirror);
         backend.attach(mirror);
-        let must_refresh = AtomicBool::new(false);
-        Self { backend: Handle(backend), roster, telemetry, options, must_refresh }
+        let gate = Self {
+            backend: Handle(backend),
+            roster,
+            telemetry,
+            accounts: RwLock::default(),
+            must_refresh: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
+            options,
+        };
+        gate.set_accounts(gate.options.accounts.clone());
+        gate
+    }
+
+    /// Replaces the accounts that there are, from the next message on; `None` when all are.
+    pub fn set_accounts(&self, accounts: Option<Vec<(ChannelId, AccountId)>>) {
+        for (channel, _) in accounts.iter().flatten() {
+            self.telemetry.channel(channel.as_str(), true);
+        }
+        *self.accounts.write().unwrap_or_else(PoisonError::into_inner) = accounts;
+    }
+
+    /// Decides on an event of a plugin itself, which has no sender: it passes unless its account is
+    /// unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Id`] when channel or account is none.
+    pub fn notice(&self, channel: &str, account: &str) -> Result<Decision, PairingError> {
+        let (channel, account) = (ChannelId::parse(channel)?, AccountId::parse(account)?);
+        if self.is_known(&channel, &account) {
+            Ok(Decision::Admit)
+        } else {
+            Ok(Decision::Drop(DropReason::UnknownAccount))
+        }
     }
 
     /// Decides on a direct message; the short form of [`screen`](Self::screen), which delivers
@@ -137,13 +167,10 @@ impl PairingGate {
         adapter: Option<&dyn PairingChannelAdapter>,
     ) -> Result<Decision, PairingError> {
         let counters = self.telemetry.channel(channel, adapter.is_some());
-        let message = read(channel, account_id, raw_sender, &[], policy, adapter)
+        let message = Message::read(channel, account_id, raw_sender, &[], policy, adapter)
             .await
-            .inspect_err(|_| {
-                counters.undecided();
-            })?;
-        let (_, decision, _) = self.decide(&message, &counters).await?;
-        Ok(decision)
+            .inspect_err(|_| counters.undecided())?;
+        Ok(self.decide(&message, &counters).await?.decision)
     }
 
     /// Decides on a message and does what follows: a challenge is worded, delivered through the
@@ -161,25 +188,23 @@ impl PairingGate {
     ) -> Result<Screened, PairingError> {
         let adapter = registry.get(&inbound.channel);
         let counters = self.telemetry.channel(&inbound.channel, adapter.is_some());
-        let message = read_inbound(inbound, policy, adapter.as_deref())
+        let message = Message::read_inbound(inbound, policy, adapter.as_deref())
             .await
             .inspect_err(|_| counters.undecided())?;
-        let (rule, decision, expires_at) = self.decide(&message, &counters).await?;
+        let Decided { rule, decision, request } = self.decide(&message, &counters).await?;
         let sender = message.sender();
         let mut delivery = None;
-        if let (Decision::Challenge { code }, Some(sender)) = (&decision, &sender) {
+        if let (Decision::Challenge { code }, Some((key, expires_at)), Some(to)) =
+            (&decision, request, &sender)
+        {
             let minutes = minutes_until(expires_at, self.options.clock.now());
             let challenge = Challenge::new(code.clone(), minutes)
                 .worded(policy.language, policy.challenge_text.clone());
             let (channel, account) = (&message.channel, &message.account);
-            let result = deliver(&challenge, channel.as_str(), account, sender, registry).await;
+            let result = deliver(&challenge, channel.as_str(), account, to, registry).await;
             counters.challenged(&result);
             if matches!(result, Delivery::PublishFailed(_)) {
-                self.take_back(
-                    SenderKey::new(channel.clone(), account.clone(), sender.clone()),
-                    policy,
-                )
-                .await;
+                self.take_back(&key, policy).await;
             }
             delivery = Some(result);
         }
@@ -198,7 +223,7 @@ impl PairingGate {
         registry: &PairingAdapterRegistry,
     ) -> Result<Explanation, PairingError> {
         let adapter = registry.get(&inbound.channel);
-        let message = read_inbound(inbound, policy, adapter.as_deref()).await?;
+        let message = Message::read_inbound(inbound, policy, adapter.as_deref()).await?;
         let (rule, decision) = match self.look(&message).await? {
             Verdict::Decided(rule, decision) => (rule, decision.as_str()),
             Verdict::Ask(rule) => (rule, "challenge"),
@@ -217,14 +242,14 @@ impl PairingGate {
         &self,
         message: &Message<'_>,
         counters: &Channel,
-    ) -> Result<(Rule, Decision, Option<OffsetDateTime>), PairingError> {
+    ) -> Result<Decided, PairingError> {
         let decided = match self.look(message).await {
-            Ok(Verdict::Decided(rule, decision)) => Ok((rule, decision, None)),
+            Ok(Verdict::Decided(rule, decision)) => Ok(Decided { rule, decision, request: None }),
             Ok(Verdict::Ask(_)) => self.ask_store(message).await,
             Err(error) => Err(error),
         };
         match &decided {
-            Ok((rule, decision, _)) => counters.decided(*rule, decision),
+            Ok(Decided { rule, decision, .. }) => counters.decided(*rule, decision),
             Err(_) => counters.undecided(),
         }
         decided
@@ -236,26 +261,18 @@ impl PairingGate {
         // Rule 1.
         let freshness = self.freshen().await;
         let is_fresh = freshness.is_ok();
-        if !is_open || self.roster.knew_blocks() {
+        if !is_open || self.roster.may_have_blocks() {
             freshness?;
         }
         let drop = |rule, reason| Ok(Verdict::Decided(rule, Decision::Drop(reason)));
         // Rule 2.
-        if let Some(accounts) = &self.options.accounts {
-            let is_this = |(channel, account): &(ChannelId, AccountId)| {
-                *channel == message.channel && *account == message.account
-            };
-            if !accounts.iter().any(is_this) {
-                return drop(Rule::UnknownAccount, DropReason::UnknownAccount);
-            }
+        if !self.is_known(&message.channel, &message.account) {
+            return drop(Rule::UnknownAccount, DropReason::UnknownAccount);
         }
-        // Rule 3.
-        if message.senders.is_empty() {
-            return if is_open {
-                Ok(Verdict::Decided(Rule::NotPairable, Decision::Admit))
-            } else {
-                drop(Rule::NotPairable, DropReason::NotPairable)
-            };
+        // Rule 3. An id that could not be read may be a blocked one.
+        let may_be_blocked = message.is_unresolved && self.roster.may_have_blocks();
+        if message.is_nobody && !is_open || may_be_blocked {
+            return drop(Rule::NotPairable, DropReason::NotPairable);
         }
         // In mode `open`, without a store and without a block that was ever known.
         if !is_fresh {
@@ -270,20 +287,19 @@ impl PairingGate {
             policy: message.policy,
         };
         Ok(match self.roster.decide(&question, self.options.clock.now()) {
+            Rule::Open if message.is_nobody => Verdict::Decided(Rule::NotPairable, Decision::Admit),
             rule @ (Rule::ChallengeAgain | Rule::Challenge) => Verdict::Ask(rule),
             rule => Verdict::Decided(rule, settled(rule)),
         })
     }
 
     /// Rules 11 and 13, and whatever the store finds to hold by now.
-    async fn ask_store(
-        &self,
-        message: &Message<'_>,
-    ) -> Result<(Rule, Decision, Option<OffsetDateTime>), PairingError> {
+    async fn ask_store(&self, message: &Message<'_>) -> Result<Decided, PairingError> {
         let started = self.options.clock.elapsed();
         let mut senders = message.senders.iter().map(|id| SenderId::parse(id));
         let Some(sender) = senders.next().transpose()? else {
-            return Ok((Rule::NotPairable, Decision::Drop(DropReason::NotPairable), None));
+            let (rule, decision) = (Rule::NotPairable, settled(Rule::NotPairable));
+            return Ok(Decided { rule, decision, request: None });
         };
         let key = SenderKey::new(message.channel.clone(), message.account.clone(), sender);
         let mut request = NewRequest::new(key);
@@ -295,21 +311,22 @@ impl PairingGate {
         let outcome = self.backend.0.upsert_pending(request).await?;
         let seconds = self.options.clock.elapsed().saturating_sub(started).as_secs_f64();
         self.telemetry.asked_store(seconds);
-        let rule = match outcome {
-            UpsertOutcome::Created { code, expires_at } => {
-                return Ok((Rule::Challenge, Decision::Challenge { code }, Some(expires_at)));
+        let (rule, code, request) = match outcome {
+            UpsertOutcome::Created { key, code, expires_at } => {
+                (Rule::Challenge, Some(code), Some((key, expires_at)))
             }
-            UpsertOutcome::Repeated { code, expires_at } => {
-                return Ok((Rule::ChallengeAgain, Decision::Challenge { code }, Some(expires_at)));
+            UpsertOutcome::Repeated { key, code, expires_at } => {
+                (Rule::ChallengeAgain, Some(code), Some((key, expires_at)))
             }
-            UpsertOutcome::AlreadyChallenged => Rule::AlreadyChallenged,
-            UpsertOutcome::Waiting => Rule::Waiting,
-            UpsertOutcome::PendingFull => Rule::PendingFull,
-            UpsertOutcome::Allowed => Rule::Allowed,
+            UpsertOutcome::AlreadyChallenged => (Rule::AlreadyChallenged, None, None),
+            UpsertOutcome::Waiting => (Rule::Waiting, None, None),
+            UpsertOutcome::PendingFull => (Rule::PendingFull, None, None),
+            UpsertOutcome::Allowed => (Rule::Allowed, None, None),
             // Also what a later version of the store may say: nobody is let in by it.
-            _ => Rule::Blocked,
+            _ => (Rule::Blocked, None, None),
         };
-        Ok((rule, settled(rule), None))
+        let decision = code.map_or_else(|| settled(rule), |code| Decision::Challenge { code });
+        Ok(Decided { rule, decision, request })
     }
 
     /// Makes sure that the lists are the store's.
@@ -321,7 +338,10 @@ impl PairingGate {
         if !is_forced && self.roster.is_fresh(max_staleness) {
             return Ok(());
         }
-        let refreshed = tokio::time::timeout(max_staleness, self.backend.0.refresh()).await;
+        let is_stalled = self.is_stalled.load(Ordering::Acquire);
+        let wait = if is_stalled { STALLED_WAIT.min(max_staleness) } else { max_staleness };
+        let refreshed = tokio::time::timeout(wait, self.backend.0.refresh()).await;
+        self.is_stalled.store(refreshed.is_err(), Ordering::Release);
         if self.roster.is_fresh(max_staleness) {
             return Ok(());
         }
@@ -329,20 +349,20 @@ impl PairingGate {
         Err(PairingError::Stale { max_staleness, source })
     }
 
+    fn is_known(&self, channel: &ChannelId, account: &AccountId) -> bool {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let is_this = |known: &(ChannelId, AccountId)| known.0 == *channel && known.1 == *account;
+        accounts.as_ref().is_none_or(|accounts| accounts.iter().any(is_this))
+    }
+
     /// A challenge that was not delivered starts no cooldown.
-    async fn take_back(&self, key: SenderKey, policy: &PairingPolicy) {
+    async fn take_back(&self, key: &SenderKey, policy: &PairingPolicy) {
         let cooldown = policy.challenge_cooldown;
-        let taken = self.backend.0.challenge_undelivered(&key, cooldown, RETRY_AFTER).await;
+        let taken = self.backend.0.challenge_undelivered(key, cooldown, RETRY_AFTER).await;
         if let Err(error) = taken {
             // The cooldown then runs its course.
             tracing::warn!(%key, %error, "a challenge was not delivered, and is not tried sooner");
         }
-    }
-}
-
-impl Message<'_> {
-    fn sender(&self) -> Option<SenderId> {
-        self.senders.first().and_then(|sender| SenderId::parse(sender).ok())
     }
 }
 
@@ -357,79 +377,14 @@ fn settled(rule: Rule) -> Decision {
         Rule::AlreadyChallenged => DropReason::AlreadyChallenged,
         Rule::PendingFull => DropReason::PendingFull,
         Rule::NotPairable => DropReason::NotPairable,
-        Rule::Stale | Rule::Blocked | Rule::ChallengeAgain | Rule::Challenge => DropReason::Blocked,
+        // Also a rule that is none of these: nobody is let in by it.
+        _ => DropReason::Blocked,
     })
 }
 
-async fn read_inbound<'a>(
-    inbound: &'a Inbound,
-    policy: &'a PairingPolicy,
-    adapter: Option<&dyn PairingChannelAdapter>,
-) -> Result<Message<'a>, PairingError> {
-    let Inbound { channel, account, raw_sender, alt, .. } = inbound;
-    let alt = &alt[..alt.len().min(Inbound::MAX_ALT)];
-    let mut message = read(channel, account, raw_sender, alt, policy, adapter).await?;
-    message.is_direct &= !inbound.is_group;
-    if inbound.meta.to_string().len() <= Inbound::MAX_META_BYTES {
-        message.meta = inbound.meta.clone();
-    }
-    Ok(message)
-}
-
-/// Reads the ids of a message.
-async fn read<'a>(
-    channel: &'a str,
-    account: &'a str,
-    raw_sender: &'a str,
-    alt: &'a [String],
-    policy: &'a PairingPolicy,
-    adapter: Option<&dyn PairingChannelAdapter>,
-) -> Result<Message<'a>, PairingError> {
-    let (channel, account) = (ChannelId::parse(channel)?, AccountId::parse(account)?);
-    let mut senders = Vec::with_capacity(1 + alt.len());
-    let mut is_direct = true;
-    if let Some(sender) = canonical(raw_sender, adapter).await {
-        is_direct = adapter.is_none_or(|adapter| !adapter.is_group(&sender));
-        senders.push(sender);
-        for raw in alt {
-            if let Some(sender) = canonical(raw, adapter).await
-                && !senders.contains(&sender)
-            {
-                senders.push(sender);
-            }
-        }
-    }
-    Ok(Message { channel, account, senders, is_direct, meta: Value::Null, policy })
-}
-
-/// The canonical form of a raw id, if it is somebody's that can be paired.
-async fn canonical<'a>(
-    raw: &'a str,
-    adapter: Option<&dyn PairingChannelAdapter>,
-) -> Option<Cow<'a, str>> {
-    if raw.len() > MAX_RAW_BYTES {
-        return None;
-    }
-    let sender = match adapter {
-        None => Cow::Borrowed(raw),
-        Some(adapter) => match adapter.normalize_sender(raw) {
-            Some(sender) => Cow::Owned(sender),
-            None => match adapter.resolve_sender(raw).await {
-                Ok(sender) => Cow::Owned(sender?),
-                Err(error) => {
-                    let channel = adapter.channel_id();
-                    tracing::warn!(channel, %error, "a sender could not be resolved");
-                    return None;
-                }
-            },
-        },
-    };
-    SenderId::check(&sender).is_ok().then_some(sender)
-}
-
 /// Whole minutes, rounded up, so that a code is never said to be valid for longer than it reads.
-fn minutes_until(expires_at: Option<OffsetDateTime>, now: OffsetDateTime) -> u64 {
-    let seconds = expires_at.map_or(0, |until| (until - now).whole_seconds());
+fn minutes_until(expires_at: OffsetDateTime, now: OffsetDateTime) -> u64 {
+    let seconds = (expires_at - now).whole_seconds();
     u64::try_from(seconds).unwrap_or_default().div_ceil(60)
 }
 

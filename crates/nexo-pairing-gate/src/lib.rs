@@ -30,6 +30,7 @@
 mod deliver;
 mod event;
 mod gate;
+mod message;
 mod roster;
 mod telemetry;
 

@@ -33,8 +33,10 @@ pub(crate) struct Roster {
     telemetry: Arc<Telemetry>,
     /// [`Clock::elapsed`] in nanoseconds.
     confirmed_at: AtomicU64,
-    /// Whether there was ever a block, even if the lists cannot be read any more.
-    knew_blocks: AtomicBool,
+    /// Whether anybody may be blocked: so it is until a first load says otherwise, and from the
+    /// first block on, even if the lists cannot be read any more.
+    may_have_blocks: AtomicBool,
+    is_loaded: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +71,8 @@ impl Roster {
             clock,
             telemetry,
             confirmed_at: AtomicU64::new(NEVER),
-            knew_blocks: AtomicBool::new(false),
+            may_have_blocks: AtomicBool::new(true),
+            is_loaded: AtomicBool::new(false),
         }
     }
 
@@ -81,9 +84,9 @@ impl Roster {
                 <= nanoseconds(max_staleness)
     }
 
-    /// Whether anybody is blocked, or was when the lists could last be read.
-    pub(crate) fn knew_blocks(&self) -> bool {
-        self.knew_blocks.load(Ordering::Acquire)
+    /// Whether anybody is blocked, was blocked, or may be, as nothing was ever read.
+    pub(crate) fn may_have_blocks(&self) -> bool {
+        self.may_have_blocks.load(Ordering::Acquire)
     }
 
     /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
@@ -121,9 +124,9 @@ impl Roster {
         let live = |(span, _): &&(Span, OffsetDateTime)| span.holds(now);
         let mut requests = question.senders.iter().filter_map(|&id| account.pending.get(id));
         if let Some((_, challenged_at)) = requests.find(live) {
-            // A challenge from the future, by a clock that was set back since, does not count.
-            let elapsed = now - *challenged_at;
-            let is_recent = !elapsed.is_negative() && elapsed < question.policy.challenge_cooldown;
+            let cooldown = time::Duration::try_from(question.policy.challenge_cooldown);
+            let over = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
+            let is_recent = Span::Between(*challenged_at, over).holds(now);
             return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
         }
         let pending = account.pending.values().filter(live).count();
@@ -165,8 +168,9 @@ impl Mirror for Roster {
         for standing in standings {
             lists.merge(standing?);
         }
-        if lists.has_blocks() {
-            self.knew_blocks.store(true, Ordering::Release);
+        let is_first = !self.is_loaded.swap(true, Ordering::AcqRel);
+        if is_first || lists.has_blocks() {
+            self.may_have_blocks.store(lists.has_blocks(), Ordering::Release);
         }
         self.measure(&lists);
         let old = std::mem::replace(&mut *self.write(), lists);
@@ -177,7 +181,7 @@ impl Mirror for Roster {
 
     fn update(&self, standings: Vec<Standing>, position: i64) {
         if standings.iter().any(|standing| standing.blocked) {
-            self.knew_blocks.store(true, Ordering::Release);
+            self.may_have_blocks.store(true, Ordering::Release);
         }
         let mut lists = self.write();
         for standing in standings {
@@ -189,8 +193,12 @@ impl Mirror for Roster {
         self.measure(&self.read());
     }
 
-    fn confirm(&self) {
-        self.confirmed_at.store(nanoseconds(self.clock.elapsed()), Ordering::Release);
+    fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn confirm(&self, as_of: Duration) {
+        self.confirmed_at.store(nanoseconds(as_of), Ordering::Release);
     }
 
     fn invalidate(&self) {
@@ -202,7 +210,7 @@ impl Mirror for Roster {
 impl Lists {
     /// Adds what a standing says.
     fn merge(&mut self, standing: Standing) {
-        let Standing { channel, scope, sender, blocked, allowed, pending, waiting } = standing;
+        let Standing { channel, scope, sender, blocked, allowed, pending, waiting, .. } = standing;
         if !blocked && allowed.is_none() && pending.is_none() && waiting.is_none() {
             return;
         }

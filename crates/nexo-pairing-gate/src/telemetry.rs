@@ -32,8 +32,8 @@ pub(crate) struct Channel {
 }
 
 impl Telemetry {
-    /// Describes the metrics and makes handles for the channels that are configured.
-    pub(crate) fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Describes the metrics.
+    pub(crate) fn new() -> Self {
         metrics::describe_gauge!(metric::REQUESTS_PENDING, "Requests that wait for the operator.");
         metrics::describe_counter!(metric::DECISIONS_TOTAL, "Decisions of the gate, by rule.");
         metrics::describe_counter!(
@@ -45,22 +45,21 @@ impl Telemetry {
             metrics::Unit::Seconds,
             "How long decisions took that asked the store."
         );
-        let channels = configured.into_iter().map(|name| (name.into(), Channel::new(name)));
         Self {
-            channels: RwLock::new(channels.collect()),
+            channels: RwLock::default(),
             other: Channel::new(OTHER),
             store_seconds: metrics::histogram!(metric::DECISION_SECONDS),
         }
     }
 
-    /// The metrics of a channel. One that has an adapter is configured.
-    pub(crate) fn channel(&self, name: &str, has_adapter: bool) -> Arc<Channel> {
+    /// The metrics of a channel, which is one of ours when it has an adapter or an account.
+    pub(crate) fn channel(&self, name: &str, is_configured: bool) -> Arc<Channel> {
         let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(name) {
             return Arc::clone(channel);
         }
         drop(channels);
-        if !has_adapter {
+        if !is_configured {
             return Arc::clone(&self.other);
         }
         let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);

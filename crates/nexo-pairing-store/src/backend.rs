@@ -44,13 +44,13 @@ impl PairingBackend for PairingStore {
         grant: Grant,
     ) -> Result<ApprovedRequest, PairingError> {
         check_grant(&grant)?;
-        let (code, actor) = (PairingCode::parse(code)?, actor.clone());
-        self.write(move |write| code::approve(write, &code, &actor, &grant)).await?
+        let (code, actor) = (PairingCode::parse(code), actor.clone());
+        self.write(move |write| code::approve(write, code, &actor, &grant)).await?
     }
 
     async fn reject(&self, code: &str, actor: &Actor) -> Result<RejectedRequest, PairingError> {
-        let (code, actor) = (PairingCode::parse(code)?, actor.clone());
-        self.write(move |write| code::reject(write, &code, &actor)).await?
+        let (code, actor) = (PairingCode::parse(code), actor.clone());
+        self.write(move |write| code::reject(write, code, &actor)).await?
     }
 
     async fn revoke(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError> {
@@ -137,7 +137,7 @@ impl PairingBackend for PairingStore {
         self.write(|write| {
             write.expire()?;
             write.trim()?;
-            Ok(write.counted.expired)
+            Ok(write.after.expired)
         })
         .await
     }

@@ -55,6 +55,12 @@ pub enum StoreError {
         /// The newest schema that this program knows.
         known: u32,
     },
+    /// Another file was put in its place while this was written to it.
+    #[error("the database {} was replaced meanwhile", .path.display())]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error("there is no space left for the database {}", .path.display())]
     Full {
@@ -99,7 +105,7 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// Bringing the schema up to date failed; nothing was changed.
+    /// Bringing the schema up to date failed; it is what it was.
     #[error("failed to upgrade the database {}", .path.display())]
     Migration {
         /// The path.
@@ -140,6 +146,7 @@ impl StoreError {
                  mv BACKUP {}",
                 path.display()
             ),
+            Self::Replaced { .. } => "look at what is there now, and do it again".to_owned(),
             Self::Newer { .. } => "use the newer version of nexo-pair that wrote it".to_owned(),
             Self::Full { path, .. } => {
                 let folder = path.parent().unwrap_or(path);
@@ -180,6 +187,21 @@ impl StoreError {
         }
     }
 
+    /// Sorts an error of a migration.
+    pub(crate) fn migration(path: &Path, error: refinery::Error) -> Self {
+        if let refinery::error::Kind::Connection(_, cause) = error.kind()
+            && let Some(cause) = cause.downcast_ref::<rusqlite::Error>()
+            && let Some(&code) = cause.sqlite_error()
+        {
+            let cause = rusqlite::Error::SqliteFailure(code, Some(cause.to_string()));
+            let sorted = Self::sqlite(path, cause);
+            if !matches!(sorted, Self::Sqlite { .. }) {
+                return sorted;
+            }
+        }
+        Self::Migration { path: path.to_owned(), source: Box::new(error) }
+    }
+
     /// Sorts an error of the file system.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
@@ -187,6 +209,11 @@ impl StoreError {
             io::ErrorKind::NotFound => Self::Missing { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::Permission { path, source: Box::new(source) }
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+                let source = rusqlite::Error::SqliteFailure(full, Some(source.to_string()));
+                Self::Full { path, source }
             }
             _ => Self::Io { path, source },
         }
@@ -196,5 +223,21 @@ impl StoreError {
 impl From<StoreError> for PairingError {
     fn from(error: StoreError) -> Self {
         Self::backend(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_one_whoever_meets_it() {
+        let path = Path::new("/state/pairing.db.lock");
+        let error = StoreError::io(path, io::ErrorKind::StorageFull.into());
+        assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+        assert!(error.hint().unwrap().contains("df -h /state"));
+        assert!(error.source().is_some());
     }
 }

@@ -1,12 +1,16 @@
 //! Tells the mirrors what changed, in order, from whatever connection has just seen it.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use nexo_pairing_core::{Mirror, Standing};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::op::standing;
+use crate::open::Opened;
+use crate::open::place::FileId;
 
 /// How many changes are looked up one by one; beyond that, everything is loaded anew.
 const MAX_DELTA: i64 = 10_000;
@@ -15,6 +19,8 @@ const MAX_DELTA: i64 = 10_000;
 #[derive(Default)]
 pub(crate) struct Feed {
     mirrors: Mutex<Vec<Weak<dyn Mirror>>>,
+    /// Held while the mirrors are spoken to: of which file they hold the state.
+    told: Mutex<Option<FileId>>,
 }
 
 impl std::fmt::Debug for Feed {
@@ -26,32 +32,50 @@ impl std::fmt::Debug for Feed {
 impl Feed {
     /// Adds a mirror. It is empty until the next [`publish`](Self::publish).
     pub(crate) fn add(&self, mirror: Weak<dyn Mirror>) {
-        self.lock().push(mirror);
+        lock(&self.mirrors).push(mirror);
     }
 
-    /// Brings every mirror up to what `connection` sees. On an error the mirrors must not be
-    /// trusted any more, and know it.
-    pub(crate) fn publish(&self, connection: &mut Connection) -> rusqlite::Result<()> {
-        let mut mirrors = self.lock();
-        mirrors.retain(|mirror| mirror.strong_count() > 0);
-        // The mirrors are held while their state is read, so that an older state never follows a
-        // newer one; whoever asks a mirror does not wait for this.
-        for mirror in mirrors.iter().filter_map(Weak::upgrade) {
-            if let Err(error) = catch_up(connection, &*mirror) {
+    /// Brings every mirror up to what `opened`, which was opened at `path`, sees. A mirror for which
+    /// that fails must not be trusted any more, and knows it; the others are served. When another
+    /// file is at `path` by now, what `opened` sees is not told to anybody.
+    pub(crate) fn publish(&self, path: &Path, opened: &mut Opened) -> rusqlite::Result<()> {
+        // Outlive the guard: a mirror that was let go meanwhile ends here, and whatever it holds.
+        let mirrors = self.live();
+        // Held while the state is read, so that an older state never follows a newer one, nor that
+        // of a file that was replaced; whoever asks a mirror does not wait for this.
+        let mut told = lock(&self.told);
+        let is_current = opened.is_at(path);
+        if !is_current || told.is_some_and(|told| Some(told) != opened.id()) {
+            mirrors.iter().for_each(|mirror| mirror.invalidate());
+        }
+        *told = opened.id().filter(|_| is_current);
+        if !is_current {
+            return Ok(());
+        }
+        let mut published = Ok(());
+        for mirror in &mirrors {
+            if let Err(error) = catch_up(&mut opened.connection, &**mirror) {
                 mirror.invalidate();
-                return Err(error);
+                published = published.and(Err(error));
             }
         }
-        Ok(())
+        published
     }
 
-    /// Tells the mirrors that nothing changed. `false` when one of them is not up to date.
-    pub(crate) fn confirm(&self) -> bool {
-        let mirrors = self.lock();
-        let mut is_current = true;
-        for mirror in mirrors.iter().filter_map(Weak::upgrade) {
+    /// The mirrors, each with its time: before the store is looked at.
+    pub(crate) fn mirrors_now(&self) -> Vec<(Arc<dyn Mirror>, Duration)> {
+        self.live().into_iter().map(|mirror| (Arc::clone(&mirror), mirror.now())).collect()
+    }
+
+    /// Tells these mirrors that nothing had changed. `false` when one is not up to date, or when
+    /// there is another by now.
+    pub(crate) fn confirm(&self, mirrors: &[(Arc<dyn Mirror>, Duration)]) -> bool {
+        let live = self.live().len();
+        let _told = lock(&self.told);
+        let mut is_current = live <= mirrors.len();
+        for (mirror, as_of) in mirrors {
             if mirror.position().is_some() {
-                mirror.confirm();
+                mirror.confirm(*as_of);
             } else {
                 is_current = false;
             }
@@ -61,17 +85,26 @@ impl Feed {
 
     /// Tells the mirrors that what they hold is not the store's any more.
     pub(crate) fn invalidate(&self) {
-        for mirror in self.lock().iter().filter_map(Weak::upgrade) {
-            mirror.invalidate();
-        }
+        let mirrors = self.live();
+        let mut told = lock(&self.told);
+        *told = None;
+        mirrors.iter().for_each(|mirror| mirror.invalidate());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<dyn Mirror>>> {
-        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The mirrors that there still are; those that were dropped are let go.
+    fn live(&self) -> Vec<Arc<dyn Mirror>> {
+        let mut mirrors = lock(&self.mirrors);
+        mirrors.retain(|mirror| mirror.strong_count() > 0);
+        mirrors.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn catch_up(connection: &mut Connection, mirror: &dyn Mirror) -> rusqlite::Result<()> {
+    let as_of = mirror.now();
     let tx = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
     let newest: i64 = tx
         .prepare_cached(
@@ -87,7 +120,7 @@ fn catch_up(connection: &mut Connection, mirror: &dyn Mirror) -> rusqlite::Resul
         None => load(&tx, mirror, newest)?,
     }
     tx.commit()?;
-    mirror.confirm();
+    mirror.confirm(as_of);
     Ok(())
 }
 

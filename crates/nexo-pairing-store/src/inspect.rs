@@ -1,7 +1,7 @@
 //! Looks at a database file, or copies it, without changing it.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use nexo_pairing_core::PairingError;
 use rusqlite::backup::{Backup, StepResult};
@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 use time::OffsetDateTime;
 
 use crate::op::at;
-use crate::worker::{Source, Worker};
-use crate::{StoreError, connection, open};
+use crate::open::{lock, place, schema};
+use crate::{StoreError, connection, worker};
 
 /// What can be said of a database file without changing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +35,52 @@ impl Inspection {
     /// [`PairingError::Backend`] with the [`StoreError`] that using it would meet.
     pub async fn of(path: impl AsRef<Path>) -> Result<Self, PairingError> {
         let path = path.as_ref().to_owned();
-        let worker = Worker::start("pairing-inspect", Source::Memory)?;
-        Ok(worker.jobs()?.run(move |_| inspect(&path)).await?)
+        Ok(worker::once("pairing-inspect", move || inspect(&path)).await?)
     }
 }
 
 fn inspect(path: &Path) -> Result<Inspection, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
     let connection = connect_to_read(path)?;
-    let schema_version = open::schema_version(&connection).map_err(sqlite)?;
+    let schema_version = schema::version(&connection).map_err(sqlite)?;
     let mut check = connection.prepare("PRAGMA integrity_check(20)").map_err(sqlite)?;
     let problems: Vec<String> =
         check.query_map((), |row| row.get(0)).and_then(Iterator::collect).map_err(sqlite)?;
-    let problems = problems.into_iter().filter(|line| line != "ok").collect();
+    let mut problems: Vec<String> = problems.into_iter().filter(|line| line != "ok").collect();
+    problems.extend(wrong_types(&connection).map_err(sqlite)?);
     let newest_row = newest_row(&connection).map_err(sqlite)?;
-    let newest_schema = open::newest_schema();
+    let newest_schema = schema::newest();
     Ok(Inspection { schema_version, newest_schema, problems, newest_row })
+}
+
+/// Rows with a key that is no text, or a time that is no number, as another program may write them.
+/// One of them keeps a gate from loading its lists.
+fn wrong_types(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for (table, time) in [
+        ("pairing_pending", "created_at"),
+        ("pairing_allow_from", "approved_at"),
+        ("pairing_blocked", "blocked_at"),
+        ("pairing_finished", "at"),
+    ] {
+        if !has_table(connection, table)? {
+            continue;
+        }
+        let mut rows = connection.prepare(&format!(
+            "SELECT rowid FROM {table} WHERE typeof(channel) <> 'text' OR typeof(sender_id) <> 'text'
+                OR typeof(account_id) <> 'text' OR typeof({time}) <> 'integer' LIMIT 20"
+        ))?;
+        let rows = rows.query_map((), |row| row.get::<_, i64>(0))?;
+        for row in rows {
+            problems.push(format!("row {} of {table} has a value of the wrong type", row?));
+        }
+    }
+    Ok(problems)
+}
+
+fn has_table(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)";
+    connection.query_row(exists, [table], |row| row.get(0))
 }
 
 /// The newest time at which something happened; what lies ahead on purpose (an expiry) is left out.
@@ -62,8 +92,7 @@ fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime
         ("pairing_blocked", "blocked_at"),
         ("pairing_audit", "at"),
     ] {
-        let exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1";
-        if connection.query_row(exists, [table], |row| row.get::<_, i64>(0))? == 0 {
+        if !has_table(connection, table)? {
             continue;
         }
         let sql = format!("SELECT max({columns}) FROM {table}");
@@ -80,7 +109,7 @@ pub(crate) fn copy(path: &Path, into: &mut Connection) -> Result<(), StoreError>
         Err(StoreError::Missing { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let (found, known) = (open::schema_version(&from).map_err(sqlite)?, open::newest_schema());
+    let (found, known) = (schema::version(&from).map_err(sqlite)?, schema::newest());
     if found > known {
         return Err(StoreError::Newer { path: path.into(), found, known });
     }
@@ -94,7 +123,13 @@ pub(crate) fn backup(
     connection: &Connection,
     destination: &Path,
 ) -> Result<(), StoreError> {
-    let destination = open::resolve(destination, false)?;
+    let destination = place::resolve(destination, false).map_err(|error| match error {
+        // No database that is missing, but the folder for one.
+        StoreError::Missing { path } => {
+            StoreError::Io { path, source: io::ErrorKind::NotFound.into() }
+        }
+        error => error,
+    })?;
     if fs::symlink_metadata(&destination).is_ok() {
         return Err(StoreError::Exists { path: destination });
     }
@@ -106,9 +141,13 @@ pub(crate) fn backup(
     let sqlite = |error| StoreError::sqlite(&destination, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(partial.path(), flags).map_err(sqlite)?;
-    copy_pages(connection, &mut copy).map_err(|error| match StoreError::sqlite(path, error) {
-        StoreError::Full { source, .. } => StoreError::Full { path: destination.clone(), source },
-        error => error,
+    copy_pages(connection, &mut copy).map_err(|error| {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase};
+        let is_of_source = matches!(
+            error.sqlite_error_code(),
+            Some(DatabaseBusy | DatabaseCorrupt | DatabaseLocked | NotADatabase)
+        );
+        StoreError::sqlite(if is_of_source { path } else { &destination }, error)
     })?;
     // One file, with nothing beside it that could be left behind.
     let _: String =
@@ -134,33 +173,45 @@ fn copy_pages(from: &Connection, into: &mut Connection) -> rusqlite::Result<()> 
 
 /// Connects to a file that is there in a way that leaves it, and what lies beside it, as it was.
 fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
-    let path = open::resolve(path, false)?;
+    let path = place::resolve(path, false)?;
     match fs::metadata(&path) {
         Ok(metadata) if !metadata.is_file() => return Err(StoreError::NotAFile { path }),
         Ok(_) => {}
         Err(error) => return Err(StoreError::io(&path, error)),
     }
-    open::refuse_network(&path)?;
+    place::refuse_network(&path)?;
     let sqlite = |error| StoreError::sqlite(&path, error);
+    // The database that was put here is whole; SQLite would mix it with the other one's WAL.
+    if lock::has_stale_wal(&path) {
+        return connect_read_only(&path, true).map_err(sqlite);
+    }
+    let wal = fs::metadata(place::beside(&path, "-wal"));
+    let is_whole =
+        !wal.as_ref().is_ok_and(|wal| wal.len() > 0) && !place::beside(&path, "-journal").exists();
+    let connection = connect_read_write(&path).map_err(sqlite).or_else(|error| match error {
+        StoreError::Permission { .. } => connect_read_only(&path, is_whole).map_err(sqlite),
+        error => Err(error),
+    })?;
     // A WAL that is there already stays: it is another process's, or a crash left it.
-    let keep_wal = open::beside(&path, "-wal").exists();
-    let connection = connect_read_write(&path)
-        .or_else(|_| connect_read_only(&path, false))
-        .or_else(|_| connect_read_only(&path, true))
-        .map_err(sqlite)?;
     connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep_wal)
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, wal.is_ok())
         .map_err(sqlite)?;
     Ok(connection)
 }
 
 fn connect_read_write(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    readable(Connection::open_with_flags(path, flags)?)
+    let connection = Connection::open_with_flags(path, flags)?;
+    // SQLite is content with reading, but then it leaves a WAL behind that it may not take away.
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(refused, None));
+    }
+    readable(connection)
 }
 
-/// With `immutable`, for a folder in which nothing can be made: SQLite then trusts that nobody
-/// writes.
+/// With `immutable` SQLite makes nothing beside the file. It then takes it that nobody writes and
+/// that all there is stands in the file.
 fn connect_read_only(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -183,6 +234,6 @@ fn connect_read_only(path: &Path, immutable: bool) -> rusqlite::Result<Connectio
 /// A connection, once it has read something: SQLite opens a file only then.
 fn readable(mut connection: Connection) -> rusqlite::Result<Connection> {
     connection::set_up(&mut connection)?;
-    open::schema_version(&connection)?;
+    schema::version(&connection)?;
     Ok(connection)
 }

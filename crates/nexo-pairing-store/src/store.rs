@@ -9,11 +9,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::feed::Feed;
-use crate::op::{Counted, Write};
+use crate::op::{After, Write};
+use crate::open::{self, Opened, place, schema};
 use crate::random::{OsRandom, RandomSource};
 use crate::watch::{Answer, Watcher};
-use crate::worker::{Jobs, Source, Worker};
-use crate::{StoreError, inspect, open};
+use crate::worker::{self, Holder, Jobs, Worker};
+use crate::{StoreError, inspect};
 
 /// What a store may be told besides its path.
 #[derive(Debug, Clone)]
@@ -92,19 +93,16 @@ impl PairingStore {
     ) -> Result<Self, PairingError> {
         let path = path.as_ref().to_owned();
         // Not on the caller's thread: making folders and waiting for a lock may take a while.
-        let opener = Worker::start("pairing-open", Source::Memory)?;
-        let open = opener.jobs()?.run(move |_| {
-            let path = open::resolve(&path, true)?;
-            open::open_or_create(&path)?;
-            Ok(path)
+        let open = worker::once("pairing-open", move || {
+            let absolute = std::path::absolute(&path);
+            let path = absolute.map_err(|error| StoreError::io(&path, error))?;
+            let opened = open::open_or_create(&path)?;
+            Ok((path, opened))
         });
-        let path = open.await?;
-        let writer = Worker::start("pairing-write", Source::File(path.clone()))?;
-        let reader = Worker::start("pairing-read", Source::File(path.clone()))?;
-        let store = Self::new(path, writer, Some(reader), options);
-        // Fails now rather than at the first write.
-        store.inner.writer.jobs()?.run(|_| Ok(())).await?;
-        Ok(store)
+        let (path, opened) = open.await?;
+        let writer = Worker::start("pairing-write", Holder::holding(path.clone(), opened))?;
+        let reader = Worker::start("pairing-read", Holder::of(path.clone()))?;
+        Ok(Self::new(path, writer, Some(reader), options))
     }
 
     /// A store in memory, which ends with its last handle.
@@ -145,15 +143,14 @@ impl PairingStore {
         options: StoreOptions,
         fill: impl FnOnce(&mut Connection) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<Self, PairingError> {
-        let writer = Worker::start("pairing-memory", Source::Memory)?;
         let name = path.clone();
-        writer
-            .jobs()?
-            .run(move |connection| {
-                fill(connection)?;
-                open::migrate(&name, connection)
-            })
-            .await?;
+        let open = worker::once("pairing-open", move || {
+            let mut opened = Opened::in_memory()?;
+            fill(&mut opened.connection)?;
+            schema::migrate(&name, &mut opened.connection)?;
+            Ok(opened)
+        });
+        let writer = Worker::start("pairing-memory", Holder::holding(path.clone(), open.await?))?;
         Ok(Self::new(path, writer, None, options))
     }
 
@@ -173,8 +170,9 @@ impl PairingStore {
     pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), PairingError> {
         let destination = destination.as_ref().to_owned();
         let path = self.inner.shared.path.clone();
-        let backup =
-            self.reading()?.run(move |connection| inspect::backup(&path, connection, &destination));
+        let backup = self
+            .reading()
+            .run(move |opened| inspect::backup(&path, &opened.connection, &destination));
         Ok(backup.await?)
     }
 
@@ -186,7 +184,7 @@ impl PairingStore {
         F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let shared = Arc::clone(&self.inner.shared);
-        let write = self.inner.writer.jobs()?.run(move |connection| shared.write(connection, op));
+        let write = self.inner.writer.jobs().run(move |opened| shared.write(opened, op));
         Ok(write.await?)
     }
 
@@ -197,9 +195,9 @@ impl PairingStore {
         F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
     {
         let shared = Arc::clone(&self.inner.shared);
-        let read = self.reading()?.run(move |connection| {
+        let read = self.reading().run(move |opened| {
             let now = shared.options.clock.now().unix_timestamp();
-            op(connection, now).map_err(|error| StoreError::sqlite(&shared.path, error))
+            op(&opened.connection, now).map_err(|error| StoreError::sqlite(&shared.path, error))
         });
         Ok(read.await?)
     }
@@ -225,8 +223,8 @@ impl PairingStore {
         if reader.is_none() {
             // In memory there is nobody else to watch.
             let shared = Arc::clone(shared);
-            return writer.jobs()?.send(move |connection| {
-                let refreshed = connection.and_then(|connection| shared.publish(connection));
+            return writer.jobs().send(move |opened| {
+                let refreshed = opened.and_then(|opened| shared.publish(opened));
                 answer.map(|answer| answer.send(refreshed));
             });
         }
@@ -234,7 +232,7 @@ impl PairingStore {
         if let Some(watcher) = &*watcher {
             return watcher.refresh(answer);
         }
-        let (jobs, housekeeper) = (writer.jobs()?.clone(), Arc::clone(shared));
+        let (jobs, housekeeper) = (writer.jobs().clone(), Arc::clone(shared));
         let started = Watcher::start(
             shared.path.clone(),
             Arc::clone(&shared.feed),
@@ -249,7 +247,7 @@ impl PairingStore {
         &*self.inner.shared.options.random
     }
 
-    fn reading(&self) -> Result<&Jobs, StoreError> {
+    fn reading(&self) -> &Jobs {
         self.inner.reader.as_ref().unwrap_or(&self.inner.writer).jobs()
     }
 }
@@ -257,28 +255,51 @@ impl PairingStore {
 impl Shared {
     fn write<T>(
         &self,
-        connection: &mut Connection,
+        opened: &mut Opened,
         op: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let sqlite = |error| StoreError::sqlite(&self.path, error);
-        let tx =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        let tx = opened
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sqlite)?;
         // Read in the transaction, so that stamps have the order of the commits.
         let now = self.options.clock.now().unix_timestamp();
-        let mut write = Write { tx: &tx, now, options: &self.options, counted: Counted::default() };
+        let mut write = Write { tx: &tx, now, options: &self.options, after: After::default() };
         let value = op(&mut write).map_err(sqlite)?;
-        let counted = write.counted;
+        let after = write.after;
         tx.commit().map_err(sqlite)?;
-        counted.record();
+        let wipe = after.wipe;
+        after.count();
         // The write is done, whatever becomes of this: mirrors that cannot follow know it.
-        if let Err(error) = self.publish(connection) {
+        if let Err(error) = self.publish(opened) {
             tracing::error!(%error, "the mirrors cannot follow the store");
+        }
+        if wipe {
+            self.wipe_wal(&opened.connection);
+        }
+        // What was written went into a file that is not there any more.
+        if !opened.is_at(&self.path) {
+            return Err(StoreError::Replaced { path: self.path.clone() });
         }
         Ok(value)
     }
 
-    fn publish(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        let published = self.feed.publish(connection);
+    /// Empties the WAL, in which rows outlive their deletion until it is written anew.
+    fn wipe_wal(&self, connection: &Connection) {
+        place::remove_put_away(&self.path);
+        let wiped = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+            .map(|is_busy: bool| !is_busy);
+        if !matches!(wiped, Ok(true)) {
+            // Somebody reads in it, or the disk is full: it goes with the next checkpoint.
+            let error = wiped.err();
+            tracing::warn!(path = %self.path.display(), ?error, "the WAL could not be emptied yet");
+        }
+    }
+
+    fn publish(&self, opened: &mut Opened) -> Result<(), StoreError> {
+        let published = self.feed.publish(&self.path, opened);
         published.map_err(|error| StoreError::sqlite(&self.path, error))
     }
 
@@ -286,9 +307,9 @@ impl Shared {
     fn keep_house(self: &Arc<Self>, writer: &Jobs) {
         let shared = Arc::clone(self);
         // A writer that is gone needs no house.
-        let _ = writer.send(move |connection| {
-            let kept = connection.and_then(|connection| {
-                shared.write(connection, |write| write.expire().and_then(|()| write.trim()))
+        let _ = writer.send(move |opened| {
+            let kept = opened.and_then(|opened| {
+                shared.write(opened, |write| write.expire().and_then(|()| write.trim()))
             });
             if let Err(error) = kept {
                 tracing::warn!(%error, "what has run out could not be put away");

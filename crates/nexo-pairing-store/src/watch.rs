@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
 use crate::feed::Feed;
-use crate::worker::{Holder, Source};
+use crate::open::Opened;
+use crate::worker::{self, Holder};
 
 /// How often what has run out is put away.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// How often the log says that the same is still wrong.
+const REPORT_AGAIN: Duration = Duration::from_secs(60);
 
 /// Keeps the mirrors of a file up to date. Dropping it ends the thread.
 #[derive(Debug)]
@@ -36,14 +39,10 @@ impl Watcher {
         housekeeping: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (refresh, refreshes) = mpsc::channel();
-        let name = path.clone();
-        let thread = thread::Builder::new()
-            .name("pairing-watch".to_owned())
-            .spawn(move || {
-                let watch = Watch::new(path, feed);
-                watch.run(&refreshes, interval, &housekeeping);
-            })
-            .map_err(|error| StoreError::io(&name, error))?;
+        let thread = worker::spawn("pairing-watch", move || {
+            let watch = Watch::new(path, feed);
+            watch.run(&refreshes, interval, &housekeeping);
+        })?;
         Ok(Self { refresh: Some(refresh), thread: Some(thread) })
     }
 
@@ -57,9 +56,7 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.refresh = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        worker::join_from_elsewhere(self.thread.take());
     }
 }
 
@@ -69,12 +66,14 @@ struct Watch {
     holder: Holder,
     /// `PRAGMA data_version` when the mirrors were last brought up to date.
     seen: Option<i64>,
+    /// What was wrong at the last poll, and since when it has been said.
+    reported: Option<(String, Instant)>,
 }
 
 impl Watch {
     fn new(path: PathBuf, feed: Arc<Feed>) -> Self {
-        let holder = Holder::new(Source::File(path.clone()));
-        Self { path, feed, holder, seen: None }
+        let holder = Holder::of(path.clone());
+        Self { path, feed, holder, seen: None, reported: None }
     }
 
     fn run(mut self, refreshes: &Receiver<Answer>, interval: Duration, housekeeping: &dyn Fn()) {
@@ -86,9 +85,7 @@ impl Watch {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let polled = self.poll();
-            if let Err(error) = &polled {
-                report(&self.path, error);
-            }
+            self.report(polled.as_ref().err());
             if let Some(answer) = answer {
                 // Who asked may be gone.
                 let _ = answer.send(polled);
@@ -107,38 +104,55 @@ impl Watch {
             self.feed.invalidate();
             self.seen = None;
         }
-        let connection = match self.holder.connection() {
-            Ok(connection) => connection,
+        let opened = match self.holder.opened() {
+            Ok(opened) => opened,
             Err(error) => {
                 self.feed.invalidate();
                 return Err(error);
             }
         };
-        let passed = pass_on(connection, &self.feed, &mut self.seen);
+        let passed = pass_on(&self.path, opened, &self.feed, &mut self.seen);
         if passed.is_err() {
             self.seen = None;
         }
         passed.map_err(|error| StoreError::sqlite(&self.path, error))
     }
+
+    /// Logs what is wrong: when it begins and then now and then, not at every poll.
+    fn report(&mut self, error: Option<&StoreError>) {
+        let Some(error) = error else {
+            if self.reported.take().is_some() {
+                tracing::info!(path = %self.path.display(), "the store can be read again");
+            }
+            return;
+        };
+        let text = error.to_string();
+        if let Some((reported, since)) = &self.reported
+            && *reported == text
+            && since.elapsed() < REPORT_AGAIN
+        {
+            return;
+        }
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::error!(path = %self.path.display(), %error, cause, "the store cannot be read");
+        self.reported = Some((text, Instant::now()));
+    }
 }
 
 fn pass_on(
-    connection: &mut Connection,
+    path: &Path,
+    opened: &mut Opened,
     feed: &Feed,
     seen: &mut Option<i64>,
 ) -> rusqlite::Result<()> {
+    let mirrors = feed.mirrors_now();
     // Read before the changes: what is committed in between is passed on at the next poll.
     let version =
-        connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
-    if *seen == Some(version) && feed.confirm() {
+        opened.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
+    if *seen == Some(version) && feed.confirm(&mirrors) {
         return Ok(());
     }
-    feed.publish(connection)?;
+    feed.publish(path, opened)?;
     *seen = Some(version);
     Ok(())
-}
-
-fn report(path: &Path, error: &StoreError) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::error!(path = %path.display(), %error, cause, "the store cannot be read");
 }

@@ -1,31 +1,22 @@
-//! A thread that owns a connection and runs what it is given, one after the other.
+//! Threads that wait for SQLite, so that no async worker thread has to.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
-use crate::open::{self, FileId};
+use crate::open::{self, Opened};
 
-/// What a worker runs: it gets the connection, or why there is none.
-type Job = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
-
-/// Where a worker's connection comes from.
-pub(crate) enum Source {
-    /// A file, opened again when another one is put in its place.
-    File(PathBuf),
-    /// A database in memory, which ends with the worker.
-    Memory,
-}
+/// What a worker runs: it gets the connection, or why there is none. `None` is the last.
+type Job = Option<Box<dyn FnOnce(Result<&mut Opened, StoreError>) + Send>>;
 
 /// A thread with a connection. Dropping it waits for what it was given before.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    jobs: Option<Jobs>,
+    jobs: Jobs,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -34,20 +25,16 @@ pub(crate) struct Worker {
 pub(crate) struct Jobs(Sender<Job>);
 
 impl Worker {
-    /// Starts the thread. It opens a file when it first needs it.
-    pub(crate) fn start(name: &str, source: Source) -> Result<Self, StoreError> {
+    /// Starts the thread.
+    pub(crate) fn start(name: &str, mut holder: Holder) -> Result<Self, StoreError> {
         let (sender, jobs) = mpsc::channel();
-        let mut holder = Holder::new(source);
-        let thread = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || run(&jobs, &mut holder))
-            .map_err(|error| StoreError::io(Path::new(name), error))?;
-        Ok(Self { jobs: Some(Jobs(sender)), thread: Mutex::new(Some(thread)) })
+        let thread = spawn(name, move || run(&jobs, &mut holder))?;
+        Ok(Self { jobs: Jobs(sender), thread: Mutex::new(Some(thread)) })
     }
 
     /// The way to the thread.
-    pub(crate) fn jobs(&self) -> Result<&Jobs, StoreError> {
-        self.jobs.as_ref().ok_or(StoreError::Closed)
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 }
 
@@ -56,12 +43,12 @@ impl Jobs {
     pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&mut Opened) -> Result<T, StoreError> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        self.send(move |connection| {
+        self.send(move |opened| {
             // The caller may be gone: what was done stays done.
-            let _ = answer.send(connection.and_then(job));
+            let _ = answer.send(opened.and_then(job));
         })?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -69,60 +56,87 @@ impl Jobs {
     /// Hands a job over without waiting for its answer.
     pub(crate) fn send(
         &self,
-        job: impl FnOnce(Result<&mut Connection, StoreError>) + Send + 'static,
+        job: impl FnOnce(Result<&mut Opened, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.0.send(Box::new(job)).map_err(|_| StoreError::Closed)
+        self.0.send(Some(Box::new(job))).map_err(|_| StoreError::Closed)
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.jobs = None;
+        // Others may still hold a way to the thread. One that has ended needs no end.
+        let _ = self.jobs.0.send(None);
         let thread = self.thread.get_mut().ok().and_then(Option::take);
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id())
-        {
-            // A job that panicked has told its caller already.
-            let _ = thread.join();
-        }
+        join_from_elsewhere(thread);
+    }
+}
+
+/// Runs `job` on a thread of its own. When the caller is dropped nobody waits for it.
+pub(crate) async fn once<T, F>(name: &str, job: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    spawn(name, move || {
+        let _ = answer.send(job());
+    })?;
+    answered.await.unwrap_or(Err(StoreError::Closed))
+}
+
+/// Starts a thread.
+pub(crate) fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|error| StoreError::io(Path::new(name), error))
+}
+
+/// Waits for the end of a thread, unless it is this one: a store may be dropped by its own threads,
+/// when they let go the last mirror that held it.
+pub(crate) fn join_from_elsewhere(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        // A job that panicked has told its caller already.
+        let _ = thread.join();
     }
 }
 
 fn run(jobs: &Receiver<Job>, holder: &mut Holder) {
-    for job in jobs {
-        job(holder.connection());
+    while let Ok(Some(job)) = jobs.recv() {
+        job(holder.opened());
     }
 }
 
 /// A connection that notices when its file was replaced.
 pub(crate) struct Holder {
-    source: Source,
-    open: Option<(Connection, Option<FileId>)>,
+    path: PathBuf,
+    opened: Option<Opened>,
 }
 
 impl Holder {
-    /// A holder that connects when it is first asked.
-    pub(crate) fn new(source: Source) -> Self {
-        Self { source, open: None }
+    /// A holder that opens the file when it is first asked.
+    pub(crate) fn of(path: PathBuf) -> Self {
+        Self { path, opened: None }
+    }
+
+    /// A holder of what is open already.
+    pub(crate) fn holding(path: PathBuf, opened: Opened) -> Self {
+        Self { path, opened: Some(opened) }
     }
 
     /// Whether it is connected to the file that is now at its path.
     pub(crate) fn is_current(&self) -> bool {
-        match (&self.source, &self.open) {
-            (Source::File(path), Some((_, id))) => id.is_some() && *id == FileId::of(path),
-            (Source::Memory, Some(_)) => true,
-            (_, None) => false,
-        }
+        self.opened.as_ref().is_some_and(|opened| opened.is_at(&self.path))
     }
 
     /// The connection, to the file that is now at its path.
-    pub(crate) fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+    pub(crate) fn opened(&mut self) -> Result<&mut Opened, StoreError> {
         if !self.is_current() {
-            self.open = None;
-            self.open = Some(match &self.source {
-                Source::File(path) => open::reopen(path)?,
-                Source::Memory => (open::in_memory()?, None),
-            });
+            // Closed before the other is opened.
+            self.opened = None;
+            self.opened = Some(open::reopen(&self.path)?);
         }
-        self.open.as_mut().map(|(connection, _)| connection).ok_or(StoreError::Closed)
+        self.opened.as_mut().ok_or(StoreError::Closed)
     }
 }

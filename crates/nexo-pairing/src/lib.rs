@@ -22,7 +22,9 @@ pub use nexo_pairing_gate::{
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
-pub use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
+pub use nexo_pairing_store::{
+    Inspection, OsRandom, PairingStore, RandomSource, StoreError, StoreOptions,
+};
 
 #[cfg(feature = "telegram")]
 #[cfg_attr(docsrs, doc(cfg(feature = "telegram")))]

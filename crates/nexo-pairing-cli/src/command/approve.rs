@@ -38,7 +38,7 @@ pub(crate) struct Approve {
 pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<Exit, CliError> {
     let code = TypedCode::join(&args.code);
     let database: Database = context.database()?;
-    let store = database.open().await?;
+    let store = database.find().await?.required()?;
     if context.io.interactive && !args.yes {
         // A code that nobody has is not asked about: the store says what is wrong with it.
         if let Some(request) = find(&store, &code).await? {

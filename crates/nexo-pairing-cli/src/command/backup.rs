@@ -21,10 +21,7 @@ pub(crate) struct Backup {
 
 pub(crate) async fn run(args: Backup, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
-    if !database.exists() {
-        return Err(CliError::NoDatabase(database.path().to_owned()));
-    }
-    database.open().await?.backup(&args.file).await?;
+    database.find().await?.required()?.backup(&args.file).await?;
     let file = args.file.to_string_lossy();
     context.print(&json!({ "backup": file }), || {
         let database = database.path().to_string_lossy();

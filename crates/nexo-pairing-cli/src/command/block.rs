@@ -28,13 +28,10 @@ pub(crate) struct Block {
 pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliError> {
     let database = context.database()?;
     let registry = adapters_for_names();
+    let found = database.find().await?;
     // A refused id must not leave an empty database behind.
-    let targets = if database.exists() {
-        args.whom.targets(&database.open().await?, &registry).await?
-    } else {
-        args.whom.targets(&database.snapshot().await?, &registry).await?
-    };
-    let store = database.open().await?;
+    let targets = args.whom.targets(found.view(), &registry).await?;
+    let store = found.or_create().await?;
     let (mut revoked, mut dropped) = (Vec::new(), Vec::new());
     for target in &targets {
         let blocking = store.block(target, &Actor::cli(), args.reason.as_deref()).await?;

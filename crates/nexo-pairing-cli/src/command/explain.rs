@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use clap::Args;
-use nexo_pairing::{Inbound, PairingBackend, PairingGate, SenderId};
+use nexo_pairing::{ChannelId, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
 use serde::Serialize;
 
 use crate::channels::adapters_for_names;
-use crate::context::{Context, Database};
+use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::gate::options;
+use crate::person::{is_stored, sender_of, wrong_id};
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
@@ -39,13 +40,13 @@ struct Explained<'a> {
 
 pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.config()?;
-    let store = Database::of(&config).snapshot().await?;
-    // What has run out but was not put away yet decides too: it makes its sender wait.
-    store.purge_expired().await?;
+    let store = Database::of(&config).rehearsal().await?;
+    let registry = adapters_for_names();
+    check_sender(&args, &View::of(&store), &registry).await?;
     let gate = PairingGate::with_options(Arc::new(store), options(&config));
     let policy = config.policy(&args.channel, &args.account);
     let inbound = Inbound::direct(args.channel, args.account, args.sender).in_group(args.group);
-    let explanation = gate.explain(&inbound, policy, &adapters_for_names()).await?;
+    let explanation = gate.explain(&inbound, policy, &registry).await?;
     let (number, reason) = (explanation.rule.number(), explanation.rule.reason());
     let value = Explained {
         decision: explanation.decision,
@@ -66,4 +67,22 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
         )
     })?;
     Ok(Exit::Done)
+}
+
+/// Refuses an id that the adapter refuses, unless exactly that one is stored. Without an adapter the
+/// gate takes ids as they are.
+async fn check_sender(
+    args: &Explain,
+    known: &View,
+    registry: &PairingAdapterRegistry,
+) -> Result<(), CliError> {
+    let channel = ChannelId::parse(&args.channel).map_err(wrong_id)?;
+    let raw = registry.get(channel.as_str()).is_none();
+    match sender_of(registry, &channel, &args.sender, raw).await {
+        Err(error @ CliError::SenderRefused { .. }) => {
+            let exact = SenderId::from_stored(args.sender.clone());
+            if is_stored(known, &channel, &exact).await? { Ok(()) } else { Err(error) }
+        }
+        result => result.map(drop),
+    }
 }

@@ -1,12 +1,12 @@
 //! `forget`: erases a person.
 
 use clap::Args;
-use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, PairingStore, Target};
+use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, Target};
 use serde_json::json;
 
 use super::lines;
 use crate::channels::adapters_for_names;
-use crate::context::Context;
+use crate::context::{Context, View};
 use crate::error::{CliError, Exit};
 use crate::person::Whom;
 
@@ -23,11 +23,14 @@ pub(crate) struct Forget {
 
 pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<Exit, CliError> {
     let database = context.database()?;
-    let store = database.open_if_there().await?;
+    let found = database.find().await?;
+    let targets = args.whom.targets(found.view(), &adapters_for_names()).await?;
     let (mut forgotten, mut logged) = (Vec::new(), false);
-    for target in args.whom.targets(&store, &adapters_for_names()).await? {
-        logged |= is_logged(&store, &target).await?;
-        forgotten.extend(store.forget(&target, &Actor::cli()).await?);
+    if let Some(store) = found.store() {
+        for target in targets {
+            logged |= is_logged(found.view(), &target).await?;
+            forgotten.extend(store.forget(&target, &Actor::cli()).await?);
+        }
     }
     if forgotten.is_empty() && !logged {
         return Err(CliError::Nothing {
@@ -48,10 +51,10 @@ pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<Exit, Cli
 }
 
 /// Whether the audit log names a target.
-async fn is_logged(store: &PairingStore, target: &Target) -> Result<bool, CliError> {
+async fn is_logged(known: &View, target: &Target) -> Result<bool, CliError> {
     let mut filter = Filter::all().channel(target.channel.clone()).sender(target.sender.clone());
     if let AccountScope::One(account) = &target.scope {
         filter = filter.account(account.clone());
     }
-    Ok(!store.audit(&filter, 1).await?.is_empty())
+    Ok(!known.audit(&filter, 1).await?.is_empty())
 }

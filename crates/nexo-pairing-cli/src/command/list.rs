@@ -2,7 +2,7 @@
 
 use clap::Args;
 use nexo_pairing::{
-    AccountScope, AllowedSender, BlockedSender, ChannelId, PairingBackend, PendingRequest, SenderId,
+    AccountScope, AllowedSender, BlockedSender, ChannelId, PendingRequest, SenderId,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -32,15 +32,15 @@ pub(crate) struct List {
 
 pub(crate) async fn run(args: List, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
-    let store = database.snapshot().await?;
+    let known = database.snapshot().await?;
     let (channel, account) = (args.channel.as_deref(), args.account.as_deref());
     let filter = filter(channel, account);
     let is_all = args.all || args.include_revoked;
-    let pending = store.list_pending(&filter).await?;
+    let pending = known.list_pending(&filter).await?;
     let (mut allow, mut blocked) = (Vec::new(), Vec::new());
     if is_all {
-        allow = store.list_allow(&filter, args.include_revoked).await?;
-        blocked = store.list_blocked(&filter).await?;
+        allow = known.list_allow(&filter, args.include_revoked).await?;
+        blocked = known.list_blocked(&filter).await?;
     }
     if pending.is_empty() && allow.is_empty() && blocked.is_empty() {
         check_filter(channel, account)?;

@@ -1,7 +1,7 @@
 //! `log`: who did what, and when.
 
 use clap::Args;
-use nexo_pairing::{AuditEvent, PairingBackend};
+use nexo_pairing::AuditEvent;
 use serde_json::{Value, json};
 
 use super::{check_filter, filter};

@@ -19,7 +19,7 @@ pub(crate) struct Reject {
 
 pub(crate) async fn run(args: Reject, context: &mut Context) -> Result<Exit, CliError> {
     let database = context.database()?;
-    let store = database.open().await?;
+    let store = database.find().await?.required()?;
     let rejected = store.reject(&TypedCode::join(&args.code), &Actor::cli()).await?;
     let key = SenderKey::new(rejected.channel, rejected.account_id, rejected.sender_id);
     let keys = [key];

@@ -25,10 +25,13 @@ pub(crate) struct Revoke {
 pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.config()?;
     let database = Database::of(&config);
-    let store = database.open_if_there().await?;
+    let found = database.find().await?;
+    let targets = args.whom.targets(found.view(), &adapters_for_names()).await?;
     let mut revoked = Vec::new();
-    for target in args.whom.targets(&store, &adapters_for_names()).await? {
-        revoked.extend(store.revoke(&target, &Actor::cli()).await?);
+    if let Some(store) = found.store() {
+        for target in targets {
+            revoked.extend(store.revoke(&target, &Actor::cli()).await?);
+        }
     }
     if revoked.is_empty() {
         return Err(CliError::Nothing {

@@ -6,10 +6,10 @@ use std::mem;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nexo_pairing::{AccountId, Actor, ChannelId, PairingBackend, PairingStore, SenderId};
+use nexo_pairing::{AccountId, Actor, ChannelId, PairingBackend, SenderId};
 
 use crate::channels::adapters_for_names;
-use crate::context::Context;
+use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::person::{is_stored, sender_of, wrong_id};
 use crate::text::{escaped, shell_word};
@@ -50,11 +50,11 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
     if let Some(file) = &args.file {
         ids.extend(read_file(file, context).await?);
     }
-    let database = crate::context::Database::of(&config);
+    let database = Database::of(&config);
+    let found = database.find().await?;
     // A refused id must not leave an empty database behind.
-    let known = database.open_if_there().await?;
-    let senders = senders(&known, &channel, ids, args.raw).await?;
-    let store = if database.exists() { known } else { database.open().await? };
+    let senders = senders(found.view(), &channel, ids, args.raw).await?;
+    let store = found.or_create().await?;
     let report = store.seed(&channel, &account, &senders, &Actor::seed()).await?;
 
     let is_known = |accounts: &[nexo_pairing::config::Account]| {
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
 
 /// The senders that the ids name; each id comes with the place where it stands.
 async fn senders(
-    store: &PairingStore,
+    known: &View,
     channel: &ChannelId,
     ids: Vec<(String, String)>,
     raw: bool,
@@ -92,7 +92,7 @@ async fn senders(
             Err(CliError::SenderRefused { id: shown, reason, .. }) => {
                 // Who is on the list already may stay, however his id was made.
                 let exact = SenderId::from_stored(id);
-                if !is_stored(store, channel, &exact).await? {
+                if !is_stored(known, channel, &exact).await? {
                     return Err(CliError::SenderRefused { place, id: shown, reason });
                 }
                 exact

@@ -1,12 +1,12 @@
 //! `unblock`: takes a block back.
 
 use clap::Args;
-use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, PairingStore, Target};
+use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, Target};
 use serde_json::json;
 
 use super::block::line;
 use crate::channels::adapters_for_names;
-use crate::context::Context;
+use crate::context::{Context, View};
 use crate::error::{CliError, Exit};
 use crate::person::{TargetKey, Whom};
 
@@ -23,15 +23,17 @@ pub(crate) struct Unblock {
 
 pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<Exit, CliError> {
     let database = context.database()?;
-    let store = database.open_if_there().await?;
-    let targets = args.whom.targets(&store, &adapters_for_names()).await?;
+    let found = database.find().await?;
+    let targets = args.whom.targets(found.view(), &adapters_for_names()).await?;
     let (mut unblocked, mut for_all) = (Vec::new(), false);
-    for target in targets {
-        for block in blocks(&store, &target).await? {
-            if target.scope != AccountScope::All && target.scope != block.scope {
-                for_all = true;
-            } else if store.unblock(&block, &Actor::cli()).await? {
-                unblocked.push(TargetKey::from(block));
+    if let Some(store) = found.store() {
+        for target in targets {
+            for block in blocks(found.view(), &target).await? {
+                if target.scope != AccountScope::All && target.scope != block.scope {
+                    for_all = true;
+                } else if store.unblock(&block, &Actor::cli()).await? {
+                    unblocked.push(TargetKey::from(block));
+                }
             }
         }
     }
@@ -59,11 +61,11 @@ pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<Exit, Cl
 }
 
 /// The blocks that concern a target: its own, and one for all accounts.
-async fn blocks(store: &PairingStore, target: &Target) -> Result<Vec<Target>, CliError> {
+async fn blocks(known: &View, target: &Target) -> Result<Vec<Target>, CliError> {
     let mut filter = Filter::all().channel(target.channel.clone()).sender(target.sender.clone());
     if let AccountScope::One(account) = &target.scope {
         filter = filter.account(account.clone());
     }
-    let blocked = store.list_blocked(&filter).await?.into_iter();
+    let blocked = known.list_blocked(&filter).await?.into_iter();
     Ok(blocked.map(|row| Target::new(row.channel, row.account_id, row.sender_id)).collect())
 }

@@ -20,10 +20,11 @@ pub(crate) struct Unlock {
 pub(crate) async fn run(args: Unlock, context: &mut Context) -> Result<Exit, CliError> {
     let locked = Actor::parse(&args.actor).map_err(wrong_id)?;
     let database: Database = context.database()?;
-    let unlocked = database.open_if_there().await?.unlock(&locked, &Actor::cli()).await?;
-    let value = json!({ "unlocked": unlocked });
+    let unlocked = match database.find().await?.store() {
+        Some(store) => store.unlock(&locked, &Actor::cli()).await?,
+        None => false,
+    };
     if !unlocked {
-        context.print(&value, String::new)?;
         return Err(CliError::Nothing {
             kind: "nothing_to_unlock",
             message: format!(
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: Unlock, context: &mut Context) -> Result<Exit, Cli
             hint: None,
         });
     }
-    context.print(&value, || {
+    context.print(&json!({ "unlocked": true }), || {
         format!("unlocked {}\n{}", escaped(locked.as_str()), database.written())
     })?;
     Ok(Exit::Done)

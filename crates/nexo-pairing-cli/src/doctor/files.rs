@@ -141,6 +141,68 @@ pub(super) fn database(path: &Path, checks: &mut Vec<Check>) -> Found {
     Found::File
 }
 
+/// What lies beside a database: SQLite's files and our lock, without which it cannot be used, and
+/// what was put away.
+pub(super) fn beside(database: &Path, checks: &mut Vec<Check>) {
+    // They lie where the file is, not where a link to it is.
+    let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    let Ok(owner) = fs::metadata(&database) else { return };
+    let is_ours = access(&database, Access::READ_OK | Access::WRITE_OK).is_ok();
+    for suffix in ["-wal", "-shm", ".lock"] {
+        let mut path = database.clone().into_os_string();
+        path.push(suffix);
+        let path = PathBuf::from(path);
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let is_usable = access(&path, Access::READ_OK | Access::WRITE_OK).is_ok();
+        if metadata.uid() != owner.uid() || (is_ours && !is_usable) {
+            let (shown, uid) = (path.display(), metadata.uid());
+            let message = if metadata.uid() == owner.uid() {
+                format!("{shown} (mode {:o}) cannot be used", metadata.mode() & 0o777)
+            } else {
+                format!("{shown} belongs to user {uid}, the database to user {}", owner.uid())
+            };
+            let mend = format!(
+                "sudo chown {}:{} {path}; sudo chmod 600 {path}",
+                owner.uid(),
+                owner.gid(),
+                path = word(&path)
+            );
+            checks.push(Check::fail("beside", message, mend));
+        }
+    }
+    let put_away = put_away(&database);
+    if let Some(first) = put_away.first() {
+        let words: Vec<String> = put_away.iter().map(|path| word(path)).collect();
+        checks.push(Check::warn(
+            "beside",
+            format!(
+                "{} holds what was written last to a database that another was put in place of; \
+                 nothing reads it any more",
+                first.display()
+            ),
+            format!("keep it with the old database, or: rm {}", words.join(" ")),
+        ));
+    }
+}
+
+/// The WALs, with what belongs to them, that were put away when the database was replaced.
+fn put_away(database: &Path) -> Vec<PathBuf> {
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    let is_one = |path: &PathBuf| {
+        let other = path.file_name().unwrap_or_default().to_string_lossy();
+        let rest = other.strip_prefix(&*name);
+        rest.is_some_and(|rest| {
+            rest.starts_with("-wal.replaced") || rest.starts_with("-shm.replaced")
+        })
+    };
+    let Ok(entries) = fs::read_dir(folder_of(database)) else { return Vec::new() };
+    let mut found: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(is_one).collect();
+    // A WAL comes first: it is what matters.
+    found.sort_by(|a, b| b.cmp(a));
+    found
+}
+
 /// The room that is left where the database is, or will be.
 pub(super) fn disk(database: &Path, checks: &mut Vec<Check>) {
     let name = "disk";
@@ -227,6 +289,41 @@ mod tests {
         }
         assert_eq!(look(path.parent().unwrap()).1, Status::Fail, "a folder is no database");
         assert_eq!(look(&path.join("below")).0, Status::Fail, "a file is no folder");
+    }
+
+    #[test]
+    fn what_lies_beside_the_database_is_looked_at() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("pairing.db");
+        let look = || {
+            let mut checks = Vec::new();
+            beside(&path, &mut checks);
+            checks.into_iter().map(|check| (check.status, check.mend.unwrap())).collect::<Vec<_>>()
+        };
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            fs::write(home.path().join(format!("pairing.db{suffix}")), "").unwrap();
+        }
+        assert_eq!(look(), []);
+        fs::write(home.path().join("pairing.db-shm.replaced"), "").unwrap();
+        fs::write(home.path().join("pairing.db-wal.replaced.1"), "").unwrap();
+        let found = look();
+        assert_eq!((found.len(), found[0].0), (1, Status::Warn));
+        assert!(found[0].1.contains("wal.replaced.1 ") && found[0].1.contains("shm.replaced"));
+        for path in put_away(&path) {
+            fs::remove_file(path).unwrap();
+        }
+        let lock = home.path().join("pairing.db.lock");
+        // Root may use a file of any mode, and give it away; nobody else can do either.
+        let owner = fs::metadata(&path).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&lock, Some(12_345), None).unwrap();
+        } else {
+            set_mode(&lock, 0o400);
+        }
+        let found = look();
+        assert_eq!((found.len(), found[0].0), (1, Status::Fail));
+        let chown = format!("sudo chown {}:{} ", owner.uid(), owner.gid());
+        assert!(found[0].1.starts_with(&chown) && found[0].1.contains("pairing.db.lock"));
     }
 
     #[test]

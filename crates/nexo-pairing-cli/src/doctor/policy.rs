@@ -1,20 +1,21 @@
 //! Looks at the accounts: whom they would shut out, and what strangers would be told.
 
 use nexo_pairing::config::{Account, Config};
-use nexo_pairing::{Filter, Mode, PairingBackend, PairingPolicy, PairingStore};
+use nexo_pairing::{Filter, Mode, PairingPolicy};
 
 use super::Check;
 use crate::channels::adapters_for_names;
+use crate::context::View;
 use crate::error::CliError;
 
 pub(super) async fn check(
     config: &Config,
-    store: &PairingStore,
+    known: &View,
     checks: &mut Vec<Check>,
 ) -> Result<(), CliError> {
     let Some(accounts) = config.accounts() else {
         let policy = config.policy("", "");
-        if shuts_out(policy, store, &Filter::all()).await? {
+        if shuts_out(policy, known, &Filter::all()).await? {
             checks.push(nobody_allowed("every account", policy.mode, "CHANNEL ACCOUNT"));
         } else {
             let message = format!("none is named: every account is in mode {}", policy.mode);
@@ -25,9 +26,9 @@ pub(super) async fn check(
     };
     let before = checks.len();
     for account in accounts {
-        check_account(config, account, store, checks).await?;
+        check_account(config, account, known, checks).await?;
     }
-    unnamed(accounts, store, checks).await?;
+    unnamed(accounts, known, checks).await?;
     if checks.len() == before {
         let modes: Vec<String> = accounts
             .iter()
@@ -42,7 +43,7 @@ pub(super) async fn check(
 async fn check_account(
     config: &Config,
     account: &Account,
-    store: &PairingStore,
+    known: &View,
     checks: &mut Vec<Check>,
 ) -> Result<(), CliError> {
     let Account { channel, account: id, policy, .. } = account;
@@ -63,11 +64,11 @@ async fn check_account(
             ));
         }
     }
-    if shuts_out(policy, store, &of_account).await? {
+    if shuts_out(policy, known, &of_account).await? {
         let raw = if has_adapter { "" } else { "--raw " };
         checks.push(nobody_allowed(&name, policy.mode, &format!("{raw}{channel} {id}")));
     }
-    let waiting = store.list_pending(&of_account).await?.len();
+    let waiting = known.list_pending(&of_account).await?.len();
     if policy.mode == Mode::Pairing && waiting >= policy.max_pending as usize {
         checks.push(Check::warn(
             "account",
@@ -82,10 +83,10 @@ async fn check_account(
 /// Whether an account asks who comes, and knows nobody.
 async fn shuts_out(
     policy: &PairingPolicy,
-    store: &PairingStore,
+    known: &View,
     filter: &Filter,
 ) -> Result<bool, CliError> {
-    Ok(policy.mode != Mode::Open && store.list_allow(filter, false).await?.is_empty())
+    Ok(policy.mode != Mode::Open && known.list_allow(filter, false).await?.is_empty())
 }
 
 fn nobody_allowed(name: &str, mode: Mode, account: &str) -> Check {
@@ -104,10 +105,10 @@ fn nobody_allowed(name: &str, mode: Mode, account: &str) -> Check {
 /// Grants that no message can ever use.
 async fn unnamed(
     accounts: &[Account],
-    store: &PairingStore,
+    known: &View,
     checks: &mut Vec<Check>,
 ) -> Result<(), CliError> {
-    let allowed = store.list_allow(&Filter::all(), false).await?;
+    let allowed = known.list_allow(&Filter::all(), false).await?;
     let is_named = |channel: &str, id: &str| {
         accounts
             .iter()

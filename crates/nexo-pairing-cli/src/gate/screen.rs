@@ -1,5 +1,8 @@
 //! Decides on each line and writes the answer.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +19,14 @@ use super::lines::{Batch, MAX_LINE_BYTES};
 use super::{Settings, accounts, options};
 use crate::channels::{Recorder, adapters};
 use crate::error::{CliError, Exit, chain};
+use crate::json;
 use crate::text::cut;
 
 /// How much is gathered at most before it is written, in bytes.
 const GATHERED_BYTES: usize = 256 << 10;
+
+/// How much is repeated of an id of which no canonical one could be made, in bytes.
+const MAX_RAW_SHOWN: usize = 256;
 
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -162,7 +169,8 @@ impl Screener {
         mut batches: mpsc::Receiver<io::Result<Batch>>,
         stop: &Stop,
     ) -> Result<Exit, CliError> {
-        let mut ended = self.load().await;
+        self.load().await;
+        let mut ended = Ok(());
         while ended.is_ok() && !stop.is_asked() {
             let batch = tokio::select! {
                 biased;
@@ -188,7 +196,7 @@ impl Screener {
     }
 
     async fn answer_batch(&mut self, batch: &Batch, stop: &Stop) -> Result<(), Ended> {
-        self.take_settings().await;
+        self.take_settings();
         if batch.skipped {
             self.line += 1;
             self.too_long();
@@ -236,18 +244,31 @@ impl Screener {
                     }
                 }
             }
-            Ok(InboundEvent::Notice { channel, account, .. }) => self.push(&Answer {
-                decision: "admit",
-                reason: Some("notice"),
-                channel: &channel,
-                account: &account,
-                sender: None,
-                code: None,
-            }),
+            Ok(InboundEvent::Notice { channel, account, .. }) => self.notice(&channel, &account),
             Ok(_) => self.undecided("unknown_event", "the event is of an unknown sort"),
             Err(error) => self.undecided(error.kind(), &chain(&error)),
         }
         false
+    }
+
+    /// Answers an event without a sender.
+    fn notice(&mut self, channel: &str, account: &str) {
+        let decision = match self.gate.notice(channel, account) {
+            Ok(decision) => decision,
+            Err(error) => return self.undecided(error.kind(), &chain(&error)),
+        };
+        let reason = match &decision {
+            Decision::Drop(reason) => reason.as_str(),
+            _ => "notice",
+        };
+        self.push(&Answer {
+            decision: decision.as_str(),
+            reason: Some(reason),
+            channel,
+            account,
+            sender: None,
+            code: None,
+        });
     }
 
     fn decided(&mut self, inbound: &Inbound, screened: &Screened) {
@@ -260,7 +281,9 @@ impl Screener {
             Decision::Challenge { code } if !self.dry_run => Some(code.as_str()),
             _ => None,
         };
-        let sender = screened.sender.as_ref().map_or(inbound.raw_sender.as_str(), |id| id.as_str());
+        let raw = inbound.raw_sender.as_str();
+        let raw = &raw[..raw.floor_char_boundary(MAX_RAW_SHOWN)];
+        let sender = screened.sender.as_ref().map_or(raw, |id| id.as_str());
         self.push(&Answer {
             decision: screened.decision.as_str(),
             reason,
@@ -310,7 +333,7 @@ impl Screener {
 
     fn push(&mut self, line: &impl Serialize) {
         // Neither writing to memory nor these types can fail.
-        let _ = serde_json::to_writer(&mut self.answers, line);
+        let _ = json::write(&mut self.answers, line);
         self.answers.push(b'\n');
     }
 
@@ -327,26 +350,18 @@ impl Screener {
     }
 
     /// Puts a configuration that was read again in force, between two batches.
-    async fn take_settings(&mut self) {
+    fn take_settings(&mut self) {
         if !self.next_settings.has_changed().unwrap_or(false) {
             return;
         }
-        let settings = self.next_settings.borrow_and_update().clone();
-        let same_accounts = accounts(&settings) == accounts(&self.settings);
-        self.settings = settings;
-        if !same_accounts {
-            let backend = Arc::new(self.store.clone());
-            self.gate = PairingGate::with_options(backend, options(&self.settings));
-            // A gate without a complete roster refuses everybody: the lines will say so.
-            let _ = self.load().await;
-        }
+        self.settings = self.next_settings.borrow_and_update().clone();
+        self.gate.set_accounts(accounts(&self.settings));
     }
 
     /// Waits for the roster, so that the first line is decided by it.
-    async fn load(&mut self) -> Result<(), Ended> {
+    async fn load(&mut self) {
         if let Err(error) = self.store.refresh().await {
             self.remarks.say(&format!("the lists could not be read: {}", chain(&error)));
         }
-        Ok(())
     }
 }

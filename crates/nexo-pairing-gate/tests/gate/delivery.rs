@@ -26,6 +26,20 @@ async fn a_challenge_that_was_not_delivered_is_tried_again_after_10_s() {
 }
 
 #[tokio::test]
+async fn a_challenge_of_another_id_that_was_not_delivered_is_tried_again_too() {
+    let world = World::new(Mode::Pairing).await;
+    world.challenge("id:phone").await;
+    world.pass(Duration::seconds(300));
+    world.adapter.is_broken.store(true, Ordering::SeqCst);
+    let linked = || direct("id:linked").with_alt(vec!["id:phone".into()]);
+    let again = world.screen(linked()).await;
+    assert!(matches!(again.delivery, Some(Delivery::PublishFailed(_))), "{again:?}");
+    world.adapter.is_broken.store(false, Ordering::SeqCst);
+    world.pass(Duration::seconds(10));
+    assert_eq!(world.screen(linked()).await.rule, Rule::ChallengeAgain);
+}
+
+#[tokio::test]
 async fn a_channel_without_an_adapter_takes_ids_as_they_are_and_delivers_nothing() {
     let world = World::new(Mode::Pairing).await;
     let inbound = Inbound::direct("irc", "main", "Nick!user@host");

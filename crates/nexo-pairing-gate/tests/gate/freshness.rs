@@ -55,8 +55,9 @@ impl PairingBackend for Faulty {
         }
         let mirror = self.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
         let lists = self.lists.lock().unwrap().clone();
+        let as_of = mirror.now();
         mirror.replace(&mut lists.into_iter().map(Ok), 1).unwrap();
-        mirror.confirm();
+        mirror.confirm(as_of);
         Ok(())
     }
     async fn approve(&self, _: &str, _: &Actor, _: Grant) -> Result<ApprovedRequest, PairingError> {
@@ -143,7 +144,8 @@ async fn rule_1_before_the_first_load_nobody_is_admitted_or_challenged() {
         let error = admit(&gate, mode).await.unwrap_err();
         assert!(matches!(error, PairingError::Stale { source: Some(_), .. }), "{error:?}");
     }
-    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit, "no block was ever known");
+    let error = admit(&gate, Mode::Open).await.unwrap_err();
+    assert!(matches!(error, PairingError::Stale { .. }), "nobody knows who is blocked: {error:?}");
 }
 
 #[tokio::test]
@@ -191,6 +193,13 @@ async fn rule_1_a_store_that_hangs_delays_a_message_for_5_s_and_then_fails() {
     let error = admit(&gate, Mode::Pairing).await.unwrap_err();
     assert!(matches!(error, PairingError::Stale { source: None, .. }), "{error:?}");
     assert_eq!(started.elapsed().as_secs(), 5);
+    // Not every message that follows waits as long.
+    let started = tokio::time::Instant::now();
+    assert!(admit(&gate, Mode::Pairing).await.is_err());
+    assert!(started.elapsed() < Duration::from_secs(1));
+    backend.hangs.store(false, Ordering::SeqCst);
+    backend.works.store(true, Ordering::SeqCst);
+    assert!(admit(&gate, Mode::Allowlist).await.is_ok(), "it goes on by itself");
 }
 
 #[tokio::test]
@@ -219,11 +228,15 @@ async fn what_the_store_finds_by_now_outweighs_the_lists() {
         ),
         (UpsertOutcome::PendingFull, Rule::PendingFull, Decision::Drop(DropReason::PendingFull)),
         (
-            UpsertOutcome::Repeated { code: code.clone(), expires_at },
+            UpsertOutcome::Repeated { key: key("main", "id:1"), code: code.clone(), expires_at },
             Rule::ChallengeAgain,
             challenge.clone(),
         ),
-        (UpsertOutcome::Created { code, expires_at }, Rule::Challenge, challenge),
+        (
+            UpsertOutcome::Created { key: key("main", "id:1"), code, expires_at },
+            Rule::Challenge,
+            challenge,
+        ),
     ] {
         *backend.outcome.lock().unwrap() = Some(outcome);
         let inbound = Inbound::direct("test", "main", "id:1");
@@ -264,6 +277,44 @@ async fn a_load_that_fails_halfway_changes_nothing() {
     assert!(mirror.replace(&mut half.into_iter(), 9).is_err());
     assert_eq!(mirror.position(), Some(1));
     assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+}
+
+#[tokio::test]
+async fn a_load_is_as_old_as_its_beginning() {
+    let backend = Arc::new(Faulty::default());
+    let (gate, clock) = gate(&backend);
+    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    let as_of = mirror.now();
+    clock.advance(time::Duration::seconds(4));
+    mirror.replace(&mut std::iter::empty(), 1).unwrap();
+    mirror.confirm(as_of);
+    assert!(admit(&gate, Mode::Allowlist).await.is_ok());
+    clock.advance(time::Duration::seconds(2));
+    assert!(admit(&gate, Mode::Allowlist).await.is_err());
+}
+
+#[tokio::test]
+async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    let (gate, clock) = gate(&backend);
+    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
+    backend.works.store(false, Ordering::SeqCst);
+    clock.advance(time::Duration::seconds(6));
+    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit, "there was no block");
+    // A block that is gone again was known once.
+    let mut block = standing(AccountScope::All);
+    block.blocked = true;
+    *backend.lists.lock().unwrap() = vec![block];
+    backend.works.store(true, Ordering::SeqCst);
+    gate.flush_cache();
+    assert_ne!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
+    backend.lists.lock().unwrap().clear();
+    gate.flush_cache();
+    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
+    backend.works.store(false, Ordering::SeqCst);
+    clock.advance(time::Duration::seconds(6));
+    assert!(admit(&gate, Mode::Open).await.is_err());
 }
 
 #[tokio::test]

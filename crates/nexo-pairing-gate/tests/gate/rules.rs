@@ -39,6 +39,63 @@ async fn rule_3_who_is_nobody_is_dropped_but_in_mode_open() {
 }
 
 #[tokio::test]
+async fn rule_2_accounts_may_be_replaced_and_hold_for_notices_too() {
+    let world = World::with_accounts(Mode::Open, Some(&["main"])).await;
+    assert_eq!(world.gate.notice("test", "main").unwrap(), Decision::Admit);
+    let unknown = Decision::Drop(DropReason::UnknownAccount);
+    assert_eq!(world.gate.notice("test", "other").unwrap(), unknown);
+    assert!(world.gate.notice("test", "*").is_err());
+    world.gate.set_accounts(Some(vec![(channel(), AccountId::parse("other").unwrap())]));
+    assert_eq!(world.gate.notice("test", "other").unwrap(), Decision::Admit);
+    assert_eq!(world.write("id:1").await.rule, Rule::UnknownAccount);
+    world.gate.set_accounts(None);
+    assert_eq!(world.write("id:1").await.rule, Rule::Open);
+}
+
+#[tokio::test]
+async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
+    let nine: Vec<String> = (0..9).map(|n| format!("id:{n}")).collect();
+    for mode in [Mode::Open, Mode::Pairing] {
+        let world = World::new(mode).await;
+        world.seed("main", "id:friend").await;
+        let friend =
+            |alt: &[&str]| direct("id:friend").with_alt(alt.iter().map(|&a| a.into()).collect());
+        assert_eq!(world.screen(friend(&["down"])).await.decision, Decision::Admit);
+        world.block(AccountScope::All, "id:8").await;
+        let dropped = world.screen(friend(&["down"])).await;
+        assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
+        let dropped = world.write("down").await;
+        assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
+        let dropped = world.screen(direct("id:friend").with_alt(nine.clone())).await;
+        assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
+    }
+}
+
+#[tokio::test]
+async fn rule_4_comes_before_mode_open_also_for_who_is_nobody() {
+    let world = World::new(Mode::Open).await;
+    world.block(AccountScope::All, "id:1").await;
+    let screened = world.screen(direct("status").with_alt(vec!["id:1".into()])).await;
+    assert_dropped(&screened, Rule::Blocked, DropReason::Blocked);
+    assert_eq!(screened.sender, None);
+    let screened = world.screen(direct("status").with_alt(vec!["id:2".into()])).await;
+    assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::NotPairable));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_kept_in_time_ends_nothing() {
+    let world = World::new(Mode::Pairing).await;
+    let code = world.challenge("id:1").await;
+    let now = nexo_pairing_core::Clock::now(&*world.clock);
+    world.clock.set(now - Duration::seconds(2));
+    assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
+    let grant = Grant::unlimited().expires_in(std::time::Duration::from_secs(60));
+    world.store.approve(code.as_str(), &Actor::cli(), grant).await.unwrap();
+    world.clock.set(now - Duration::seconds(4));
+    assert_eq!(world.write("id:1").await.rule, Rule::Allowed);
+}
+
+#[tokio::test]
 async fn rule_3_no_adapter_is_asked_about_more_than_1024_bytes() {
     let world = World::new(Mode::Pairing).await;
     let raw = |length| format!("{:.<length$}", "id:1");

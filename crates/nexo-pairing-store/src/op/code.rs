@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    Actor, ApprovedRequest, Grant, PairingCode, PairingError, RejectedRequest, SenderKey,
+    Actor, ApprovedRequest, CodeError, Grant, PairingCode, PairingError, RejectedRequest, SenderKey,
 };
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::audit::About;
 use super::grant::stored_key;
 use super::purge::Finished;
-use super::{REJECTED_FOR, Write, at};
+use super::{LEEWAY, REJECTED_FOR, Write, at};
 
 /// Over how long failed attempts are counted, and how long a lockout lasts, in seconds.
 const WINDOW: i64 = 600;
@@ -48,7 +48,7 @@ impl Meant {
 /// Lets in whoever has the code.
 pub(crate) fn approve(
     write: &mut Write<'_>,
-    code: &PairingCode,
+    code: Result<PairingCode, CodeError>,
     actor: &Actor,
     grant: &Grant,
 ) -> rusqlite::Result<Result<ApprovedRequest, PairingError>> {
@@ -58,10 +58,12 @@ pub(crate) fn approve(
             let result = match &error {
                 PairingError::Expired { key, .. } => Some((key.channel.to_string(), "expired")),
                 PairingError::LockedOut { .. } => Some((String::new(), "locked_out")),
-                PairingError::MistypedCode => Some((String::new(), "mistyped")),
+                PairingError::MistypedCode | PairingError::Code(_) => {
+                    Some((String::new(), "mistyped"))
+                }
                 _ => Some((String::new(), "not_found")),
             };
-            write.counted.approval = result;
+            write.after.approval = result;
             return Ok(Err(error));
         }
     };
@@ -105,14 +107,14 @@ pub(crate) fn approve(
     write.finish(&meant.as_finished(), "approved", write.now, 0)?;
     let detail = expires_at.map_or(Value::Null, |until| json!({ "expires_at": rfc3339(until) }));
     write.audit(actor.as_str(), "approve", meant.about(), &detail)?;
-    write.counted.approval = Some((meant.channel.clone(), "ok"));
+    write.after.approval = Some((meant.channel.clone(), "ok"));
     Ok(Ok(ApprovedRequest::new(meant.into_key(), at(write.now), expires_at.map(at))))
 }
 
 /// Refuses whoever has the code.
 pub(crate) fn reject(
     write: &mut Write<'_>,
-    code: &PairingCode,
+    code: Result<PairingCode, CodeError>,
     actor: &Actor,
 ) -> rusqlite::Result<Result<RejectedRequest, PairingError>> {
     let meant = match find(write, code, actor)? {
@@ -126,9 +128,12 @@ pub(crate) fn reject(
 
 /// Takes back a lockout.
 pub(crate) fn unlock(write: &Write<'_>, locked: &Actor, actor: &Actor) -> rusqlite::Result<bool> {
-    let forgotten =
-        write.tx.execute("DELETE FROM pairing_attempts WHERE actor = ?1", [locked.as_str()])?;
-    if forgotten == 0 {
+    let mut delete =
+        write.tx.prepare("DELETE FROM pairing_attempts WHERE actor = ?1 RETURNING at")?;
+    let deleted = delete.query_map([locked.as_str()], |row| row.get::<_, i64>(0))?;
+    let deleted = deleted.collect::<Result<Vec<_>, _>>()?;
+    // Those that are out of time are kept for a while, but they hold nobody back.
+    if !deleted.iter().any(|&at| at > write.now - WINDOW && at <= write.now + LEEWAY) {
         return Ok(false);
     }
     let detail = json!({ "unlocked": locked });
@@ -139,13 +144,17 @@ pub(crate) fn unlock(write: &Write<'_>, locked: &Actor, actor: &Actor) -> rusqli
 /// The live request that has the code; or what the actor is told, and what it costs him.
 fn find(
     write: &mut Write<'_>,
-    code: &PairingCode,
+    code: Result<PairingCode, CodeError>,
     actor: &Actor,
 ) -> rusqlite::Result<Result<Meant, PairingError>> {
     if let Some(remaining) = lockout(write, actor)? {
         return Ok(Err(PairingError::LockedOut { remaining }));
     }
     write.expire()?;
+    let code = match code {
+        Ok(code) => code,
+        Err(error) => return miss(write, Some(error.into()), actor).map(Err),
+    };
     let pending = write
         .tx
         .prepare_cached(
@@ -159,10 +168,11 @@ fn find(
     if let Some(meant) = pending {
         return Ok(Ok(meant));
     }
-    if let Some(error) = told_apart(write, code)? {
+    if let Some(error) = told_apart(write, &code)? {
         return Ok(Err(error));
     }
-    miss(write, code, actor).map(Err)
+    let mistake = (!code.is_consistent()).then_some(PairingError::MistypedCode);
+    miss(write, mistake, actor).map(Err)
 }
 
 /// What became of a code within 24 hours: this is told, and costs nothing.
@@ -171,7 +181,7 @@ fn told_apart(write: &Write<'_>, code: &PairingCode) -> rusqlite::Result<Option<
         .tx
         .prepare_cached(
             "SELECT outcome, at, channel, account_id, sender_id FROM pairing_finished
-                WHERE code = ?1 AND at > ?2 AND at <= ?3 ORDER BY seq DESC LIMIT 1",
+                WHERE code = ?1 AND at > ?2 AND at <= ?3 + 5 ORDER BY seq DESC LIMIT 1",
         )?
         .query_row(params![code.as_str(), write.now - REJECTED_FOR, write.now], |row| {
             row.try_into()
@@ -187,11 +197,17 @@ fn told_apart(write: &Write<'_>, code: &PairingCode) -> rusqlite::Result<Option<
     }))
 }
 
-/// A code that nobody has: a typing mistake, up to a limit, or an attempt.
-fn miss(write: &Write<'_>, code: &PairingCode, actor: &Actor) -> rusqlite::Result<PairingError> {
-    if !code.is_consistent() && count(write, actor, "mistyped")? < MAX_MISTYPED {
+/// A code that nobody has: a typing mistake (with what is told then), up to a limit, or an attempt.
+fn miss(
+    write: &Write<'_>,
+    mistake: Option<PairingError>,
+    actor: &Actor,
+) -> rusqlite::Result<PairingError> {
+    if let Some(mistake) = mistake
+        && count(write, actor, "mistyped")? < MAX_MISTYPED
+    {
         note(write, actor, "mistyped")?;
-        return Ok(PairingError::MistypedCode);
+        return Ok(mistake);
     }
     let attempts = count(write, actor, "unknown")? + 1;
     if attempts < MAX_UNKNOWN {
@@ -211,7 +227,7 @@ fn lockout(write: &Write<'_>, actor: &Actor) -> rusqlite::Result<Option<Duration
         .tx
         .prepare_cached(
             "SELECT max(at) FROM pairing_attempts
-                WHERE actor = ?1 AND kind = 'lockout' AND at <= ?2 AND at > ?2 - ?3",
+                WHERE actor = ?1 AND kind = 'lockout' AND at <= ?2 + 5 AND at > ?2 - ?3",
         )?
         .query_row(params![actor.as_str(), write.now, WINDOW], |row| row.get(0))?;
     Ok(since.map(|since| Duration::from_secs((since + WINDOW - write.now).unsigned_abs())))
@@ -222,7 +238,7 @@ fn count(write: &Write<'_>, actor: &Actor, kind: &str) -> rusqlite::Result<i64> 
         .tx
         .prepare_cached(
             "SELECT count(*) FROM pairing_attempts
-                WHERE actor = ?1 AND kind = ?2 AND at <= ?3 AND at > ?3 - ?4",
+                WHERE actor = ?1 AND kind = ?2 AND at <= ?3 + 5 AND at > ?3 - ?4",
         )?
         .query_row(params![actor.as_str(), kind, write.now, WINDOW], |row| row.get(0))
 }

@@ -23,10 +23,11 @@ macro_rules! of_target {
 
 /// Ends the live grants of a target.
 pub(crate) fn revoke(
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     target: &Target,
     actor: &Actor,
 ) -> rusqlite::Result<Vec<SenderKey>> {
+    write.expire()?;
     let revoked = end_grants(write, target, actor)?;
     for key in &revoked {
         let (channel, sender) = (key.channel.as_str(), key.sender_id.as_str());
@@ -38,11 +39,12 @@ pub(crate) fn revoke(
 
 /// Blocks a target: nothing it had outlives the block.
 pub(crate) fn block(
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     target: &Target,
     actor: &Actor,
     reason: Option<&str>,
 ) -> rusqlite::Result<Blocking> {
+    write.expire()?;
     let (channel, scope, sender) = parts(target);
     write
         .tx
@@ -91,12 +93,13 @@ pub(crate) fn unblock(write: &Write<'_>, target: &Target, actor: &Actor) -> rusq
 
 /// Lets in a list of senders, for good.
 pub(crate) fn seed(
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     channel: &ChannelId,
     account: &AccountId,
     senders: &[SenderId],
     actor: &Actor,
 ) -> rusqlite::Result<Result<SeedReport, PairingError>> {
+    write.expire()?;
     let (channel_id, account_id) = (channel.as_str(), account.as_str());
     let mut blocked = write.tx.prepare_cached(
         "SELECT sender_id FROM pairing_blocked
@@ -160,7 +163,7 @@ pub(crate) fn seed(
 
 /// Erases a target. `pseudonym` stands for it in the audit log from now on.
 pub(crate) fn forget(
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     target: &Target,
     actor: &Actor,
     salt: &[u8],
@@ -178,20 +181,28 @@ pub(crate) fn forget(
         let found = delete.query_map(key, |row| row.get(0))?;
         accounts.extend(found.collect::<Result<Vec<_>, _>>()?);
     }
+    // The list of changes names him too. A gate that has not read it finds a gap and loads everything.
+    let unlisted =
+        write.tx.execute(concat!("DELETE FROM pairing_changes WHERE", of_target!()), key)?;
     // The salt is kept nowhere, so that nobody can try all telephone numbers.
     let mut digest = Context::new(&SHA256);
     digest.update(salt);
     digest.update(sender.as_bytes());
     let pseudonym = format!("sha256:{}", HEXLOWER.encode(digest.finish().as_ref()));
+    // Of a block the log also says why: words about him.
     let renamed = write.tx.execute(
-        concat!("UPDATE pairing_audit SET sender_id = ?4 WHERE", of_target!()),
+        concat!(
+            "UPDATE pairing_audit SET sender_id = ?4,
+                    detail_json = CASE action WHEN 'block' THEN 'null' ELSE detail_json END
+                WHERE",
+            of_target!()
+        ),
         params![channel, sender, scope, pseudonym],
     )?;
-    if accounts.is_empty() && renamed == 0 {
+    if accounts.is_empty() && renamed == 0 && unlisted == 0 {
         return Ok(Vec::new());
     }
-    // The list of changes names him too. A gate that has not read it yet loads everything.
-    write.tx.execute("DELETE FROM pairing_changes", ())?;
+    write.after.wipe = true;
     write.audit(
         actor.as_str(),
         "forget",

@@ -12,9 +12,13 @@ use super::grant::stored_key;
 
 /// Whether a key (`?1`, `?2`, `?3`) holds a grant that is live at `?4`. One that was given in the
 /// future, by a clock that was set back since, and has an end, is over.
-pub(crate) const IS_ALLOWED: &str = "SELECT EXISTS (SELECT 1 FROM pairing_allow_from
+pub(crate) const HAS_GRANT: &str = "SELECT EXISTS (SELECT 1 FROM pairing_allow_from
     WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3 AND revoked_at IS NULL
-        AND (expires_at IS NULL OR (expires_at > ?4 AND approved_at <= ?4)))";
+        AND (expires_at IS NULL OR (expires_at > ?4 AND approved_at <= ?4 + 5)))";
+
+/// Whether a key (`?1`, `?2`, `?3`) is blocked, on its account or on all.
+pub(crate) const IS_BLOCKED: &str = "SELECT EXISTS (SELECT 1 FROM pairing_blocked
+    WHERE channel = ?1 AND account_id IN (?2, '*') AND sender_id = ?3)";
 
 /// Picks the rows of a filter: `?1` the channel, `?2` the account, `?3` the sender, NULL for any.
 const OF_FILTER: &str = " (?1 IS NULL OR channel = ?1) AND (?2 IS NULL OR account_id = ?2)
@@ -27,16 +31,10 @@ pub(crate) fn is_allowed(
     sender: &str,
     now: i64,
 ) -> rusqlite::Result<bool> {
-    let allowed: bool = connection
-        .prepare_cached(IS_ALLOWED)?
-        .query_row(params![channel, account, sender, now], |row| row.get(0))?;
-    let blocked: bool = connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM pairing_blocked
-                WHERE channel = ?1 AND account_id IN (?2, '*') AND sender_id = ?3)",
-        )?
-        .query_row([channel, account, sender], |row| row.get(0))?;
-    Ok(allowed && !blocked)
+    // One statement, so that both are read at one moment.
+    connection
+        .prepare_cached(&format!("SELECT ({HAS_GRANT}) AND NOT ({IS_BLOCKED})"))?
+        .query_row(params![channel, account, sender, now], |row| row.get(0))
 }
 
 pub(crate) fn pending(
@@ -48,7 +46,7 @@ pub(crate) fn pending(
         "SELECT channel, account_id, sender_id, code, created_at,
                 coalesce(expires_at, created_at + 3600) AS until, meta_json
             FROM pairing_pending
-            WHERE {OF_FILTER} AND until > ?4 AND created_at <= ?4
+            WHERE {OF_FILTER} AND until > ?4 AND created_at <= ?4 + 5
             ORDER BY created_at, rowid"
     );
     rows(connection, &sql, filter, now, |row| {
@@ -71,7 +69,8 @@ pub(crate) fn allowed(
 ) -> rusqlite::Result<Vec<AllowedSender>> {
     let sql = format!(
         "SELECT channel, account_id, sender_id, approved_at, approved_via, expires_at,
-                coalesce(revoked_at, CASE WHEN expires_at <= ?4 THEN expires_at END) AS ended, note
+                coalesce(revoked_at, CASE WHEN expires_at <= ?4 THEN expires_at
+                    WHEN expires_at IS NOT NULL AND approved_at > ?4 + 5 THEN ?4 END) AS ended, note
             FROM pairing_allow_from
             WHERE {OF_FILTER} {}
             ORDER BY channel, account_id, sender_id",

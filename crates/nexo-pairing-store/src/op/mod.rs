@@ -8,7 +8,9 @@ pub(crate) mod purge;
 pub(crate) mod request;
 pub(crate) mod standing;
 
-use nexo_pairing_core::metric;
+use std::ops::RangeInclusive;
+
+use nexo_pairing_core::{Span, metric};
 use rusqlite::Transaction;
 use time::OffsetDateTime;
 
@@ -17,27 +19,29 @@ use crate::StoreOptions;
 /// For how long a rejected sender is not challenged, and an outcome is remembered, in seconds.
 pub(crate) const REJECTED_FOR: i64 = 24 * 3600;
 
-/// A write in progress: its transaction, its moment, and what is counted once it is durable.
+/// A write in progress: its transaction, its moment, and what follows once it is durable.
 pub(crate) struct Write<'a> {
     pub(crate) tx: &'a Transaction<'a>,
     /// UTC seconds.
     pub(crate) now: i64,
     pub(crate) options: &'a StoreOptions,
-    pub(crate) counted: Counted,
+    pub(crate) after: After,
 }
 
-/// What a write adds to the metrics.
+/// What follows a write once it is durable.
 #[derive(Default)]
-pub(crate) struct Counted {
-    /// Requests that ran out.
+pub(crate) struct After {
+    /// Requests that ran out, for the metrics.
     pub(crate) expired: u64,
-    /// The channel (empty when it is not known) and the result of an approval.
+    /// The channel (empty when it is not known) and the result of an approval, for the metrics.
     pub(crate) approval: Option<(String, &'static str)>,
+    /// Whether nothing of what was there before may be left in the WAL.
+    pub(crate) wipe: bool,
 }
 
-impl Counted {
-    /// Adds it up, after the commit.
-    pub(crate) fn record(self) {
+impl After {
+    /// Adds to the metrics what belongs there.
+    pub(crate) fn count(self) {
         if self.expired > 0 {
             metrics::counter!(metric::CODES_EXPIRED_TOTAL).increment(self.expired);
         }
@@ -48,7 +52,14 @@ impl Counted {
     }
 }
 
-/// The moment of a stored time stamp; one that no calendar has is long ago.
+/// How far ahead a time stamp may be without being from the future, in seconds; the statements have
+/// it as a number.
+pub(crate) const LEEWAY: i64 = 5;
+const _: () = assert!(Span::LEEWAY.whole_seconds() == LEEWAY);
+
+/// The moment of a stored time stamp; one that no calendar has is the first or the last there is.
 pub(crate) fn at(seconds: i64) -> OffsetDateTime {
+    const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    let seconds = seconds.clamp(*YEARS.start(), *YEARS.end());
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

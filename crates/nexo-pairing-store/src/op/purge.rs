@@ -5,7 +5,7 @@ use rusqlite::params;
 use serde_json::Value;
 
 use super::audit::About;
-use super::standing::last_outcome;
+use super::standing::{last_outcome, wait_after};
 use super::{REJECTED_FOR, Write};
 
 /// How many outcomes are remembered at most, so that strangers cannot fill the disk.
@@ -28,20 +28,22 @@ impl Write<'_> {
     pub(crate) fn expire(&mut self) -> rusqlite::Result<()> {
         let mut due = self.tx.prepare_cached(
             "SELECT code, channel, account_id, sender_id,
-                    min(?1, coalesce(expires_at, created_at + 3600))
+                    min(?1, coalesce(expires_at, created_at + 3600)), created_at
                 FROM pairing_pending
-                WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1",
+                WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1 + 5",
         )?;
-        let due: Vec<(String, String, String, String, i64)> =
+        let due: Vec<(String, String, String, String, i64, i64)> =
             due.query_map([self.now], |row| row.try_into())?.collect::<Result<_, _>>()?;
-        for (code, channel, account, sender, at) in &due {
+        for (code, channel, account, sender, at, created_at) in &due {
             let request = Finished { code, channel, account, sender };
-            let strikes = self.strikes(&request)? + 1;
+            // What ends because the clock was set back is not its sender's doing.
+            let is_his = *created_at <= *at;
+            let strikes = self.strikes(&request, *created_at)? + i64::from(is_his);
             self.finish(&request, "expired", *at, strikes)?;
             let about = About::sender(channel, account, sender);
             self.audit(Actor::gate().as_str(), "expire", about, &Value::Null)?;
         }
-        self.counted.expired += due.len() as u64;
+        self.after.expired += due.len() as u64;
         // 0.1.8 knows no expiry, but it knows `revoked_at`.
         self.tx
             .prepare_cached(
@@ -77,12 +79,14 @@ impl Write<'_> {
             .map(drop)
     }
 
-    /// How many codes of a sender ran out in a row, within the memory of 24 hours.
-    fn strikes(&self, request: &Finished<'_>) -> rusqlite::Result<i64> {
+    /// How many codes of a sender had run out in a row before the one that was made at `created_at`:
+    /// he goes on where he was when he comes back within 24 hours of the end of his wait.
+    fn strikes(&self, request: &Finished<'_>, created_at: i64) -> rusqlite::Result<i64> {
         let last = last_outcome(self.tx, request.channel, request.account, request.sender)?;
         Ok(match last {
-            Some((outcome, at, strikes))
-                if outcome == "expired" && at <= self.now && self.now - at < REJECTED_FOR =>
+            Some((outcome, before, strikes))
+                if outcome == "expired"
+                    && created_at.saturating_sub(before) < wait_after(strikes) + REJECTED_FOR =>
             {
                 strikes
             }
@@ -95,7 +99,9 @@ impl Write<'_> {
         let day_ago = self.now - REJECTED_FOR;
         let tx = self.tx;
         tx.execute(
-            "DELETE FROM pairing_finished WHERE at <= ?1
+            // Expiries count for as long as a sender may wait, come back and let a code run out.
+            "DELETE FROM pairing_finished
+                WHERE at <= ?1 - CASE outcome WHEN 'expired' THEN 2 * 86400 ELSE 0 END
                 OR seq <= (SELECT max(seq) FROM pairing_finished) - ?2",
             [day_ago, MAX_FINISHED],
         )?;

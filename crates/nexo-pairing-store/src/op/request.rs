@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, NewRequest, PairingCode, PairingError, SenderKey, UpsertOutcome};
+use nexo_pairing_core::{
+    Actor, NewRequest, PairingCode, PairingError, SenderId, SenderKey, UpsertOutcome,
+};
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::audit::About;
 use super::standing::{last_outcome, waiting};
-use super::{Write, at};
+use super::{LEEWAY, Write, at};
 
 /// How often a new code is drawn before giving up: that one is taken has a chance of 1 in 10 million
 /// at 3000 requests.
@@ -98,8 +100,8 @@ fn repeat(
         .query_row(key, |row| row.try_into())
         .optional()?;
     let Some((code, expires_at, last)) = found else { return Ok(None) };
-    let elapsed = write.now - last;
-    if (0..seconds(request.cooldown)).contains(&elapsed) {
+    let elapsed = write.now.saturating_sub(last);
+    if (-LEEWAY..seconds(request.cooldown)).contains(&elapsed) {
         return Ok(Some(UpsertOutcome::AlreadyChallenged));
     }
     write
@@ -114,8 +116,9 @@ fn repeat(
             sender,
             write.now
         ])?;
-    let code = PairingCode::from_stored(code);
-    Ok(Some(UpsertOutcome::Repeated { code, expires_at: at(expires_at) }))
+    let (key, code) = (request.key.clone(), PairingCode::from_stored(code));
+    let key = SenderKey { sender_id: SenderId::from_stored(sender.to_owned()), ..key };
+    Ok(Some(UpsertOutcome::Repeated { key, code, expires_at: at(expires_at) }))
 }
 
 fn create(
@@ -146,7 +149,8 @@ fn create(
         ])?;
     let about = About::sender(channel.as_str(), account_id.as_str(), sender_id.as_str());
     write.audit(Actor::gate().as_str(), "request", about, &Value::Null)?;
-    Ok(Ok(UpsertOutcome::Created { code, expires_at: at(expires_at) }))
+    let key = request.key.clone();
+    Ok(Ok(UpsertOutcome::Created { key, code, expires_at: at(expires_at) }))
 }
 
 /// A code that nobody has, and nobody had lately.
@@ -180,16 +184,13 @@ impl Write<'_> {
         sender: &str,
     ) -> rusqlite::Result<bool> {
         self.tx
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM pairing_blocked
-                    WHERE channel = ?1 AND account_id IN (?2, '*') AND sender_id = ?3)",
-            )?
+            .prepare_cached(super::list::IS_BLOCKED)?
             .query_row([channel, account, sender], |row| row.get(0))
     }
 
     fn is_allowed(&self, channel: &str, account: &str, sender: &str) -> rusqlite::Result<bool> {
         self.tx
-            .prepare_cached(super::list::IS_ALLOWED)?
+            .prepare_cached(super::list::HAS_GRANT)?
             .query_row(params![channel, account, sender, self.now], |row| row.get(0))
     }
 

@@ -38,15 +38,17 @@ pub(crate) fn of(
     let block = one(BLOCK, block)?;
     let request = one(REQUEST, request)?;
     let outcome = last_outcome(connection, &channel, &account, &sender)?;
-    Ok(Standing {
-        channel: ChannelId::from_stored(channel),
-        scope: AccountScope::from_stored(account),
-        sender: SenderId::from_stored(sender),
-        blocked: block.is_some(),
-        allowed: grant.and_then(|standing| standing.allowed),
-        pending: request.and_then(|standing| standing.pending),
-        waiting: outcome.and_then(|(outcome, from, strikes)| waiting(&outcome, from, strikes)),
-    })
+    let mut standing = Standing::stranger(
+        ChannelId::from_stored(channel),
+        AccountScope::from_stored(account),
+        SenderId::from_stored(sender),
+    );
+    standing.blocked = block.is_some();
+    standing.allowed = grant.and_then(|standing| standing.allowed);
+    standing.pending = request.and_then(|standing| standing.pending);
+    standing.waiting =
+        outcome.and_then(|(outcome, from, strikes)| waiting(&outcome, from, strikes));
+    Ok(standing)
 }
 
 /// How the last request of a key ended, when, and how many codes had run out in a row by then.
@@ -101,21 +103,29 @@ pub(crate) fn each(
 fn grant(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let (from, until): (i64, Option<i64>) = (row.get(3)?, row.get(4)?);
     let span = until.map_or(Span::Always, |until| Span::Between(at(from), at(until)));
-    Ok(Standing { allowed: Some(span), ..stranger(row)? })
+    let mut standing = stranger(row)?;
+    standing.allowed = Some(span);
+    Ok(standing)
 }
 
 fn block(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    Ok(Standing { blocked: true, ..stranger(row)? })
+    let mut standing = stranger(row)?;
+    standing.blocked = true;
+    Ok(standing)
 }
 
 fn request(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let span = Span::Between(at(row.get(3)?), at(row.get(4)?));
-    Ok(Standing { pending: Some((span, at(row.get(5)?))), ..stranger(row)? })
+    let mut standing = stranger(row)?;
+    standing.pending = Some((span, at(row.get(5)?)));
+    Ok(standing)
 }
 
 fn outcome(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let (outcome, from, strikes): (String, i64, i64) = (row.get(3)?, row.get(4)?, row.get(5)?);
-    Ok(Standing { waiting: waiting(&outcome, from, strikes), ..stranger(row)? })
+    let mut standing = stranger(row)?;
+    standing.waiting = waiting(&outcome, from, strikes);
+    Ok(standing)
 }
 
 fn stranger(row: &Row<'_>) -> rusqlite::Result<Standing> {
@@ -129,12 +139,20 @@ fn stranger(row: &Row<'_>) -> rusqlite::Result<Standing> {
 /// How long a sender has to wait after his request came to an end: 24 hours after a rejection;
 /// after codes that ran out 1 hour from the second on, doubling up to 24 hours.
 pub(crate) fn waiting(outcome: &str, from: i64, strikes: i64) -> Option<Span> {
-    let seconds = match (outcome, strikes) {
-        ("rejected", _) => REJECTED_FOR,
-        ("expired", 2..=6) => 3600 << (strikes - 2),
-        ("expired", 7..) => 24 * 3600,
+    let seconds = match outcome {
+        "rejected" => REJECTED_FOR,
+        "expired" if strikes >= 2 => wait_after(strikes),
         _ => return None,
     };
     let from: OffsetDateTime = at(from);
     Some(Span::Between(from, from.saturating_add(time::Duration::seconds(seconds))))
+}
+
+/// How long a sender waits whose codes ran out so many times in a row, in seconds.
+pub(crate) fn wait_after(strikes: i64) -> i64 {
+    match strikes {
+        ..2 => 0,
+        2..=6 => 3600 << (strikes - 2),
+        7.. => REJECTED_FOR,
+    }
 }

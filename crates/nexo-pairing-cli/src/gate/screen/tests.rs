@@ -1,0 +1,88 @@
+//! What a reload changes, and what it does not.
+
+use std::path::Path;
+
+use nexo_pairing::config::Sources;
+use nexo_pairing::{AccountScope, Actor, ChannelId, SenderId, Target};
+
+use super::*;
+
+fn settings(folder: &Path, yaml: &str) -> Settings {
+    let file = folder.join("pairing.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let sources = Sources::from_environment().with_config(Some(file));
+    Arc::new(sources.with_db(Some(folder.join("pairing.db"))).load().unwrap())
+}
+
+async fn ask(screener: &mut Screener, line: &str) -> Value {
+    screener.take_settings();
+    screener.answer(line.as_bytes()).await;
+    let answer = serde_json::from_slice(&screener.answers).unwrap();
+    screener.answers.clear();
+    answer
+}
+
+const ANA: &str = r#"{"channel":"whatsapp","account":"personal","from":"5491155556666@c.us"}"#;
+
+/// A gate in mode `open` whose accounts change while its store cannot be read, and what it answers.
+async fn reloaded_without_a_store(is_blocked: bool) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("pairing.db");
+    let store = PairingStore::open(&database).await.unwrap();
+    if is_blocked {
+        let channel = ChannelId::parse("whatsapp").unwrap();
+        let sender = SenderId::parse("+5491155556666").unwrap();
+        let target = Target::new(channel, AccountScope::All, sender);
+        store.block(&target, &Actor::cli(), None).await.unwrap();
+    }
+    let (reload, next) = watch::channel(settings(folder.path(), "{}"));
+    let remarks = Remarks::new(Arc::new(Mutex::new(Box::new(io::sink()))));
+    let mut screener = Screener::new(store, next, Box::new(io::sink()), remarks, false);
+    screener.load().await;
+    let expected = if is_blocked { "drop" } else { "admit" };
+    assert_eq!(ask(&mut screener, ANA).await["decision"], expected);
+
+    std::fs::remove_file(&database).unwrap();
+    std::fs::create_dir(&database).unwrap();
+    let accounts = "pairing: { accounts: [{ channel: whatsapp, account: personal }] }";
+    reload.send_replace(settings(folder.path(), accounts));
+    ask(&mut screener, ANA).await
+}
+
+#[tokio::test]
+async fn what_is_known_of_blocks_outlives_a_change_of_the_accounts() {
+    let answer = reloaded_without_a_store(true).await;
+    assert_ne!(answer["decision"], "admit", "{answer}");
+    // A gate that had begun anew would not know that there is nobody to keep out.
+    let answer = reloaded_without_a_store(false).await;
+    assert_eq!(answer["decision"], "admit", "{answer}");
+}
+
+#[tokio::test]
+async fn a_reload_replaces_the_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = PairingStore::open_memory().await.unwrap();
+    let accounts = "pairing: { accounts: [{ channel: whatsapp, account: personal }] }";
+    let (reload, next) = watch::channel(settings(folder.path(), accounts));
+    let remarks = Remarks::new(Arc::new(Mutex::new(Box::new(io::sink()))));
+    let mut screener = Screener::new(store, next, Box::new(io::sink()), remarks, false);
+    screener.load().await;
+    let other = ANA.replace("personal", "work");
+    assert_eq!(ask(&mut screener, &other).await["reason"], "unknown_account");
+    reload.send_replace(settings(folder.path(), "{}"));
+    assert_eq!(ask(&mut screener, &other).await["decision"], "admit");
+    reload.send_replace(settings(folder.path(), accounts));
+    assert_eq!(ask(&mut screener, &other).await["reason"], "unknown_account");
+}
+
+#[test]
+fn what_needs_a_restart_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = settings(folder.path(), "{}");
+    let after = settings(folder.path(), "pairing: { audit_days: 30, gate: { mode: pairing } }");
+    assert_eq!(super::super::needs_restart(&before, &before), [""; 0]);
+    assert_eq!(super::super::needs_restart(&before, &after), ["audit_days"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let after = settings(elsewhere.path(), "{}");
+    assert_eq!(super::super::needs_restart(&before, &after), ["storage.path"]);
+}

@@ -1,0 +1,105 @@
+//! Tells the operator what the libraries have to say.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+use tracing::Subscriber;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::json;
+use crate::text::escaped;
+
+/// Has warnings and errors of the libraries written to this process's standard error, a line each.
+/// For the program only: a program that embeds the commands has a subscriber of its own.
+pub(crate) fn to_stderr(json: bool) {
+    // If there is a subscriber already, that one is heard.
+    let _ = tracing::subscriber::set_global_default(subscriber(json, io::stderr));
+}
+
+fn subscriber<W: Write + 'static>(
+    json: bool,
+    into: impl Fn() -> W + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .with_writer(move || Lines { into: into(), json })
+        .finish()
+}
+
+/// Writes each event, of which it is handed the whole text, as one line and at once: nothing that
+/// another thread writes gets between.
+struct Lines<W> {
+    into: W,
+    json: bool,
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = escaped(text.trim());
+        let line = if self.json {
+            json::to_string(&json!({ "log": text }))? + "\n"
+        } else {
+            format!("nexo-pair: {text}\n")
+        };
+        self.into.write_all(line.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of two events, one of which nobody needs, a write each.
+    fn told(json: bool) -> Vec<String> {
+        let written = Written::default();
+        let into = written.clone();
+        let subscriber = subscriber(json, move || into.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("all is well");
+            tracing::warn!(path = "a\u{202e}b", error = %"one\ntwo\u{1b}[2J", "the WAL is busy");
+        });
+        let written = written.0.lock().unwrap();
+        written.iter().map(|write| String::from_utf8(write.clone()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_warning_is_one_escaped_line_in_one_write() {
+        let [line] = &told(false)[..] else { panic!("one write") };
+        assert!(line.starts_with("nexo-pair: WARN the WAL is busy"), "{line}");
+        assert!(line.contains("one\\ntwo"), "{line}");
+        assert!(!line.contains(['\u{1b}', '\u{202e}']), "{line}");
+        assert_eq!((line.lines().count(), line.ends_with('\n')), (1, true));
+    }
+
+    #[test]
+    fn programs_are_told_in_json() {
+        let [line] = &told(true)[..] else { panic!("one write") };
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["log"].as_str().unwrap().starts_with("WARN the WAL is busy"), "{line}");
+    }
+}

@@ -1,0 +1,120 @@
+//! The lock that is held while a database is opened, and what the last opener noted in it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::place::{FileId, PUT_AWAY, beside};
+use crate::StoreError;
+
+/// How long another process may take to open the same file.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The lock on `<database>.lock`. In it stands which file was opened last, and which WAL belonged to
+/// that one.
+pub(super) struct OpenLock {
+    file: File,
+    db: String,
+    wal: String,
+}
+
+impl OpenLock {
+    /// Waits for the lock.
+    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+        let lock_path = beside(path, ".lock");
+        let io = |error| StoreError::io(&lock_path, error);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&lock_path).map_err(io)?;
+        give_to_owner(&file, path);
+        let since = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if since.elapsed() < TIMEOUT => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => return Err(io(error.into())),
+            }
+        }
+        Ok(Self::read(file))
+    }
+
+    fn read(mut file: File) -> Self {
+        let mut text = String::new();
+        // What is no text is no record of ours.
+        let _ = Read::by_ref(&mut file).take(1024).read_to_string(&mut text);
+        let mut lines = text.lines().map(str::to_owned);
+        let (db, wal) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        Self { file, db, wal }
+    }
+
+    /// Whether this is the file that was opened last.
+    pub(super) fn is_of(&self, id: &FileId) -> bool {
+        self.db == id.to_word()
+    }
+
+    /// When another database was put in place of the recorded one, but the WAL is still that one's,
+    /// SQLite would mix the two. The WAL is kept under another name.
+    pub(super) fn put_stale_wal_away(&self, path: &Path, id: &FileId) -> Result<(), StoreError> {
+        let Some(wal) = FileId::of(&beside(path, "-wal")).filter(|wal| self.is_stale(id, wal))
+        else {
+            return Ok(());
+        };
+        for suffix in ["-wal", "-shm"] {
+            let kept = format!("{suffix}{PUT_AWAY}{}", wal.inode());
+            let (from, to) = (beside(path, suffix), beside(path, &kept));
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::io(&from, error));
+                }
+                _ => {}
+            }
+        }
+        tracing::warn!(path = %path.display(), "the database was replaced; its old WAL was put away");
+        Ok(())
+    }
+
+    fn is_stale(&self, id: &FileId, wal: &FileId) -> bool {
+        !self.db.is_empty() && !self.is_of(id) && wal.to_word() == self.wal
+    }
+
+    /// Notes which file was opened, and its WAL.
+    pub(super) fn record(&mut self, path: &Path, id: &FileId) -> Result<(), StoreError> {
+        let (db, wal) = (id.to_word(), FileId::of(&beside(path, "-wal")));
+        let wal = wal.map(FileId::to_word).unwrap_or_default();
+        if self.db == db && self.wal == wal {
+            return Ok(());
+        }
+        let text = format!("{db}\n{wal}\n");
+        self.file
+            .rewind()
+            .and_then(|()| self.file.set_len(0))
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .map_err(|error| StoreError::io(&beside(path, ".lock"), error))
+    }
+}
+
+/// Whether the WAL beside the file at a resolved path is that of another database, which was there
+/// before; without making or waiting for the lock.
+pub(crate) fn has_stale_wal(path: &Path) -> bool {
+    let noted = File::open(beside(path, ".lock")).ok().map(OpenLock::read);
+    match (noted, FileId::of(path), FileId::of(&beside(path, "-wal"))) {
+        (Some(noted), Some(id), Some(wal)) => noted.is_stale(&id, &wal),
+        _ => false,
+    }
+}
+
+/// What root makes beside somebody's database is that one's, or he could not open it any more. So
+/// does SQLite with what it makes.
+fn give_to_owner(lock: &File, path: &Path) {
+    if rustix::process::geteuid().is_root()
+        && let Ok(database) = fs::metadata(path)
+    {
+        // Where it is refused, root alone uses the file.
+        let _ = std::os::unix::fs::fchown(lock, Some(database.uid()), Some(database.gid()));
+    }
+}

@@ -1,0 +1,133 @@
+//! Where a database file lies: which file it is, what lies beside it, who may read it.
+
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::StoreError;
+
+/// File systems of other machines (`statfs`(2)), on which SQLite's locks do not hold.
+const NETWORK_FILE_SYSTEMS: [(i64, &str); 8] = [
+    (0x6969, "nfs"),
+    (0x517b, "smb"),
+    (0xff53_4d42, "cifs"),
+    (0xfe53_4d42, "smb2"),
+    (0x5346_414f, "afs"),
+    (0x7375_7245, "coda"),
+    (0x00c3_6400, "ceph"),
+    (0x0102_1997, "9p"),
+];
+
+/// Which file a path names. An inode number is used again soon, so the time of birth is part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+    /// Nanoseconds since the Unix epoch; 0 where the file system does not know.
+    born: u128,
+}
+
+impl FileId {
+    /// Its inode.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// The file that `path` names now, if there is one.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let born = born.unwrap_or_default().as_nanos();
+        Some(Self { device: metadata.dev(), inode: metadata.ino(), born })
+    }
+
+    /// It in one word, to be compared only.
+    pub(crate) fn to_word(self) -> String {
+        format!("{}:{}:{}", self.device, self.inode, self.born)
+    }
+}
+
+/// The path by which SQLite and we know a file: without links, so that the files beside it are
+/// beside it for everybody. Makes the folder (mode 0700) when `create` is set.
+pub(crate) fn resolve(path: &Path, create: bool) -> Result<PathBuf, StoreError> {
+    match fs::canonicalize(path) {
+        Ok(resolved) => return Ok(resolved),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // A link to what is not there yet. One that leads back to itself is another error.
+            if let (Ok(target), Some(folder)) = (fs::read_link(path), path.parent()) {
+                return resolve(&folder.join(target), create);
+            }
+        }
+        Err(_) => {}
+    }
+    let name = path.file_name().ok_or_else(|| StoreError::NotAFile { path: path.into() })?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if create {
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| StoreError::io(folder, error))?;
+    }
+    let folder = fs::canonicalize(folder).map_err(|error| StoreError::io(path, error))?;
+    Ok(folder.join(name))
+}
+
+/// The file of SQLite's or ours that lies beside a database.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Refuses a place where locks do not hold.
+pub(crate) fn refuse_network(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(path);
+    let stat = rustix::fs::statfs(folder).map_err(|error| StoreError::io(folder, error.into()))?;
+    // The width of the magic number differs between machines; its low 32 bits do not.
+    let magic = stat.f_type as i64 & 0xffff_ffff;
+    match NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == magic) {
+        Some((_, name)) => Err(StoreError::NetworkFileSystem { path: path.into(), name }),
+        None => Ok(()),
+    }
+}
+
+/// What follows `-wal` in the name of the WAL of a database that was replaced, before its inode.
+pub(crate) const PUT_AWAY: &str = ".replaced-";
+
+/// Removes what was put away of databases that were here before: it names people, too.
+pub(crate) fn remove_put_away(path: &Path) {
+    let Ok(path) = fs::canonicalize(path) else { return };
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let name = name.to_string_lossy();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let rest = file.to_str().and_then(|file| file.strip_prefix(&*name));
+        let rest = rest.and_then(|rest| rest.strip_prefix("-wal").or(rest.strip_prefix("-shm")));
+        if rest.is_some_and(|rest| rest.starts_with(PUT_AWAY))
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "an old WAL could not be removed");
+        }
+    }
+}
+
+/// Gives a file of ours the mode 0600; its WAL takes the mode over.
+pub(crate) fn keep_private(path: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(path).map_err(|error| StoreError::io(path, error))?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o177 == 0 {
+        return Ok(());
+    }
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        match fs::set_permissions(&file, fs::Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(StoreError::io(&file, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

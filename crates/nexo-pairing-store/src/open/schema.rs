@@ -1,0 +1,56 @@
+//! The schema: which one a database has, and how it gets the newest.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::StoreError;
+
+/// The migrations in `migrations/`, which are never edited once shipped.
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Where refinery notes which migrations a database has had.
+const HISTORY: &str = "refinery_schema_history";
+
+/// The schema that a database has; 0 for one of 0.1.8 and for an empty one.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    if !has_history(connection)? {
+        return Ok(0);
+    }
+    let newest = format!("SELECT coalesce(max(version), 0) FROM {HISTORY}");
+    connection.query_row(&newest, (), |row| row.get(0))
+}
+
+/// The newest schema that we know.
+pub(crate) fn newest() -> u32 {
+    let runner = embedded::migrations::runner();
+    let versions = runner.get_migrations().iter().map(|migration| migration.version());
+    versions.max().and_then(|version| u32::try_from(version).ok()).unwrap_or_default()
+}
+
+/// Upgrades a database, as a whole or not at all.
+pub(crate) fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let sqlite = |error| StoreError::sqlite(path, error);
+    if version(connection).map_err(sqlite)? == newest() {
+        return Ok(());
+    }
+    let had_history = has_history(connection).map_err(sqlite)?;
+    let migrated = embedded::migrations::runner()
+        .set_grouped(true)
+        .set_migration_table_name(HISTORY)
+        .run(connection);
+    migrated.map(drop).map_err(|error| {
+        if !had_history {
+            // Made before the migrations, apart from them; without it the file is what it was.
+            let _ = connection.execute_batch(&format!("DROP TABLE IF EXISTS {HISTORY}"));
+        }
+        StoreError::migration(path, error)
+    })
+}
+
+fn has_history(connection: &Connection) -> rusqlite::Result<bool> {
+    let table = "SELECT 1 FROM sqlite_master WHERE name = ?1";
+    Ok(connection.query_row(table, [HISTORY], |_| Ok(())).optional()?.is_some())
+}

@@ -1,0 +1,255 @@
+//! Files that are no database of ours, or not any more: each is named, and left as it was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nexo_pairing_core::{Filter, PairingBackend};
+use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::support::{World, names, options, store_error};
+
+/// Why a store of this file cannot be opened. What opening says, looking and copying say too.
+async fn refused(path: &Path) -> StoreError {
+    let (_, options) = options();
+    let opened = PairingStore::open_with(path, options).await;
+    let error = store_error(opened.map(drop).unwrap_err());
+    let copied = PairingStore::snapshot(path, StoreOptions::default()).await;
+    assert_eq!(store_error(copied.map(drop).unwrap_err()).to_string(), error.to_string());
+    let text = error.to_string();
+    assert!(text.contains(path.to_str().unwrap()), "{text} names the file");
+    assert!(error.hint().is_some(), "{text}");
+    if let Some(cause) = std::error::Error::source(&error) {
+        assert!(!text.contains(&cause.to_string()), "{text}: {cause} is told once");
+    }
+    error
+}
+
+/// The same, of a file with this in it, which stays as it is.
+async fn refused_with(contents: &[u8]) -> StoreError {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    fs::write(&path, contents).unwrap();
+    let before = fs::metadata(&path).unwrap();
+    let error = refused(&path).await;
+    assert!(fs::read(&path).unwrap() == contents, "changed: {error}");
+    let after = fs::metadata(&path).unwrap();
+    assert_eq!(before.permissions(), after.permissions());
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+    assert_eq!(names(folder.path()), ["pairing.db", "pairing.db.lock"]);
+    error
+}
+
+/// A database with something in it, closed.
+async fn database() -> (TempDir, PathBuf) {
+    let world = World::new().await;
+    for number in 0..200 {
+        world.seed(&format!("+1415555{number:04}")).await;
+    }
+    let World { folder, path, .. } = world;
+    (folder, path)
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_named() {
+    let mut random = 7_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as u8
+    })
+    .take(20_000)
+    .collect();
+    let text = "Dear diary, ".repeat(1000);
+    let half_magic = [b"SQLite format 3\0".as_slice(), &[0; 500]].concat();
+    for contents in [
+        noise.as_slice(),
+        text.as_bytes(),
+        &noise[..100],
+        b"xy",
+        &[0; 5000],
+        &[0; 100],
+        &half_magic,
+    ] {
+        let error = refused_with(contents).await;
+        assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("left as it is"), "{hint}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    fs::write(&path, "").unwrap();
+    let inspection = Inspection::of(&path).await.unwrap();
+    assert_eq!((inspection.schema_version, inspection.newest_row), (0, None));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0, "to look at it changes nothing");
+    let store = PairingStore::open(&path).await.unwrap();
+    assert_eq!(store.purge_expired().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_was_emptied_is_damaged() {
+    let (folder, path) = database().await;
+    // To SQLite a file of one byte is empty, too.
+    for left in [1, 0] {
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(left).unwrap();
+        let opened = PairingStore::open(&path).await;
+        let error = store_error(opened.map(drop).unwrap_err());
+        let is_right = matches!(&error, StoreError::Damaged { path: named, .. } if *named == path);
+        assert!(is_right, "{left}: {error}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), left);
+    }
+    // Taken away and made anew on purpose, it is another file.
+    fs::remove_file(&path).unwrap();
+    PairingStore::open(&path).await.unwrap();
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_damaged() {
+    let (_folder, path) = database().await;
+    let whole = fs::read(&path).unwrap();
+    let pages = whole.len() / 4096;
+    assert!(pages > 20 && whole.len() % 4096 == 0, "{}", whole.len());
+    let mut lengths = vec![2, 15, 16, 99, 100, 101, 511, 512, 1000, 4095];
+    lengths.extend((1..pages).map(|page| page * 4096));
+    lengths.extend((1..pages - 1).step_by(5).map(|page| page * 4096 + 1));
+    for length in lengths {
+        let error = refused_with(&whole[..length]).await;
+        let is_right =
+            matches!(error, StoreError::Damaged { .. } | StoreError::NotADatabase { .. });
+        assert!(is_right, "{length}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_cut_within_its_last_page_is_found_by_looking() {
+    let (_folder, path) = database().await;
+    let whole = fs::read(&path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    for missing in [1, 100, 2000, 4000] {
+        fs::write(&path, &whole[..whole.len() - missing]).unwrap();
+        // SQLite takes what is missing for zeros, which some of it was.
+        let inspection = Inspection::of(&path).await.unwrap();
+        if inspection.problems.is_empty() {
+            let copy = PairingStore::snapshot(&path, StoreOptions::default()).await.unwrap();
+            let allowed = copy.list_allow(&Filter::all(), false).await.unwrap();
+            assert_eq!(allowed.len(), 200, "{missing}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_header_is_no_surprise() {
+    let (_folder, path) = database().await;
+    let whole = fs::read(&path).unwrap();
+    for at in 0..100 {
+        for byte in [0x00, 0x55, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[at] = byte;
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("pairing.db");
+            fs::write(&path, &damaged).unwrap();
+            let (_, options) = options();
+            match PairingStore::open_with(&path, options).await {
+                // Most of the header is not needed.
+                Ok(store) => drop(store.list_allow(&Filter::all(), true).await),
+                Err(error) => {
+                    let error = store_error(error);
+                    assert!(fs::read(&path).unwrap() == damaged, "byte {at}: {error}");
+                    assert!(error.hint().is_some());
+                    if at < 16 {
+                        assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn damage_inside_is_told_when_it_is_met() {
+    let (_folder, path) = database().await;
+    let mut damaged = fs::read(&path).unwrap();
+    for page in damaged.chunks_mut(4096).skip(1) {
+        page[..200].fill(0xa5);
+    }
+    let error = refused_with(&damaged).await;
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("mv BACKUP"));
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    let (folder, path) = database().await;
+    let newer = "INSERT INTO refinery_schema_history(version, name, applied_on, checksum)
+        VALUES (99, 'future', '2099-01-01T00:00:00Z', '1')";
+    Connection::open(&path).unwrap().execute(newer, ()).unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = refused(&path).await;
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
+    assert!(fs::read(&path).unwrap() == before);
+    assert_eq!(names(folder.path()), ["pairing.db", "pairing.db.lock"]);
+    let inspection = Inspection::of(&path).await.unwrap();
+    assert_eq!((inspection.schema_version, inspection.newest_schema), (99, 2));
+}
+
+#[tokio::test]
+async fn what_a_crash_of_a_newer_version_left_is_not_touched() {
+    let world = World::new().await;
+    let newer = "INSERT INTO refinery_schema_history(version, name, applied_on, checksum)
+        VALUES (99, 'future', '2099-01-01T00:00:00Z', '1')";
+    world.shell().execute(newer, ()).unwrap();
+    let (folder, path) = world.crashed();
+    let wal = folder.path().join("pairing.db-wal");
+    let before = (fs::read(&path).unwrap(), fs::read(&wal).unwrap());
+    assert!(!before.1.is_empty());
+    let error = refused(&path).await;
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    assert!((fs::read(&path).unwrap(), fs::read(&wal).unwrap()) == before);
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_ours_stops_the_upgrade_and_nothing_is_left_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("CREATE TABLE pairing_allow_from (name TEXT)").unwrap();
+    let schema = || {
+        let connection = Connection::open(&path).unwrap();
+        let mut tables = connection.prepare("SELECT sql FROM sqlite_master").unwrap();
+        let tables = tables.query_map((), |row| row.get::<_, String>(0)).unwrap();
+        tables.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    drop(connection);
+    let opened = PairingStore::open(&path).await;
+    let error = store_error(opened.map(drop).unwrap_err());
+    assert!(matches!(error, StoreError::Migration { .. }), "{error:?}");
+    assert!(error.hint().is_some());
+    assert_eq!(schema(), ["CREATE TABLE pairing_allow_from (name TEXT)"]);
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_named_and_nothing_is_made_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("state");
+    fs::create_dir(&directory).unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&directory, &pipe, Path::new("/dev/null"), Path::new("/")] {
+        let error = refused(path).await;
+        assert!(matches!(&error, StoreError::NotAFile { path: named } if named == path), "{error}");
+    }
+    assert!(refused(&directory).await.hint().unwrap().contains("state/pairing.db"));
+    assert_eq!(names(folder.path()), ["pipe", "state"]);
+    for path in ["", "..", "."] {
+        let opened = PairingStore::open(path).await;
+        let error = store_error(opened.map(drop).unwrap_err());
+        let is_right = matches!(error, StoreError::NotAFile { .. } | StoreError::Io { .. });
+        assert!(is_right, "{path}: {error}");
+    }
+}

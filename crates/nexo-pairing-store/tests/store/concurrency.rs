@@ -1,0 +1,269 @@
+//! Many at once: in one process, over several handles, and who gives up in between.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use nexo_pairing_core::{
+    Actor, Filter, Grant, NewRequest, PairingBackend, PairingError, UpsertOutcome,
+};
+use nexo_pairing_store::{Inspection, PairingStore, RandomSource, StoreError};
+
+use crate::legacy::old_file;
+use crate::support::{
+    World, account, channel, everywhere, key, key_on, minutes, options, sender, store_error,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_strangers_at_once_are_three_requests() {
+    let world = World::new().await;
+    let other = world.another().await;
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
+            tokio::spawn(async move {
+                store.upsert_pending(NewRequest::new(key(&format!("+{number}")))).await
+            })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        match task.await.unwrap().unwrap() {
+            UpsertOutcome::Created { .. } => created += 1,
+            outcome => assert_eq!(outcome, UpsertOutcome::PendingFull),
+        }
+    }
+    assert_eq!((created, world.pending().await.len()), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_stranger_fifty_times_is_one_challenge() {
+    let world = World::new().await;
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let store = world.store.clone();
+            tokio::spawn(async move { store.upsert_pending(NewRequest::new(key("+1"))).await })
+        })
+        .collect();
+    let mut challenges = 0;
+    for task in tasks {
+        match task.await.unwrap().unwrap() {
+            UpsertOutcome::Created { .. } => challenges += 1,
+            outcome => assert_eq!(outcome, UpsertOutcome::AlreadyChallenged),
+        }
+    }
+    assert_eq!(challenges, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_code_is_used_once() {
+    let world = World::new().await;
+    let other = world.another().await;
+    for round in 0..10 {
+        let code = world.code(&format!("+{round}")).await;
+        let tasks: Vec<_> = (0..10)
+            .map(|number| {
+                let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
+                let code = code.clone();
+                tokio::spawn(async move {
+                    if number % 3 == 0 {
+                        store.reject(&code, &Actor::cli()).await.map(drop)
+                    } else {
+                        store.approve(&code, &Actor::cli(), Grant::unlimited()).await.map(drop)
+                    }
+                })
+            })
+            .collect();
+        let mut used = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(()) => used += 1,
+                Err(error) => assert!(error.kind().starts_with("already_"), "{error:?}"),
+            }
+        }
+        assert_eq!(used, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_that_never_rest_all_get_their_turn() {
+    let world = World::new().await;
+    let mut tasks = Vec::new();
+    for writer in 0..8 {
+        let store = world.another().await;
+        tasks.push(tokio::spawn(async move {
+            for number in 0..40 {
+                let ids = [sender(&format!("+{writer}-{number}"))];
+                store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await?;
+                store.is_allowed(&key_on("work", ids[0].as_str())).await?;
+            }
+            Ok::<_, PairingError>(())
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(world.allowed().await.len(), 320);
+}
+
+/// Opens a file from many threads at the same moment.
+fn open_at_once(path: &std::path::Path, count: usize) {
+    let barrier = Barrier::new(count);
+    let failed = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for number in 0..count {
+            let (barrier, failed) = (&barrier, &failed);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let (_, options) = options();
+                barrier.wait();
+                let opened = runtime.block_on(async {
+                    let store = PairingStore::open_with(path, options).await?;
+                    let ids = [sender(&format!("+{number}"))];
+                    store.seed(&channel(), &account("new"), &ids, &Actor::seed()).await?;
+                    store.list_allow(&Filter::all(), true).await
+                });
+                if let Err(error) = opened {
+                    eprintln!("{number}: {:?}", store_error(error));
+                    failed.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(failed.into_inner(), 0);
+}
+
+#[test]
+fn a_new_file_is_opened_by_many_at_once() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/pairing.db");
+        open_at_once(&path, 20);
+        let count = "SELECT count(*) FROM pairing_allow_from";
+        let connection = crate::support::shell(&path);
+        assert_eq!(connection.query_row(count, (), |row| row.get::<_, i64>(0)).unwrap(), 20);
+    }
+}
+
+#[test]
+fn an_old_file_is_opened_by_many_at_once() {
+    for _ in 0..10 {
+        let (_folder, path) = old_file();
+        open_at_once(&path, 20);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let inspection = runtime.block_on(Inspection::of(&path)).unwrap();
+        assert_eq!(inspection.problems, Vec::<String>::new());
+        let count = "SELECT count(*) FROM pairing_allow_from";
+        let connection = crate::support::shell(&path);
+        assert_eq!(connection.query_row(count, (), |row| row.get::<_, i64>(0)).unwrap(), 27);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_the_file_for_too_long_is_told() {
+    let world = World::new().await;
+    let shell = world.shell();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(!world.is_allowed("+1").await, "who reads does not wait");
+    let written = world.store.block(&everywhere("+1"), &Actor::cli(), None).await;
+    let error = store_error(written.unwrap_err());
+    assert!(matches!(error, StoreError::Busy { .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("fuser"));
+    shell.execute_batch("ROLLBACK").unwrap();
+    world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
+    assert_eq!(world.audit().await, ["cli block +1"], "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_nobody_waits_for_is_done_or_not_done() {
+    let world = World::new().await;
+    for number in 0..60 {
+        let store = world.store.clone();
+        let id = format!("+{number}");
+        let task = tokio::spawn(async move {
+            let ids = [sender(&id)];
+            store.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await?;
+            store.block(&key(&id).into(), &Actor::cli(), None).await
+        });
+        for _ in 0..number % 4 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        drop(task.await);
+    }
+    // After what is on its way.
+    world.store.purge_expired().await.unwrap();
+    let blocked = world.store.list_blocked(&Filter::all()).await.unwrap();
+    let grants = world.store.list_allow(&Filter::all(), true).await.unwrap();
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), blocked.len() + grants.len(), "each with its entry in the log");
+    for grant in &grants {
+        let is_blocked = blocked.iter().any(|block| block.sender_id == grant.sender_id);
+        assert_eq!(grant.revoked_at.is_some(), is_blocked, "{}", grant.sender_id);
+    }
+}
+
+/// Draws the same bytes a number of times before others come.
+#[derive(Debug)]
+struct Repeating {
+    draws: AtomicU32,
+    of_each: u32,
+}
+
+impl RandomSource for Repeating {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+        let number = self.draws.fetch_add(1, Ordering::SeqCst) / self.of_each;
+        bytes.fill(number as u8);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_is_taken_is_drawn_again() {
+    let random = Arc::new(Repeating { draws: AtomicU32::new(0), of_each: 4 });
+    let world = World::with(|options| options.random = Arc::clone(&random) as _).await;
+    let mut codes = Vec::new();
+    for number in 0..3 {
+        codes.push(world.code(&format!("+{number}")).await);
+    }
+    assert_eq!(random.draws.load(Ordering::SeqCst), 9, "1, then 4 and 4");
+    // Nor is one that was used lately.
+    world.approve(&codes[2]).await.unwrap();
+    codes.push(world.code("+3").await);
+    codes.sort();
+    codes.dedup();
+    assert_eq!(codes.len(), 4);
+}
+
+#[tokio::test]
+async fn numbers_that_always_repeat_are_an_error() {
+    let random = Arc::new(Repeating { draws: AtomicU32::new(0), of_each: u32::MAX });
+    let world = World::with(|options| options.random = random).await;
+    world.code("+1").await;
+    let refused = world.store.upsert_pending(NewRequest::new(key("+2"))).await.unwrap_err();
+    assert_eq!(refused.kind(), "storage");
+    assert_eq!(world.pending().await, ["+1"]);
+    world.pass(minutes(5));
+    assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
+}
+
+/// Has no numbers to give.
+#[derive(Debug)]
+struct Broken;
+
+impl RandomSource for Broken {
+    fn fill(&self, _: &mut [u8]) -> Result<(), PairingError> {
+        Err(PairingError::backend("no entropy"))
+    }
+}
+
+#[tokio::test]
+async fn without_randomness_there_are_no_codes_and_no_pseudonyms() {
+    let world = World::with(|options| options.random = Arc::new(Broken)).await;
+    let refused = world.store.upsert_pending(NewRequest::new(key("+1"))).await.unwrap_err();
+    assert!(matches!(&refused, PairingError::Backend(cause) if cause.to_string() == "no entropy"));
+    assert!(world.pending().await.is_empty() && world.audit().await.is_empty());
+    world.seed("+1").await;
+    world.store.forget(&everywhere("+1"), &Actor::cli()).await.unwrap_err();
+    assert!(world.is_allowed("+1").await, "all of it or nothing");
+}

@@ -1,0 +1,200 @@
+//! How a store ends: after what was begun, on whichever thread, and without holding anybody up.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use nexo_pairing_core::{Actor, Mirror, PairingBackend, PairingError, Standing};
+use nexo_pairing_store::{PairingStore, StoreError, StoreOptions};
+
+use crate::mirrored::Copy;
+use crate::support::{World, account, channel, everywhere, hours, options, sender, store_error};
+
+/// For how long a test waits for what has to come.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A mirror that keeps its store open, as a gate that is its own mirror would, and can be stopped
+/// in the middle of being told something.
+struct Owner {
+    copy: Arc<Copy>,
+    stop: Mutex<Option<Stop>>,
+    _store: PairingStore,
+    // Dropped after the store.
+    _ended: Ended,
+}
+
+/// Where to stop: says that it is there, and waits to go on.
+struct Stop {
+    at_update: bool,
+    reached: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+struct Ended(Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+impl Owner {
+    fn stop(&self, is_update: bool) {
+        let mut stop = self.stop.lock().unwrap();
+        if let Some(stop) = stop.take_if(|stop| stop.at_update == is_update) {
+            stop.reached.send(()).unwrap();
+            stop.go_on.recv_timeout(DEADLINE).unwrap();
+        }
+    }
+}
+
+impl Mirror for Owner {
+    fn position(&self) -> Option<i64> {
+        self.copy.position()
+    }
+
+    fn replace(
+        &self,
+        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        position: i64,
+    ) -> Result<(), PairingError> {
+        self.copy.replace(standings, position)
+    }
+
+    fn update(&self, standings: Vec<Standing>, position: i64) {
+        self.copy.update(standings, position);
+        self.stop(true);
+    }
+
+    fn now(&self) -> Duration {
+        self.copy.now()
+    }
+
+    fn confirm(&self, as_of: Duration) {
+        self.copy.confirm(as_of);
+        self.stop(false);
+    }
+
+    fn invalidate(&self) {
+        self.copy.invalidate();
+    }
+}
+
+#[tokio::test]
+async fn a_store_may_end_on_one_of_its_own_threads() {
+    for at_update in [false, true] {
+        let World { store, folder, .. } = World::new().await;
+        let copy = Arc::new(Copy::default());
+        let (ended, has_ended) = mpsc::channel();
+        let owner = Arc::new(Owner {
+            copy: Arc::clone(&copy),
+            stop: Mutex::default(),
+            _store: store.clone(),
+            _ended: Ended(ended),
+        });
+        let weak: Weak<dyn Mirror> = Arc::<Owner>::downgrade(&owner);
+        store.attach(weak);
+        copy.wait_until("it is loaded", |state| state.position.is_some());
+
+        let (reached, is_there) = mpsc::channel();
+        let (go, go_on) = mpsc::channel();
+        *owner.stop.lock().unwrap() = Some(Stop { at_update, reached, go_on });
+        let writing = at_update.then(|| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let ids = [sender("+1")];
+                store.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await
+            })
+        });
+        tokio::task::yield_now().await;
+        is_there.recv_timeout(DEADLINE).unwrap();
+        if let Some(writing) = writing {
+            // The task holds a handle: it is gone, its write is not.
+            writing.abort();
+            assert!(writing.await.unwrap_err().is_cancelled());
+        }
+        drop(store);
+        drop(owner);
+        // The thread that is in the mirror has the last of it now.
+        go.send(()).unwrap();
+        has_ended.recv_timeout(DEADLINE).unwrap();
+        drop(folder);
+    }
+}
+
+#[tokio::test]
+async fn dropping_a_store_waits_for_what_was_begun() {
+    let World { store, path, folder, options, .. } = World::new().await;
+    let ids: Vec<_> = (0..5000).map(|number| sender(&format!("+{number}"))).collect();
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await }
+    });
+    tokio::task::yield_now().await;
+    writing.abort();
+    drop(writing.await);
+    drop(store);
+    let left = crate::support::names(folder.path());
+    assert_eq!(left, ["pairing.db", "pairing.db.lock"], "closed, so that SQLite tidied up");
+    let store = PairingStore::open_with(&path, options).await.unwrap();
+    let filter = nexo_pairing_core::Filter::all();
+    assert_eq!(store.list_allow(&filter, false).await.unwrap().len(), 5000);
+}
+
+#[tokio::test]
+async fn giving_up_on_an_open_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    let lock = std::fs::File::create(folder.path().join("pairing.db.lock")).unwrap();
+    lock.lock().unwrap();
+    let since = Instant::now();
+    let open = PairingStore::open(&path);
+    let gave_up = tokio::time::timeout(Duration::from_millis(50), open).await;
+    assert!(gave_up.is_err(), "somebody else is opening it");
+    assert!(since.elapsed() < Duration::from_secs(10), "not until that one is done");
+    lock.unlock().unwrap();
+    PairingStore::open(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mirror_that_panics_closes_the_store_rather_than_going_stale() {
+    struct Panicking(Arc<Copy>);
+    impl Mirror for Panicking {
+        fn position(&self) -> Option<i64> {
+            self.0.position()
+        }
+        fn replace(
+            &self,
+            standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+            position: i64,
+        ) -> Result<(), PairingError> {
+            self.0.replace(standings, position)
+        }
+        fn update(&self, _: Vec<Standing>, _: i64) {
+            panic!("a mirror of somebody else's");
+        }
+        fn now(&self) -> Duration {
+            self.0.now()
+        }
+        fn confirm(&self, as_of: Duration) {
+            self.0.confirm(as_of);
+        }
+        fn invalidate(&self) {
+            self.0.invalidate();
+        }
+    }
+    let never_polls = |options: &mut StoreOptions| options.poll_interval = hours(1);
+    let world = World::with(never_polls).await;
+    let copy = Arc::new(Copy::default());
+    let panicking = Arc::new(Panicking(Arc::clone(&copy)));
+    let weak: Weak<dyn Mirror> = Arc::<Panicking>::downgrade(&panicking);
+    world.store.attach(weak);
+    copy.wait_until("it is loaded", |state| state.position.is_some());
+
+    let blocked = world.store.block(&everywhere("+1"), &Actor::cli(), None).await;
+    assert!(matches!(store_error(blocked.unwrap_err()), StoreError::Closed));
+    let (_, options) = options();
+    let store = PairingStore::open_with(&world.path, options).await.unwrap();
+    let filter = nexo_pairing_core::Filter::all();
+    assert_eq!(store.list_blocked(&filter).await.unwrap().len(), 1, "it was done all the same");
+}

@@ -1,0 +1,177 @@
+//! What is left of a person who was forgotten: nothing that names him.
+
+use std::path::Path;
+
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingBackend, SenderKey};
+
+use crate::support::{
+    World, account, bytes, channel, everywhere, hours, key, key_on, minutes, names, sender,
+};
+
+/// An id that is found nowhere by chance.
+const ANA: &str = "+14155550199";
+
+/// Leaves a trace of a sender wherever there can be one.
+async fn live_through_everything(world: &World, id: &str) {
+    let target = key(id).into();
+    let code = world.code(id).await;
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    world.pass(hours(24));
+    let code = world.code(id).await;
+    let grant = Grant::unlimited().expires_in(minutes(1)).note(format!("{id} is a friend"));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    world.pass(minutes(1));
+    world.code(id).await;
+    world.store.revoke(&target, &Actor::cli()).await.unwrap();
+    let reason = format!("calls from {id}");
+    world.store.block(&target, &Actor::cli(), Some(&reason)).await.unwrap();
+    world.store.block(&everywhere(id), &Actor::cli(), Some(&reason)).await.unwrap();
+    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
+    for name in ["shop", "work"] {
+        let ids = [sender(id)];
+        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
+    }
+    world.store.block(&everywhere(id), &Actor::cli(), None).await.unwrap();
+    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
+    let mut request = NewRequest::new(key_on("shop", id));
+    request.meta = serde_json::json!({ "push_name": id });
+    world.store.upsert_pending(request).await.unwrap();
+}
+
+/// The files of a store in which a text is found.
+fn found_in(folder: &Path, text: &str) -> Vec<String> {
+    let is_in = |name: &String| {
+        let bytes = bytes(&folder.join(name));
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    names(folder).into_iter().filter(is_in).collect()
+}
+
+#[tokio::test]
+async fn a_forgotten_person_leaves_no_trace() {
+    let world = World::new().await;
+    live_through_everything(&world, ANA).await;
+    world.seed("+2").await;
+    assert!(!found_in(world.folder.path(), ANA).is_empty(), "the search finds what is there");
+
+    let forgotten = world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let mut accounts: Vec<String> =
+        forgotten.iter().map(|key| key.account_id.to_string()).collect();
+    accounts.sort();
+    assert_eq!(accounts, ["personal", "shop", "work"]);
+    assert_eq!(found_in(world.folder.path(), ANA), Vec::<String>::new(), "while it is open");
+
+    let filter = Filter::all().sender(sender(ANA));
+    assert!(world.store.list_allow(&filter, true).await.unwrap().is_empty());
+    assert!(world.store.list_blocked(&filter).await.unwrap().is_empty());
+    assert!(world.store.list_pending(&filter).await.unwrap().is_empty());
+    assert!(world.store.audit(&filter, 100).await.unwrap().is_empty());
+    assert_eq!(world.allowed().await, ["+2"]);
+
+    let World { store, folder, .. } = world;
+    drop(store);
+    assert_eq!(found_in(folder.path(), ANA), Vec::<String>::new(), "and closed");
+}
+
+#[tokio::test]
+async fn the_log_keeps_what_happened_under_one_pseudonym() {
+    let world = World::new().await;
+    let code = world.code(ANA).await;
+    world.approve(&code).await.unwrap();
+    world.store.block(&everywhere(ANA), &Actor::cli(), Some("spam")).await.unwrap();
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
+    let actions: Vec<_> = log.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["request", "approve", "block", "forget"]);
+    let pseudonym = log[0].sender_id.clone().unwrap();
+    assert!(pseudonym.starts_with("sha256:") && pseudonym.len() == 71, "{pseudonym}");
+    assert!(log.iter().all(|event| event.sender_id.as_ref() == Some(&pseudonym)));
+    assert!(
+        log.iter().all(|event| event.detail.is_null()),
+        "what was said of him is gone: {log:?}"
+    );
+
+    // The next time he is somebody else.
+    world.seed(ANA).await;
+    world.store.revoke(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
+    assert_ne!(log.last().unwrap().sender_id, Some(pseudonym));
+}
+
+#[tokio::test]
+async fn forgetting_on_one_account_leaves_the_others() {
+    let world = World::new().await;
+    for name in ["personal", "work"] {
+        let ids = [sender(ANA)];
+        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
+    }
+    world.store.block(&everywhere("+2"), &Actor::cli(), None).await.unwrap();
+    let forgotten = world.store.forget(&key(ANA).into(), &Actor::cli()).await.unwrap();
+    assert_eq!(forgotten, [key(ANA)]);
+    assert!(!world.is_allowed(ANA).await);
+    assert!(world.store.is_allowed(&key_on("work", ANA)).await.unwrap());
+    // A block for all accounts is not this account's.
+    let forgotten = world.store.forget(&key("+2").into(), &Actor::cli()).await.unwrap();
+    assert_eq!(forgotten, Vec::<SenderKey>::new());
+    assert_eq!(world.store.list_blocked(&Filter::all()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn forgetting_nobody_is_not_in_the_log() {
+    let world = World::new().await;
+    world.seed("+1").await;
+    let forgotten = world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    assert!(forgotten.is_empty());
+    assert_eq!(world.audit().await, ["seed seed"]);
+}
+
+#[tokio::test]
+async fn a_forgotten_person_may_start_again() {
+    let world = World::new().await;
+    let code = world.code(ANA).await;
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    world.code(ANA).await;
+    // Of the old code nobody knows whose it was.
+    assert_eq!(world.approve(&code).await.unwrap_err().kind(), "unknown_code");
+}
+
+#[tokio::test]
+async fn who_is_only_in_the_list_of_changes_is_forgotten_too() {
+    let world = World::new().await;
+    world.seed(ANA).await;
+    // As the sqlite3 shell takes rows away.
+    let shell = world.shell();
+    shell.execute_batch("PRAGMA secure_delete = ON; DELETE FROM pairing_allow_from;").unwrap();
+    drop(shell);
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let World { store, folder, .. } = world;
+    drop(store);
+    assert_eq!(found_in(folder.path(), ANA), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_of_many_leaves_no_trace_either() {
+    // Enough rows, in an order mixed enough, that pages of the file are split and joined.
+    let world = World::new().await;
+    let number = |i: u64| format!("+1{:010}", i.wrapping_mul(7_919_317) % 10_000_000_019);
+    let all: Vec<_> = (0..5000).map(|i| sender(&number(i))).collect();
+    for some in all.chunks(250) {
+        world.store.seed(&channel(), &account("work"), some, &Actor::seed()).await.unwrap();
+    }
+    for i in (0..5000).step_by(3) {
+        world.store.revoke(&everywhere(&number(i)), &Actor::cli()).await.unwrap();
+    }
+    let gone: Vec<String> = (0..5000).step_by(97).map(number).collect();
+    for id in &gone {
+        world.store.forget(&everywhere(id), &Actor::cli()).await.unwrap();
+    }
+    let World { store, path, .. } = world;
+    drop(store);
+    let bytes = bytes(&path);
+    let is_there = |id: &String| bytes.windows(id.len()).any(|window| window == id.as_bytes());
+    assert!(is_there(&number(1)), "the search finds who is still there");
+    let left: Vec<_> = gone.iter().filter(|id| is_there(id)).collect();
+    assert!(left.is_empty(), "{} of {} are still in the file", left.len(), gone.len());
+}

@@ -1,0 +1,26 @@
+//! The store, from outside: its operations, its file, who else writes to it, and what breaks.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod audit;
+mod backup;
+mod bad_file;
+mod clock;
+mod code;
+mod concurrency;
+mod ending;
+mod forget;
+mod full;
+mod grant;
+mod legacy;
+mod locks;
+mod migration;
+mod mirror;
+mod mirrored;
+mod model;
+mod old;
+mod place;
+mod property;
+mod replaced;
+mod request;
+mod restored;
+mod support;

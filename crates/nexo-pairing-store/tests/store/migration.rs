@@ -1,0 +1,103 @@
+//! Every schema that ever was is upgraded, with its rows.
+
+use nexo_pairing_core::{Filter, PairingBackend};
+use nexo_pairing_store::{Inspection, PairingStore};
+use refinery::Target;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::support::{START, moment, options};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Makes a file of an older schema, with the rows of `sql`, and opens it.
+async fn upgrade(version: i32, sql: &str) -> (TempDir, PairingStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    let mut connection = Connection::open(&path).unwrap();
+    let runner = embedded::migrations::runner().set_target(Target::Version(version));
+    runner.run(&mut connection).unwrap();
+    connection.execute_batch(sql).unwrap();
+    drop(connection);
+    let (_, options) = options();
+    let store = PairingStore::open_with(&path, options).await.unwrap();
+    let inspection = Inspection::of(&path).await.unwrap();
+    assert_eq!(inspection.schema_version, inspection.newest_schema);
+    assert_eq!(inspection.problems, Vec::<String>::new());
+    (folder, store)
+}
+
+#[tokio::test]
+async fn version_1_is_upgraded() {
+    let (_folder, store) = upgrade(
+        1,
+        "INSERT INTO pairing_pending VALUES
+            ('whatsapp', 'personal', '+1', 'AAAAAAAA', 1800000000, '{\"push_name\":\"Ana\"}'),
+            ('whatsapp', 'personal', '+2', 'AAAAAAAA', 1800000000, '{}'),
+            ('whatsapp', 'personal', '+3', 'BBBBBBBB', 1799999000, 'no json');
+        INSERT INTO pairing_allow_from VALUES
+            ('whatsapp', 'personal', '+4', 1700000000, 'cli', NULL),
+            ('whatsapp', 'work', '+4', 1700000000, 'seed', 1700000001);",
+    )
+    .await;
+    let pending = store.list_pending(&Filter::all()).await.unwrap();
+    let pending: Vec<_> = pending
+        .iter()
+        .map(|request| (request.sender_id.as_str(), request.code.as_str(), &request.meta))
+        .collect();
+    let meta = serde_json::json!({ "push_name": "Ana" });
+    let nothing = serde_json::Value::Null;
+    assert_eq!(pending, [("+3", "BBBBBBBB", &nothing), ("+1", "AAAAAAAA", &meta)]);
+    let grants = store.list_allow(&Filter::all(), true).await.unwrap();
+    assert_eq!(grants.len(), 2);
+    assert_eq!((grants[0].approved_via.as_str(), grants[0].revoked_at), ("cli", None));
+    assert_eq!(grants[1].revoked_at, Some(moment(1_700_000_001)));
+}
+
+#[tokio::test]
+async fn version_2_is_what_this_program_writes() {
+    let (_folder, store) = upgrade(
+        2,
+        "INSERT INTO pairing_pending VALUES
+            ('whatsapp', 'personal', '+1', 'AAAAAAAA', 1800000000, 'null', 1800000060, 1800000000);
+        INSERT INTO pairing_allow_from VALUES
+            ('whatsapp', 'personal', '+2', 1700000000, 'cli', NULL, NULL, 1900000000, 'a friend');
+        INSERT INTO pairing_blocked VALUES
+            ('whatsapp', '*', '+3', 1700000000, 'cli', 'spam');
+        INSERT INTO pairing_audit(at, actor, action, detail_json)
+            VALUES (1700000000, 'cli', 'unlock', '{\"unlocked\":\"cli\"}');",
+    )
+    .await;
+    let pending = store.list_pending(&Filter::all()).await.unwrap();
+    assert_eq!(pending[0].expires_at, moment(START + 60));
+    let grants = store.list_allow(&Filter::all(), false).await.unwrap();
+    assert_eq!(grants[0].note.as_deref(), Some("a friend"));
+    assert_eq!(grants[0].expires_at, Some(moment(1_900_000_000)));
+    assert_eq!(
+        store.list_blocked(&Filter::all()).await.unwrap()[0].reason.as_deref(),
+        Some("spam")
+    );
+    assert_eq!(store.audit(&Filter::all(), 10).await.unwrap()[0].action, "unlock");
+}
+
+#[tokio::test]
+async fn every_version_has_its_test() {
+    let newest = embedded::migrations::runner().get_migrations().len();
+    assert_eq!(newest, 2, "a new migration wants a test above that upgrades real old rows");
+}
+
+#[tokio::test]
+async fn half_an_old_file_is_upgraded_too() {
+    // 0.1.8 makes its tables one after the other.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    let sql = "CREATE TABLE pairing_pending (channel TEXT NOT NULL, account_id TEXT NOT NULL,
+        sender_id TEXT NOT NULL, code TEXT NOT NULL, created_at INTEGER NOT NULL,
+        meta_json TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (channel, account_id, sender_id))";
+    Connection::open(&path).unwrap().execute(sql, ()).unwrap();
+    let (_, options) = options();
+    let store = PairingStore::open_with(&path, options).await.unwrap();
+    assert!(store.list_allow(&Filter::all(), true).await.unwrap().is_empty());
+}

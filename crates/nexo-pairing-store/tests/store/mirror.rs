@@ -1,0 +1,293 @@
+//! Mirrors: what this handle changes is there when the operation returns, what others change comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing_core::{Actor, Grant, PairingBackend, Span, UpsertOutcome};
+use nexo_pairing_store::{PairingStore, StoreOptions};
+
+use crate::mirrored::Copy;
+use crate::support::{
+    START, World, account, channel, everywhere, hours, key, minutes, moment, sender,
+};
+
+/// Looks at the file only when it is asked to.
+fn never_polls(options: &mut StoreOptions) {
+    options.poll_interval = hours(1);
+}
+
+#[tokio::test]
+async fn a_mirror_begins_with_all_there_is() {
+    let world = World::new().await;
+    world.seed("+1").await;
+    let code = world.code("+2").await;
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    world.store.block(&everywhere("+3"), &Actor::cli(), None).await.unwrap();
+    world.store.block(&key("+4").into(), &Actor::cli(), None).await.unwrap();
+    let code = world.code("+5").await;
+    let grant = Grant::unlimited().expires_in(hours(1));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    world.code("+6").await;
+    world.seed("+7").await;
+    world.store.revoke(&everywhere("+7"), &Actor::cli()).await.unwrap();
+
+    let copy = Copy::of(&world.store);
+    assert_eq!(
+        copy.lines(),
+        [
+            "whatsapp/*/+3 blocked",
+            "whatsapp/personal/+1 allowed",
+            "whatsapp/personal/+2 waiting",
+            "whatsapp/personal/+4 blocked",
+            "whatsapp/personal/+5 allowed-for-a-time",
+            "whatsapp/personal/+6 pending",
+        ]
+    );
+    let state = copy.state();
+    let of = |id: &str| state.of(&format!("whatsapp/personal/{id}")).unwrap();
+    let hour = Span::Between(moment(START), moment(START + 3600));
+    assert_eq!(of("+5").allowed, Some(hour));
+    assert_eq!(of("+6").pending, Some((hour, moment(START))));
+    assert_eq!(of("+2").waiting, Some(Span::Between(moment(START), moment(START + 86_400))));
+}
+
+#[tokio::test]
+async fn what_this_handle_changes_is_there_when_the_operation_returns() {
+    let world = World::with(never_polls).await;
+    let copy = Copy::of(&world.store);
+    let clone = world.store.clone();
+    let of_one = || copy.lines().join(", ").replace("whatsapp/personal/+1 ", "");
+
+    world.seed("+1").await;
+    assert_eq!(of_one(), "allowed");
+    clone.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "");
+    let code = world.code("+1").await;
+    assert_eq!(of_one(), "pending");
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "waiting");
+    world.pass(hours(24));
+    world.code("+1").await;
+    assert_eq!(of_one(), "pending waiting", "a wait that is over");
+    let (cooldown, retry) = (minutes(5), Duration::from_secs(10));
+    world.store.challenge_undelivered(&key("+1"), cooldown, retry).await.unwrap();
+    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
+    assert_eq!(stamp, moment(START + 86_400 - 290));
+    world.pass(retry);
+    assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
+    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
+    assert_eq!(stamp, moment(START + 86_410));
+    world.pass(hours(1));
+    assert_eq!(world.store.purge_expired().await.unwrap(), 1);
+    assert_eq!(of_one(), "", "the first expiry is free");
+    let code = world.code("+1").await;
+    let grant = Grant::unlimited().expires_in(minutes(1));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    assert_eq!(of_one(), "allowed-for-a-time");
+    world.pass(minutes(1));
+    world.store.purge_expired().await.unwrap();
+    assert_eq!(of_one(), "");
+    world.code("+1").await;
+    world.store.block(&key("+1").into(), &Actor::cli(), None).await.unwrap();
+    assert_eq!(of_one(), "blocked");
+    world.store.unblock(&key("+1").into(), &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "");
+    world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
+    assert_eq!(of_one(), "whatsapp/*/+1 blocked");
+    world.store.forget(&everywhere("+1"), &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "");
+    assert_eq!(copy.state().loads, 2, "once at first, and once after what was forgotten");
+}
+
+#[tokio::test]
+async fn what_another_handle_changes_comes() {
+    let world = World::new().await;
+    let copy = Copy::of(&world.store);
+    let before = copy.state().invalidations;
+    let other = world.another().await;
+    let ids = [sender("+1"), sender("+2")];
+    other.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await.unwrap();
+    copy.wait_until("both are let in", |state| state.lines().len() == 2);
+    other.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
+    let state = copy.wait_until("one is blocked", |state| state.of("whatsapp/*/+1").is_some());
+    assert_eq!(state.lines(), ["whatsapp/*/+1 blocked", "whatsapp/personal/+2 allowed"]);
+    assert_eq!((state.loads, state.invalidations), (1, before), "one load, at first");
+}
+
+#[tokio::test]
+async fn what_the_shell_changes_comes() {
+    let world = World::new().await;
+    let copy = Copy::of(&world.store);
+    let shell = world.shell();
+    for (sql, lines) in [
+        (
+            "INSERT INTO pairing_allow_from(channel, account_id, sender_id, approved_at)
+                VALUES('whatsapp', 'personal', '+1', 1)",
+            "whatsapp/personal/+1 allowed",
+        ),
+        ("UPDATE pairing_allow_from SET revoked_at = 2", ""),
+        ("UPDATE pairing_allow_from SET revoked_at = NULL", "whatsapp/personal/+1 allowed"),
+        (
+            "UPDATE pairing_allow_from SET account_id = 'work', sender_id = '+2'",
+            "whatsapp/work/+2 allowed",
+        ),
+        ("UPDATE pairing_allow_from SET channel = 'telegram'", "telegram/work/+2 allowed"),
+        (
+            "UPDATE pairing_allow_from SET expires_at = 1900000000",
+            "telegram/work/+2 allowed-for-a-time",
+        ),
+        ("DELETE FROM pairing_allow_from", ""),
+        (
+            "INSERT INTO pairing_blocked VALUES('whatsapp', '*', '+1', 1, 'shell', NULL)",
+            "whatsapp/*/+1 blocked",
+        ),
+        ("UPDATE pairing_blocked SET account_id = 'work'", "whatsapp/work/+1 blocked"),
+        ("UPDATE pairing_blocked SET sender_id = '+2'", "whatsapp/work/+2 blocked"),
+        ("DELETE FROM pairing_blocked", ""),
+        (
+            "INSERT INTO pairing_pending(channel, account_id, sender_id, code, created_at)
+                VALUES('whatsapp', 'personal', '+1', 'AAAAAAAA', 1800000000)",
+            "whatsapp/personal/+1 pending",
+        ),
+        ("UPDATE pairing_pending SET sender_id = '+2'", "whatsapp/personal/+2 pending"),
+        ("DELETE FROM pairing_pending", ""),
+        (
+            "INSERT INTO pairing_finished(code, outcome, at, channel, account_id, sender_id)
+                VALUES('AAAAAAAA', 'rejected', 1800000000, 'whatsapp', 'personal', '+1')",
+            "whatsapp/personal/+1 waiting",
+        ),
+        ("UPDATE pairing_finished SET sender_id = '+2'", "whatsapp/personal/+2 waiting"),
+        ("UPDATE pairing_finished SET outcome = 'expired', strikes = 1", ""),
+        ("UPDATE pairing_finished SET strikes = 2", "whatsapp/personal/+2 waiting"),
+        ("DELETE FROM pairing_finished", ""),
+    ] {
+        shell.execute(sql, ()).unwrap();
+        copy.wait_until(sql, |state| state.lines().join(", ") == lines);
+    }
+    assert_eq!(copy.state().loads, 1, "all of it as changes");
+}
+
+#[tokio::test]
+async fn a_refresh_brings_what_others_changed_at_once() {
+    let world = World::with(never_polls).await;
+    let copy = Copy::of(&world.store);
+    let other = world.another().await;
+    for number in 1..=3 {
+        let ids = [sender(&format!("+{number}"))];
+        other.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await.unwrap();
+        world.store.refresh().await.unwrap();
+        assert_eq!(copy.lines().len(), number);
+    }
+    assert_eq!((copy.state().loads, copy.state().updates), (1, 3));
+}
+
+#[tokio::test]
+async fn a_gap_in_the_list_of_changes_is_made_good() {
+    let world = World::with(never_polls).await;
+    let copy = Copy::of(&world.store);
+    for gap in [
+        "DELETE FROM pairing_changes",
+        "DELETE FROM pairing_changes WHERE seq = (SELECT max(seq) FROM pairing_changes)",
+        "DELETE FROM pairing_changes WHERE seq = (SELECT max(seq) - 1 FROM pairing_changes)",
+    ] {
+        let loads = copy.state().loads;
+        let id = format!("+{loads}");
+        let shell = world.shell();
+        let insert = "INSERT INTO pairing_allow_from(channel, account_id, sender_id, approved_at)
+            VALUES('whatsapp', 'personal', ?1, 1), ('whatsapp', 'work', ?1, 1)";
+        shell.execute(insert, [&id]).unwrap();
+        shell.execute_batch(gap).unwrap();
+        world.store.refresh().await.unwrap();
+        let state = copy.state();
+        assert!(state.of(&format!("whatsapp/work/{id}")).is_some(), "{gap}");
+        assert!(state.of(&format!("whatsapp/personal/{id}")).is_some(), "{gap}");
+        assert_eq!(state.loads, loads + 1, "{gap}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_ahead_of_the_file_is_loaded_anew() {
+    let world = World::with(never_polls).await;
+    for number in 0..9 {
+        world.seed(&format!("+{number}")).await;
+    }
+    let copy = Copy::of(&world.store);
+    // As a restore into the same file leaves it.
+    let sql = "DELETE FROM pairing_allow_from WHERE sender_id > '+2';
+        DELETE FROM pairing_changes WHERE seq > 3;
+        UPDATE sqlite_sequence SET seq = 3 WHERE name = 'pairing_changes';";
+    world.shell().execute_batch(sql).unwrap();
+    world.store.refresh().await.unwrap();
+    let state = copy.state();
+    assert_eq!((state.position, state.loads, state.lines().len()), (Some(3), 2, 3));
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_a_load() {
+    let world = World::with(never_polls).await;
+    let copy = Copy::of(&world.store);
+    let seed = async |from: u32, count: u32| {
+        let ids: Vec<_> = (from..from + count).map(|i| sender(&format!("+{i}"))).collect();
+        world.store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.unwrap();
+    };
+    seed(0, 10_000).await;
+    assert_eq!((copy.state().loads, copy.state().updates), (1, 1));
+    seed(10_000, 10_001).await;
+    assert_eq!((copy.state().loads, copy.state().updates), (2, 1));
+    assert_eq!(copy.lines().len(), 20_001);
+}
+
+#[tokio::test]
+async fn dropped_mirrors_are_let_go() {
+    let world = World::new().await;
+    let (first, second) = (Copy::of(&world.store), Copy::of(&world.store));
+    let weak = Arc::downgrade(&first);
+    drop(first);
+    world.seed("+1").await;
+    assert!(weak.upgrade().is_none(), "the store holds none");
+    assert_eq!(second.lines(), ["whatsapp/personal/+1 allowed"]);
+    world.store.attach(weak);
+    world.seed("+2").await;
+    assert_eq!(second.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn one_mirror_that_fails_takes_no_other_with_it() {
+    let world = World::with(never_polls).await;
+    let broken = Arc::new(Copy::default());
+    broken.break_loads(true);
+    world.store.attach(broken.weak());
+    broken.wait_until("its load has failed", |state| state.invalidations > 0);
+    let sound = Arc::new(Copy::default());
+    world.store.attach(sound.weak());
+    sound.wait_until("it is loaded", |state| state.position.is_some());
+
+    world.seed("+1").await;
+    assert_eq!(sound.lines(), ["whatsapp/personal/+1 allowed"]);
+    assert!(world.store.refresh().await.is_err(), "one of them does not follow");
+    assert_eq!(broken.state().position, None);
+
+    broken.break_loads(false);
+    world.store.refresh().await.unwrap();
+    assert_eq!(broken.lines(), sound.lines());
+}
+
+#[tokio::test]
+async fn an_unchanged_store_is_confirmed_again_and_again() {
+    let world = World::new().await;
+    let copy = Copy::of(&world.store);
+    let before = copy.state();
+    let after =
+        copy.wait_until("ten polls", |state| state.confirmations > before.confirmations + 10);
+    assert_eq!((after.loads, after.updates), (before.loads, before.updates));
+}
+
+#[tokio::test]
+async fn a_store_in_memory_has_mirrors_too() {
+    let store = PairingStore::open_memory().await.unwrap();
+    let copy = Copy::of(&store);
+    let ids = [sender("+1")];
+    store.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await.unwrap();
+    assert_eq!(copy.lines(), ["whatsapp/personal/+1 allowed"]);
+    store.refresh().await.unwrap();
+}

@@ -1,0 +1,179 @@
+//! A running `nexo-pair gate`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::home::exit_code;
+use crate::{DEADLINE, Output, wait_for};
+
+/// A running `nexo-pair gate`, which ends with its handle.
+#[derive(Debug)]
+pub struct Gate {
+    child: Child,
+    input: Option<ChildStdin>,
+    answers: Receiver<(Instant, String)>,
+    remarks: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+    marks: u32,
+}
+
+impl Gate {
+    /// Starts the command.
+    #[must_use]
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("standard output is a pipe");
+        let mut stderr = child.stderr.take().expect("standard error is a pipe");
+        let (answered, answers) = mpsc::channel();
+        let remarks = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&remarks);
+        let readers = vec![
+            thread::spawn(move || {
+                for line in BufReader::new(stdout).lines() {
+                    let line = line.expect("the gate writes UTF-8");
+                    // A test that has ended wants no more.
+                    if answered.send((Instant::now(), line)).is_err() {
+                        return;
+                    }
+                }
+            }),
+            thread::spawn(move || {
+                let mut chunk = [0; 4096];
+                while let Ok(length @ 1..) = stderr.read(&mut chunk) {
+                    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    heard.extend_from_slice(&chunk[..length]);
+                }
+            }),
+        ];
+        let input = child.stdin.take();
+        Self { child, input, answers, remarks, readers, marks: 0 }
+    }
+
+    /// Says a message; everything that is answered to it.
+    pub fn say(&mut self, message: &Value) -> Vec<Value> {
+        self.write(format!("{message}\n"));
+        self.sync()
+    }
+
+    /// Says a message that has one answer.
+    pub fn ask(&mut self, message: &Value) -> Value {
+        let mut answers = self.say(message);
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        answers.remove(0)
+    }
+
+    /// Says a message again and again until its decision is another one than `old`, because another
+    /// process has changed the database: a gate may take 50 ms to see that. Everything that is
+    /// answered the last time.
+    pub fn say_until_not(&mut self, old: &Value, message: &Value) -> Vec<Value> {
+        wait_for("another decision", || {
+            let answers = self.say(message);
+            (answers[0]["decision"] != old["decision"] || answers[0]["reason"] != old["reason"])
+                .then_some(answers)
+        })
+    }
+
+    /// Everything that is answered to what was written before: a line of a plugin's own, whose
+    /// answer is known, is written after it.
+    pub fn sync(&mut self) -> Vec<Value> {
+        self.marks += 1;
+        let mark = self.marks.to_string();
+        let topic = format!("plugin.inbound.mark.{mark}");
+        let line = json!({"topic": topic, "payload": {"kind": "connected"}});
+        self.write(format!("{line}\n"));
+        let mut answers = Vec::new();
+        loop {
+            let answer = self.read();
+            if answer["channel"] == "mark" && answer["account"] == mark.as_str() {
+                return answers;
+            }
+            answers.push(answer);
+        }
+    }
+
+    /// Writes bytes to its standard input.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let input = self.input.as_mut().expect("standard input is open");
+        let written = input.write_all(bytes.as_ref()).and_then(|()| input.flush());
+        written.unwrap_or_else(|error| panic!("{error}; the gate said: {}", self.remarks()));
+    }
+
+    /// The next line that it answers.
+    #[must_use]
+    pub fn read(&self) -> Value {
+        self.read_timed().1
+    }
+
+    /// The next line that it answers, and when it came.
+    #[must_use]
+    pub fn read_timed(&self) -> (Instant, Value) {
+        match self.answers.recv_timeout(DEADLINE) {
+            Ok((at, line)) => {
+                let answer = serde_json::from_str(&line);
+                (at, answer.unwrap_or_else(|error| panic!("{error}: {line}")))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("waited in vain for an answer; the gate said: {}", self.remarks())
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("the gate has ended; it said: {}", self.remarks())
+            }
+        }
+    }
+
+    /// What it has said on standard error until now.
+    #[must_use]
+    pub fn remarks(&self) -> String {
+        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&remarks).into_owned()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the gate runs");
+    }
+
+    /// The memory that it has in use (`VmRSS`), in kilobytes.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the gate runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("the system tells it")
+    }
+
+    /// Ends its input; how it ended and what it still answered.
+    #[must_use]
+    pub fn end(mut self) -> Output {
+        self.input = None;
+        self.ended()
+    }
+
+    /// Waits for its end, with its input open; how it ended and what it still answered.
+    #[must_use]
+    pub fn ended(mut self) -> Output {
+        let status = wait_for("the gate's end", || self.child.try_wait().expect("it is a child"));
+        for reader in self.readers.drain(..) {
+            reader.join().expect("its streams can be read");
+        }
+        let stdout = self.answers.try_iter().map(|(_, line)| line + "\n").collect();
+        Output { code: exit_code(status), stdout, stderr: self.remarks() }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
