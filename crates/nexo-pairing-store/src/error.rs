@@ -177,6 +177,10 @@ impl StoreError {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, source: Some(source) },
             Some(ErrorCode::DiskFull) => Self::Full { path, source },
+            // The index of the WAL could not be made as large as it has to be.
+            _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+                Self::Full { path, source }
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Busy { path, source }
             }
@@ -218,6 +222,10 @@ impl StoreError {
             _ => Self::Io { path, source },
         }
     }
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 impl From<StoreError> for PairingError {
