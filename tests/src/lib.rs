@@ -58,3 +58,8 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// Runs the example of the guide for authors of adapters.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/writing-an-adapter.md")]
+struct WritingAnAdapter;

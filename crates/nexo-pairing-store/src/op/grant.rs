@@ -60,7 +60,8 @@ pub(crate) fn block(
 
     let mut requests = write.tx.prepare_cached(concat!(
         "SELECT account_id, code FROM pairing_pending WHERE",
-        of_target!()
+        of_target!(),
+        "ORDER BY account_id"
     ))?;
     let requests: Vec<(String, String)> = requests
         .query_map([channel, sender, scope], |row| row.try_into())?
@@ -236,9 +237,11 @@ fn end_grants(
         of_target!(),
         "RETURNING account_id"
     ))?;
-    let ended = end
+    let mut ended = end
         .query_map(params![channel, sender, scope, write.now, actor.as_str()], |row| row.get(0))?
         .collect::<Result<Vec<String>, _>>()?;
+    // They come in no particular order.
+    ended.sort_unstable();
     let key = |account| stored_key(channel.to_owned(), account, sender.to_owned());
     Ok(ended.into_iter().map(key).collect())
 }

@@ -7,6 +7,7 @@ mod bad_file;
 mod clock;
 mod code;
 mod concurrency;
+mod crash;
 mod ending;
 mod forget;
 mod full;

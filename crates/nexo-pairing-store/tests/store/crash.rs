@@ -1,0 +1,95 @@
+//! A process that is killed: nothing that was acknowledged is lost, and what it leaves behind is not
+//! mixed with what comes after.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nexo_pairing_core::{Actor, Filter, PairingBackend};
+use nexo_pairing_store::{Inspection, PairingStore};
+
+use crate::support::{account, channel, names, options, sender};
+
+/// Says to a process of this test which store to write to until it is killed.
+const FILE: &str = "PAIRING_TEST_CRASH";
+
+/// How many senders are let in before the crash.
+const COUNT: usize = 20;
+
+/// Lets senders in and then ends at once, without closing anything.
+async fn write_and_crash(path: &Path) -> ! {
+    let (_, options) = options();
+    let store = PairingStore::open_with(path, options).await.unwrap();
+    for number in 0..COUNT {
+        let ids = [sender(&format!("+1{number}"))];
+        store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.unwrap();
+    }
+    std::process::abort();
+}
+
+/// Runs a test again, in a process that crashes.
+fn crash(test: &str, path: &Path) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(FILE, path)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && !told.contains("panicked"), "{told}");
+    assert!(fs::metadata(path.with_file_name("pairing.db-wal")).unwrap().len() > 0);
+}
+
+async fn allowed(store: &PairingStore) -> usize {
+    store.list_allow(&Filter::all(), false).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_crash() {
+    if let Some(path) = std::env::var_os(FILE) {
+        write_and_crash(Path::new(&path)).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    crash("crash::what_was_acknowledged_survives_a_crash", &path);
+    let (_, options) = options();
+    let copy = PairingStore::snapshot(&path, options.clone()).await.unwrap();
+    assert_eq!(allowed(&copy).await, COUNT);
+    let store = PairingStore::open_with(&path, options).await.unwrap();
+    assert_eq!(allowed(&store).await, COUNT);
+    assert_eq!(Inspection::of(&path).await.unwrap().problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_not_mixed_into_a_backup_that_was_put_in_its_place() {
+    if let Some(path) = std::env::var_os(FILE) {
+        write_and_crash(Path::new(&path)).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    let test = "what_a_crash_left_is_not_mixed_into_a_backup_that_was_put_in_its_place";
+    crash(&format!("crash::{test}"), &path);
+    let (_, options) = options();
+    let elsewhere = tempfile::tempdir_in(folder.path()).unwrap();
+    let other = elsewhere.path().join("pairing.db");
+    let store = PairingStore::open_with(&other, options.clone()).await.unwrap();
+    let ids = [sender("+2"), sender("+3")];
+    store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.unwrap();
+    let backup = elsewhere.path().join("backup.db");
+    store.backup(&backup).await.unwrap();
+    fs::rename(backup, &path).unwrap();
+    drop((store, elsewhere));
+
+    // Who only looks mixes nothing, and puts nothing away either.
+    let before = (names(folder.path()), fs::read(&path).unwrap());
+    let copy = PairingStore::snapshot(&path, options.clone()).await.unwrap();
+    assert_eq!(allowed(&copy).await, 2);
+    assert_eq!(Inspection::of(&path).await.unwrap().problems, Vec::<String>::new());
+    assert!((names(folder.path()), fs::read(&path).unwrap()) == before);
+
+    let store = PairingStore::open_with(&path, options.clone()).await.unwrap();
+    assert_eq!(allowed(&store).await, 2);
+    drop(store);
+    assert_eq!(Inspection::of(&path).await.unwrap().problems, Vec::<String>::new());
+    let store = PairingStore::open_with(&path, options).await.unwrap();
+    assert_eq!(allowed(&store).await, 2);
+}
