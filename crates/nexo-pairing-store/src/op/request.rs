@@ -67,19 +67,26 @@ pub(crate) fn undelivered(
     cooldown: Duration,
     retry_after: Duration,
 ) -> rusqlite::Result<()> {
+    let (channel, account) = (key.channel.as_str(), key.account_id.as_str());
     let stamp = write.now - seconds(cooldown) + seconds(retry_after);
+    challenged_at(write, channel, account, key.sender_id.as_str(), stamp)
+}
+
+/// Notes when the sender of a request was last challenged.
+fn challenged_at(
+    write: &Write<'_>,
+    channel: &str,
+    account: &str,
+    sender: &str,
+    stamp: i64,
+) -> rusqlite::Result<()> {
     write
         .tx
         .prepare_cached(
             "UPDATE pairing_pending SET last_challenged_at = ?4
                 WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
         )?
-        .execute(params![
-            key.channel.as_str(),
-            key.account_id.as_str(),
-            key.sender_id.as_str(),
-            stamp
-        ])
+        .execute(params![channel, account, sender, stamp])
         .map(drop)
 }
 
@@ -89,7 +96,7 @@ fn repeat(
     request: &NewRequest,
     sender: &str,
 ) -> rusqlite::Result<Option<UpsertOutcome>> {
-    let key = params![request.key.channel.as_str(), request.key.account_id.as_str(), sender];
+    let (channel, account) = (request.key.channel.as_str(), request.key.account_id.as_str());
     let found: Option<(String, i64, i64)> = write
         .tx
         .prepare_cached(
@@ -97,25 +104,14 @@ fn repeat(
                     coalesce(last_challenged_at, created_at)
                 FROM pairing_pending WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
         )?
-        .query_row(key, |row| row.try_into())
+        .query_row([channel, account, sender], |row| row.try_into())
         .optional()?;
     let Some((code, expires_at, last)) = found else { return Ok(None) };
     let elapsed = write.now.saturating_sub(last);
     if (-LEEWAY..seconds(request.cooldown)).contains(&elapsed) {
         return Ok(Some(UpsertOutcome::AlreadyChallenged));
     }
-    write
-        .tx
-        .prepare_cached(
-            "UPDATE pairing_pending SET last_challenged_at = ?4
-                WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
-        )?
-        .execute(params![
-            request.key.channel.as_str(),
-            request.key.account_id.as_str(),
-            sender,
-            write.now
-        ])?;
+    challenged_at(write, channel, account, sender, write.now)?;
     let (key, code) = (request.key.clone(), PairingCode::from_stored(code));
     let key = SenderKey { sender_id: SenderId::from_stored(sender.to_owned()), ..key };
     Ok(Some(UpsertOutcome::Repeated { key, code, expires_at: at(expires_at) }))
