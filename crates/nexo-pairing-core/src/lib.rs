@@ -20,6 +20,7 @@ pub mod metric;
 mod policy;
 mod record;
 mod registry;
+pub mod setup_code;
 
 pub use adapter::{Outbound, PairingChannelAdapter, outbound_topic};
 pub use backend::{Filter, Mirror, NewRequest, PairingBackend, Span, Standing, Target};
@@ -36,3 +37,4 @@ pub use record::{
     RejectedRequest, SeedReport, UpsertOutcome,
 };
 pub use registry::PairingAdapterRegistry;
+pub use setup_code::{SetupCode, SetupCodeError, SetupCodeFormat, TokenClaims};

@@ -10,6 +10,9 @@ pub const APPROVALS_TOTAL: &str = "pairing_approvals_total";
 /// Counter: codes that ran out before they were used.
 pub const CODES_EXPIRED_TOTAL: &str = "pairing_codes_expired_total";
 
+/// Counter, label `profile`: bootstrap tokens that were issued.
+pub const BOOTSTRAP_TOKENS_ISSUED_TOTAL: &str = "pairing_bootstrap_tokens_issued_total";
+
 /// Counter, labels `channel` and `result` (`delivered_via_adapter`, `publish_failed`,
 /// `no_adapter_no_broker_topic`): challenges, by what became of them.
 pub const INBOUND_CHALLENGED_TOTAL: &str = "pairing_inbound_challenged_total";

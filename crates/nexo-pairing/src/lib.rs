@@ -19,6 +19,13 @@ pub use nexo_pairing_gate::{
     Delivery, EventError, Explanation, GateOptions, InboundEvent, PairingGate, Screened,
 };
 
+#[cfg(feature = "setup")]
+#[cfg_attr(docsrs, doc(cfg(feature = "setup")))]
+#[doc(inline)]
+pub use nexo_pairing_setup::{
+    IssueError, IssuerOptions, KeyError, KeyId, KeyInfo, SetupCodeIssuer, VerifyError, url_resolver,
+};
+
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]

@@ -11,6 +11,7 @@ use crate::metadata::{Kind, Member};
 const LAYERS: &[&[&str]] = &[
     &["nexo-pairing-core"],
     &[
+        "nexo-pairing-adapter-example",
         "nexo-pairing-config",
         "nexo-pairing-gate",
         "nexo-pairing-nats",

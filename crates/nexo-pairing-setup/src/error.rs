@@ -1,0 +1,275 @@
+//! What can go wrong with keys, with issuing and with verifying.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nexo_pairing_core::SetupCodeError;
+use time::OffsetDateTime;
+
+use crate::{KeyId, RandomError};
+
+/// What is wrong with a key file or with what was asked of the key ring. A file that is refused was
+/// left as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// There is no key where one has to be.
+    #[error("there is no key at {}", .path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path is a directory, a device or something else that is no file.
+    #[error("{} is no file", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path is a symbolic link, and the key is not kept by others.
+    #[error("the key {} is a symbolic link", .path.display())]
+    Symlink {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file does not hold exactly 32 bytes.
+    #[error("the key {} must have 32 bytes, not {length}", .path.display())]
+    Length {
+        /// The path.
+        path: PathBuf,
+        /// How many bytes it has.
+        length: u64,
+    },
+    /// Others may read or write the key; where others keep it, others may write it.
+    #[error("others have access to the key {} (mode {mode:04o})", .path.display())]
+    Mode {
+        /// The path.
+        path: PathBuf,
+        /// The permission bits that it has.
+        mode: u32,
+        /// Whether the key is kept by others.
+        external: bool,
+    },
+    /// The key belongs to another user.
+    #[error("the key {} belongs to user {owner}, not to {expected}", .path.display())]
+    Owner {
+        /// The path.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        expected: u32,
+    },
+    /// The key, or its folder, may not be read or written.
+    #[error("no permission to use the key {}", .path.display())]
+    Permission {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file in the key ring holds another key than its name says.
+    #[error("{} holds the key {found}", .path.display())]
+    Name {
+        /// The path.
+        path: PathBuf,
+        /// The id of the key in it.
+        found: KeyId,
+    },
+    /// A file operation failed.
+    #[error("failed to use {}", .path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No key could be made.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A text is no key id.
+    #[error("a key id must be 8 lower-case hexadecimal digits")]
+    Id,
+    /// The key ring has no such key.
+    #[error("the key ring has no key {id}")]
+    Unknown {
+        /// The id that was asked for.
+        id: KeyId,
+    },
+    /// The current key cannot be retired.
+    #[error("the key {id} is the current one")]
+    Current {
+        /// Its id.
+        id: KeyId,
+    },
+    /// Others keep the keys, so they are not changed here.
+    #[error("the key {} is kept by others and is not changed here", .path.display())]
+    External {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+impl KeyError {
+    /// The stable name of this kind of error, for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Random(_) => "random",
+            Self::Id => "invalid",
+            Self::Unknown { .. } => "unknown_key",
+            Self::Current { .. } => "current_key",
+            Self::External { .. } => "external_key",
+            _ => "key_file",
+        }
+    }
+
+    /// What the operator can do about it: where there is one, the command that mends it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Missing { path } => format!(
+                "put 32 random bytes there: (umask 077; head -c 32 /dev/urandom > {})",
+                quoted(path)
+            ),
+            Self::NotAFile { path } => format!(
+                "name a file below it with pairing.setup_code.secret_path: {}",
+                quoted(&path.join("pairing.key"))
+            ),
+            Self::Symlink { path } => format!(
+                "put the file in place of the link: mv \"$(readlink -f {0})\" {0}; or, if others \
+                 keep it (a mounted secret), set pairing.setup_code.secret_external: true",
+                quoted(path)
+            ),
+            Self::Length { path, .. } => {
+                let mut aside = path.clone().into_os_string();
+                aside.push(".damaged");
+                format!(
+                    "put a copy of the key there; if there is none, put the file aside, and a new \
+                     key is made: mv {} {}",
+                    quoted(path),
+                    quoted(Path::new(&aside))
+                )
+            }
+            Self::Mode { path, external: false, .. } => format!("chmod 600 {}", quoted(path)),
+            Self::Mode { path, external: true, .. } => format!("chmod go-w {}", quoted(path)),
+            Self::Owner { path, expected, .. } => {
+                format!("as root: chown {expected} {}", quoted(path))
+            }
+            Self::Permission { path, .. } if path.symlink_metadata().is_ok() => {
+                format!("as its owner: chmod 600 {}", quoted(path))
+            }
+            Self::Permission { path, .. } => format!(
+                "run as the owner of the folder: ls -ld {}",
+                quoted(path.parent().unwrap_or(path))
+            ),
+            Self::Name { path, found } => {
+                format!("mv {} {}", quoted(path), quoted(&path.with_file_name(found.to_string())))
+            }
+            Self::Unknown { .. } => "list the keys with `nexo-pair keys list`".to_owned(),
+            Self::Current { .. } => {
+                "make another key the current one first: nexo-pair keys rotate".to_owned()
+            }
+            Self::External { .. } => "change it where it comes from".to_owned(),
+            Self::Io { .. } | Self::Random(_) | Self::Id => return None,
+        };
+        Some(hint)
+    }
+
+    /// Sorts an error of the file system.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { path },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Permission { path, source }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+/// Why no setup code was issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The time to live is out of its range.
+    #[error("the time to live must be 1 to 86400 s, not {} s", .given.as_secs_f64())]
+    Ttl {
+        /// What was given.
+        given: Duration,
+    },
+    /// The URL, the profile or the device label is out of its bounds.
+    #[error(transparent)]
+    Code(#[from] SetupCodeError),
+    /// There was no nonce to be had.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl IssueError {
+    /// The stable name of this kind of error, for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Ttl { .. } | Self::Code(_) => "invalid",
+            Self::Random(_) => "random",
+        }
+    }
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// It is no token, or one whose claims cannot be read although a key of ours signed them.
+    #[error("the token is malformed")]
+    Malformed(#[source] SetupCodeError),
+    /// No key of the ring signed it.
+    #[error("the token was not signed by a key of this ring")]
+    InvalidSignature,
+    /// It was good until this moment.
+    #[error("the token expired at {at}")]
+    Expired {
+        /// When it expired.
+        at: OffsetDateTime,
+    },
+}
+
+impl VerifyError {
+    /// The stable name of this kind of error, for programs: `malformed`, `invalid_signature` or
+    /// `expired`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::InvalidSignature => "invalid_signature",
+            Self::Expired { .. } => "expired",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_can_be_pasted_into_a_shell() {
+        let hint = |path: &str| {
+            let error = KeyError::Mode { path: path.into(), mode: 0o644, external: false };
+            error.hint().unwrap()
+        };
+        assert_eq!(hint("/var/lib/nexo/pairing.key"), "chmod 600 /var/lib/nexo/pairing.key");
+        assert_eq!(hint("/a b/$(x)"), "chmod 600 '/a b/$(x)'");
+        assert_eq!(hint("/it's"), r"chmod 600 '/it'\''s'");
+    }
+}

@@ -1,0 +1,241 @@
+//! Finds the URL at which a companion presents its token, and refuses one that would give the token
+//! away.
+//!
+//! The first of these that is set wins: the flag `--public-url`, `public_url` of the configuration,
+//! the variable `NEXO_TUNNEL_URL`, the file `$NEXO_HOME/state/tunnel.url`. What is set but cannot be
+//! used is an error that names it, and never makes room for the next.
+//!
+//! * `wss` and `https` pass. `ws` and `http` pass, with a warning, where what they show stays in a
+//!   private network: loopback, `localhost` and names below it, RFC 1918, link-local and unique
+//!   local addresses, names below `.local`, and the hosts in
+//!   [`ws_cleartext_allow`](UrlInputs::ws_cleartext_allow).
+//! * The host that is judged is the one that a browser would connect to: `ws://2130706433/` is
+//!   `127.0.0.1`, `[::ffff:8.8.8.8]` is `8.8.8.8`, and the URL is given out in that form.
+//! * User information, fragments, other schemes, a host that is left out or is no host name, port 0,
+//!   control characters, white space and backslashes inside are refused.
+//! * A URL without a path gets `/pair`. Any other path stays as it is, with its slash at the end if
+//!   it has one, and so does a query.
+//!
+//! ```
+//! use nexo_pairing_core::SystemClock;
+//! use nexo_pairing_setup::url_resolver::{UrlInputs, resolve};
+//!
+//! let mut inputs = UrlInputs::new(SystemClock::shared());
+//! inputs.flag = Some("wss://nexo.example.com".to_owned());
+//! let resolved = resolve(&inputs)?;
+//! assert_eq!(resolved.url, "wss://nexo.example.com/pair");
+//! assert_eq!(resolved.source.as_str(), "--public-url");
+//! # Ok::<(), nexo_pairing_setup::url_resolver::ResolveError>(())
+//! ```
+
+mod check;
+mod error;
+mod host;
+mod tunnel;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing_core::Clock;
+
+use check::Refusal;
+use error::redacted;
+pub use error::{ResolveError, TunnelFileProblem, UrlProblem};
+use host::Host;
+
+/// Where a URL may come from, and what it may be.
+///
+/// White space around each of them does not count. `Debug` leaves user information out.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct UrlInputs {
+    /// The flag `--public-url`. An empty one is refused.
+    pub flag: Option<String>,
+    /// `public_url` of the configuration. An empty one is refused.
+    pub public_url: Option<String>,
+    /// The variable `NEXO_TUNNEL_URL`. An empty one counts as not set.
+    pub tunnel_url: Option<String>,
+    /// The file in which a tunnel leaves its URL, `$NEXO_HOME/state/tunnel.url`: one line, at most
+    /// 4 KiB. It must be a file of ours, no symbolic link, that nobody else can write to. One that
+    /// is missing or empty counts as not set.
+    pub tunnel_file: Option<PathBuf>,
+    /// Hosts, names or addresses, that `ws` and `http` may be used for, wherever they are.
+    pub ws_cleartext_allow: Vec<String>,
+    /// Tells how old the tunnel's file is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl UrlInputs {
+    /// Nothing is set.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            flag: None,
+            public_url: None,
+            tunnel_url: None,
+            tunnel_file: None,
+            ws_cleartext_allow: Vec::new(),
+            clock,
+        }
+    }
+}
+
+impl fmt::Debug for UrlInputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let redacted = |url: &Option<String>| url.as_deref().map(redacted);
+        f.debug_struct("UrlInputs")
+            .field("flag", &redacted(&self.flag))
+            .field("public_url", &redacted(&self.public_url))
+            .field("tunnel_url", &redacted(&self.tunnel_url))
+            .field("tunnel_file", &self.tunnel_file)
+            .field("ws_cleartext_allow", &self.ws_cleartext_allow)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A URL that a companion can be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResolvedUrl {
+    /// The URL, in the form that a browser makes of it: `wss`, `https`, `ws` or `http`, printable
+    /// ASCII, at most [`MAX_URL_BYTES`](nexo_pairing_core::setup_code::MAX_URL_BYTES) long.
+    pub url: String,
+    /// Where it comes from.
+    pub source: UrlSource,
+    /// What the operator should know before he shows the code.
+    pub warnings: Vec<UrlWarning>,
+}
+
+/// Where a URL comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlSource {
+    /// The flag `--public-url`.
+    Flag,
+    /// `public_url` of the configuration.
+    Config,
+    /// The variable `NEXO_TUNNEL_URL`.
+    Environment,
+    /// The file in which a tunnel leaves its URL.
+    TunnelFile {
+        /// The file.
+        path: PathBuf,
+        /// How long ago it was written; `None` where that is in the future. An old one may be of a
+        /// tunnel that is gone.
+        age: Option<Duration>,
+    },
+}
+
+impl UrlSource {
+    /// The source's name, for programs: `--public-url`, `pairing.public_url`, `NEXO_TUNNEL_URL` or
+    /// `tunnel.url`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Flag => "--public-url",
+            Self::Config => "pairing.public_url",
+            Self::Environment => "NEXO_TUNNEL_URL",
+            Self::TunnelFile { .. } => "tunnel.url",
+        }
+    }
+}
+
+/// The source's name, with the path of a file.
+impl fmt::Display for UrlSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TunnelFile { path, .. } => write!(f, "{}", path.display()),
+            _ => f.write_str(self.as_str()),
+        }
+    }
+}
+
+/// What the operator should know of a URL that passes. `Display` is a sentence for him.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlWarning {
+    /// The URL is not encrypted.
+    Cleartext {
+        /// The host.
+        host: String,
+    },
+    /// The host is the machine itself.
+    ThisMachine {
+        /// The host.
+        host: String,
+    },
+}
+
+impl UrlWarning {
+    /// The stable name of this kind of warning, for programs: `cleartext` or `this_machine`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cleartext { .. } => "cleartext",
+            Self::ThisMachine { .. } => "this_machine",
+        }
+    }
+}
+
+impl fmt::Display for UrlWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cleartext { host } => write!(
+                f,
+                "the connection to {host} is not encrypted: everybody in that network can read \
+                 the session token"
+            ),
+            Self::ThisMachine { host } => {
+                write!(f, "{host} is this machine itself: no other device reaches it")
+            }
+        }
+    }
+}
+
+/// The URL for a setup code: of the first source that is set, checked and completed.
+///
+/// # Errors
+///
+/// [`ResolveError::LoopbackOnly`] when no source is set; otherwise what is wrong with the first that
+/// is, or with a host in [`ws_cleartext_allow`](UrlInputs::ws_cleartext_allow). No token may be
+/// issued then.
+pub fn resolve(inputs: &UrlInputs) -> Result<ResolvedUrl, ResolveError> {
+    let allowed = inputs.ws_cleartext_allow.iter().map(|entry| {
+        Host::parse(entry).ok_or_else(|| ResolveError::CleartextHost { entry: redacted(entry) })
+    });
+    let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
+    let (text, source) = first_set(inputs)?.ok_or(ResolveError::LoopbackOnly)?;
+    match check::check(&text, &allowed) {
+        Ok((url, warnings)) => Ok(ResolvedUrl { url, source, warnings }),
+        Err(Refusal::Problem(problem)) => {
+            Err(ResolveError::Invalid { origin: source, value: redacted(&text), problem })
+        }
+        Err(Refusal::Cleartext { url, host }) => {
+            Err(ResolveError::InsecureCleartext { origin: source, url, host })
+        }
+    }
+}
+
+fn first_set(inputs: &UrlInputs) -> Result<Option<(String, UrlSource)>, ResolveError> {
+    // What an operator typed is set even if it is empty. A variable that is passed on without a
+    // value is not.
+    let variable = inputs.tunnel_url.as_ref().filter(|url| !url.trim().is_empty());
+    let typed = [
+        (inputs.flag.as_ref(), UrlSource::Flag),
+        (inputs.public_url.as_ref(), UrlSource::Config),
+        (variable, UrlSource::Environment),
+    ];
+    for (text, source) in typed {
+        if let Some(text) = text {
+            return Ok(Some((text.clone(), source)));
+        }
+    }
+    let Some(path) = inputs.tunnel_file.clone() else { return Ok(None) };
+    match tunnel::read(&path, inputs.clock.now()) {
+        Ok(Some((text, age))) => Ok(Some((text, UrlSource::TunnelFile { path, age }))),
+        Ok(None) => Ok(None),
+        Err(problem) => Err(ResolveError::TunnelFile { path, problem }),
+    }
+}

@@ -1,0 +1,65 @@
+//! Reads the file in which a tunnel leaves its URL. Whoever can write it decides where companions
+//! present their tokens, so that it has to be ours alone.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use time::OffsetDateTime;
+
+use super::TunnelFileProblem;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: usize = 4096;
+
+/// The line in the file and how old it is; `None` when there is no file, or nothing in it.
+pub(super) fn read(
+    path: &Path,
+    now: OffsetDateTime,
+) -> Result<Option<(String, Option<Duration>)>, TunnelFileProblem> {
+    let Some(file) = open(path)? else { return Ok(None) };
+    // Of what was opened, so that nothing can be put in its place in between.
+    let metadata = file.metadata().map_err(TunnelFileProblem::Io)?;
+    if !metadata.is_file() {
+        return Err(TunnelFileProblem::NotAFile);
+    }
+    let (owner, expected) = (metadata.uid(), geteuid().as_raw());
+    if owner != expected {
+        return Err(TunnelFileProblem::Owner { owner, expected });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(TunnelFileProblem::Mode { mode });
+    }
+    let mut bytes = Vec::with_capacity(MAX_FILE_BYTES + 1);
+    let limit = MAX_FILE_BYTES as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(TunnelFileProblem::Io)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(TunnelFileProblem::TooLong { max: MAX_FILE_BYTES });
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| TunnelFileProblem::NotUtf8)?.trim();
+    if text.contains(['\n', '\r']) {
+        return Err(TunnelFileProblem::SeveralLines);
+    }
+    let written = OffsetDateTime::from_unix_timestamp(metadata.mtime()).ok();
+    let age = written.and_then(|written| (now - written).try_into().ok());
+    Ok((!text.is_empty()).then(|| (text.to_owned(), age)))
+}
+
+fn open(path: &Path) -> Result<Option<File>, TunnelFileProblem> {
+    // Opening a pipe would wait for somebody to write.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP) => Err(TunnelFileProblem::Symlink),
+        // A socket.
+        Err(Errno::NXIO) => Err(TunnelFileProblem::NotAFile),
+        Err(error) => Err(TunnelFileProblem::Io(error.into())),
+    }
+}
