@@ -26,8 +26,8 @@ pub struct StoreOptions {
     pub random: Arc<dyn RandomSource>,
     /// For how many days the audit log is kept. Default 365.
     pub audit_days: u32,
-    /// How often the file is looked at for changes by others, once a mirror is attached. Default
-    /// 10 ms.
+    /// How often the file is looked at for changes by others, once a mirror is attached; at most
+    /// once a millisecond. Default 10 ms.
     pub poll_interval: Duration,
 }
 
@@ -236,7 +236,7 @@ impl PairingStore {
         let started = Watcher::start(
             shared.path.clone(),
             Arc::clone(&shared.feed),
-            shared.options.poll_interval,
+            shared.options.poll_interval.max(Duration::from_millis(1)),
             move || housekeeper.keep_house(&jobs),
         )?;
         watcher.insert(started).refresh(answer)

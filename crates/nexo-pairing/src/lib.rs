@@ -7,6 +7,12 @@
 #[doc(inline)]
 pub use nexo_pairing_core::*;
 
+/// The path that adapters written for 0.1.8 import their trait from.
+pub mod adapter {
+    #[doc(no_inline)]
+    pub use nexo_pairing_core::PairingChannelAdapter;
+}
+
 #[cfg(feature = "config")]
 #[cfg_attr(docsrs, doc(cfg(feature = "config")))]
 #[doc(inline)]

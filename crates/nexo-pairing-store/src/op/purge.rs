@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::audit::About;
 use super::standing::{last_outcome, wait_after};
-use super::{REJECTED_FOR, Write};
+use super::{LEEWAY, REJECTED_FOR, Write};
 
 /// How many outcomes are remembered at most, so that strangers cannot fill the disk.
 const MAX_FINISHED: i64 = 10_000;
@@ -107,7 +107,14 @@ impl Write<'_> {
         )?;
         tx.execute("DELETE FROM pairing_attempts WHERE at <= ?1", [day_ago])?;
         let days = i64::from(self.options.audit_days);
-        tx.execute("DELETE FROM pairing_audit WHERE at <= ?1", [self.now - days * 86_400])?;
+        tx.execute(
+            // Up to the first entry that is kept, so that a long log is not read through each time.
+            // What is in it from the future says nothing about what comes after.
+            "DELETE FROM pairing_audit WHERE at <= ?1 AND seq < coalesce(
+                (SELECT seq FROM pairing_audit WHERE at > ?1 AND at <= ?2 ORDER BY seq LIMIT 1),
+                9223372036854775807)",
+            [self.now - days * 86_400, self.now + LEEWAY],
+        )?;
         tx.execute(
             "DELETE FROM pairing_changes
                 WHERE seq <= (SELECT max(seq) FROM pairing_changes) - ?1",

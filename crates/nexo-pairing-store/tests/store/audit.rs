@@ -115,6 +115,25 @@ async fn the_log_is_kept_for_as_long_as_was_asked() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_for_ever() {
+    let world = World::new().await;
+    let day = i64::try_from(DAY * 3600).unwrap();
+    world.clock.set(moment(START + 4000 * day));
+    world.store.block(&everywhere("future"), &Actor::cli(), None).await.unwrap();
+    world.clock.set(moment(START));
+    world.store.block(&everywhere("now"), &Actor::cli(), None).await.unwrap();
+    world.clock.set(moment(START - 400 * day));
+    world.store.block(&everywhere("past"), &Actor::cli(), None).await.unwrap();
+    world.clock.set(moment(START + 1));
+    world.store.purge_expired().await.unwrap();
+    assert_eq!(world.audit().await, ["cli block future", "cli block now", "cli block past"]);
+    world.clock.set(moment(START + 365 * day));
+    world.store.block(&everywhere("later"), &Actor::cli(), None).await.unwrap();
+    world.store.purge_expired().await.unwrap();
+    assert_eq!(world.audit().await, ["cli block future", "cli block later"]);
+}
+
+#[tokio::test]
 async fn outcomes_and_attempts_are_kept_for_a_day() {
     let world = World::new().await;
     let code = world.code("+1").await;

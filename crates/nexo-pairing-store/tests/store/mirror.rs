@@ -291,3 +291,29 @@ async fn a_store_in_memory_has_mirrors_too() {
     assert_eq!(copy.lines(), ["whatsapp/personal/+1 allowed"]);
     store.refresh().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_store_that_is_to_look_all_the_time_looks_once_a_millisecond() {
+    let world = World::with(|options| options.poll_interval = Duration::ZERO).await;
+    let copy = Copy::of(&world.store);
+    let since = std::time::Instant::now();
+    let before = copy.state().confirmations;
+    copy.wait_until("fifty polls", |state| state.confirmations > before + 50);
+    assert!(since.elapsed() > Duration::from_millis(40), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached() {
+    let world = World::new().await;
+    world.seed("+1").await;
+    let (slow, second) = (Arc::new(Copy::default()), Arc::new(Copy::default()));
+    let held = slow.hold();
+    world.store.attach(slow.weak());
+    slow.wait_until("it is being loaded", |state| state.begun > 0);
+    // Would wait for the load for ever, if it waited.
+    world.store.attach(second.weak());
+    drop(held);
+    for copy in [slow, second] {
+        copy.wait_until("it is loaded", |state| state.lines().len() == 1);
+    }
+}

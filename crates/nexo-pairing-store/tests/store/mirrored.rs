@@ -15,11 +15,14 @@ pub(crate) struct Copy {
     state: Mutex<State>,
     changed: Condvar,
     began: Instant,
+    /// Held while loads have to wait.
+    gate: Mutex<()>,
 }
 
 impl Default for Copy {
     fn default() -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), began: Instant::now() }
+        let (state, changed, gate) = (Mutex::default(), Condvar::new(), Mutex::default());
+        Self { state, changed, began: Instant::now(), gate }
     }
 }
 
@@ -32,6 +35,8 @@ pub(crate) struct State {
     pub(crate) updates: u32,
     pub(crate) confirmations: u32,
     pub(crate) invalidations: u32,
+    /// How many loads were begun.
+    pub(crate) begun: u32,
     /// Whether the next loads fail.
     pub(crate) is_broken: bool,
 }
@@ -97,6 +102,11 @@ impl Copy {
         self.lock().lines()
     }
 
+    /// Makes loads wait until this is dropped.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap()
+    }
+
     pub(crate) fn break_loads(&self, is_broken: bool) {
         self.lock().is_broken = is_broken;
     }
@@ -133,6 +143,8 @@ impl Mirror for Copy {
         standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError> {
+        self.change(|state| state.begun += 1);
+        drop(self.hold());
         if self.lock().is_broken {
             return Err(PairingError::backend("this copy takes nothing in"));
         }

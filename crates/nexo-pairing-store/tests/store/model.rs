@@ -229,16 +229,15 @@ impl Model {
         }
         let mut report = (0, 0, 0);
         for key in keys {
-            let grant =
-                Grant { since: self.now, via: actor.to_owned(), until: None, revoked: None };
+            let (since, via) = (self.now, actor.to_owned());
+            let grant = Grant { since, via, until: None, revoked: None };
             match self.grants.get(&key) {
-                None => report.0 += 1,
                 Some(Grant { until: None, revoked: None, .. }) => report.2 += 1,
-                Some(_) => report.1 += 1,
-            }
-            let is_there = |grant: &&Grant| grant.until.is_none() && grant.revoked.is_none();
-            if self.grants.get(&key).filter(is_there).is_none() {
-                self.grants.insert(key.clone(), grant);
+                old => {
+                    let count = if old.is_none() { &mut report.0 } else { &mut report.1 };
+                    *count += 1;
+                    self.grants.insert(key.clone(), grant);
+                }
             }
             let request = self.requests.iter().find(|request| request.key == key).cloned();
             if let Some(request) = request {
@@ -292,12 +291,11 @@ impl Model {
         let wrong = of(self.wrong.remove(locked));
         let mistyped = of(self.mistyped.remove(locked));
         let was_locked = self.locked.remove(locked).is_some_and(|at| counts(&at));
-        if wrong || mistyped || was_locked {
-            let nobody = (String::new(), String::new(), String::new());
-            self.note(actor, "unlock", &nobody);
-            return true;
+        let is_anything = wrong || mistyped || was_locked;
+        if is_anything {
+            self.note(actor, "unlock", &Key::default());
         }
-        false
+        is_anything
     }
 
     /// How many requests ran out and were not noticed before.
@@ -403,8 +401,7 @@ impl Model {
         self.wrong.remove(actor);
         self.mistyped.remove(actor);
         self.locked.insert(actor.to_owned(), now);
-        let nobody = (String::new(), String::new(), String::new());
-        self.note(actor, "lockout", &nobody);
+        self.note(actor, "lockout", &Key::default());
         Err(Refusal::LockedOut { remaining: WINDOW })
     }
 

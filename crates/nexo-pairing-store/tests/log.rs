@@ -1,0 +1,86 @@
+//! What the store writes into the log of its process: in a program of its own, for there is one log.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fmt::Debug;
+use std::fs;
+use std::sync::Mutex;
+
+use nexo_pairing_core::{
+    AccountId, Actor, ChannelId, Grant, NewRequest, PairingBackend, SenderId, SenderKey,
+    UpsertOutcome,
+};
+use nexo_pairing_store::PairingStore;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+static LOG: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
+
+/// Keeps every event, whatever its level.
+struct Keeper;
+
+impl Subscriber for Keeper {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        LOG.lock().unwrap().push((*event.metadata().level(), text.0));
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push_str(&format!(" {field}={value:?}"));
+    }
+}
+
+/// What was logged with these words.
+fn logged(words: &str) -> Vec<(Level, String)> {
+    let log = LOG.lock().unwrap();
+    log.iter().filter(|(_, text)| text.contains(words)).cloned().collect()
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_once_and_no_code_ever() {
+    tracing::subscriber::set_global_default(Keeper).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairing.db");
+    let store = PairingStore::open(&path).await.unwrap();
+
+    let key = SenderKey::new(
+        ChannelId::parse("whatsapp").unwrap(),
+        AccountId::default_account(),
+        SenderId::parse("+1").unwrap(),
+    );
+    let created = store.upsert_pending(NewRequest::new(key)).await.unwrap();
+    let UpsertOutcome::Created { code, .. } = created else { panic!("{created:?}") };
+    store.approve("AAAAAAAA", &Actor::cli(), Grant::unlimited()).await.unwrap_err();
+    store.approve(code.as_str(), &Actor::cli(), Grant::unlimited()).await.unwrap();
+
+    store.refresh().await.unwrap();
+    let aside = folder.path().join("aside.db");
+    for round in 1..=2 {
+        fs::rename(&path, &aside).unwrap();
+        for _ in 0..50 {
+            store.refresh().await.unwrap_err();
+        }
+        let wrong = logged("the store cannot be read");
+        assert_eq!(wrong.len(), round, "at its beginning, not at every poll: {wrong:?}");
+        assert_eq!(wrong[0].0, Level::ERROR);
+        fs::rename(&aside, &path).unwrap();
+        store.refresh().await.unwrap();
+        assert_eq!(logged("the store can be read again").len(), round);
+    }
+    assert!(logged(code.as_str()).is_empty() && logged(&code.to_string()).is_empty());
+}
