@@ -112,7 +112,8 @@ fn no_token_shows_up_in_debug_or_in_errors() {
         let shown = format!(
             "{code:?}{code:#?}{token:?}{token:#?}{claims:?}{claims:#?}{unsigned:?}{unsigned:#?}"
         );
-        for known in [&code.url, "companion-v1", "Ana's iPhone", "UnverifiedToken", "V"] {
+        for known in [&code.url, "companion-v1", "Ana's iPhone", "UnverifiedToken", "UnsignedSetup"]
+        {
             assert!(shown.contains(known), "{known} in {shown}");
         }
         let payload = code.payload().unwrap();

@@ -1,7 +1,7 @@
 //! What is no setup code, and which part is to blame.
 
 use nexo_pairing_core::setup_code::{
-    MAX_URL_BYTES, SetupCodePart, UnsignedSetupCode, decode_setup_code,
+    MAX_URL_BYTES, SetupCodePart, UnsignedSetupCode, UnverifiedToken, decode_setup_code,
 };
 use nexo_pairing_core::{SetupCodeFormat, TokenClaims};
 use time::{Duration, OffsetDateTime};
@@ -146,6 +146,31 @@ fn what_is_no_payload_of_version_2_is_refused_by_its_part() {
     }
     for length in 0..good.len() {
         assert!(decode_setup_code(&good[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn what_has_not_the_form_of_a_token_is_refused_before_its_claims_are_read() {
+    let signature = base64url(&[0; 32]);
+    let good = format!("e30.{signature}");
+    assert!(UnverifiedToken::parse(&good).is_ok_and(|token| token.read_claims().is_err()));
+    for (bad, part) in [
+        (format!(".{signature}"), SetupCodePart::Token),
+        ("e30.".into(), SetupCodePart::Token),
+        (".".into(), SetupCodePart::Token),
+        (format!("{good}."), SetupCodePart::Token),
+        (format!("{good}.{signature}"), SetupCodePart::Token),
+        (format!(" {good}"), SetupCodePart::Claims),
+        (format!("e30=.{signature}"), SetupCodePart::Claims),
+        (format!("{good}="), SetupCodePart::Signature),
+        (format!("e30.{}", base64url(&[0; 31])), SetupCodePart::Signature),
+        (format!("e30.{}", base64url(&[0; 33])), SetupCodePart::Signature),
+        (String::new(), SetupCodePart::Token),
+        ("e30".into(), SetupCodePart::Token),
+        (base32(&[2; 16]), SetupCodePart::Token),
+        (" AI".into(), SetupCodePart::Token),
+    ] {
+        assert_eq!(UnverifiedToken::parse(&bad).unwrap_err().part(), part, "{bad}");
     }
 }
 
