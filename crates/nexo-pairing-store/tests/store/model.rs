@@ -54,12 +54,10 @@ impl Past {
         after_rejection || after_expiry
     }
 
-    /// How long he waits after the last of his codes that ran out.
+    /// How long he waits after the last of his codes that ran out: an hour from the second on, then
+    /// twice as long each time, at most a day.
     fn wait(&self) -> i64 {
-        match self.expiries.len() {
-            0 | 1 => 0,
-            count => 2_i64.pow(u32::try_from(count - 2).unwrap().min(10)).min(24) * HOUR,
-        }
+        [0, 0, 1, 2, 4, 8, 16].get(self.expiries.len()).map_or(DAY, |hours| hours * HOUR)
     }
 }
 
@@ -74,15 +72,29 @@ pub(crate) enum Outcome {
     Blocked,
 }
 
+/// What became of a code.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Use {
+    Approved,
+    Rejected,
+    Expired,
+}
+
 /// What an operator is told about a code.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
     Mistyped,
     Unknown { left: i64 },
     LockedOut { remaining: i64 },
-    Approved(Key, i64),
-    Rejected(Key, i64),
-    Expired(Key, i64),
+    Used(Use, Key, i64),
+}
+
+/// When an actor gave wrong codes, and was locked out for it.
+#[derive(Debug, Default)]
+struct Tries {
+    wrong: Vec<i64>,
+    mistyped: Vec<i64>,
+    locked: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -94,10 +106,8 @@ pub(crate) struct Model {
     /// Since when, by whom, why.
     pub(crate) blocks: BTreeMap<Key, (i64, String, Option<String>)>,
     past: BTreeMap<Key, Past>,
-    codes: BTreeMap<String, Refusal>,
-    wrong: BTreeMap<String, Vec<i64>>,
-    mistyped: BTreeMap<String, Vec<i64>>,
-    locked: BTreeMap<String, i64>,
+    codes: BTreeMap<String, (Use, Key, i64)>,
+    tries: BTreeMap<String, Tries>,
     /// Actor, action, account and sender; `#` for one who was forgotten.
     pub(crate) log: Vec<(String, String, Key)>,
 }
@@ -161,16 +171,14 @@ impl Model {
             revoked: None,
         };
         self.grants.insert(request.key.clone(), grant);
-        let told = Refusal::Approved(request.key.clone(), self.now);
-        self.finish(&request, told);
+        self.finish(&request, Use::Approved, self.now);
         self.note(actor, "approve", &request.key);
         Ok(request.key)
     }
 
     pub(crate) fn reject(&mut self, code: (&str, bool), actor: &str) -> Result<Key, Refusal> {
         let request = self.find(code, actor)?;
-        let told = Refusal::Rejected(request.key.clone(), self.now);
-        self.finish(&request, told);
+        self.finish(&request, Use::Rejected, self.now);
         self.past.entry(request.key.clone()).or_default().rejected = Some(self.now);
         self.note(actor, "reject", &request.key);
         Ok(request.key)
@@ -200,7 +208,7 @@ impl Model {
         let dropped: Vec<Request> =
             self.requests.iter().filter(|request| is_of(target, &request.key)).cloned().collect();
         for request in &dropped {
-            self.finish(request, Refusal::Rejected(request.key.clone(), self.now));
+            self.finish(request, Use::Rejected, self.now);
         }
         self.note(actor, "block", target);
         (ended, dropped.into_iter().map(|request| request.key).collect())
@@ -229,19 +237,18 @@ impl Model {
         }
         let mut report = (0, 0, 0);
         for key in keys {
-            let (since, via) = (self.now, actor.to_owned());
-            let grant = Grant { since, via, until: None, revoked: None };
             match self.grants.get(&key) {
                 Some(Grant { until: None, revoked: None, .. }) => report.2 += 1,
                 old => {
-                    let count = if old.is_none() { &mut report.0 } else { &mut report.1 };
-                    *count += 1;
+                    *if old.is_none() { &mut report.0 } else { &mut report.1 } += 1;
+                    let (since, via) = (self.now, actor.to_owned());
+                    let grant = Grant { since, via, until: None, revoked: None };
                     self.grants.insert(key.clone(), grant);
                 }
             }
             let request = self.requests.iter().find(|request| request.key == key).cloned();
             if let Some(request) = request {
-                self.finish(&request, Refusal::Approved(key, self.now));
+                self.finish(&request, Use::Approved, self.now);
             }
         }
         let key = (account.0.to_owned(), account.1.to_owned(), String::new());
@@ -252,32 +259,22 @@ impl Model {
     /// The keys that were erased.
     pub(crate) fn forget(&mut self, target: &Key, actor: &str) -> BTreeSet<Key> {
         let mut erased = BTreeSet::new();
-        let mut erase = |key: &Key| {
-            let is_target = is_of(target, key);
-            if is_target {
-                erased.insert(key.clone());
-            }
-            !is_target
+        let mut stays = |key: &Key| {
+            erased.extend(is_of(target, key).then(|| key.clone()));
+            !is_of(target, key)
         };
-        self.grants.retain(|key, _| erase(key));
-        self.blocks.retain(|key, _| erase(key));
-        self.requests.retain(|request| erase(&request.key));
-        // What became of his codes; how long that is kept is told apart by `purge`.
-        self.codes.retain(|_, told| match told {
-            Refusal::Approved(key, _) | Refusal::Rejected(key, _) | Refusal::Expired(key, _) => {
-                erase(key)
-            }
-            _ => true,
-        });
+        self.grants.retain(|key, _| stays(key));
+        self.blocks.retain(|key, _| stays(key));
+        self.requests.retain(|request| stays(&request.key));
+        // What became of his codes, for as long as it is known.
+        self.codes.retain(|_, (_, key, _)| stays(key));
         self.past.retain(|key, _| !is_of(target, key));
-        let mut named = 0;
-        for (_, _, key) in &mut self.log {
-            if is_of(target, key) {
-                key.2 = "#".into();
-                named += 1;
-            }
+        let mut is_named = false;
+        for (_, _, key) in self.log.iter_mut().filter(|(_, _, key)| is_of(target, key)) {
+            key.2 = "#".into();
+            is_named = true;
         }
-        if named > 0 || !erased.is_empty() {
+        if is_named || !erased.is_empty() {
             let key = (target.0.clone(), target.1.clone(), "#".to_owned());
             self.note(actor, "forget", &key);
         }
@@ -286,12 +283,8 @@ impl Model {
 
     pub(crate) fn unlock(&mut self, locked: &str, actor: &str) -> bool {
         let now = self.now;
-        let counts = |at: &i64| now < at + WINDOW;
-        let of = |list: Option<Vec<i64>>| list.is_some_and(|list| list.iter().any(counts));
-        let wrong = of(self.wrong.remove(locked));
-        let mistyped = of(self.mistyped.remove(locked));
-        let was_locked = self.locked.remove(locked).is_some_and(|at| counts(&at));
-        let is_anything = wrong || mistyped || was_locked;
+        let Tries { wrong, mistyped, locked } = self.tries.remove(locked).unwrap_or_default();
+        let is_anything = wrong.iter().chain(&mistyped).chain(&locked).any(|at| now < at + WINDOW);
         if is_anything {
             self.note(actor, "unlock", &Key::default());
         }
@@ -303,11 +296,8 @@ impl Model {
         let before = self.requests.len();
         self.expire();
         let now = self.now;
-        self.codes.retain(|_, told| match told {
-            Refusal::Expired(_, at) => now < *at + 3 * DAY,
-            Refusal::Approved(_, at) | Refusal::Rejected(_, at) => now < *at + DAY,
-            _ => true,
-        });
+        let days = |of: &Use| if *of == Use::Expired { 3 } else { 1 };
+        self.codes.retain(|_, (of, _, at)| now < *at + days(of) * DAY);
         u64::try_from(before - self.requests.len()).unwrap()
     }
 
@@ -352,18 +342,17 @@ impl Model {
                 past.expiries.clear();
             }
             past.expiries.push(request.until);
-            let told = Refusal::Expired(request.key.clone(), request.until);
-            self.finish(&request, told);
+            self.finish(&request, Use::Expired, request.until);
             self.past.insert(request.key.clone(), past);
             self.note("gate", "expire", &request.key);
         }
     }
 
     /// Takes a request away. What was held against its sender is over.
-    fn finish(&mut self, request: &Request, told: Refusal) {
+    fn finish(&mut self, request: &Request, of: Use, at: i64) {
         self.requests.retain(|other| other != request);
         self.past.remove(&request.key);
-        self.codes.insert(request.code.clone(), told);
+        self.codes.insert(request.code.clone(), (of, request.key.clone(), at));
     }
 
     fn find(
@@ -373,34 +362,28 @@ impl Model {
     ) -> Result<Request, Refusal> {
         let now = self.now;
         let counts = |at: &&i64| now < **at + WINDOW;
-        if let Some(at) = self.locked.get(actor).filter(counts) {
+        let locked = self.tries.get(actor).and_then(|tries| tries.locked);
+        if let Some(at) = locked.as_ref().filter(counts) {
             return Err(Refusal::LockedOut { remaining: at + WINDOW - now });
         }
         self.expire();
         if let Some(request) = self.requests.iter().find(|request| request.code == code) {
             return Ok(request.clone());
         }
-        if let Some(told) = self.codes.get(code)
-            && let Refusal::Approved(_, at) | Refusal::Rejected(_, at) | Refusal::Expired(_, at) =
-                told
-            && now < at + DAY
-        {
-            return Err(told.clone());
+        if let Some((of, key, at)) = self.codes.get(code).filter(|(.., at)| now < at + DAY) {
+            return Err(Refusal::Used(*of, key.clone(), *at));
         }
-        let mistyped = self.mistyped.entry(actor.to_owned()).or_default();
-        if !is_consistent && mistyped.iter().filter(counts).count() < 30 {
-            mistyped.push(now);
+        let tries = self.tries.entry(actor.to_owned()).or_default();
+        if !is_consistent && tries.mistyped.iter().filter(counts).count() < 30 {
+            tries.mistyped.push(now);
             return Err(Refusal::Mistyped);
         }
-        let wrong = self.wrong.entry(actor.to_owned()).or_default();
-        wrong.push(now);
-        let attempts = i64::try_from(wrong.iter().filter(counts).count()).unwrap();
+        tries.wrong.push(now);
+        let attempts = i64::try_from(tries.wrong.iter().filter(counts).count()).unwrap();
         if attempts < 5 {
             return Err(Refusal::Unknown { left: 5 - attempts });
         }
-        self.wrong.remove(actor);
-        self.mistyped.remove(actor);
-        self.locked.insert(actor.to_owned(), now);
+        *tries = Tries { locked: Some(now), ..Tries::default() };
         self.note(actor, "lockout", &Key::default());
         Err(Refusal::LockedOut { remaining: WINDOW })
     }

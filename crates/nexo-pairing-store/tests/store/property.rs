@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::mirrored::Copy;
-use crate::model::{Key, Model, Outcome, Refusal, Request};
+use crate::model::{Key, Model, Outcome, Refusal, Request, Use};
 use crate::support::{START, account, actor, mistyped, moment, options, sender, unknown};
 
 const CHANNELS: [&str; 2] = ["telegram", "whatsapp"];
@@ -376,13 +376,13 @@ fn refusal(error: PairingError) -> Refusal {
         PairingError::LockedOut { remaining } => {
             Refusal::LockedOut { remaining: remaining.as_secs().try_into().unwrap() }
         }
-        PairingError::AlreadyApproved { key, at } => {
-            Refusal::Approved(named(&key), at.unix_timestamp())
-        }
-        PairingError::AlreadyRejected { key, at } => {
-            Refusal::Rejected(named(&key), at.unix_timestamp())
-        }
-        PairingError::Expired { key, at } => Refusal::Expired(named(&key), at.unix_timestamp()),
+        PairingError::AlreadyApproved { key, at } => used(Use::Approved, &key, at),
+        PairingError::AlreadyRejected { key, at } => used(Use::Rejected, &key, at),
+        PairingError::Expired { key, at } => used(Use::Expired, &key, at),
         other => panic!("{other:?}"),
     }
+}
+
+fn used(of: Use, key: &SenderKey, at: time::OffsetDateTime) -> Refusal {
+    Refusal::Used(of, named(key), at.unix_timestamp())
 }
