@@ -27,9 +27,12 @@
 //! # }
 //! ```
 
+mod clock;
 mod deliver;
 mod event;
 mod gate;
+mod ids;
+mod lists;
 mod message;
 mod roster;
 mod telemetry;

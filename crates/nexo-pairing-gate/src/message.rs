@@ -1,6 +1,5 @@
 //! Reads the ids of a message: once, before anything is decided.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use nexo_pairing_core::{
@@ -8,114 +7,155 @@ use nexo_pairing_core::{
 };
 use serde_json::Value;
 
+use crate::ids::{Sender, Senders};
+
 /// The longest raw id that an adapter is asked about, in bytes.
 const MAX_RAW_BYTES: usize = 1024;
 
 /// How long an adapter may take to resolve an id.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A message as it came.
+pub(crate) struct Raw<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) account: &'a str,
+    sender: &'a str,
+    alt: &'a [String],
+    is_group: bool,
+    pub(crate) meta: &'a Value,
+    pub(crate) policy: &'a PairingPolicy,
+}
+
+impl<'a> Raw<'a> {
+    pub(crate) fn direct(
+        channel: &'a str,
+        account: &'a str,
+        sender: &'a str,
+        policy: &'a PairingPolicy,
+    ) -> Self {
+        let (alt, is_group, meta) = (&[], false, &Value::Null);
+        Self { channel, account, sender, alt, is_group, meta, policy }
+    }
+
+    pub(crate) fn of(inbound: &'a Inbound, policy: &'a PairingPolicy) -> Self {
+        let Inbound { channel, account, raw_sender, alt, is_group, meta, .. } = inbound;
+        Self { channel, account, sender: raw_sender, alt, is_group: *is_group, meta, policy }
+    }
+
+    /// The other ids that are looked at.
+    fn others(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.alt.iter().take(Inbound::MAX_ALT).map(String::as_str)
+    }
+}
+
 /// A message with its ids read.
 pub(crate) struct Message<'a> {
-    pub(crate) channel: ChannelId,
-    pub(crate) account: AccountId,
+    pub(crate) raw: &'a Raw<'a>,
     /// The canonical ids of who wrote: his own first, unless he is nobody.
-    pub(crate) senders: Vec<Cow<'a, str>>,
+    pub(crate) senders: Senders<'a>,
     /// Whether the adapter makes no sender of who wrote.
     pub(crate) is_nobody: bool,
     /// Whether an id could not be read: nobody knows whose it is.
     pub(crate) is_unresolved: bool,
     pub(crate) is_direct: bool,
-    pub(crate) meta: Value,
-    pub(crate) policy: &'a PairingPolicy,
 }
 
 impl<'a> Message<'a> {
-    pub(crate) async fn read_inbound(
-        inbound: &'a Inbound,
-        policy: &'a PairingPolicy,
-        adapter: Option<&dyn PairingChannelAdapter>,
-    ) -> Result<Self, PairingError> {
-        let Inbound { channel, account, raw_sender, alt, is_group, meta, .. } = inbound;
-        let mut message = Self::read(channel, account, raw_sender, alt, policy, adapter).await?;
-        message.is_direct &= !is_group;
-        if !meta.is_null() && meta.to_string().len() <= Inbound::MAX_META_BYTES {
-            message.meta = meta.clone();
-        }
-        Ok(message)
+    /// A message of which no id is read yet.
+    pub(crate) fn of(raw: &'a Raw<'a>) -> Result<Self, PairingError> {
+        ChannelId::check(raw.channel)?;
+        AccountId::check(raw.account)?;
+        Ok(Self {
+            raw,
+            senders: Senders::default(),
+            is_nobody: false,
+            is_unresolved: raw.alt.len() > Inbound::MAX_ALT,
+            is_direct: !raw.is_group,
+        })
     }
 
-    pub(crate) async fn read(
-        channel: &str,
-        account: &str,
-        raw_sender: &'a str,
-        alt: &'a [String],
-        policy: &'a PairingPolicy,
+    /// Reads the ids; `false` when the adapter has to ask somebody else for one of them.
+    pub(crate) fn read(&mut self, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
+        let Some(sender) = canonical(self.raw.sender, adapter) else { return false };
+        self.take_first(sender, adapter);
+        for id in self.raw.others() {
+            let Some(sender) = canonical(id, adapter) else { return false };
+            self.take(sender);
+        }
+        true
+    }
+
+    /// Reads the ids; the adapter asks whom it has to ask.
+    pub(crate) async fn resolve(&mut self, adapter: Option<&dyn PairingChannelAdapter>) {
+        let sender = self.ask(self.raw.sender, adapter).await;
+        self.take_first(sender, adapter);
+        for id in self.raw.others() {
+            let sender = self.ask(id, adapter).await;
+            self.take(sender);
+        }
+    }
+
+    /// Takes who wrote, if the adapter makes a sender of him.
+    fn take_first(
+        &mut self,
+        sender: Option<Sender<'a>>,
         adapter: Option<&dyn PairingChannelAdapter>,
-    ) -> Result<Self, PairingError> {
-        let mut message = Self {
-            channel: ChannelId::parse(channel)?,
-            account: AccountId::parse(account)?,
-            senders: Vec::with_capacity(1 + alt.len().min(Inbound::MAX_ALT)),
-            is_nobody: false,
-            is_unresolved: alt.len() > Inbound::MAX_ALT,
-            is_direct: true,
-            meta: Value::Null,
-            policy,
-        };
-        message.add(raw_sender, adapter).await;
-        match (message.senders.first(), adapter) {
-            (Some(sender), Some(adapter)) => message.is_direct = !adapter.is_group(sender),
+    ) {
+        match (&sender, adapter) {
+            (None, _) => self.is_nobody = true,
+            (Some(sender), Some(adapter)) => self.is_direct &= !adapter.is_group(sender.as_str()),
             (Some(_), None) => {}
-            (None, _) => message.is_nobody = true,
         }
-        for raw in alt.iter().take(Inbound::MAX_ALT) {
-            message.add(raw, adapter).await;
+        self.take(sender);
+    }
+
+    fn take(&mut self, sender: Option<Sender<'a>>) {
+        if let Some(sender) = sender {
+            self.senders.add(sender);
         }
-        Ok(message)
+    }
+
+    /// The canonical form of a raw id; the adapter asks for it where it has to.
+    async fn ask(
+        &mut self,
+        id: &'a str,
+        adapter: Option<&dyn PairingChannelAdapter>,
+    ) -> Option<Sender<'a>> {
+        let adapter = match (canonical(id, adapter), adapter) {
+            (None, Some(adapter)) => adapter,
+            (sender, _) => return sender.flatten(),
+        };
+        let asked = tokio::time::timeout(RESOLVE_TIMEOUT, adapter.resolve_sender(id)).await;
+        let late = |_| Err(PairingError::delivery("the adapter did not answer for 5 s"));
+        match asked.unwrap_or_else(late) {
+            Ok(sender) => sender.and_then(Sender::parse),
+            Err(error) => {
+                let channel = self.raw.channel;
+                tracing::warn!(channel, %error, "a sender could not be resolved");
+                self.is_unresolved = true;
+                None
+            }
+        }
     }
 
     /// Who wrote, if he can be paired.
     pub(crate) fn sender(&self) -> Option<SenderId> {
         let sender = self.senders.first().filter(|_| !self.is_nobody)?;
-        SenderId::parse(sender).ok()
-    }
-
-    async fn add(&mut self, raw: &'a str, adapter: Option<&dyn PairingChannelAdapter>) {
-        match canonical(raw, adapter).await {
-            Ok(Some(sender)) if !self.senders.contains(&sender) => self.senders.push(sender),
-            Ok(_) => {}
-            Err(error) => {
-                let channel = self.channel.as_str();
-                tracing::warn!(channel, %error, "a sender could not be resolved");
-                self.is_unresolved = true;
-            }
-        }
+        SenderId::parse(sender.as_str()).ok()
     }
 }
 
-/// The canonical form of a raw id, if it is somebody's that can be paired.
-async fn canonical<'a>(
-    raw: &'a str,
+/// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter
+/// has to ask somebody else.
+fn canonical<'a>(
+    id: &'a str,
     adapter: Option<&dyn PairingChannelAdapter>,
-) -> Result<Option<Cow<'a, str>>, PairingError> {
-    if raw.len() > MAX_RAW_BYTES {
-        return Ok(None);
+) -> Option<Option<Sender<'a>>> {
+    if id.len() > MAX_RAW_BYTES {
+        return Some(None);
     }
-    let sender = match adapter {
-        None => Some(Cow::Borrowed(raw)),
-        Some(adapter) => match adapter.normalize_sender(raw) {
-            Some(sender) => Some(Cow::Owned(sender)),
-            None => resolve(raw, adapter).await?.map(Cow::Owned),
-        },
-    };
-    Ok(sender.filter(|sender| SenderId::check(sender).is_ok()))
-}
-
-async fn resolve(
-    raw: &str,
-    adapter: &dyn PairingChannelAdapter,
-) -> Result<Option<String>, PairingError> {
-    tokio::time::timeout(RESOLVE_TIMEOUT, adapter.resolve_sender(raw))
-        .await
-        .unwrap_or_else(|_| Err(PairingError::delivery("the adapter did not answer for 5 s")))
+    Some(match adapter {
+        None => Sender::parse(id),
+        Some(adapter) => Sender::parse(adapter.normalize_sender(id)?),
+    })
 }

@@ -1,9 +1,8 @@
 //! Counts what the gate does. Channels that are not configured are counted together, as `other`, so
 //! that nobody outside chooses the names of our time series.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use metrics::{Counter, Gauge, Histogram};
 use nexo_pairing_core::{Decision, Rule, metric};
@@ -16,9 +15,19 @@ const OTHER: &str = "other";
 /// The metrics of a gate, by channel. Handles are kept: looking one up by its labels costs more than
 /// a decision.
 pub(crate) struct Telemetry {
-    channels: RwLock<BTreeMap<Box<str>, Arc<Channel>>>,
-    other: Arc<Channel>,
+    channels: Named,
+    other: Channel,
     store_seconds: Histogram,
+}
+
+/// A list of the channels that are configured, which are few. It only grows, so that nobody waits
+/// for anybody who reads it.
+type Named = OnceLock<Box<Node>>;
+
+struct Node {
+    name: Box<str>,
+    channel: Channel,
+    next: Named,
 }
 
 /// The metrics of a channel.
@@ -46,30 +55,35 @@ impl Telemetry {
             "How long decisions took that asked the store."
         );
         Self {
-            channels: RwLock::default(),
+            channels: Named::new(),
             other: Channel::new(OTHER),
             store_seconds: metrics::histogram!(metric::DECISION_SECONDS),
         }
     }
 
     /// The metrics of a channel, which is one of ours when it has an adapter or an account.
-    pub(crate) fn channel(&self, name: &str, is_configured: bool) -> Arc<Channel> {
-        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(channel) = channels.get(name) {
-            return Arc::clone(channel);
+    pub(crate) fn channel(&self, name: &str, is_configured: bool) -> &Channel {
+        let new = || Box::new(Node::new(name));
+        let mut place = &self.channels;
+        loop {
+            let node = match place.get() {
+                Some(node) => node,
+                None if is_configured => place.get_or_init(new),
+                None => return &self.other,
+            };
+            if *node.name == *name {
+                return &node.channel;
+            }
+            place = &node.next;
         }
-        drop(channels);
-        if !is_configured {
-            return Arc::clone(&self.other);
-        }
-        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(channels.entry(name.into()).or_insert_with(|| Channel::new(name)))
     }
 
     /// Sets the gauge of pending requests of each configured channel.
     pub(crate) fn measure_pending(&self, count: impl Fn(&str) -> usize) {
-        for (name, channel) in &*self.channels.read().unwrap_or_else(PoisonError::into_inner) {
-            channel.pending.set(count(name) as f64);
+        let mut place = &self.channels;
+        while let Some(node) = place.get() {
+            node.channel.pending.set(count(&node.name) as f64);
+            place = &node.next;
         }
     }
 
@@ -79,8 +93,14 @@ impl Telemetry {
     }
 }
 
+impl Node {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), channel: Channel::new(name), next: Named::new() }
+    }
+}
+
 impl Channel {
-    fn new(name: &str) -> Arc<Self> {
+    fn new(name: &str) -> Self {
         let decision = |decision: &'static str, reason: &'static str| {
             metrics::counter!(metric::DECISIONS_TOTAL,
                 "channel" => name.to_owned(), "decision" => decision, "reason" => reason)
@@ -93,13 +113,13 @@ impl Channel {
             Some((rule, decided)) => decision(decided, rule.as_str()),
             None => Counter::noop(),
         });
-        Arc::new(Self {
+        Self {
             decisions,
             delivered: delivery("delivered_via_adapter"),
             publish_failed: delivery("publish_failed"),
             no_adapter: delivery("no_adapter_no_broker_topic"),
             pending: metrics::gauge!(metric::REQUESTS_PENDING, "channel" => name.to_owned()),
-        })
+        }
     }
 
     /// Counts a decision by its rule.

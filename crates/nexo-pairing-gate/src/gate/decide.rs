@@ -1,0 +1,185 @@
+//! The rules in their order: from memory, and by the store for what has to be written.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nexo_pairing_core::{
+    AccountId, ChannelId, Decision, DropReason, Inbound, Mode, NewRequest, PairingChannelAdapter,
+    PairingError, Rule, SenderId, SenderKey, UpsertOutcome,
+};
+use time::OffsetDateTime;
+
+use super::PairingGate;
+use crate::lists::Question;
+use crate::message::{Message, Raw};
+use crate::telemetry::Channel;
+
+/// How long a message waits for a store that has hung before.
+const STALLED_WAIT: Duration = Duration::from_millis(50);
+
+/// What was decided on a message, and for a challenge whose request it is and when its code runs
+/// out.
+pub(super) struct Decided {
+    pub(super) rule: Rule,
+    pub(super) decision: Decision,
+    pub(super) request: Option<(SenderKey, OffsetDateTime)>,
+}
+
+/// What the lists say of a message.
+pub(super) enum Verdict {
+    Decided(Rule, Decision),
+    /// The store makes the request, or repeats it.
+    Ask(Rule),
+}
+
+impl PairingGate {
+    /// Decides from memory; `None` when the store or somebody else has to be asked.
+    pub(super) fn glance(
+        &self,
+        message: &mut Message<'_>,
+        adapter: Option<&dyn PairingChannelAdapter>,
+        counters: &Channel,
+    ) -> Option<(Rule, Decision)> {
+        let must_refresh = self.must_refresh.load(Ordering::Acquire);
+        if must_refresh || !self.roster.is_fresh(self.options.max_staleness) {
+            return None;
+        }
+        if !message.read(adapter) {
+            return None;
+        }
+        let Verdict::Decided(rule, decision) = self.judge(message, true) else { return None };
+        counters.decided(rule, &decision);
+        Some((rule, decision))
+    }
+
+    /// The rules in their order; with the end of the code's life for a challenge.
+    pub(super) async fn decide(
+        &self,
+        message: &Message<'_>,
+        counters: &Channel,
+    ) -> Result<Decided, PairingError> {
+        let decided = match self.look(message).await {
+            Ok(Verdict::Decided(rule, decision)) => Ok(Decided { rule, decision, request: None }),
+            Ok(Verdict::Ask(_)) => self.ask_store(message).await,
+            Err(error) => Err(error),
+        };
+        match &decided {
+            Ok(Decided { rule, decision, .. }) => counters.decided(*rule, decision),
+            Err(_) => counters.undecided(),
+        }
+        decided
+    }
+
+    /// Rules 1 to 10 and 12: from memory, which is brought up to date first.
+    pub(super) async fn look(&self, message: &Message<'_>) -> Result<Verdict, PairingError> {
+        let freshness = self.freshen().await;
+        let is_fresh = freshness.is_ok();
+        // Rule 1.
+        if message.raw.policy.mode != Mode::Open || self.roster.may_have_blocks() {
+            freshness?;
+        }
+        Ok(self.judge(message, is_fresh))
+    }
+
+    /// Rules 2 to 10 and 12: from memory, which may be stale only in mode `open` where nobody was
+    /// ever blocked.
+    fn judge(&self, message: &Message<'_>, is_fresh: bool) -> Verdict {
+        let Raw { channel, account, policy, .. } = *message.raw;
+        let drop = |rule| Verdict::Decided(rule, settled(rule));
+        let state = self.roster.read();
+        // Rule 2.
+        if !state.is_known(channel, account) {
+            return drop(Rule::UnknownAccount);
+        }
+        // Rule 3. An id that could not be read may be a blocked one.
+        let may_be_blocked = message.is_unresolved && self.roster.may_have_blocks();
+        if message.is_nobody && policy.mode != Mode::Open || may_be_blocked {
+            return drop(Rule::NotPairable);
+        }
+        // In mode `open`, without a store and without a block that was ever known.
+        if !is_fresh {
+            return Verdict::Decided(Rule::Open, Decision::Admit);
+        }
+        let (senders, is_direct) = (&message.senders, message.is_direct);
+        let question = Question { channel, account, senders, is_direct, policy };
+        match state.lists.decide(&question, || self.options.clock.now()) {
+            Rule::Open if message.is_nobody => Verdict::Decided(Rule::NotPairable, Decision::Admit),
+            rule @ (Rule::ChallengeAgain | Rule::Challenge) => Verdict::Ask(rule),
+            rule => Verdict::Decided(rule, settled(rule)),
+        }
+    }
+
+    /// Rules 11 and 13, and whatever the store finds to hold by now.
+    async fn ask_store(&self, message: &Message<'_>) -> Result<Decided, PairingError> {
+        let started = Instant::now();
+        let mut senders = message.senders.iter().map(|id| SenderId::parse(id.as_str()));
+        let Some(sender) = senders.next().transpose()? else {
+            let (rule, decision) = (Rule::NotPairable, settled(Rule::NotPairable));
+            return Ok(Decided { rule, decision, request: None });
+        };
+        let Raw { channel, account, policy, meta, .. } = *message.raw;
+        let (channel, account) = (ChannelId::parse(channel)?, AccountId::parse(account)?);
+        let mut request = NewRequest::new(SenderKey::new(channel, account, sender));
+        request.alt = senders.collect::<Result<_, _>>()?;
+        if !meta.is_null() && meta.to_string().len() <= Inbound::MAX_META_BYTES {
+            request.meta = meta.clone();
+        }
+        request.max_pending = policy.max_pending;
+        request.ttl = policy.pending_ttl;
+        request.cooldown = policy.challenge_cooldown;
+        let outcome = self.backend.0.upsert_pending(request).await?;
+        self.telemetry.asked_store(started.elapsed().as_secs_f64());
+        let (rule, code, request) = match outcome {
+            UpsertOutcome::Created { key, code, expires_at } => {
+                (Rule::Challenge, Some(code), Some((key, expires_at)))
+            }
+            UpsertOutcome::Repeated { key, code, expires_at } => {
+                (Rule::ChallengeAgain, Some(code), Some((key, expires_at)))
+            }
+            UpsertOutcome::AlreadyChallenged => (Rule::AlreadyChallenged, None, None),
+            UpsertOutcome::Waiting => (Rule::Waiting, None, None),
+            UpsertOutcome::PendingFull => (Rule::PendingFull, None, None),
+            UpsertOutcome::Allowed => (Rule::Allowed, None, None),
+            // Also what a later version of the store may say: nobody is let in by it.
+            _ => (Rule::Blocked, None, None),
+        };
+        let decision = code.map_or_else(|| settled(rule), |code| Decision::Challenge { code });
+        Ok(Decided { rule, decision, request })
+    }
+
+    /// Makes sure that the lists are the store's.
+    async fn freshen(&self) -> Result<(), PairingError> {
+        let max_staleness = self.options.max_staleness;
+        // Looked at first: a swap by every call would be contended.
+        let is_forced = self.must_refresh.load(Ordering::Acquire)
+            && self.must_refresh.swap(false, Ordering::AcqRel);
+        if !is_forced && self.roster.is_fresh(max_staleness) {
+            return Ok(());
+        }
+        let is_stalled = self.is_stalled.load(Ordering::Acquire);
+        let wait = if is_stalled { STALLED_WAIT.min(max_staleness) } else { max_staleness };
+        let refreshed = tokio::time::timeout(wait, self.backend.0.refresh()).await;
+        self.is_stalled.store(refreshed.is_err(), Ordering::Release);
+        if self.roster.is_fresh(max_staleness) {
+            return Ok(());
+        }
+        let source = refreshed.ok().and_then(Result::err).map(Box::new);
+        Err(PairingError::Stale { max_staleness, source })
+    }
+}
+
+/// What a rule decides that needs no code.
+fn settled(rule: Rule) -> Decision {
+    Decision::Drop(match rule {
+        Rule::Open | Rule::Allowed => return Decision::Admit,
+        Rule::UnknownAccount => DropReason::UnknownAccount,
+        Rule::NotAllowed => DropReason::NotAllowed,
+        Rule::NotDirect => DropReason::NotDirect,
+        Rule::Waiting => DropReason::Waiting,
+        Rule::AlreadyChallenged => DropReason::AlreadyChallenged,
+        Rule::PendingFull => DropReason::PendingFull,
+        Rule::NotPairable => DropReason::NotPairable,
+        // Also a rule that is none of these: nobody is let in by it.
+        _ => DropReason::Blocked,
+    })
+}

@@ -1,0 +1,164 @@
+//! The operator's lists, and the rules that need nothing else.
+
+use std::cell::LazyCell;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use nexo_pairing_core::{AccountScope, Mode, PairingPolicy, Rule, Span, Standing};
+use time::OffsetDateTime;
+
+use crate::ids::{Ids, Sender, Senders};
+
+/// A message as far as the lists decide on it.
+pub(crate) struct Question<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) account: &'a str,
+    /// The canonical id of the sender, and the other ids he has.
+    pub(crate) senders: &'a Senders<'a>,
+    pub(crate) is_direct: bool,
+    pub(crate) policy: &'a PairingPolicy,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// Up to where they are the store's; `None` when they are not.
+    pub(crate) position: Option<i64>,
+    channels: HashMap<Box<str>, Channel, RandomState>,
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    accounts: HashMap<Box<str>, Account, RandomState>,
+    /// Who is blocked on every account.
+    blocked: Ids<()>,
+}
+
+/// Grows with the operator's lists, with the requests that are pending (capped) and with the
+/// outcomes that the store remembers (capped), never with who writes.
+#[derive(Debug, Default)]
+struct Account {
+    blocked: Ids<()>,
+    /// Who is allowed for good. Most are: kept apart, a million of them take 18 MB and not 70.
+    allowed: Ids<()>,
+    /// Who is allowed for a time.
+    visiting: Ids<Span>,
+    waiting: Ids<Span>,
+    /// When a request lives, and when its sender was last challenged.
+    pending: Ids<(Span, OffsetDateTime)>,
+}
+
+impl Lists {
+    /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
+    /// for the store to confirm. The time is asked for only where something has an end.
+    pub(crate) fn decide(
+        &self,
+        question: &Question<'_>,
+        now: impl FnOnce() -> OffsetDateTime,
+    ) -> Rule {
+        let now = LazyCell::new(now);
+        let channel = self.channels.get(question.channel);
+        let account = channel.and_then(|channel| channel.accounts.get(question.account));
+        let senders = || question.senders.iter();
+
+        if channel.is_some_and(|channel| senders().any(|id| channel.blocked.contains(id)))
+            || account.is_some_and(|account| senders().any(|id| account.blocked.contains(id)))
+        {
+            return Rule::Blocked;
+        }
+        if question.policy.mode == Mode::Open {
+            return Rule::Open;
+        }
+        let holds = |span: &Span| span.holds(*now);
+        if let Some(account) = account
+            && senders().any(|id| {
+                account.allowed.contains(id) || account.visiting.get(id).is_some_and(holds)
+            })
+        {
+            return Rule::Allowed;
+        }
+        if question.policy.mode != Mode::Pairing {
+            return Rule::NotAllowed;
+        }
+        if !question.is_direct {
+            return Rule::NotDirect;
+        }
+        let Some(account) = account else { return Rule::Challenge };
+        if senders().any(|id| account.waiting.get(id).is_some_and(holds)) {
+            return Rule::Waiting;
+        }
+        let live = |(span, _): &&(Span, OffsetDateTime)| holds(span);
+        let mut requests = senders().filter_map(|id| account.pending.get(id));
+        if let Some((_, challenged_at)) = requests.find(live) {
+            let cooldown = time::Duration::try_from(question.policy.challenge_cooldown);
+            let over = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
+            let is_recent = Span::Between(*challenged_at, over).holds(*now);
+            return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
+        }
+        let pending = account.pending.values().filter(live).count();
+        if pending >= question.policy.max_pending as usize {
+            return Rule::PendingFull;
+        }
+        Rule::Challenge
+    }
+
+    /// How many requests are pending on a channel.
+    pub(crate) fn pending(&self, channel: &str) -> usize {
+        let accounts = self.channels.get(channel).into_iter().flat_map(|c| c.accounts.values());
+        accounts.map(|account| account.pending.len()).sum()
+    }
+
+    pub(crate) fn has_blocks(&self) -> bool {
+        self.channels.values().any(|channel| {
+            !channel.blocked.is_empty()
+                || channel.accounts.values().any(|account| !account.blocked.is_empty())
+        })
+    }
+
+    /// Adds what a standing says.
+    pub(crate) fn merge(&mut self, standing: Standing) {
+        let Standing { channel, scope, sender, blocked, allowed, pending, waiting, .. } = standing;
+        if !blocked && allowed.is_none() && pending.is_none() && waiting.is_none() {
+            return;
+        }
+        let sender = Sender::new(sender.as_str());
+        let channel = self.channels.entry(channel.as_str().into()).or_default();
+        let AccountScope::One(account) = scope else {
+            if blocked {
+                channel.blocked.insert(&sender, ());
+            }
+            return;
+        };
+        let account = channel.accounts.entry(account.as_str().into()).or_default();
+        match allowed {
+            Some(Span::Always) => account.allowed.insert(&sender, ()),
+            Some(span) => account.visiting.insert(&sender, span),
+            None => {}
+        }
+        if let Some(pending) = pending {
+            account.pending.insert(&sender, pending);
+        }
+        if let Some(waiting) = waiting {
+            account.waiting.insert(&sender, waiting);
+        }
+        if blocked {
+            account.blocked.insert(&sender, ());
+        }
+    }
+
+    /// Takes away everything about a key.
+    pub(crate) fn remove(&mut self, standing: &Standing) {
+        let Some(channel) = self.channels.get_mut(standing.channel.as_str()) else { return };
+        let sender = Sender::new(standing.sender.as_str());
+        let AccountScope::One(account) = &standing.scope else {
+            channel.blocked.remove(&sender);
+            return;
+        };
+        if let Some(account) = channel.accounts.get_mut(account.as_str()) {
+            account.blocked.remove(&sender);
+            account.allowed.remove(&sender);
+            account.visiting.remove(&sender);
+            account.waiting.remove(&sender);
+            account.pending.remove(&sender);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A store that hands over its lists once.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nexo_pairing_core::{
+    AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
+    Blocking, ChannelId, Clock, Filter, Grant, Mirror, NewRequest, PairingBackend, PairingError,
+    PendingRequest, RejectedRequest, SeedReport, SenderId, SenderKey, Span, Standing, SystemClock,
+    Target, UpsertOutcome,
+};
+
+/// The senders of `whatsapp/personal`.
+pub(crate) struct Lists {
+    allowed: Vec<String>,
+    pending: Vec<String>,
+}
+
+impl Lists {
+    pub(crate) fn new(allowed: Vec<String>, pending: Vec<String>) -> Self {
+        Self { allowed, pending }
+    }
+
+    fn standings(&self) -> impl Iterator<Item = Result<Standing, PairingError>> {
+        let now = SystemClock::default().now();
+        let allowed = self.allowed.iter().map(|id| {
+            let mut standing = stranger(id)?;
+            standing.allowed = Some(Span::Always);
+            Ok(standing)
+        });
+        let pending = self.pending.iter().map(move |id| {
+            let mut standing = stranger(id)?;
+            let life = Span::Between(now, now + Duration::from_secs(24 * 3600));
+            standing.pending = Some((life, now));
+            Ok(standing)
+        });
+        allowed.chain(pending)
+    }
+}
+
+fn stranger(id: &str) -> Result<Standing, PairingError> {
+    let account = AccountScope::One(AccountId::parse("personal")?);
+    Ok(Standing::stranger(ChannelId::parse("whatsapp")?, account, SenderId::parse(id)?))
+}
+
+/// What is asked of a store by a gate that decides from memory: nothing.
+const NEVER: &str = "the answer is in memory";
+
+#[async_trait]
+impl PairingBackend for Lists {
+    fn attach(&self, mirror: Weak<dyn Mirror>) {
+        let Some(mirror) = mirror.upgrade() else { return };
+        let as_of = mirror.now();
+        mirror.replace(&mut self.standings(), 1).expect("they are ids");
+        mirror.confirm(as_of);
+    }
+
+    async fn upsert_pending(&self, _: NewRequest) -> Result<UpsertOutcome, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn challenge_undelivered(
+        &self,
+        _: &SenderKey,
+        _: Duration,
+        _: Duration,
+    ) -> Result<(), PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn refresh(&self) -> Result<(), PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn approve(&self, _: &str, _: &Actor, _: Grant) -> Result<ApprovedRequest, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn reject(&self, _: &str, _: &Actor) -> Result<RejectedRequest, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn revoke(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn block(
+        &self,
+        _: &Target,
+        _: &Actor,
+        _: Option<&str>,
+    ) -> Result<Blocking, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn unblock(&self, _: &Target, _: &Actor) -> Result<bool, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn seed(
+        &self,
+        _: &ChannelId,
+        _: &AccountId,
+        _: &[SenderId],
+        _: &Actor,
+    ) -> Result<SeedReport, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn forget(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn unlock(&self, _: &Actor, _: &Actor) -> Result<bool, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn is_allowed(&self, _: &SenderKey) -> Result<bool, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn list_pending(&self, _: &Filter) -> Result<Vec<PendingRequest>, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn list_allow(&self, _: &Filter, _: bool) -> Result<Vec<AllowedSender>, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn list_blocked(&self, _: &Filter) -> Result<Vec<BlockedSender>, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn audit(&self, _: &Filter, _: u32) -> Result<Vec<AuditEvent>, PairingError> {
+        unreachable!("{NEVER}")
+    }
+    async fn purge_expired(&self) -> Result<u64, PairingError> {
+        unreachable!("{NEVER}")
+    }
+}
