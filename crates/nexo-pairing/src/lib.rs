@@ -25,6 +25,11 @@ pub use nexo_pairing_gate::{
     Delivery, EventError, Explanation, GateOptions, InboundEvent, PairingGate, Screened,
 };
 
+#[cfg(feature = "qr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "qr")))]
+#[doc(inline)]
+pub use nexo_pairing_qr as qr;
+
 #[cfg(feature = "setup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "setup")))]
 #[doc(inline)]
