@@ -42,11 +42,12 @@ impl Default for StoreOptions {
     }
 }
 
-/// Grants, blocks, requests and the audit log, in one SQLite file.
+/// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///
 /// A clone is the same handle. Its operations are those of
-/// [`PairingBackend`](nexo_pairing_core::PairingBackend); writes run one after the other on a thread
-/// of their own, reads on another beside it. Dropping the last handle waits for what was begun.
+/// [`PairingBackend`](nexo_pairing_core::PairingBackend), and those on setup codes and sessions below;
+/// writes run one after the other on a thread of their own, reads on another beside it. Dropping the
+/// last handle waits for what was begun.
 #[derive(Debug, Clone)]
 pub struct PairingStore {
     inner: Arc<Inner>,
