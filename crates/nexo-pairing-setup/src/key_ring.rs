@@ -1,7 +1,8 @@
 //! The key that signs, and the older ones whose signatures are still good.
 //!
 //! For a key at `pairing.key` the older ones are the files `pairing.key.d/<key id>`. Any other name
-//! in that folder is not looked at; one of them is the lock of whoever changes the ring.
+//! in that folder is not looked at: `.lock` is that of whoever changes the ring, `.new` the key that
+//! he is about to make the current one.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
