@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    approve, backup, block, completions, config, explain, forget, list, log, reject, revoke, seed,
-    unblock, unlock,
+    approve, backup, block, completions, config, decode, explain, forget, list, log, reject,
+    revoke, seed, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Unlock(unlock::Unlock),
     /// Decide on inbound messages, one JSON object a line, from standard input.
     Gate(gate::Gate),
+    /// Show what a setup code says, without using it.
+    Decode(decode::Decode),
     /// Show the configuration in force, and where each value came from.
     Config(config::ShowConfig),
     /// Look for what is wrong on this machine, and say how to mend it.
@@ -139,6 +141,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Log(args) => log::run(args, context).await,
         Command::Unlock(args) => unlock::run(args, context).await,
         Command::Gate(args) => gate::run(args, context).await,
+        Command::Decode(args) => decode::run(args, context).await,
         Command::Config(args) => config::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Backup(args) => backup::run(args, context).await,

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod block;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod decode;
 pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod list;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nexo_pairing::config::ConfigError;
-use nexo_pairing::{PairingError, SenderKey, StoreError};
+use nexo_pairing::{PairingError, SenderKey, SetupCodeError, StoreError};
 use serde::Serialize;
 
 use crate::io::Io;
@@ -66,6 +66,9 @@ pub(crate) enum CliError {
     /// The operator was asked and said no.
     #[error("nothing was changed")]
     Declined,
+    /// A text is no setup code.
+    #[error("the setup code cannot be read")]
+    Malformed(#[from] SetupCodeError),
     /// There is no database where one has to be.
     #[error("there is no database at {}", .0.display())]
     NoDatabase(PathBuf),
@@ -89,6 +92,7 @@ impl CliError {
             Self::NoAdapter { .. } => "no_adapter",
             Self::Nothing { kind, .. } => kind,
             Self::Declined => "declined",
+            Self::Malformed(_) => "malformed",
             Self::NoDatabase(_) => "storage",
             Self::Io { .. } => "io",
         }
@@ -109,6 +113,7 @@ impl CliError {
             Self::SenderRefused { .. }
             | Self::NoAdapter { .. }
             | Self::Nothing { .. }
+            | Self::Malformed(_)
             | Self::Declined => Exit::Refused,
             Self::NoDatabase(_) | Self::Io { .. } => Exit::Storage,
         }
@@ -120,6 +125,9 @@ impl CliError {
             Self::Pairing(error) => pairing_hint(error),
             Self::NoAdapter { .. } => Some("with --raw the id is taken as it is".to_owned()),
             Self::Nothing { hint, .. } => hint.clone(),
+            Self::Malformed(_) => {
+                Some("copy all of it once more, or have another one issued".to_owned())
+            }
             Self::NoDatabase(_) => {
                 Some("see with `nexo-pair config` where it is looked for".to_owned())
             }

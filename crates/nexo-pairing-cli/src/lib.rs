@@ -34,6 +34,7 @@ mod json;
 mod log;
 mod output;
 mod person;
+mod setup_code_input;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Commands from their arguments to their output, within this process.
 
 mod gate;
+mod setup_code;
 mod storage;
 
 use std::io::{self, Write};

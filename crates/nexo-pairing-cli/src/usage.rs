@@ -6,6 +6,7 @@ use std::io::Write;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use nexo_pairing::PairingCode;
+use nexo_pairing::setup_code::{UnverifiedToken, decode_setup_code};
 
 use crate::cli::Cli;
 use crate::error::{Exit, as_json};
@@ -61,9 +62,12 @@ fn without_codes(text: &str, args: &[OsString]) -> String {
     text
 }
 
-/// Whether a text is a code. Many a word of eight letters could be one of 0.1.8, which has no check
-/// character.
+/// Whether a text is a code or a setup code, or the token of one. Many a word of eight letters could
+/// be a code of 0.1.8, which has no check character.
 fn is_code(text: &str) -> bool {
+    if decode_setup_code(text).is_ok() || UnverifiedToken::parse(text).is_ok() {
+        return true;
+    }
     PairingCode::parse(text).is_ok_and(|code| {
         code.is_consistent() || code.as_str().contains(|c: char| c.is_ascii_digit())
     })
@@ -135,6 +139,23 @@ mod tests {
             assert_eq!(exit, Some(Exit::Usage));
             let told = stderr.to_lowercase();
             assert!(!told.contains("k7m9") && !told.contains("pq2x"), "{stderr}");
+        }
+    }
+
+    #[test]
+    fn a_setup_code_is_not_repeated() {
+        // The sample of `docs/protocol.md`, and a token of version 1.
+        for code in [
+            "AICGWSOSHRNFUWS2LJNFUWS2LJNFUAAMIFXGCJ3TEBUVA2DPNZSQAEDOMV4G6LTFPBQW24DMMUXGG33NUWS2LJNFUWS2LJNFUWS2LJNFUU",
+            "e30.paWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaU",
+        ] {
+            for args in
+                [&[code][..], &["decode", code], &["decode", "--file", "x", "--code", "y", code]]
+            {
+                let (exit, _, stderr) = parsed(args);
+                assert_eq!(exit, Some(Exit::Usage));
+                assert!(!stderr.contains(code), "{stderr}");
+            }
         }
     }
 }

@@ -1,0 +1,243 @@
+//! Where a command that is given a setup code reads it: standard input, a file or an argument.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use nexo_pairing::setup_code::MAX_PAYLOAD_BYTES;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::text::{escaped, shell_word};
+
+/// The longest input that is read, in bytes: what `start --json` prints of the longest payload.
+const MAX_INPUT_BYTES: usize = 4 * MAX_PAYLOAD_BYTES;
+
+/// Which setup code is meant.
+#[derive(Debug, Args)]
+pub(crate) struct CodeInput {
+    /// Read the setup code from a file [default: standard input, which is also -].
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The setup code itself; other users of this machine can see it in the process list.
+    #[arg(long, value_name = "PAYLOAD", conflicts_with = "file")]
+    code: Option<Payload>,
+}
+
+impl CodeInput {
+    /// The payload, which nobody has decoded yet; of what `start --json` printed, its field
+    /// `payload`.
+    ///
+    /// It is read up to the end of its line and no further: `start` in the same pipe runs on until
+    /// the code was used.
+    pub(crate) async fn read(self, context: &mut Context) -> Result<Payload, CliError> {
+        if let Some(code) = self.code {
+            return payload_of(&code.0, "--code");
+        }
+        let file = self.file.filter(|file| file != Path::new("-"));
+        let name = match &file {
+            Some(file) => shell_word(&escaped(&file.to_string_lossy())),
+            None => "standard input".to_owned(),
+        };
+        if file.is_none() && context.io.interactive {
+            context.note("paste the setup code and press Enter");
+        }
+        let stdin = mem::replace(&mut context.io.stdin, Box::new(io::empty()));
+        let read = tokio::task::spawn_blocking(move || match file {
+            Some(file) => read_text(File::open(file)?),
+            None => read_text(stdin),
+        });
+        let bytes = read.await.unwrap_or_else(|error| Err(error.into()));
+        let bytes = bytes.map_err(|source| match source.kind() {
+            ErrorKind::IsADirectory => CliError::Usage(format!("{name} is a folder, not a file")),
+            _ => CliError::Io { what: format!("read {name}"), source },
+        })?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| CliError::Usage(format!("{name} is not UTF-8, so it is no setup code")))?;
+        payload_of(text, &name)
+    }
+}
+
+/// The text that a QR code carries. Whoever has it can use it, so `Debug` does not show it, and it
+/// is wiped when it is dropped.
+#[derive(Clone)]
+pub(crate) struct Payload(Zeroizing<String>);
+
+impl Payload {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Payload {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Payload(redacted)")
+    }
+}
+
+/// Reads until a setup code has come, or too much.
+fn read_text(mut source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // It is never moved to grow: that would leave a copy behind.
+    let mut bytes = Zeroizing::new(vec![0; MAX_INPUT_BYTES + 1]);
+    let mut length = 0;
+    while length < bytes.len() && !is_complete(&bytes[..length]) {
+        match source.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// Whether what has been read holds a line that is not blank or, if it begins with `{`, an object.
+fn is_complete(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    match text.first() {
+        Some(b'{') => object_in::<IgnoredAny>(text).is_some(),
+        _ => text.contains(&b'\n'),
+    }
+}
+
+/// The payload in a text that was read from `name`.
+fn payload_of(text: &str, name: &str) -> Result<Payload, CliError> {
+    let wrong = |what: String| Err(CliError::Usage(format!("{name} {what}")));
+    if text.len() > MAX_INPUT_BYTES {
+        return wrong(format!("is longer than {MAX_INPUT_BYTES} bytes, so it is no setup code"));
+    }
+    let text = text.trim();
+    let payload = if text.starts_with('{') {
+        match object_in::<Started<'_>>(text.as_bytes()) {
+            Some(started) => started.payload,
+            None => return wrong("is no setup code and no JSON object with one".to_owned()),
+        }
+    } else {
+        Cow::Borrowed(text.lines().next().unwrap_or_default().trim_end())
+    };
+    let payload = Payload(Zeroizing::new(payload.into_owned()));
+    match payload.as_str().len() {
+        0 => wrong("holds no setup code: it is empty".to_owned()),
+        length if length > MAX_PAYLOAD_BYTES => {
+            wrong(format!("holds {length} bytes, but a setup code has at most {MAX_PAYLOAD_BYTES}"))
+        }
+        _ => Ok(payload),
+    }
+}
+
+/// What `start --json` prints, as far as it matters.
+#[derive(Deserialize)]
+struct Started<'a> {
+    /// Borrowed, so that there is no second copy.
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
+}
+
+/// The JSON value that a text begins with, if it is all there and of this form.
+fn object_in<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+    serde_json::Deserializer::from_slice(text).into_iter().next()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAYLOAD: &str = "AICGWSOSHRNFUWS2LJNFU";
+
+    fn read(text: &str) -> Result<String, String> {
+        let payload = payload_of(text, "standard input");
+        payload.map(|payload| payload.as_str().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_payload_is_a_line_or_a_field() {
+        for text in [
+            PAYLOAD.to_owned(),
+            format!("\n  {PAYLOAD} \r\n"),
+            format!("{PAYLOAD}\nclaimed by nobody yet\n"),
+            format!(r#"{{"url":"ws://127.0.0.1","payload":"{PAYLOAD}","format":"v2"}}"#),
+            format!("{{\n  \"payload\": \"{PAYLOAD}\"\n}}\n{{\"claimed\":true}}"),
+        ] {
+            assert_eq!(read(&text), Ok(PAYLOAD.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_holds_no_payload_is_told_as_such() {
+        let long = "A".repeat(MAX_PAYLOAD_BYTES);
+        assert_eq!(read(&long).as_ref(), Ok(&long));
+        for (text, told) in [
+            ("", "standard input holds no setup code: it is empty"),
+            (" \n\t\n", "standard input holds no setup code: it is empty"),
+            (r#"{"payload":""}"#, "standard input holds no setup code: it is empty"),
+            (r#"{"url":"ws://x"}"#, "standard input is no setup code and no JSON object with one"),
+            (r#"{"payload":7}"#, "standard input is no setup code and no JSON object with one"),
+            ("{", "standard input is no setup code and no JSON object with one"),
+            (
+                &format!("{long}A"),
+                "standard input holds 4097 bytes, but a setup code has at most 4096",
+            ),
+            (
+                &" ".repeat(MAX_INPUT_BYTES + 1),
+                "standard input is longer than 16384 bytes, so it is no setup code",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), told);
+        }
+    }
+
+    /// Gives each chunk once, and fails when it is read after the last.
+    struct Pipe(Vec<&'static [u8]>);
+
+    impl Read for Pipe {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let chunk = self.0.pop().ok_or_else(|| io::Error::other("it would wait"))?;
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            Ok(chunk.len())
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_stays_open_is_not_waited_for() {
+        for chunks in [
+            &[&b"\nAICG"[..], b"WSOS\n"][..],
+            &[b"{\"payload\":\n", b"\"AICG\"", b"}"],
+            &[b"{\"url\":\"ws://x\"}"],
+        ] {
+            let whole = chunks.concat();
+            let chunks = chunks.iter().rev().copied().collect();
+            assert_eq!(*read_text(Pipe(chunks)).unwrap(), whole);
+        }
+        assert!(read_text(Pipe(vec![b"{\"payload\":"])).is_err());
+    }
+
+    #[test]
+    fn no_more_is_read_than_can_be_one() {
+        assert_eq!(read_text(io::repeat(b'A')).unwrap().len(), MAX_INPUT_BYTES + 1);
+        assert_eq!(read_text(io::repeat(b'{')).unwrap().len(), MAX_INPUT_BYTES + 1);
+    }
+
+    #[test]
+    fn a_payload_is_not_shown() {
+        let input = CodeInput { file: None, code: Some(PAYLOAD.parse().unwrap()) };
+        assert!(!format!("{input:?}").contains(PAYLOAD));
+    }
+}
