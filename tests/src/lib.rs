@@ -7,6 +7,7 @@
 mod files;
 mod gate;
 mod home;
+mod terminal;
 
 use std::path::PathBuf;
 use std::thread;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 pub use files::{FileState, files_below};
 pub use gate::Gate;
 pub use home::{Home, Output};
+pub use terminal::{Terminal, scan};
 
 /// When something that should have happened long ago is given up; generous, for machines with much
 /// else to do.
@@ -63,3 +65,8 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/writing-an-adapter.md")]
 struct WritingAnAdapter;
+
+/// Runs the example of the guide for those who come from 0.1.8.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migrating-from-0.1.md")]
+struct Migrating;
