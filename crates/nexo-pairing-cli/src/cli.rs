@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    approve, backup, block, completions, config, decode, explain, forget, list, log, reject,
+    approve, backup, block, claim, completions, config, decode, explain, forget, list, log, reject,
     revoke, seed, unblock, unlock,
 };
 use crate::context::Context;
@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Unlock(unlock::Unlock),
     /// Decide on inbound messages, one JSON object a line, from standard input.
     Gate(gate::Gate),
+    /// Turn a setup code into a session, as a companion app does.
+    Claim(claim::Claim),
     /// Show what a setup code says, without using it.
     Decode(decode::Decode),
     /// Show the configuration in force, and where each value came from.
@@ -141,6 +143,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Log(args) => log::run(args, context).await,
         Command::Unlock(args) => unlock::run(args, context).await,
         Command::Gate(args) => gate::run(args, context).await,
+        Command::Claim(args) => claim::run(args, context).await,
         Command::Decode(args) => decode::run(args, context).await,
         Command::Config(args) => config::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context).await,
