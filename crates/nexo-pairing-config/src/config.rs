@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nexo_pairing_core::{AccountId, ChannelId, PairingPolicy};
+use nexo_pairing_core::{AccountId, ChannelId, OnReplay, PairingPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -208,19 +208,6 @@ pub enum ChallengeFormat {
     Default,
     /// The plugin does; it is asked over the broker.
     Broker,
-}
-
-/// What a setup code that is presented twice does to the session that it gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum OnReplay {
-    /// The second one is refused and the session that the first one got is revoked: one of the two
-    /// was a thief, and nobody knows which. The default.
-    #[default]
-    Revoke,
-    /// The second one is refused, the session lives on.
-    Refuse,
 }
 
 fn hour() -> Duration {

@@ -64,8 +64,10 @@ mod origin;
 mod schema;
 mod yaml;
 
-pub use config::{Account, Adapter, ChallengeFormat, Config, OnReplay, Setting};
+pub use config::{Account, Adapter, ChallengeFormat, Config, Setting};
 pub use error::ConfigError;
 pub use load::Sources;
 pub use network::{Network, NetworkError};
+#[doc(no_inline)]
+pub use nexo_pairing_core::OnReplay;
 pub use origin::Origin;

@@ -185,6 +185,12 @@ impl Actor {
     pub fn gate() -> Self {
         Self("gate".into())
     }
+
+    /// A companion device, for what it did with the setup code or the session that it presented.
+    #[must_use]
+    pub fn device() -> Self {
+        Self("device".into())
+    }
 }
 
 /// What every grant and every request belongs to: one sender on one account of one channel.

@@ -31,7 +31,7 @@ pub use decision::{Decision, DropReason, Rule};
 pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
 pub use inbound::Inbound;
-pub use policy::{Mode, PairingPolicy, PolicyError, PolicyOptions};
+pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
 pub use record::{
     AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking, Grant, PendingRequest,
     RejectedRequest, SeedReport, UpsertOutcome,

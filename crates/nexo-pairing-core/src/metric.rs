@@ -13,6 +13,10 @@ pub const CODES_EXPIRED_TOTAL: &str = "pairing_codes_expired_total";
 /// Counter, label `profile`: bootstrap tokens that were issued.
 pub const BOOTSTRAP_TOKENS_ISSUED_TOTAL: &str = "pairing_bootstrap_tokens_issued_total";
 
+/// Counter, label `result` (`ok`, `expired`, `invalid`, `replayed`): bootstrap tokens that were
+/// presented.
+pub const BOOTSTRAP_TOKENS_REDEEMED_TOTAL: &str = "pairing_bootstrap_tokens_redeemed_total";
+
 /// Counter, labels `channel` and `result` (`delivered_via_adapter`, `publish_failed`,
 /// `no_adapter_no_broker_topic`): challenges, by what became of them.
 pub const INBOUND_CHALLENGED_TOTAL: &str = "pairing_inbound_challenged_total";

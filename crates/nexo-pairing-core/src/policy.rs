@@ -1,4 +1,4 @@
-//! How an account treats strangers.
+//! How an account treats strangers, and what a setup code that is used twice does.
 
 use std::fmt;
 use std::time::Duration;
@@ -38,6 +38,19 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// What a setup code that is presented twice does to the session that it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnReplay {
+    /// The second one is refused and the session that the first one got is revoked: one of the two
+    /// was a thief, and nobody knows which. The default.
+    #[default]
+    Revoke,
+    /// The second one is refused, the session lives on.
+    Refuse,
 }
 
 /// How an account treats strangers.

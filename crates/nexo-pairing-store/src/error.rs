@@ -45,6 +45,22 @@ pub enum StoreError {
         #[source]
         source: Option<rusqlite::Error>,
     },
+    /// The database is not one in which 0.1.8 kept sessions.
+    #[error("{} holds no sessions of nexo-pairing 0.1.8", .path.display())]
+    NoSessions {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A session of 0.1.8's cannot be taken over.
+    #[error("row {row} of pairing_sessions in {} cannot be taken over: {reason}", .path.display())]
+    BadSession {
+        /// The path.
+        path: PathBuf,
+        /// Its `rowid`.
+        row: i64,
+        /// What is wrong with it, without its token.
+        reason: String,
+    },
     /// A newer version of this program wrote the database.
     #[error("the database {} has schema {found}, this program knows up to {known}", .path.display())]
     Newer {
@@ -141,6 +157,14 @@ impl StoreError {
             Self::NotADatabase { .. } => {
                 "check the path with `nexo-pair config`; the file was left as it is".to_owned()
             }
+            Self::NoSessions { .. } => {
+                "name the file in which 0.1.8 kept them: pairing_sessions.db".to_owned()
+            }
+            Self::BadSession { path, row, .. } => format!(
+                "mend it, or leave it out in a copy: cp {0} COPY && sqlite3 COPY \
+                 'DELETE FROM pairing_sessions WHERE rowid = {row}'",
+                path.display()
+            ),
             Self::Damaged { path, .. } => format!(
                 "stop every program that uses it, keep a copy, and put a backup in its place: \
                  mv BACKUP {}",

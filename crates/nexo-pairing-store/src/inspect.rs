@@ -1,6 +1,6 @@
 //! Looks at a database file, or copies it, without changing it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nexo_pairing_core::PairingError;
@@ -90,6 +90,8 @@ fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime
         ("pairing_pending", "created_at"),
         ("pairing_allow_from", "approved_at"),
         ("pairing_blocked", "blocked_at"),
+        ("pairing_redemptions", "redeemed_at"),
+        ("pairing_sessions", "issued_at"),
         ("pairing_audit", "at"),
     ] {
         if !has_table(connection, table)? {
@@ -171,14 +173,26 @@ fn copy_pages(from: &Connection, into: &mut Connection) -> rusqlite::Result<()> 
     }
 }
 
-/// Connects to a file that is there in a way that leaves it, and what lies beside it, as it was.
-fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+/// Connects to a file that is there and is never to be written, not even to bring in what a crash
+/// left beside it.
+pub(crate) fn connect_to_read_only(path: &Path) -> Result<Connection, StoreError> {
+    let path = file_at(path)?;
+    connect_read_only(&path, false).map_err(|error| StoreError::sqlite(&path, error))
+}
+
+/// The file that `path` leads to.
+fn file_at(path: &Path) -> Result<PathBuf, StoreError> {
     let path = place::resolve(path, false)?;
     match fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => return Err(StoreError::NotAFile { path }),
-        Ok(_) => {}
-        Err(error) => return Err(StoreError::io(&path, error)),
+        Ok(metadata) if metadata.is_file() => Ok(path),
+        Ok(_) => Err(StoreError::NotAFile { path }),
+        Err(error) => Err(StoreError::io(&path, error)),
     }
+}
+
+/// Connects to a file that is there in a way that leaves it, and what lies beside it, as it was.
+fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let path = file_at(path)?;
     place::refuse_network(&path)?;
     let sqlite = |error| StoreError::sqlite(&path, error);
     // The database that was put here is whole; SQLite would mix it with the other one's WAL.

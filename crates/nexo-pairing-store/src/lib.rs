@@ -1,4 +1,4 @@
-//! Keeps grants, blocks, requests and the audit log in one SQLite file.
+//! Keeps grants, blocks, requests, sessions and the audit log in one SQLite file.
 //!
 //! [`PairingStore`] is the [`PairingBackend`](nexo_pairing_core::PairingBackend) that comes with
 //! `nexo-pairing`: several processes may use one file at once, an operation that has returned `Ok`
@@ -26,14 +26,21 @@ mod connection;
 mod error;
 mod feed;
 mod inspect;
+mod legacy;
 mod op;
 mod open;
 mod random;
+mod session;
 mod store;
 mod watch;
 mod worker;
 
 pub use error::StoreError;
 pub use inspect::Inspection;
+pub use legacy::read_legacy_sessions;
 pub use random::{OsRandom, RandomSource};
+pub use session::{
+    Cancellation, ClaimId, ImportReport, ImportedSession, IssuedSession, RedeemError, Redemption,
+    RedemptionState, SecretError, Session, SessionId, SessionToken, SetupEvent,
+};
 pub use store::{PairingStore, StoreOptions};

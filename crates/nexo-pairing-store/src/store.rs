@@ -202,6 +202,22 @@ impl PairingStore {
         Ok(read.await?)
     }
 
+    /// Whether the store can be read and written now: for a health check. What it writes is taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] with the [`StoreError`] that a read or a write would meet; after 10 s
+    /// when somebody else holds the database.
+    pub async fn probe(&self) -> Result<(), PairingError> {
+        self.read(|connection, _| connection.query_row(PROBE_READ, (), |_| Ok(()))).await?;
+        let shared = Arc::clone(&self.inner.shared);
+        let probe = self.inner.writer.jobs().run(move |opened| {
+            let probed = probe(&mut opened.connection);
+            probed.map_err(|error| StoreError::sqlite(&shared.path, error))
+        });
+        Ok(probe.await?)
+    }
+
     /// Adds a mirror and has it loaded, behind the caller.
     pub(crate) fn add_mirror(&self, mirror: Weak<dyn Mirror>) {
         self.inner.shared.feed.add(mirror);
@@ -270,7 +286,7 @@ impl Shared {
         let after = write.after;
         tx.commit().map_err(sqlite)?;
         let wipe = after.wipe;
-        after.count();
+        after.tell();
         // The write is done, whatever becomes of this: mirrors that cannot follow know it.
         if let Err(error) = self.publish(opened) {
             tracing::error!(%error, "the mirrors cannot follow the store");
@@ -316,6 +332,21 @@ impl Shared {
             }
         });
     }
+}
+
+/// Reads a page of the database, not only what is known of it.
+const PROBE_READ: &str = "SELECT count(*) FROM pairing_attempts";
+
+/// Writes, and takes it back.
+fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute(
+        "INSERT INTO pairing_attempts (actor, at, kind) VALUES ('probe', 0, 'unknown')",
+        (),
+    )?;
+    // Otherwise it would only be written with the commit, and a full disk would go unnoticed.
+    tx.cache_flush()?;
+    tx.rollback()
 }
 
 fn describe_metrics() {

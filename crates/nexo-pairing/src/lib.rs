@@ -41,7 +41,9 @@ pub use nexo_pairing_setup::{
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
 pub use nexo_pairing_store::{
-    Inspection, OsRandom, PairingStore, RandomSource, StoreError, StoreOptions,
+    Cancellation, ClaimId, ImportReport, ImportedSession, Inspection, IssuedSession, OsRandom,
+    PairingStore, RandomSource, RedeemError, Redemption, RedemptionState, SecretError, Session,
+    SessionId, SessionToken, SetupEvent, StoreError, StoreOptions, read_legacy_sessions,
 };
 
 #[cfg(feature = "telegram")]

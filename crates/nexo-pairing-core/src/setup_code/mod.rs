@@ -268,13 +268,24 @@ fn check_url(url: &str) -> Result<(), SetupCodeError> {
     Ok(())
 }
 
-fn check_profile(profile: &str) -> Result<(), SetupCodeError> {
+/// Whether a text is a profile: `[a-z0-9][a-z0-9._-]{0,63}`.
+#[must_use]
+pub fn is_profile(text: &str) -> bool {
     let is_inner = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
-    let is_valid = (1..=MAX_PROFILE_BYTES).contains(&profile.len())
-        && profile.bytes().all(is_inner)
-        && !profile.starts_with(['.', '_', '-']);
+    (1..=MAX_PROFILE_BYTES).contains(&text.len())
+        && text.bytes().all(is_inner)
+        && !text.starts_with(['.', '_', '-'])
+}
+
+/// Whether a text is a device label: 1 to [`MAX_LABEL_BYTES`] bytes, no control characters.
+#[must_use]
+pub fn is_device_label(text: &str) -> bool {
+    (1..=MAX_LABEL_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn check_profile(profile: &str) -> Result<(), SetupCodeError> {
     let rule = SetupCodePart::Profile.must("be of the form [a-z0-9][a-z0-9._-]{0,63}");
-    if is_valid { Ok(()) } else { Err(rule) }
+    if is_profile(profile) { Ok(()) } else { Err(rule) }
 }
 
 fn check_nonce(nonce: &str, format: SetupCodeFormat) -> Result<(), SetupCodeError> {
@@ -288,8 +299,6 @@ fn check_nonce(nonce: &str, format: SetupCodeFormat) -> Result<(), SetupCodeErro
 }
 
 fn check_label(label: &str) -> Result<(), SetupCodeError> {
-    let is_valid =
-        (1..=MAX_LABEL_BYTES).contains(&label.len()) && !label.chars().any(char::is_control);
     let rule = "have 1 to 128 bytes and no control characters";
-    if is_valid { Ok(()) } else { Err(SetupCodePart::Label.must(rule)) }
+    if is_device_label(label) { Ok(()) } else { Err(SetupCodePart::Label.must(rule)) }
 }

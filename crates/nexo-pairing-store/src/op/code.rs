@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::audit::About;
 use super::grant::stored_key;
 use super::purge::Finished;
-use super::{LEEWAY, REJECTED_FOR, Write, at};
+use super::{LEEWAY, REJECTED_FOR, Write, at, rfc3339};
 
 /// Over how long failed attempts are counted, and how long a lockout lasts, in seconds.
 const WINDOW: i64 = 600;
@@ -105,7 +105,8 @@ pub(crate) fn approve(
             .execute(params![key[0], key[1], key[2], expires_at])?;
     }
     write.finish(&meant.as_finished(), "approved", write.now, 0)?;
-    let detail = expires_at.map_or(Value::Null, |until| json!({ "expires_at": rfc3339(until) }));
+    let detail =
+        expires_at.map_or(Value::Null, |until| json!({ "expires_at": rfc3339(at(until)) }));
     write.audit(actor.as_str(), "approve", meant.about(), &detail)?;
     write.after.approval = Some((meant.channel.clone(), "ok"));
     Ok(Ok(ApprovedRequest::new(meant.into_key(), at(write.now), expires_at.map(at))))
@@ -249,10 +250,4 @@ fn note(write: &Write<'_>, actor: &Actor, kind: &str) -> rusqlite::Result<()> {
         .prepare_cached("INSERT INTO pairing_attempts (actor, at, kind) VALUES (?1, ?2, ?3)")?
         .execute(params![actor.as_str(), write.now, kind])
         .map(drop)
-}
-
-/// A time stamp as the audit log writes it.
-fn rfc3339(seconds: i64) -> Value {
-    let text = at(seconds).format(&time::format_description::well_known::Rfc3339);
-    text.map_or(Value::Null, Value::String)
 }

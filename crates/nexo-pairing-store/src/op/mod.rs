@@ -5,14 +5,17 @@ pub(crate) mod code;
 pub(crate) mod grant;
 pub(crate) mod list;
 pub(crate) mod purge;
+pub(crate) mod redemption;
 pub(crate) mod request;
+pub(crate) mod session;
 pub(crate) mod standing;
 
 use std::ops::RangeInclusive;
 
 use nexo_pairing_core::{Span, metric};
 use rusqlite::Transaction;
-use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::StoreOptions;
 
@@ -35,19 +38,24 @@ pub(crate) struct After {
     pub(crate) expired: u64,
     /// The channel (empty when it is not known) and the result of an approval, for the metrics.
     pub(crate) approval: Option<(String, &'static str)>,
+    /// The session of a setup code that was presented twice, and whether that ended it.
+    pub(crate) replay: Option<(String, bool)>,
     /// Whether nothing of what was there before may be left in the WAL.
     pub(crate) wipe: bool,
 }
 
 impl After {
-    /// Adds to the metrics what belongs there.
-    pub(crate) fn count(self) {
+    /// Adds to the metrics and to the log what belongs there.
+    pub(crate) fn tell(self) {
         if self.expired > 0 {
             metrics::counter!(metric::CODES_EXPIRED_TOTAL).increment(self.expired);
         }
         if let Some((channel, result)) = self.approval {
             let labels = [("channel", channel), ("result", result.to_owned())];
             metrics::counter!(metric::APPROVALS_TOTAL, &labels).increment(1);
+        }
+        if let Some((session, revoked)) = self.replay {
+            tracing::warn!(session, revoked, "a setup code was presented a second time");
         }
     }
 }
@@ -62,4 +70,11 @@ pub(crate) fn at(seconds: i64) -> OffsetDateTime {
     const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
     let seconds = seconds.clamp(*YEARS.start(), *YEARS.end());
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A moment as the audit log and errors write it.
+pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    // Only a year beyond 9999 has no such form.
+    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }

@@ -14,6 +14,15 @@ const MAX_FINISHED: i64 = 10_000;
 /// How many changes are kept for gates that are behind; a gap makes them load everything.
 const MAX_CHANGES: i64 = 10_000;
 
+/// For how long a session that ended can still be listed, in seconds.
+const KEPT_SESSION: i64 = 30 * 86_400;
+
+/// For how long an expired setup code is known at least, in seconds.
+const KEPT_REDEMPTION: i64 = 48 * 3600;
+
+/// How many used setup codes are known however long ago they expired.
+const KEPT_REDEMPTIONS: i64 = 10_000;
+
 /// A request that came to an end.
 pub(crate) struct Finished<'a> {
     pub(crate) code: &'a str,
@@ -115,11 +124,31 @@ impl Write<'_> {
                 9223372036854775807)",
             [self.now - days * 86_400, self.now + LEEWAY],
         )?;
+        self.purge_sessions()?;
         tx.execute(
             "DELETE FROM pairing_changes
                 WHERE seq <= (SELECT max(seq) FROM pairing_changes) - ?1",
             [MAX_CHANGES],
         )?;
         Ok(())
+    }
+    /// Forgets sessions that ended long ago, and setup codes that expired long ago. Says how many
+    /// sessions.
+    pub(crate) fn purge_sessions(&self) -> rusqlite::Result<u64> {
+        let purged = self.tx.execute(
+            // Even a revoked one stays until it would have expired: to import it again must not
+            // revive it.
+            "DELETE FROM pairing_sessions
+                WHERE expires_at <= ?1 OR (revoked_at <= ?1 AND expires_at <= ?2)",
+            [self.now - KEPT_SESSION, self.now],
+        )?;
+        self.tx.execute(
+            // When the clock jumps ahead by years and back again, what was used in between and just
+            // before must not be good once more: the newest stay, whatever their time stamps say.
+            "DELETE FROM pairing_redemptions WHERE expires_at <= ?1
+                AND rowid <= (SELECT max(rowid) FROM pairing_redemptions) - ?2",
+            [self.now - KEPT_REDEMPTION, KEPT_REDEMPTIONS],
+        )?;
+        Ok(purged as u64)
     }
 }

@@ -21,6 +21,7 @@ mod model;
 mod old;
 mod place;
 mod property;
+mod redeem;
 mod replaced;
 mod request;
 mod restored;

@@ -1,0 +1,59 @@
+//! Reads the file in which 0.1.8 kept its sessions.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::session::{ImportedSession, read_row};
+use crate::{StoreError, inspect, worker};
+
+/// The sessions in the file that 0.1.8 kept them in, `pairing_sessions.db`, oldest first, live or not.
+/// The file is only read.
+///
+/// A label that is longer than today's is cut, and loses its control characters.
+///
+/// # Errors
+///
+/// [`StoreError`]: [`NoSessions`](StoreError::NoSessions) when the file is another database,
+/// [`BadSession`](StoreError::BadSession) when a row cannot be taken over, or what is wrong with the
+/// file.
+pub async fn read_legacy_sessions(
+    path: impl AsRef<Path>,
+) -> Result<Vec<ImportedSession>, StoreError> {
+    let path = path.as_ref().to_owned();
+    worker::once("pairing-legacy", move || read(&path)).await
+}
+
+fn read(path: &Path) -> Result<Vec<ImportedSession>, StoreError> {
+    let connection = inspect::connect_to_read_only(path)?;
+    let sqlite = |error| StoreError::sqlite(path, error);
+    if !has_schema(&connection).map_err(sqlite)? {
+        return Err(StoreError::NoSessions { path: path.into() });
+    }
+    let mut statement = connection
+        .prepare(
+            "SELECT token, profile, device_label, issued_at, expires_at, rowid
+                FROM pairing_sessions ORDER BY issued_at, rowid",
+        )
+        .map_err(sqlite)?;
+    let mut rows = statement.query(()).map_err(sqlite)?;
+    let mut sessions = Vec::new();
+    while let Some(row) = rows.next().map_err(sqlite)? {
+        let read = read_row(row).unwrap_or_else(|error| Err(error.to_string()));
+        let id = row.get(5).map_err(sqlite)?;
+        let bad = |reason| StoreError::BadSession { path: path.into(), row: id, reason };
+        sessions.push(read.map_err(bad)?);
+    }
+    Ok(sessions)
+}
+
+/// Whether there is the table as 0.1.8 made it. Ours has the same name, and no clear tokens.
+fn has_schema(connection: &Connection) -> rusqlite::Result<bool> {
+    let found: i64 = connection.query_row(
+        "SELECT count(*) FROM pragma_table_info('pairing_sessions')
+            WHERE name IN ('token', 'profile', 'device_label', 'issued_at', 'expires_at')",
+        (),
+        |row| row.get(0),
+    )?;
+    Ok(found == 5)
+}

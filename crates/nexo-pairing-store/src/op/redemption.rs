@@ -1,0 +1,184 @@
+//! Uses a setup code, cancels it, and says what became of it: one that was used or cancelled stays
+//! so.
+
+use std::time::Duration;
+
+use nexo_pairing_core::{Actor, OnReplay, TokenClaims};
+use ring::digest::Digest;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use super::audit::About;
+use super::session::{self, end};
+use super::{Write, at};
+use crate::session::{
+    Cancellation, ClaimId, RedeemError, Redemption, RedemptionState, Session, SessionId,
+};
+
+/// What a new session, or a session with a new token, is made of.
+pub(crate) struct Fresh {
+    pub(crate) id: SessionId,
+    pub(crate) token_sha256: Digest,
+}
+
+/// A setup code that was used or cancelled.
+struct Used {
+    /// `None`: it was cancelled.
+    session_id: Option<String>,
+    claim_id_sha256: Option<Vec<u8>>,
+}
+
+impl Used {
+    fn is_by(&self, claim_id: Option<&ClaimId>) -> bool {
+        match (&self.claim_id_sha256, claim_id) {
+            (Some(hash), Some(claim_id)) => hash.ct_eq(claim_id.sha256().as_ref()).into(),
+            _ => false,
+        }
+    }
+}
+
+/// Uses a setup code.
+pub(crate) fn redeem(
+    write: &mut Write<'_>,
+    redemption: &Redemption,
+    fresh: &Fresh,
+) -> rusqlite::Result<Result<Session, RedeemError>> {
+    let claims = &redemption.claims;
+    // It was checked before, but the wait for the transaction took its time. An expired code is not
+    // looked up: it gives nothing and takes nothing.
+    if write.options.clock.now() >= claims.expires_at {
+        return Ok(Err(RedeemError::Expired { at: claims.expires_at }));
+    }
+    let Some(used) = find(write.tx, &claims.nonce)? else {
+        return issue(write, redemption, fresh).map(Ok);
+    };
+    let Some(session_id) = &used.session_id else { return Ok(Err(RedeemError::Cancelled)) };
+    match session::of_id(write.tx, session_id)? {
+        Some(session)
+            if used.is_by(redemption.claim_id.as_ref()) && session.is_live(at(write.now)) =>
+        {
+            reissue(write, &session, fresh)?;
+            Ok(Ok(session))
+        }
+        session => replay(write, session_id, session, redemption.on_replay).map(Err),
+    }
+}
+
+/// Uses up a setup code and makes its session.
+fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite::Result<Session> {
+    let Redemption { claims, session_ttl, renew_for, .. } = redemption;
+    let claim_id = redemption.claim_id.as_ref().map(ClaimId::sha256);
+    note(write, claims, Some(&fresh.id), claim_id.as_ref())?;
+    let ends = |after: Duration| at(write.now.saturating_add(session::seconds(after)));
+    let session = Session {
+        id: fresh.id.clone(),
+        profile: claims.profile.clone(),
+        device_label: claims.device_label.clone().or_else(|| redemption.device_label.clone()),
+        issued_at: at(write.now),
+        expires_at: ends(*session_ttl),
+        renew_until: ends(*renew_for.max(session_ttl)),
+        last_seen_at: None,
+        revoked_at: None,
+    };
+    session::insert(write, &session, &fresh.token_sha256)?;
+    write.audit_session(&Actor::device(), "session_issued", &session)?;
+    Ok(session)
+}
+
+/// Gives a client whose answer was lost another token.
+fn reissue(write: &Write<'_>, session: &Session, fresh: &Fresh) -> rusqlite::Result<()> {
+    write
+        .tx
+        .prepare_cached("UPDATE pairing_sessions SET token_sha256 = ?2 WHERE id = ?1")?
+        .execute(params![session.id.as_str(), fresh.token_sha256.as_ref()])?;
+    write.audit_session(&Actor::device(), "session_reissued", session)
+}
+
+/// A setup code was presented by somebody who is not known to have used it: one of the two is a
+/// thief.
+fn replay(
+    write: &mut Write<'_>,
+    session_id: &str,
+    session: Option<Session>,
+    on_replay: OnReplay,
+) -> rusqlite::Result<RedeemError> {
+    let ended = match on_replay {
+        OnReplay::Refuse => None,
+        // Any other is about as strict, at least.
+        _ => end(write, session_id, "replay")?,
+    };
+    let revoked = ended.is_some();
+    let detail = json!({ "session": session_id, "revoked": revoked });
+    write.audit(Actor::device().as_str(), "replay", About::default(), &detail)?;
+    write.after.replay = Some((session_id.to_owned(), revoked));
+    Ok(RedeemError::Replayed { session: ended.or(session).map(Box::new), revoked })
+}
+
+/// Burns a setup code.
+pub(crate) fn cancel(
+    write: &Write<'_>,
+    claims: &TokenClaims,
+    actor: &Actor,
+) -> rusqlite::Result<Cancellation> {
+    match find(write.tx, &claims.nonce)? {
+        Some(Used { session_id: Some(id), .. }) => {
+            session::of_id(write.tx, &id).map(Cancellation::AlreadyUsed)
+        }
+        Some(_) => Ok(Cancellation::AlreadyCancelled),
+        None => {
+            note(write, claims, None, None)?;
+            let detail = json!({ "profile": claims.profile, "device_label": claims.device_label });
+            write.audit(actor.as_str(), "code_cancelled", About::default(), &detail)?;
+            Ok(Cancellation::Cancelled)
+        }
+    }
+}
+
+/// What became of a setup code.
+pub(crate) fn state(
+    connection: &Connection,
+    nonce: &str,
+) -> rusqlite::Result<Option<RedemptionState>> {
+    // One moment for both statements.
+    let tx = connection.unchecked_transaction()?;
+    let Some(used) = find(&tx, nonce)? else { return Ok(None) };
+    let Some(id) = used.session_id else { return Ok(Some(RedemptionState::Cancelled)) };
+    let session = session::of_id(&tx, &id)?;
+    Ok(Some(session.map_or(RedemptionState::Forgotten, RedemptionState::Claimed)))
+}
+
+fn find(connection: &Connection, nonce: &str) -> rusqlite::Result<Option<Used>> {
+    connection
+        .prepare_cached(
+            "SELECT session_id, claim_id_sha256 FROM pairing_redemptions WHERE nonce = ?1",
+        )?
+        .query_row([nonce], |row| {
+            Ok(Used { session_id: row.get(0)?, claim_id_sha256: row.get(1)? })
+        })
+        .optional()
+}
+
+/// Notes that a setup code was used for a session, or cancelled.
+fn note(
+    write: &Write<'_>,
+    claims: &TokenClaims,
+    session: Option<&SessionId>,
+    claim_id: Option<&Digest>,
+) -> rusqlite::Result<()> {
+    write
+        .tx
+        .prepare_cached(
+            "INSERT INTO pairing_redemptions
+                    (nonce, session_id, claim_id_sha256, redeemed_at, expires_at)
+                VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            claims.nonce,
+            session.map(SessionId::as_str),
+            claim_id.map(AsRef::as_ref),
+            write.now,
+            claims.expires_at.unix_timestamp()
+        ])
+        .map(drop)
+}

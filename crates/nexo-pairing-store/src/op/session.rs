@@ -1,0 +1,216 @@
+//! Finds, renews, ends and imports sessions.
+
+use std::time::Duration;
+
+use nexo_pairing_core::Actor;
+use ring::digest::Digest;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::audit::About;
+use super::{Write, at, rfc3339};
+use crate::session::{ImportReport, ImportedSession, Session, SessionId, SetupEvent};
+
+/// What a [`Session`] is read from.
+macro_rules! columns {
+    () => {
+        " id, profile, device_label, issued_at, expires_at, renew_until, last_seen_at, revoked_at "
+    };
+}
+
+/// The session with this id, live or not.
+pub(crate) fn of_id(connection: &Connection, id: &str) -> rusqlite::Result<Option<Session>> {
+    let sql = concat!("SELECT", columns!(), "FROM pairing_sessions WHERE id = ?1");
+    connection.prepare_cached(sql)?.query_row([id], read).optional()
+}
+
+/// The session that has this token, live or not.
+fn of_token(connection: &Connection, token: &Digest) -> rusqlite::Result<Option<Session>> {
+    let sql = concat!("SELECT", columns!(), "FROM pairing_sessions WHERE token_sha256 = ?1");
+    connection.prepare_cached(sql)?.query_row([token.as_ref()], read).optional()
+}
+
+/// The live session that has this token.
+pub(crate) fn live_of_token(
+    connection: &Connection,
+    token: &Digest,
+    now: i64,
+) -> rusqlite::Result<Option<Session>> {
+    Ok(of_token(connection, token)?.filter(|session| session.is_live(at(now))))
+}
+
+/// The sessions, oldest first.
+pub(crate) fn list(
+    connection: &Connection,
+    include_ended: bool,
+    now: i64,
+) -> rusqlite::Result<Vec<Session>> {
+    let sql = concat!("SELECT", columns!(), "FROM pairing_sessions ORDER BY issued_at, rowid");
+    let mut statement = connection.prepare_cached(sql)?;
+    let sessions = statement.query_map((), read)?;
+    let is_shown = |session: &Session| include_ended || session.is_live(at(now));
+    sessions.filter(|session| session.as_ref().map_or(true, is_shown)).collect()
+}
+
+/// Adds a session.
+pub(crate) fn insert(write: &Write<'_>, session: &Session, token: &Digest) -> rusqlite::Result<()> {
+    write
+        .tx
+        .prepare_cached(
+            "INSERT INTO pairing_sessions
+                    (id, token_sha256, profile, device_label, issued_at, expires_at, renew_until)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            session.id.as_str(),
+            token.as_ref(),
+            session.profile,
+            session.device_label,
+            session.issued_at.unix_timestamp(),
+            session.expires_at.unix_timestamp(),
+            session.renew_until.unix_timestamp()
+        ])
+        .map(drop)
+}
+
+/// Notes that a device was heard of, unless that was noted within a minute.
+pub(crate) fn touch(write: &Write<'_>, id: &SessionId) -> rusqlite::Result<()> {
+    let session = of_id(write.tx, id.as_str())?;
+    let now = at(write.now);
+    if session.is_some_and(|session| session.is_live(now) && session.wants_touch(now)) {
+        let touch = "UPDATE pairing_sessions SET last_seen_at = ?2 WHERE id = ?1";
+        write.tx.prepare_cached(touch)?.execute(params![id.as_str(), write.now])?;
+    }
+    Ok(())
+}
+
+/// Puts off the end of a live session.
+pub(crate) fn renew(
+    write: &Write<'_>,
+    token: &Digest,
+    ttl: Duration,
+) -> rusqlite::Result<Option<Session>> {
+    let Some(mut session) = live_of_token(write.tx, token, write.now)? else { return Ok(None) };
+    let renewed = at(write.now.saturating_add(seconds(ttl))).min(session.renew_until);
+    if renewed > session.expires_at {
+        session.expires_at = renewed;
+        let renew = "UPDATE pairing_sessions SET expires_at = ?2 WHERE id = ?1";
+        let row = params![session.id.as_str(), renewed.unix_timestamp()];
+        write.tx.prepare_cached(renew)?.execute(row)?;
+    }
+    Ok(Some(session))
+}
+
+/// Ends the session that has this token.
+pub(crate) fn end_by_device(write: &Write<'_>, token: &Digest) -> rusqlite::Result<bool> {
+    let Some(session) = of_token(write.tx, token)? else { return Ok(false) };
+    let device = Actor::device();
+    let Some(ended) = end(write, session.id.as_str(), device.as_str())? else { return Ok(false) };
+    write.audit_session(&device, "session_ended", &ended)?;
+    Ok(true)
+}
+
+/// Ends the session with this id.
+pub(crate) fn revoke(
+    write: &Write<'_>,
+    id: &SessionId,
+    actor: &Actor,
+) -> rusqlite::Result<Option<Session>> {
+    let ended = end(write, id.as_str(), actor.as_str())?;
+    if let Some(session) = &ended {
+        write.audit_session(actor, "session_revoked", session)?;
+    }
+    Ok(ended)
+}
+
+/// Ends a session. One from the future is ended too: it would be live when the clock is right again.
+pub(crate) fn end(write: &Write<'_>, id: &str, via: &str) -> rusqlite::Result<Option<Session>> {
+    let sql = concat!(
+        "UPDATE pairing_sessions SET revoked_at = ?2, revoked_via = ?3
+            WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?2 RETURNING",
+        columns!()
+    );
+    write.tx.prepare_cached(sql)?.query_row(params![id, write.now, via], read).optional()
+}
+
+/// Takes over sessions of another store.
+pub(crate) fn import(
+    write: &Write<'_>,
+    sessions: &[(SessionId, ImportedSession)],
+    actor: &Actor,
+) -> rusqlite::Result<ImportReport> {
+    let mut report = ImportReport::default();
+    for (id, imported) in sessions {
+        let token = imported.token.sha256();
+        let session = Session {
+            id: id.clone(),
+            profile: imported.profile.clone(),
+            device_label: imported.device_label.clone(),
+            issued_at: imported.issued_at,
+            expires_at: imported.expires_at,
+            renew_until: imported.expires_at,
+            last_seen_at: None,
+            revoked_at: None,
+        };
+        if of_token(write.tx, &token)?.is_some() {
+            report.unchanged += 1;
+        } else if session.is_live(at(write.now)) {
+            insert(write, &session, &token)?;
+            report.imported += 1;
+        } else {
+            report.expired += 1;
+        }
+    }
+    write.audit(actor.as_str(), "sessions_imported", About::default(), &json!(report))?;
+    Ok(report)
+}
+
+/// Notes what was done outside of the store.
+pub(crate) fn record(write: &Write<'_>, actor: &Actor, event: &SetupEvent) -> rusqlite::Result<()> {
+    let (action, detail) = match event {
+        SetupEvent::CodeIssued { profile, device_label, expires_at, url } => {
+            let detail = json!({
+                "profile": profile,
+                "device_label": device_label,
+                "expires_at": rfc3339(*expires_at),
+                "url": url,
+            });
+            ("code_issued", detail)
+        }
+        SetupEvent::KeyRotated { key_id } => ("key_rotated", json!({ "key_id": key_id })),
+        SetupEvent::KeyRetired { key_id } => ("key_retired", json!({ "key_id": key_id })),
+    };
+    write.audit(actor.as_str(), action, About::default(), &detail)
+}
+
+/// Whole seconds, as they are stored.
+pub(crate) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Write<'_> {
+    /// Adds an entry about a session to the audit log.
+    pub(crate) fn audit_session(
+        &self,
+        actor: &Actor,
+        action: &str,
+        session: &Session,
+    ) -> rusqlite::Result<()> {
+        let Session { id, profile, device_label, .. } = session;
+        let detail = json!({ "session": id, "profile": profile, "device_label": device_label });
+        self.audit(actor.as_str(), action, About::default(), &detail)
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: SessionId::from_stored(row.get(0)?),
+        profile: row.get(1)?,
+        device_label: row.get(2)?,
+        issued_at: at(row.get(3)?),
+        expires_at: at(row.get(4)?),
+        renew_until: at(row.get(5)?),
+        last_seen_at: row.get::<_, Option<i64>>(6)?.map(at),
+        revoked_at: row.get::<_, Option<i64>>(7)?.map(at),
+    })
+}

@@ -1,0 +1,227 @@
+//! What a companion device gets for a setup code, and what becomes of it.
+
+mod error;
+mod import;
+mod operations;
+mod secret;
+
+use std::fmt;
+use std::time::Duration;
+
+use nexo_pairing_core::{IdError, OnReplay, Span, TokenClaims};
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+use time::serde::rfc3339;
+
+pub use error::RedeemError;
+pub(crate) use import::read_row;
+pub use import::{ImportReport, ImportedSession};
+pub use secret::{ClaimId, SecretError, SessionToken};
+
+/// The shortest that a session may be asked to live: a second.
+pub(crate) const MIN_TTL: Duration = Duration::from_secs(1);
+
+/// The longest that a session may be asked to live, or to be renewed: 365 days.
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 86_400);
+
+/// How often [`touch`](crate::PairingStore::touch) writes, at most.
+const TOUCH_INTERVAL: time::Duration = time::Duration::MINUTE;
+
+/// By what an operator names a session: 16 lower-case hexadecimal digits. It is no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(Box<str>);
+
+impl SessionId {
+    /// How many random bytes it is made of.
+    pub(crate) const RANDOM_BYTES: usize = 8;
+
+    /// Reads an id that comes from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError`] when it is none.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        const KIND: &str = "session";
+        let (length, max) = (text.len(), 2 * Self::RANDOM_BYTES);
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.is_empty() {
+            Err(IdError::Empty { kind: KIND })
+        } else if length > max {
+            Err(IdError::TooLong { kind: KIND, length, max })
+        } else if length < max || !text.bytes().all(is_digit) {
+            Err(IdError::Form { kind: KIND, value: text.into(), form: "[0-9a-f]{16}" })
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
+    /// An id of these bytes.
+    pub(crate) fn from_random(bytes: [u8; Self::RANDOM_BYTES]) -> Self {
+        Self(data_encoding::HEXLOWER.encode(&bytes).into())
+    }
+
+    /// Takes an id that the database holds, as it is.
+    pub(crate) fn from_stored(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// What a companion device may do, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Session {
+    /// By what an operator names it.
+    pub id: SessionId,
+    /// What the device is: `companion-v1`, or another.
+    pub profile: String,
+    /// What the operator calls the device, or what it calls itself.
+    pub device_label: Option<String>,
+    /// Since when.
+    #[serde(with = "rfc3339")]
+    pub issued_at: OffsetDateTime,
+    /// From when on its token is refused.
+    #[serde(with = "rfc3339")]
+    pub expires_at: OffsetDateTime,
+    /// As far as a renewal can put `expires_at`.
+    #[serde(with = "rfc3339")]
+    pub renew_until: OffsetDateTime,
+    /// When the device was last heard of, give or take a minute.
+    #[serde(with = "rfc3339::option")]
+    pub last_seen_at: Option<OffsetDateTime>,
+    /// When it was revoked, if it was.
+    #[serde(with = "rfc3339::option")]
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+impl Session {
+    /// Whether its token is accepted at `now`. One that was issued in the future, by a clock that was
+    /// set back since, is not.
+    #[must_use]
+    pub fn is_live(&self, now: OffsetDateTime) -> bool {
+        self.revoked_at.is_none() && Span::Between(self.issued_at, self.expires_at).holds(now)
+    }
+
+    /// Whether [`touch`](crate::PairingStore::touch) has something to write at `now`: at most once a
+    /// minute, so that not every request is a write.
+    #[must_use]
+    pub fn wants_touch(&self, now: OffsetDateTime) -> bool {
+        self.last_seen_at
+            .is_none_or(|seen| !Span::Between(seen, seen.saturating_add(TOUCH_INTERVAL)).holds(now))
+    }
+}
+
+/// A setup code that is to be turned into a session.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Redemption {
+    /// What the token claims, once its signature was checked.
+    pub claims: TokenClaims,
+    /// By what the client is known again when it asks once more, after an answer that was lost.
+    /// Default: none, then asking again is a replay.
+    pub claim_id: Option<ClaimId>,
+    /// What the device calls itself: 1 to 128 bytes, no control characters. Only used when the claims
+    /// have no label. Default: none.
+    pub device_label: Option<String>,
+    /// How long the session lives: a second to 365 days. Default 24 hours.
+    pub session_ttl: Duration,
+    /// How long after its beginning the session can be renewed, if that is longer: at most 365 days.
+    /// Default 30 days.
+    pub renew_for: Duration,
+    /// What a setup code that is presented twice does. Default: the session is revoked.
+    pub on_replay: OnReplay,
+}
+
+impl Redemption {
+    /// A redemption with the defaults.
+    #[must_use]
+    pub fn new(claims: TokenClaims) -> Self {
+        Self {
+            claims,
+            claim_id: None,
+            device_label: None,
+            session_ttl: Duration::from_secs(86_400),
+            renew_for: Duration::from_secs(30 * 86_400),
+            on_replay: OnReplay::default(),
+        }
+    }
+}
+
+/// A session, and the only copy of its token.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IssuedSession {
+    /// The session.
+    pub session: Session,
+    /// What the device presents from now on. It is stored nowhere.
+    pub token: SessionToken,
+}
+
+/// What cancelling a setup code did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cancellation {
+    /// It cannot be used any more.
+    Cancelled,
+    /// It had been cancelled before.
+    AlreadyCancelled,
+    /// It was used before; this is its session, unless that is no longer kept.
+    AlreadyUsed(Option<Session>),
+}
+
+/// What became of a setup code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedemptionState {
+    /// It was cancelled.
+    Cancelled,
+    /// It was used; this is its session, live or not.
+    Claimed(Session),
+    /// It was used long ago; its session is no longer kept.
+    Forgotten,
+}
+
+/// Something that was done outside of the store and belongs into its audit log. Nothing of it may be a
+/// secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupEvent {
+    /// A setup code was issued.
+    CodeIssued {
+        /// What the device will be.
+        profile: String,
+        /// What the operator calls the device.
+        device_label: Option<String>,
+        /// From when on the code is refused.
+        expires_at: OffsetDateTime,
+        /// Where the device will connect.
+        url: String,
+    },
+    /// A new key signs from now on.
+    KeyRotated {
+        /// The id of the new key.
+        key_id: String,
+    },
+    /// What a key signed is not accepted any more.
+    KeyRetired {
+        /// The id of that key.
+        key_id: String,
+    },
+}

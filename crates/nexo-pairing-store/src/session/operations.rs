@@ -1,0 +1,215 @@
+//! The operations on sessions, as the server and the commands call them.
+
+use std::time::Duration;
+
+use nexo_pairing_core::setup_code::{is_device_label, is_profile};
+use nexo_pairing_core::{Actor, PairingError, TokenClaims};
+
+use super::{
+    Cancellation, ImportReport, ImportedSession, IssuedSession, MAX_TTL, MIN_TTL, RedeemError,
+    Redemption, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
+};
+use crate::PairingStore;
+use crate::op::redemption::{self, Fresh};
+use crate::op::session;
+
+impl PairingStore {
+    /// Turns a setup code into a session, once: using it up and issuing the session is one
+    /// transaction. A client that gave a claim id and asks again with the same one, while the code has
+    /// not expired, gets a new token for the same session; the token it had is void. Anybody else
+    /// is told that the code was used, and under [`OnReplay::Revoke`](nexo_pairing_core::OnReplay)
+    /// the session is revoked. A session that was revoked is never revived.
+    ///
+    /// # Errors
+    ///
+    /// [`RedeemError`]; [`PairingError::Invalid`] in it for a redemption out of its bounds.
+    pub async fn redeem(&self, redemption: Redemption) -> Result<IssuedSession, RedeemError> {
+        check_ttl("session_ttl", redemption.session_ttl)?;
+        check_ttl("renew_for", redemption.renew_for.max(MIN_TTL))?;
+        check_profile(&redemption.claims.profile)?;
+        check_label(redemption.claims.device_label.as_deref())?;
+        check_label(redemption.device_label.as_deref())?;
+        let mut bytes = zeroize::Zeroizing::new([0; 32]);
+        self.random().fill(&mut *bytes)?;
+        let token = SessionToken::from_random(&bytes);
+        let fresh = Fresh { id: self.new_session_id()?, token_sha256: token.sha256() };
+        let redeemed = self.write(move |write| redemption::redeem(write, &redemption, &fresh));
+        Ok(IssuedSession { session: redeemed.await??, token })
+    }
+
+    /// Cancels a setup code, so that it gives no session any more. What was used already stays used.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn cancel(
+        &self,
+        claims: &TokenClaims,
+        actor: &Actor,
+    ) -> Result<Cancellation, PairingError> {
+        let (claims, actor) = (claims.clone(), actor.clone());
+        self.write(move |write| redemption::cancel(write, &claims, &actor)).await
+    }
+
+    /// What became of the setup code that has this nonce; `None` when nothing did, or when it expired
+    /// long ago.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn redemption(&self, nonce: &str) -> Result<Option<RedemptionState>, PairingError> {
+        let nonce = nonce.to_owned();
+        self.read(move |connection, _| redemption::state(connection, &nonce)).await
+    }
+
+    /// The live session that a token is of. It is read from the database each time, so that what
+    /// another process revoked is refused by the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn session(&self, token: &SessionToken) -> Result<Option<Session>, PairingError> {
+        let hash = token.sha256();
+        self.read(move |connection, now| session::live_of_token(connection, &hash, now)).await
+    }
+
+    /// Notes that the device was heard of. Writes at most once a minute for each session; ask
+    /// [`Session::wants_touch`] first, so that the other calls do not wait for the writer.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn touch(&self, id: &SessionId) -> Result<(), PairingError> {
+        let id = id.clone();
+        self.write(move |write| session::touch(write, &id)).await
+    }
+
+    /// Lets a live session live for `ttl` (a second to 365 days) from now, but not beyond its
+    /// `renew_until`, and never for less than it had. `None` when the token is of no live session.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Invalid`] for a `ttl` out of range; [`PairingError::Backend`].
+    pub async fn renew_session(
+        &self,
+        token: &SessionToken,
+        ttl: Duration,
+    ) -> Result<Option<Session>, PairingError> {
+        check_ttl("ttl", ttl)?;
+        let hash = token.sha256();
+        self.write(move |write| session::renew(write, &hash, ttl)).await
+    }
+
+    /// Ends a session, as its device asks for it. `false` when the token is of none that could be
+    /// used.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError> {
+        let hash = token.sha256();
+        self.write(move |write| session::end_by_device(write, &hash)).await
+    }
+
+    /// The live sessions, oldest first; with those that ended, if asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn list_sessions(&self, include_ended: bool) -> Result<Vec<Session>, PairingError> {
+        self.read(move |connection, now| session::list(connection, include_ended, now)).await
+    }
+
+    /// Revokes a session, as an operator asks for it. `None` when there is none with this id that
+    /// could be used.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn revoke_session(
+        &self,
+        id: &SessionId,
+        actor: &Actor,
+    ) -> Result<Option<Session>, PairingError> {
+        let (id, actor) = (id.clone(), actor.clone());
+        self.write(move |write| session::revoke(write, &id, &actor)).await
+    }
+
+    /// Takes over sessions of another store, all of them or, on an error, none. One whose token is
+    /// known here already is left as it is, revoked or not, so that it may be done again.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Invalid`] for a label or a profile out of its bounds;
+    /// [`PairingError::Backend`].
+    pub async fn import_sessions(
+        &self,
+        sessions: Vec<ImportedSession>,
+        actor: &Actor,
+    ) -> Result<ImportReport, PairingError> {
+        let mut fresh = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            check_profile(&session.profile)?;
+            check_label(session.device_label.as_deref())?;
+            fresh.push((self.new_session_id()?, session));
+        }
+        let actor = actor.clone();
+        self.write(move |write| session::import(write, &fresh, &actor)).await
+    }
+
+    /// Deletes the sessions that ended more than 30 days ago, and what is known of setup codes that
+    /// expired long ago. Says how many sessions. A store that a gate mirrors does so by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn purge_sessions(&self) -> Result<u64, PairingError> {
+        self.write(|write| write.purge_sessions()).await
+    }
+
+    /// Writes to the audit log what was done outside of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn record(&self, actor: &Actor, event: SetupEvent) -> Result<(), PairingError> {
+        let actor = actor.clone();
+        self.write(move |write| session::record(write, &actor, &event)).await
+    }
+
+    fn new_session_id(&self) -> Result<SessionId, PairingError> {
+        let mut bytes = [0; SessionId::RANDOM_BYTES];
+        self.random().fill(&mut bytes)?;
+        Ok(SessionId::from_random(bytes))
+    }
+}
+
+fn check_ttl(name: &'static str, ttl: Duration) -> Result<(), PairingError> {
+    if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+        return Ok(());
+    }
+    let (value, expected) = (format!("{ttl:?}"), "at least a second, at most 365 days");
+    Err(PairingError::Invalid { name, value, expected })
+}
+
+fn check_profile(profile: &str) -> Result<(), PairingError> {
+    check("profile", profile, is_profile, "[a-z0-9][a-z0-9._-]{0,63}")
+}
+
+fn check_label(label: Option<&str>) -> Result<(), PairingError> {
+    let expected = "1 to 128 bytes, no control characters";
+    label.map_or(Ok(()), |label| check("device_label", label, is_device_label, expected))
+}
+
+fn check(
+    name: &'static str,
+    text: &str,
+    is_valid: fn(&str) -> bool,
+    expected: &'static str,
+) -> Result<(), PairingError> {
+    if is_valid(text) {
+        return Ok(());
+    }
+    let value = text.chars().take(40).flat_map(char::escape_debug).collect();
+    Err(PairingError::Invalid { name, value, expected })
+}
