@@ -7,6 +7,7 @@ pub(crate) mod claim;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod decode;
+pub(crate) mod devices;
 pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod list;

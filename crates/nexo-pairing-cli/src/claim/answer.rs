@@ -1,7 +1,6 @@
 //! What a gateway says to a claim, in a WebSocket or over HTTP.
 
-use std::ops::RangeInclusive;
-
+use nexo_pairing::SessionToken;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -10,12 +9,9 @@ use zeroize::Zeroizing;
 use super::ClaimError;
 use super::connect::Gateway;
 
-/// The bounds of a session token, in bytes.
-const TOKEN_BYTES: RangeInclusive<usize> = 8..=256;
-
 /// What the gateway gives for a setup code.
 pub(crate) struct Session {
-    pub(crate) token: Zeroizing<String>,
+    pub(crate) token: SessionToken,
     // A gateway of 0.1.8 tells none of these.
     pub(crate) profile: Option<String>,
     pub(crate) device_label: Option<String>,
@@ -33,10 +29,8 @@ pub(super) fn read(answer: &[u8], gateway: &Gateway) -> Result<Session, ClaimErr
     let Some(token) = answer.session_token.map(Zeroizing::new) else {
         return Err(gateway.bad_answer("it says neither `session_token` nor `error`"));
     };
-    // The device will send it in a header.
-    if !TOKEN_BYTES.contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(gateway.bad_answer("its session token has not the form of one"));
-    }
+    let token = SessionToken::parse(&token)
+        .map_err(|_| gateway.bad_answer("its session token has not the form of one"))?;
     let expires_at = answer.expires_at.and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok());
     let (profile, device_label) = (answer.profile, answer.device_label);
     Ok(Session { token, profile, device_label, expires_at })

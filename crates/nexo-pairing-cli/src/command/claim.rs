@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nexo_pairing::setup_code::{MAX_LABEL_BYTES, UnverifiedToken, decode_setup_code};
+use nexo_pairing::setup_code::{
+    MAX_LABEL_BYTES, UnverifiedToken, decode_setup_code, is_device_label,
+};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -58,7 +60,7 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<Exit, CliE
     let file = SessionFile::prepare(home, label.as_deref())?;
 
     let session = claim(&code, args.device_label.as_deref(), roots, &Patience::default()).await?;
-    let (file, is_replaced) = file.save(&session.token)?;
+    let (file, is_replaced) = file.save(session.token.as_str())?;
 
     let file = file.to_string_lossy();
     let (profile, label) = (session.profile.or(profile), session.device_label.or(label));
@@ -88,7 +90,7 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<Exit, CliE
 
 /// The gateway has the last word; this one comes before a code is used up.
 fn device_label(label: &str) -> Result<String, String> {
-    if (1..=MAX_LABEL_BYTES).contains(&label.len()) && !label.chars().any(char::is_control) {
+    if is_device_label(label) {
         Ok(label.to_owned())
     } else {
         Err(format!("it must have 1 to {MAX_LABEL_BYTES} bytes and no control characters"))

@@ -12,7 +12,7 @@ async fn a_claim_is_posted_and_answered() {
     let gateway = Fake::new(vec![over_http(response("200 OK", SESSION))]);
     let code = gateway.code("http");
     let session = claim_at_once(&code).await.unwrap();
-    assert_eq!(*session.token, "session-token-1");
+    assert_eq!(session.token.as_str(), "session-token-1");
     assert_eq!(session.profile.as_deref(), Some("companion-v1"));
     assert_eq!(session.expires_at.map(OffsetDateTime::unix_timestamp), Some(1_893_553_445));
     let claim = gateway.claims().remove(0).unwrap();

@@ -70,7 +70,7 @@ async fn an_authority_of_ones_own_is_believed_when_it_is_named() {
     assert!(error.hint().unwrap().contains("--ca-cert"));
 
     let session = claim_with(&authority.file(), &code).await.unwrap();
-    assert_eq!(*session.token, "session-token-1");
+    assert_eq!(session.token.as_str(), "session-token-1");
     let claims = gateway.claims();
     assert!(claims[0].is_none(), "nobody was told the token");
     assert!(claims[1].is_some());

@@ -12,7 +12,7 @@ async fn a_claim_is_sent_answered_and_the_socket_is_closed() {
     })]);
     let code = gateway.code("ws");
     let session = claim_at_once(&code).await.unwrap();
-    assert_eq!(*session.token, "session-token-1");
+    assert_eq!(session.token.as_str(), "session-token-1");
     assert_eq!(session.device_label.as_deref(), Some("phone"));
     let claim = gateway.claims().remove(0).unwrap();
     assert_eq!(claim["bootstrap_token"], code.bootstrap_token);
@@ -22,7 +22,7 @@ async fn a_claim_is_sent_answered_and_the_socket_is_closed() {
 async fn a_gateway_of_0_1_8_says_less() {
     let gateway = Fake::new(vec![saying(r#"{"session_token":"session-token-1"}"#)]);
     let session = claim_at_once(&gateway.code("ws")).await.unwrap();
-    assert_eq!(*session.token, "session-token-1");
+    assert_eq!(session.token.as_str(), "session-token-1");
     assert_eq!((session.profile, session.expires_at), (None, None));
     let gateway = Fake::new(vec![saying(r#"{"error":"token replayed, or so"}"#)]);
     let (kind, told) = refusal(&gateway.code("ws")).await;
@@ -71,7 +71,7 @@ async fn an_answer_in_pieces_is_put_together() {
         stream.write_all(rest.as_bytes()).unwrap();
         assert_eq!(socket.read().unwrap(), Message::Pong("hi".into()));
     })]);
-    assert_eq!(*claim_at_once(&gateway.code("ws")).await.unwrap().token, "session-token-1");
+    assert_eq!(claim_at_once(&gateway.code("ws")).await.unwrap().token.as_str(), "session-token-1");
 }
 
 #[tokio::test]
