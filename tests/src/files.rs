@@ -12,6 +12,14 @@ pub struct FileState {
     modified: SystemTime,
 }
 
+impl FileState {
+    /// What it holds.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Every file below a folder, hidden ones too.
 #[must_use]
 pub fn files_below(folder: &Path) -> BTreeMap<PathBuf, FileState> {

@@ -7,6 +7,7 @@
 mod files;
 mod gate;
 mod home;
+mod terminal;
 
 use std::path::PathBuf;
 use std::thread;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 pub use files::{FileState, files_below};
 pub use gate::Gate;
 pub use home::{Home, Output};
+pub use terminal::{Terminal, scan};
 
 /// When something that should have happened long ago is given up; generous, for machines with much
 /// else to do.

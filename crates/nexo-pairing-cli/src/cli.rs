@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    approve, backup, block, claim, completions, config, decode, devices, explain, forget, list,
-    log, reject, revoke, seed, unblock, unlock,
+    approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
+    list, log, reject, revoke, seed, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::io::Io;
-use crate::{doctor, gate, log as logging, usage};
+use crate::{doctor, gate, keys, log as logging, start, usage};
 
-/// Who may talk to a chat agent.
+/// Who may talk to a chat agent, and which device may join it.
 ///
 /// A stranger writes to the bot. The bot answers with a code, such as K7M9-PQ2X, and withholds the
 /// message. The stranger tells you the code, and you let him in:
@@ -21,6 +21,10 @@ use crate::{doctor, gate, log as logging, usage};
 ///   nexo-pair list                  who is waiting
 ///   nexo-pair approve K7M9-PQ2X     let him in
 ///   nexo-pair revoke whatsapp:+5491155556666
+///
+/// A companion app joins by scanning a code that is good for a minute:
+///
+///   nexo-pair start --public-url wss://nexo.example.com --for-device phone
 ///
 /// Nobody is asked for a code until the configuration says `mode: pairing` for an account. Try
 /// `nexo-pair gate --auto-challenge --dry-run` first: it shows who would be asked.
@@ -79,6 +83,13 @@ pub(crate) enum Command {
     Log(log::Log),
     /// Take back the lockout that follows too many wrong codes.
     Unlock(unlock::Unlock),
+    /// Issue a setup code and show it as a QR code, for a companion to scan.
+    Start(start::Start),
+    /// Take back a setup code that was not used yet.
+    Cancel(cancel::Cancel),
+    /// Show, make and take away the keys that sign setup codes.
+    #[command(subcommand, after_help = "Example:\n  nexo-pair keys list")]
+    Keys(keys::Keys),
     /// Decide on inbound messages, one JSON object a line, from standard input.
     Gate(gate::Gate),
     /// Turn a setup code into a session, as a companion app does.
@@ -144,6 +155,9 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Explain(args) => explain::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Unlock(args) => unlock::run(args, context).await,
+        Command::Start(args) => start::run(args, context).await,
+        Command::Cancel(args) => cancel::run(args, context).await,
+        Command::Keys(args) => keys::run(args, context).await,
         Command::Gate(args) => gate::run(args, context).await,
         Command::Claim(args) => claim::run(args, context).await,
         Command::Decode(args) => decode::run(args, context).await,

@@ -3,6 +3,7 @@
 pub(crate) mod approve;
 pub(crate) mod backup;
 pub(crate) mod block;
+pub(crate) mod cancel;
 pub(crate) mod claim;
 pub(crate) mod completions;
 pub(crate) mod config;

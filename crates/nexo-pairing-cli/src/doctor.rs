@@ -5,12 +5,14 @@ mod files;
 mod policy;
 
 use clap::Args;
+use nexo_pairing::config::Config;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use self::files::Found;
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit, chain};
+use crate::keys;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
@@ -87,6 +89,9 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
             None
         }
     };
+    if let Some(config) = &config {
+        checks.push(key(config).await);
+    }
     // Without a configuration there may still be a database to look at.
     let flag = || context.db_flag().map(Database::at);
     if let Some(database) = config.as_ref().map(Database::of).or_else(flag) {
@@ -109,6 +114,23 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
         }
     }
     done(context, checks)
+}
+
+/// The key that signs setup codes.
+async fn key(config: &Config) -> Check {
+    let name = "key";
+    let shown = config.secret_path().display();
+    match keys::existing(config).await {
+        Ok(keys) => match &keys[..] {
+            [] => Check::ok(name, format!("{shown} is not there yet; `nexo-pair start` makes it")),
+            [current] => Check::ok(name, format!("{shown} holds the key {}", current.id)),
+            [current, older @ ..] => {
+                let older = older.len();
+                Check::ok(name, format!("{shown} holds the key {}; {older} older", current.id))
+            }
+        },
+        Err(error) => Check::error(name, &error),
+    }
 }
 
 fn done(context: &mut Context, checks: Vec<Check>) -> Result<Exit, CliError> {

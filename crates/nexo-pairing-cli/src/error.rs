@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nexo_pairing::config::ConfigError;
-use nexo_pairing::{PairingError, SenderKey, SetupCodeError, StoreError};
+use nexo_pairing::qr::QrError;
+use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
+use nexo_pairing::{
+    IssueError, KeyError, PairingError, SenderKey, SetupCodeError, StoreError, VerifyError,
+};
 use serde::Serialize;
 
 use crate::claim::ClaimError;
@@ -42,6 +46,22 @@ pub(crate) enum CliError {
     Pairing(#[from] PairingError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// No URL is set that a companion could connect to.
+    #[error("no URL is set at which a companion reaches the gateway")]
+    LoopbackOnly {
+        /// The command that lets somebody in without a companion, for each account.
+        seeds: Vec<String>,
+    },
+    #[error(transparent)]
+    Url(#[from] ResolveError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    #[error("the setup code is refused")]
+    Verify(#[from] VerifyError),
+    #[error("the QR code cannot be drawn")]
+    Qr(#[from] QrError),
     /// The arguments do not fit.
     #[error("{0}")]
     Usage(String),
@@ -91,6 +111,12 @@ impl CliError {
         match self {
             Self::Pairing(error) => error.kind(),
             Self::Config(_) => "config",
+            Self::LoopbackOnly { .. } => "loopback_only",
+            Self::Url(error) => error.kind(),
+            Self::Key(error) => error.kind(),
+            Self::Issue(error) => error.kind(),
+            Self::Verify(error) => error.kind(),
+            Self::Qr(error) => error.kind(),
             Self::Usage(_) => "usage",
             Self::SenderRefused { .. } => "sender_refused",
             Self::NoAdapter { .. } => "no_adapter",
@@ -115,8 +141,23 @@ impl CliError {
                 _ => Exit::Refused,
             },
             Self::Claim(error) => error.exit(),
-            Self::Config(_) | Self::Usage(_) => Exit::Usage,
-            Self::SenderRefused { .. }
+            Self::Url(error) => match error {
+                ResolveError::InsecureCleartext { .. } => Exit::Refused,
+                ResolveError::TunnelFile { problem: TunnelFileProblem::Io(_), .. } => Exit::Storage,
+                _ => Exit::Usage,
+            },
+            Self::Key(error) => match error {
+                KeyError::Unknown { .. } | KeyError::Current { .. } | KeyError::External { .. } => {
+                    Exit::Refused
+                }
+                KeyError::Id => Exit::Usage,
+                _ => Exit::Storage,
+            },
+            Self::Issue(IssueError::Random(_)) | Self::Qr(QrError::Encoder(_)) => Exit::Storage,
+            Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
+            Self::LoopbackOnly { .. }
+            | Self::Verify(_)
+            | Self::SenderRefused { .. }
             | Self::NoAdapter { .. }
             | Self::Nothing { .. }
             | Self::Malformed(_)
@@ -138,7 +179,27 @@ impl CliError {
             Self::NoDatabase(_) => {
                 Some("see with `nexo-pair config` where it is looked for".to_owned())
             }
-            Self::SenderRefused { .. }
+            Self::LoopbackOnly { seeds } => {
+                let url = "name one: --public-url wss://HOST, or pairing.public_url in the \
+                           configuration, or NEXO_TUNNEL_URL";
+                let mut hint = url.to_owned();
+                if !seeds.is_empty() {
+                    hint.push_str("\nor let a sender in without a companion:");
+                }
+                seeds.iter().for_each(|seed| hint.extend(["\n  ", seed.as_str()]));
+                Some(hint)
+            }
+            Self::Url(error) => Some(error.hint()),
+            Self::Key(error) => error.hint(),
+            Self::Verify(VerifyError::Expired { .. }) => {
+                Some("issue a new one: nexo-pair start".to_owned())
+            }
+            Self::Verify(_) => {
+                Some("copy the whole payload, as `nexo-pair start` showed it".to_owned())
+            }
+            Self::Issue(_)
+            | Self::Qr(_)
+            | Self::SenderRefused { .. }
             | Self::Config(_)
             | Self::Usage(_)
             | Self::Declined
@@ -153,7 +214,10 @@ impl CliError {
         let text = if json {
             as_json(self.kind(), &message, hint.as_deref())
         } else {
-            let hint = hint.map(|hint| format!("hint: {}\n", escaped(&hint))).unwrap_or_default();
+            // Each line by itself, so that a command in it can be pasted.
+            let hint: Vec<_> = hint.iter().flat_map(|hint| hint.lines()).map(escaped).collect();
+            let hint = hint.join("\n      ");
+            let hint = if hint.is_empty() { hint } else { format!("hint: {hint}\n") };
             format!("error: {message}\n{hint}")
         };
         // Nobody is left to be told that this failed.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 
+use rustix::termios::tcgetwinsize;
+
 /// The streams of a command: those of the process, or others.
 pub struct Io {
     pub(crate) stdin: Box<dyn Read + Send>,
@@ -10,6 +12,26 @@ pub struct Io {
     pub(crate) stderr: Box<dyn Write + Send>,
     /// Whether a person sits there, who can be asked.
     pub(crate) interactive: bool,
+    /// Whether standard output is a terminal on which a cursor can be moved.
+    pub(crate) screen: bool,
+    /// Whether it takes colours.
+    pub(crate) colour: bool,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) columns: u16,
+    pub(crate) lines: u16,
+}
+
+impl Size {
+    /// How many lines a text without line breaks takes.
+    pub(crate) fn lines_of(self, text: &str) -> u16 {
+        let columns = usize::from(self.columns.max(1));
+        let lines = text.chars().count().div_ceil(columns).max(1);
+        lines.try_into().unwrap_or(u16::MAX)
+    }
 }
 
 impl Io {
@@ -17,15 +39,20 @@ impl Io {
     /// a terminal.
     #[must_use]
     pub fn standard() -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let screen = io::stdout().is_terminal() && !is_dumb;
         Self {
             stdin: Box::new(io::stdin()),
             stdout: Box::new(io::stdout()),
             stderr: Box::new(io::stderr()),
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            screen,
+            colour: screen && !is_set("NO_COLOR"),
         }
     }
 
-    /// Other streams; nobody is asked.
+    /// Other streams, none of which is a terminal; nobody is asked.
     #[must_use]
     pub fn new(
         stdin: impl Read + Send + 'static,
@@ -37,6 +64,8 @@ impl Io {
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             interactive: false,
+            screen: false,
+            colour: false,
         }
     }
 
@@ -45,6 +74,14 @@ impl Io {
     pub fn interactive(mut self, interactive: bool) -> Self {
         self.interactive = interactive;
         self
+    }
+
+    /// How large the terminal is on standard output; `None` when there is none, or it does not say.
+    pub(crate) fn size(&self) -> Option<Size> {
+        let size = self.screen.then(|| tcgetwinsize(io::stdout()).ok()).flatten()?;
+        // Some serial lines say nothing at all.
+        (size.ws_col > 0 && size.ws_row > 0)
+            .then_some(Size { columns: size.ws_col, lines: size.ws_row })
     }
 }
 

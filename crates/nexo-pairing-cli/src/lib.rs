@@ -32,10 +32,12 @@ mod error;
 mod gate;
 mod io;
 mod json;
+mod keys;
 mod log;
 mod output;
 mod person;
 mod setup_code_input;
+mod start;
 mod table;
 #[cfg(test)]
 mod tests;

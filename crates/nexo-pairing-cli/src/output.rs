@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -29,6 +30,18 @@ impl Context {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(not_written),
         }
+    }
+
+    /// Says what should be known before the result is used, on standard error.
+    pub(crate) fn warn(&mut self, kind: &str, message: &str) {
+        let line = if self.json() {
+            let warning = json!({ "warning": { "kind": kind, "message": message } });
+            json::to_string(&warning).unwrap_or_default()
+        } else {
+            format!("warning: {}", escaped(message))
+        };
+        // A warning that cannot be told is no reason to fail.
+        let _ = writeln!(self.io.stderr, "{line}");
     }
 
     /// Says something beside the result, to people only.

@@ -82,7 +82,9 @@ impl Refusal {
             Self::Replayed => "the setup code was used already; have a new one made",
             Self::Cancelled => "the setup code was taken back; have a new one made",
             Self::Session { presented: false } => "send Authorization: Bearer and a session token",
-            Self::Session { presented: true } => "there is no session with this token, or it is over",
+            Self::Session { presented: true } => {
+                "there is no session with this token, or it is over"
+            }
             Self::UpgradeRequired => "connect with a WebSocket, version 13, or POST the claim",
             Self::NotFound => "there is nothing here",
             Self::MethodNotAllowed => "this path does not take this method",

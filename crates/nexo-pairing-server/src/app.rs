@@ -82,7 +82,10 @@ impl App {
         let app = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = app.store.touch(&id).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a session was not noted as seen");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a session was not noted as seen"
+                );
             }
             app.touching.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         });

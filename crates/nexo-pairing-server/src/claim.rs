@@ -49,9 +49,7 @@ impl Redeemed {
             metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL,
             "Bootstrap tokens that were presented, by what became of them."
         );
-        let counter = |result: &'static str| {
-            metrics::counter!(metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL, "result" => result)
-        };
+        let counter = |result: &'static str| metrics::counter!(metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL, "result" => result);
         Self {
             ok: counter("ok"),
             expired: counter("expired"),
@@ -102,10 +100,9 @@ impl App {
     /// Counts a claim that is refused.
     pub(crate) fn refuse_claim(&self, peer: Peer, refusal: Refusal) -> Refusal {
         let counter = match refusal {
-            Refusal::Malformed(_)
-            | Refusal::TooLarge
-            | Refusal::Signature
-            | Refusal::Cancelled => &self.redeemed.invalid,
+            Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Signature | Refusal::Cancelled => {
+                &self.redeemed.invalid
+            }
             Refusal::Expired => &self.redeemed.expired,
             Refusal::Replayed => &self.redeemed.replayed,
             _ => return refusal,
@@ -175,7 +172,9 @@ mod tests {
     #[test]
     fn a_claim_is_an_object_of_texts_and_other_fields_are_for_later() {
         assert!(is_read(r#"{"bootstrap_token":"t"}"#));
-        assert!(is_read(" {\"bootstrap_token\":\"t\",\"claim_id\":null,\"device_label\":\"Ana\"}\n"));
+        assert!(is_read(
+            " {\"bootstrap_token\":\"t\",\"claim_id\":null,\"device_label\":\"Ana\"}\n"
+        ));
         assert!(is_read(r#"{"bootstrap_token":"t","version":2,"more":{"a":[1]}}"#));
         for bad in [
             "",
@@ -196,7 +195,8 @@ mod tests {
         ] {
             assert!(!is_read(bad), "{bad}");
         }
-        let deep = format!(r#"{{"bootstrap_token":"t","x":{}1{}}}"#, "[".repeat(2000), "]".repeat(2000));
+        let deep =
+            format!(r#"{{"bootstrap_token":"t","x":{}1{}}}"#, "[".repeat(2000), "]".repeat(2000));
         assert!(!is_read(&deep));
     }
 }

@@ -65,7 +65,11 @@ impl Connections {
 
     /// A place for a new connection, which has until `deadline` to send its request. `None` when all
     /// others are being answered.
-    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, deadline: Instant) -> Option<(Place, Evicted)> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        peer: Peer,
+        deadline: Instant,
+    ) -> Option<(Place, Evicted)> {
         let mut table = self.table();
         if table.open.len() >= self.max && !table.make_room() {
             return None;

@@ -54,10 +54,13 @@ mod tests {
 
     #[test]
     fn an_app_may_claim_and_a_web_page_may_not() {
-        for app in [None, Some("capacitor://localhost"), Some("tauri://localhost"), Some("app://x")] {
+        for app in [None, Some("capacitor://localhost"), Some("tauri://localhost"), Some("app://x")]
+        {
             assert!(may(app, "127.0.0.1:7780"), "{app:?}");
         }
-        for page in ["https://evil.example", "http://127.0.0.1:8080", "null", "", "evil", "https://"] {
+        for page in
+            ["https://evil.example", "http://127.0.0.1:8080", "null", "", "evil", "https://"]
+        {
             assert!(!may(Some(page), "127.0.0.1:7780"), "{page}");
         }
     }

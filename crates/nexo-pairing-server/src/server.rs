@@ -84,21 +84,15 @@ impl Server {
     ///
     /// [`ServerError`], with the address or the file that is wrong.
     pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
-        let timing =
-            Timing { handshake: options.handshake_timeout, idle: options.idle_timeout };
+        let timing = Timing { handshake: options.handshake_timeout, idle: options.idle_timeout };
         let tls = match options.tls {
             Some(files) => Some(Tls::load(files).await?),
             None => None,
         };
         let app = App::new(options.store, options.issuer, options.clock, options.settings);
         let router = app::router(Arc::clone(&app));
-        let claims = Listener::bind(
-            options.listen,
-            tls.clone(),
-            router,
-            options.max_connections,
-            timing,
-        );
+        let claims =
+            Listener::bind(options.listen, tls.clone(), router, options.max_connections, timing);
         let claims = claims.await?;
         let metrics = match options.metrics {
             Some(metrics) => {
@@ -137,9 +131,8 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { claims, metrics, handle } = self;
         let (stop, stopping) = watch::channel(false);
-        let open = [Some(&claims), metrics.as_ref()].map(|listener| {
-            listener.map(|listener| Arc::clone(&listener.connections))
-        });
+        let open = [Some(&claims), metrics.as_ref()]
+            .map(|listener| listener.map(|listener| Arc::clone(&listener.connections)));
         {
             let metrics = async {
                 match metrics {

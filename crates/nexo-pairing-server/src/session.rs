@@ -17,8 +17,7 @@ use crate::app::{App, unavailable};
 use crate::connection::Complete;
 
 /// What is not percent-encoded in a header: the unreserved characters of RFC 3986.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is told of a session: to its device, and to the services that the device uses.
 #[derive(Serialize)]
@@ -93,7 +92,8 @@ fn bearer(headers: &HeaderMap) -> Result<SessionToken, Refusal> {
         return Err(refused);
     }
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unzip();
-    let token = token.filter(|_| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")));
+    let token =
+        token.filter(|_| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")));
     let token = token.map(|token| token.trim_matches(' '));
     token.and_then(|token| SessionToken::parse(token).ok()).ok_or(refused)
 }
@@ -136,7 +136,9 @@ mod tests {
         for good in ["Bearer legacy-session-token-1", "bearer  legacy-session-token-1 "] {
             assert_eq!(token_of(good).as_deref(), Some("legacy-session-token-1"), "{good}");
         }
-        for bad in ["", "Bearer", "Bearer ", "Basic legacy-session-token-1", "legacy-session-token-1"] {
+        for bad in
+            ["", "Bearer", "Bearer ", "Basic legacy-session-token-1", "legacy-session-token-1"]
+        {
             assert_eq!(token_of(bad), None, "{bad}");
         }
         let long = format!("Bearer {}", "x".repeat(257));

@@ -48,7 +48,11 @@ impl Throttle {
     }
 
     fn with_sets(clock: Arc<dyn Clock>, sets: usize) -> Self {
-        Self { clock, hasher: RandomState::new(), sets: (0..sets).map(|_| Mutex::default()).collect() }
+        Self {
+            clock,
+            hasher: RandomState::new(),
+            sets: (0..sets).map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// How long a peer has to wait until it is heard again; `None` when it is heard now.
@@ -68,7 +72,8 @@ impl Throttle {
                     set.len() - 1
                 }
                 None => {
-                    let heard = set.iter().enumerate().filter(|(_, other)| other.wait(now).is_none());
+                    let heard =
+                        set.iter().enumerate().filter(|(_, other)| other.wait(now).is_none());
                     let fewest = heard.min_by_key(|(_, other)| other.recent(now));
                     let Some((place, _)) = fewest else { return };
                     set[place] = Failed::new(peer);

@@ -183,7 +183,7 @@ mod tests {
     async fn what_the_protocol_forbids_is_refused() {
         let long_ping = masked(0x89, &[0; 126]);
         for bytes in [
-            &[0x81, 0x01, b'x'][..],  // not masked
+            &[0x81, 0x01, b'x'][..],   // not masked
             &[0xc1, 0x80, 0, 0, 0, 0], // compressed
             &[0x83, 0x80, 0, 0, 0, 0], // no opcode
             &[0x8b, 0x80, 0, 0, 0, 0], // no opcode

@@ -1,0 +1,137 @@
+//! Shows a setup code until it was used or has run out, and takes it away then.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use nexo_pairing::{PairingStore, RedemptionState, Session, TokenClaims};
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use super::view::View;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::io::Io;
+use crate::text::{escaped, length};
+
+/// How often it is looked whether the code was used.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The alternate screen, of which nothing stays behind, not even in what can be scrolled back; no
+/// cursor.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+/// Why a code is not shown any more.
+enum End {
+    Claimed(Session),
+    /// Nobody knows any more by whom.
+    Used,
+    Cancelled,
+    Expired,
+    /// The operator does not want to see it any more; it is good for so long.
+    Hidden(time::Duration),
+}
+
+pub(super) async fn show(
+    view: View,
+    claims: TokenClaims,
+    store: PairingStore,
+    context: &mut Context,
+) -> Result<Exit, CliError> {
+    let mut screen = Screen::enter(&mut context.io)?;
+    let end = watch(&view, &claims, &store, &mut screen).await;
+    drop(screen);
+    let text = match end? {
+        End::Claimed(session) => format!("claimed by {}\n", name(&session)),
+        End::Used => "the setup code was used\n".to_owned(),
+        End::Cancelled => "the setup code was cancelled\n".to_owned(),
+        End::Expired => "the setup code has run out and was not used\n".to_owned(),
+        End::Hidden(left) => format!("the setup code is good for another {}\n", length(left)),
+    };
+    context.print_text(&text)?;
+    Ok(Exit::Done)
+}
+
+async fn watch(
+    view: &View,
+    claims: &TokenClaims,
+    store: &PairingStore,
+    screen: &mut Screen<'_>,
+) -> Result<End, CliError> {
+    let listen = |kind| {
+        signal(kind).map_err(|source| CliError::Io { what: "listen to signals".into(), source })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    let mut resize = listen(SignalKind::window_change())?;
+    loop {
+        match store.redemption(&claims.nonce).await? {
+            Some(RedemptionState::Claimed(session)) => return Ok(End::Claimed(session)),
+            Some(RedemptionState::Cancelled) => return Ok(End::Cancelled),
+            Some(_) => return Ok(End::Used),
+            None => {}
+        }
+        let now = OffsetDateTime::now_utc();
+        let left = view.left(now);
+        let Some(status) = view.status(now) else { return Ok(End::Expired) };
+        screen.draw(view, &status)?;
+        let wait = POLL.min(left.try_into().unwrap_or(POLL));
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = resize.recv() => {}
+            _ = interrupt.recv() => return Ok(End::Hidden(left)),
+            _ = terminate.recv() => return Ok(End::Hidden(left)),
+            _ = hang_up.recv() => return Ok(End::Hidden(left)),
+        }
+    }
+}
+
+fn name(session: &Session) -> String {
+    match &session.device_label {
+        Some(label) => format!("{} (session {})", escaped(label), session.id),
+        None => format!("session {}", session.id),
+    }
+}
+
+/// The terminal while it shows nothing but the code. It is given back when this is dropped.
+struct Screen<'a> {
+    io: &'a mut Io,
+    /// What is to be seen now, but for the status.
+    drawn: Option<String>,
+}
+
+impl<'a> Screen<'a> {
+    fn enter(io: &'a mut Io) -> Result<Self, CliError> {
+        let mut screen = Self { io, drawn: None };
+        screen.write(ENTER)?;
+        Ok(screen)
+    }
+
+    fn draw(&mut self, view: &View, status: &str) -> Result<(), CliError> {
+        let Some(size) = self.io.size() else { return Ok(()) };
+        let (text, line) = view.screen(size);
+        let status = format!("\u{1b}[{line};1H{status}\u{1b}[K");
+        if self.drawn.as_ref() == Some(&text) {
+            return self.write(&status);
+        }
+        self.write(&format!("{CLEAR}{text}{status}"))?;
+        self.drawn = Some(text);
+        Ok(())
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), CliError> {
+        let stdout = &mut self.io.stdout;
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        written.map_err(|source: io::Error| CliError::Io { what: "show the code".into(), source })
+    }
+}
+
+impl Drop for Screen<'_> {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing back.
+        let _ = self.write(LEAVE);
+    }
+}
