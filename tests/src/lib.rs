@@ -65,3 +65,8 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/writing-an-adapter.md")]
 struct WritingAnAdapter;
+
+/// Runs the example of the guide for those who come from 0.1.8.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migrating-from-0.1.md")]
+struct Migrating;
