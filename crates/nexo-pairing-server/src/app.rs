@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::Router;
@@ -15,7 +16,7 @@ use crate::answer::Refusal;
 use crate::claim::Redeemed;
 use crate::health::Health;
 use crate::options::Settings;
-use crate::peer::{self, Peer};
+use crate::peer::{self, FORWARDED_FOR, Peer};
 use crate::throttle::Throttle;
 use crate::{health, pair, session};
 
@@ -32,6 +33,7 @@ pub(crate) struct App {
     pub(crate) health: Health,
     settings: RwLock<Arc<Settings>>,
     touching: Mutex<HashSet<SessionId>>,
+    told_of_a_proxy: AtomicBool,
 }
 
 impl App {
@@ -47,6 +49,7 @@ impl App {
             health: Health::default(),
             settings: RwLock::new(Arc::new(settings)),
             touching: Mutex::default(),
+            told_of_a_proxy: AtomicBool::new(false),
             store,
             issuer,
             clock,
@@ -64,7 +67,22 @@ impl App {
     /// Who sent a request.
     pub(crate) fn client(&self, connected: IpAddr, headers: &HeaderMap) -> Peer {
         let proxies = &self.settings().trusted_proxies;
-        Peer::of(peer::client(connected, headers, |address| proxies.contains(address)))
+        let client = peer::client(connected, headers, |address| proxies.contains(address));
+        if headers.contains_key(FORWARDED_FOR) && !proxies.contains(connected.to_canonical()) {
+            self.tell_once_of_a_proxy(connected);
+        }
+        Peer::of(client)
+    }
+
+    /// All clients of a proxy that is not trusted are one. That is easily overlooked.
+    fn tell_once_of_a_proxy(&self, address: IpAddr) {
+        if !self.told_of_a_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %address,
+                "requests have an X-Forwarded-For and come from an address that is no trusted proxy; \
+                 if it is one, add it to trusted_proxies"
+            );
+        }
     }
 
     /// Notes, behind the caller, that a device was heard of. A session is written at most once a

@@ -195,8 +195,8 @@ mod tests {
         ] {
             assert!(!is_read(bad), "{bad}");
         }
-        let deep =
-            format!(r#"{{"bootstrap_token":"t","x":{}1{}}}"#, "[".repeat(2000), "]".repeat(2000));
-        assert!(!is_read(&deep));
+        // What is not looked at may be as deep as it likes.
+        let (open, close) = ("[".repeat(2000), "]".repeat(2000));
+        assert!(is_read(&format!(r#"{{"bootstrap_token":"t","x":{open}{close}}}"#)));
     }
 }

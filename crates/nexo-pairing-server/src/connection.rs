@@ -75,6 +75,12 @@ impl Connection {
         if is_open { Ok(()) } else { Err(Refusal::Unavailable) }
     }
 
+    /// Waits until the server is asked to end.
+    async fn stopping(&self) {
+        // If it ended without being asked, nobody is there to wait for either.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+
     /// What keeps the server from ending for as long as it is held.
     pub(crate) fn lifetime(&self) -> watch::Receiver<bool> {
         self.stopping.clone()
@@ -103,13 +109,13 @@ pub(crate) async fn serve(
 ) {
     let work = async {
         let Some(tls) = tls else { return exchange(stream, router, &connection).await };
-        let mut stopping = connection.stopping.clone();
-        tokio::select! {
-            accepted = tls.accept(stream) => match accepted {
-                Ok(stream) => exchange(stream, router, &connection).await,
-                Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
-            },
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = connection.stopping() => return,
+        };
+        match accepted {
+            Ok(stream) => exchange(stream, router, &connection).await,
+            Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
         }
     };
     tokio::select! {
@@ -137,10 +143,9 @@ async fn exchange(
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut http = std::pin::pin!(http);
-    let mut stopping = connection.stopping.clone();
     let ended = tokio::select! {
         ended = http.as_mut() => ended,
-        _ = stopping.wait_for(|stopping| *stopping) => {
+        () = connection.stopping() => {
             http.as_mut().graceful_shutdown();
             http.await
         }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::peer::Peer;
@@ -53,6 +53,8 @@ enum Phase {
 pub(crate) struct Place {
     connections: Arc<Connections>,
     id: u64,
+    /// Told when the deadline was moved.
+    moved: Notify,
 }
 
 /// Resolves when the connection has to make room.
@@ -80,7 +82,8 @@ impl Connections {
         let open = Open { peer, phase: Phase::Waiting, deadline, _end: end };
         table.open.insert(id, open);
         table.waiting.entry(peer).or_default().insert(id);
-        Some((Place { connections: Arc::clone(self), id }, evicted))
+        let place = Place { connections: Arc::clone(self), id, moved: Notify::new() };
+        Some((place, evicted))
     }
 
     /// Gives up a connection, because the system has no room for more.
@@ -146,18 +149,22 @@ impl Place {
         let mut table = self.connections.table();
         let is_first = table.open.get(&self.id).is_some_and(|open| open.phase == Phase::Waiting);
         table.set(self.id, Phase::Waiting, (!is_first).then_some(deadline));
+        self.moved.notify_one();
     }
 
     /// The request is complete and is answered until `deadline`. `false` when the connection has to
     /// make room: then nobody would hear the answer.
     pub(crate) fn answer_begins(&self, deadline: Instant) -> bool {
-        self.connections.table().set(self.id, Phase::Answering, Some(deadline))
+        let is_open = self.connections.table().set(self.id, Phase::Answering, Some(deadline));
+        self.moved.notify_one();
+        is_open
     }
 
     /// The request is answered; the next one has until `deadline`.
     pub(crate) fn answered(&self, deadline: Instant) {
         let idle = Phase::Idle { since: Instant::now() };
         self.connections.table().set(self.id, idle, Some(deadline));
+        self.moved.notify_one();
     }
 
     /// Until when what the connection does has time.
@@ -169,10 +176,9 @@ impl Place {
     /// Waits until the deadline has passed, wherever it was moved to meanwhile.
     pub(crate) async fn expired(&self) {
         loop {
-            let deadline = self.deadline();
-            sleep_until(deadline).await;
-            if self.deadline() <= deadline {
-                return;
+            tokio::select! {
+                () = sleep_until(self.deadline()) => return,
+                () = self.moved.notified() => {}
             }
         }
     }
@@ -231,7 +237,7 @@ mod tests {
         let mut good = world.open(1);
         let mut bad: Vec<_> = (0..20).map(|_| world.open(2)).collect();
         assert!(!is_evicted(&mut good));
-        assert_eq!(bad.iter_mut().filter(|connection| !is_evicted(connection)).count(), 3);
+        assert_eq!(bad.iter_mut().map(is_evicted).filter(|is_evicted| !is_evicted).count(), 3);
         assert!(!is_evicted(bad.last_mut().unwrap()));
     }
 
@@ -271,7 +277,20 @@ mod tests {
         place.answered(later);
         place.request_begins(later + Duration::from_secs(10));
         assert_eq!(place.deadline(), later + Duration::from_secs(10));
-        place.expired().await;
-        assert_eq!(Instant::now(), later + Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_may_be_moved_either_way() {
+        let world = World::new(1);
+        let (place, _evicted) = world.open(1);
+        let (place, began) = (Arc::new(place), Instant::now());
+        let waiting = Arc::clone(&place);
+        let expired = tokio::spawn(async move { waiting.expired().await });
+        tokio::task::yield_now().await;
+        assert!(place.answer_begins(began + Duration::from_secs(30)));
+        tokio::task::yield_now().await;
+        place.answered(began + Duration::from_secs(20));
+        expired.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_secs(20));
     }
 }

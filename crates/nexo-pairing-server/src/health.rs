@@ -36,10 +36,10 @@ pub(crate) async fn show(_: Complete, State(app): State<Arc<App>>) -> Result<Res
 /// Looks at the store, unless somebody just did. One looks at a time, and does so to the end.
 async fn is_well(app: Arc<App>) -> bool {
     let mut found = Arc::clone(&app.health.found).lock_owned().await;
-    if let Some((at, is_well)) = *found {
-        if app.clock.elapsed().saturating_sub(at) < FRESH {
-            return is_well;
-        }
+    if let Some((at, is_well)) = *found
+        && app.clock.elapsed().saturating_sub(at) < FRESH
+    {
+        return is_well;
     }
     let looking = tokio::spawn(async move {
         let probe = app.store.probe().await;

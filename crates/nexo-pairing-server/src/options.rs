@@ -35,7 +35,8 @@ pub struct ServerOptions {
     /// How long a connection has until its first request is complete, and a later request from its
     /// head on. Default 10 s.
     pub handshake_timeout: Duration,
-    /// How long a connection may be idle between two requests. Default 60 s.
+    /// How long a connection may be idle between two requests; longer than proxies keep theirs. Default
+    /// 120 s.
     pub idle_timeout: Duration,
     /// Where the time comes from, for who fails too often. Default: the operating system.
     pub clock: Arc<dyn Clock>,
@@ -54,7 +55,7 @@ impl ServerOptions {
             tls: None,
             max_connections: 1024,
             handshake_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(120),
             clock: SystemClock::shared(),
         }
     }

@@ -7,7 +7,6 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout_at;
@@ -20,6 +19,9 @@ use crate::connection::Connection;
 use crate::origin;
 use crate::peer::Peer;
 use crate::websocket::{self, Close, Unasked};
+
+/// How much of a body is read at most, in bytes.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 
 /// A WebSocket that is about to open.
 pub(crate) struct Opening {
@@ -105,19 +107,20 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// Reads a body; `None` when it is larger than a claim.
+/// Reads a body; `None` when it is larger than a claim. A little more is read and thrown away, since
+/// to close a connection that has something to say could lose the answer.
 async fn read(mut body: Body) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
-    if body.size_hint().lower() > MAX_CLAIM_BYTES as u64 {
-        return Ok(None);
-    }
     let mut claim = Zeroizing::new(Vec::with_capacity(MAX_CLAIM_BYTES));
+    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::Malformed("the body is damaged, or cut off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if claim.len() + data.len() > MAX_CLAIM_BYTES {
-            return Ok(None);
+        length += data.len();
+        if length <= MAX_CLAIM_BYTES {
+            claim.extend_from_slice(&data);
+        } else if length > MAX_DISCARDED_BYTES {
+            break;
         }
-        claim.extend_from_slice(&data);
     }
-    Ok(Some(claim))
+    Ok((length <= MAX_CLAIM_BYTES).then_some(claim))
 }

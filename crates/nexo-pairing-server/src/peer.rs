@@ -5,6 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
+/// Where proxies say who their clients are.
+pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
+
 /// A client's network: one IPv4 address, or the /64 that one IPv6 host can choose its addresses from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Peer {
@@ -42,7 +45,7 @@ pub(crate) fn client(
     is_trusted: impl Fn(IpAddr) -> bool,
 ) -> IpAddr {
     let mut client = connected.to_canonical();
-    let lists = headers.get_all("x-forwarded-for").iter().rev();
+    let lists = headers.get_all(FORWARDED_FOR).iter().rev();
     for entry in lists.flat_map(|list| list.as_bytes().rsplit(|&byte| byte == b',')) {
         if !is_trusted(client) {
             break;

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::answer::Refusal;
 use crate::claim::MAX_CLAIM_BYTES;
-use frame::{Close, Frame, Opcode};
+pub(crate) use frame::Close;
+use frame::{Frame, Opcode};
 pub(crate) use handshake::accept;
 
 /// How many frames a question may come in, with pings and the like.

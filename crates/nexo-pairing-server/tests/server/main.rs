@@ -1,0 +1,12 @@
+//! The server, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
+
+mod claims;
+mod cut;
+mod lifecycle;
+mod limits;
+mod peers;
+mod race;
+mod sessions;
+mod support;
+mod tls;
