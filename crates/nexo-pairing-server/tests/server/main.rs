@@ -1,6 +1,7 @@
 //! The server, over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
+mod certificate;
 mod claims;
 mod cut;
 mod lifecycle;

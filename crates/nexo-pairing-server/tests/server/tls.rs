@@ -3,62 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use data_encoding::BASE64;
 use nexo_pairing_server::{Server, ServerError, TlsError, TlsFiles};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use tokio::io::AsyncWriteExt;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::certificate::{Certificate, write};
 use crate::support::{
     Running, World, claim, exchange, frame, is_closed, post, upgrade, websocket_answer,
 };
-
-/// A certificate for `localhost`, in files.
-struct Certificate {
-    files: TlsFiles,
-    der: CertificateDer<'static>,
-}
-
-impl Certificate {
-    /// Makes a new one under these names.
-    fn new(world: &World, name: &str) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let files = TlsFiles::new(
-            write(world, &format!("{name}.crt"), "CERTIFICATE", cert.der()),
-            write(world, &format!("{name}.key"), "PRIVATE KEY", &signing_key.serialize_der()),
-        );
-        Self { files, der: cert.der().clone() }
-    }
-
-    /// Connects and trusts this certificate only.
-    async fn connect(&self, server: &Running) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, server.connect().await).await
-    }
-}
-
-/// Writes a PEM file, mode 0600.
-fn write(world: &World, name: &str, what: &str, der: &[u8]) -> PathBuf {
-    let path = world.path(name);
-    let pem = format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", BASE64.encode(der));
-    fs::write(&path, pem).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    path
-}
 
 async fn serve(world: &World, files: &TlsFiles) -> Result<Running, ServerError> {
     let mut options = world.options();
@@ -90,7 +42,7 @@ async fn cleartext_is_not_taken_where_tls_is() {
     let mut stream = server.connect().await;
     stream.write_all(post(&claim(&world.code())).as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
+    let _ = stream.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP"));
     assert_eq!(world.live_sessions().await, 0);
 }
@@ -141,7 +93,7 @@ async fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let error = refused(&world, &with(&good.key, &good.key)).await;
     assert!(matches!(&error, TlsError::NoCertificate { path } if *path == good.key));
     let error = refused(&world, &with(&good.cert, &good.cert)).await;
-    assert!(matches!(&error, TlsError::Mode { path, .. } if *path == good.cert) || cfg!(unix));
+    assert!(matches!(&error, TlsError::NoKey { path } if *path == good.cert));
     let error = refused(&world, &with(&good.cert, &other.key)).await;
     assert!(matches!(&error, TlsError::Mismatch { .. }), "{error}");
     let damaged = write(&world, "damaged", "CERTIFICATE", b"nonsense");
