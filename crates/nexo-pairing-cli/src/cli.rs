@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    approve, backup, block, cancel, completions, config, decode, explain, forget, list, log,
-    reject, revoke, seed, unblock, unlock,
+    approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
+    list, log, reject, revoke, seed, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -92,8 +92,12 @@ pub(crate) enum Command {
     Keys(keys::Keys),
     /// Decide on inbound messages, one JSON object a line, from standard input.
     Gate(gate::Gate),
+    /// Turn a setup code into a session, as a companion app does.
+    Claim(claim::Claim),
     /// Show what a setup code says, without using it.
     Decode(decode::Decode),
+    /// See which devices have a session, and end one.
+    Devices(devices::Devices),
     /// Show the configuration in force, and where each value came from.
     Config(config::ShowConfig),
     /// Look for what is wrong on this machine, and say how to mend it.
@@ -155,7 +159,9 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::Keys(args) => keys::run(args, context).await,
         Command::Gate(args) => gate::run(args, context).await,
+        Command::Claim(args) => claim::run(args, context).await,
         Command::Decode(args) => decode::run(args, context).await,
+        Command::Devices(args) => devices::run(args, context).await,
         Command::Config(args) => config::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
@@ -176,10 +182,12 @@ mod tests {
 
     #[test]
     fn every_command_says_more_than_its_options() {
-        for command in Cli::command().get_subcommands() {
+        fn check(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             assert!(command.get_after_help().is_some(), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
         }
+        Cli::command().get_subcommands().for_each(check);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use nexo_pairing::{
 };
 use serde::Serialize;
 
+use crate::claim::ClaimError;
 use crate::io::Io;
 use crate::json;
 use crate::text::{escaped, shell_word};
@@ -89,6 +90,9 @@ pub(crate) enum CliError {
     /// A text is no setup code.
     #[error("the setup code cannot be read")]
     Malformed(#[from] SetupCodeError),
+    /// A setup code gave no session.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// There is no database where one has to be.
     #[error("there is no database at {}", .0.display())]
     NoDatabase(PathBuf),
@@ -119,6 +123,7 @@ impl CliError {
             Self::Nothing { kind, .. } => kind,
             Self::Declined => "declined",
             Self::Malformed(_) => "malformed",
+            Self::Claim(error) => error.kind(),
             Self::NoDatabase(_) => "storage",
             Self::Io { .. } => "io",
         }
@@ -135,6 +140,7 @@ impl CliError {
                 | PairingError::Backend(_) => Exit::Storage,
                 _ => Exit::Refused,
             },
+            Self::Claim(error) => error.exit(),
             Self::Url(error) => match error {
                 ResolveError::InsecureCleartext { .. } => Exit::Refused,
                 ResolveError::TunnelFile { problem: TunnelFileProblem::Io(_), .. } => Exit::Storage,
@@ -169,6 +175,7 @@ impl CliError {
             Self::Malformed(_) => {
                 Some("copy all of it once more, or have another one issued".to_owned())
             }
+            Self::Claim(error) => error.hint(),
             Self::NoDatabase(_) => {
                 Some("see with `nexo-pair config` where it is looked for".to_owned())
             }

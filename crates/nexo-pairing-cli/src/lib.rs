@@ -22,6 +22,7 @@
 //! ```
 
 mod channels;
+mod claim;
 mod cli;
 mod command;
 mod context;

@@ -42,11 +42,12 @@ impl Default for StoreOptions {
     }
 }
 
-/// Grants, blocks, requests and the audit log, in one SQLite file.
+/// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///
 /// A clone is the same handle. Its operations are those of
-/// [`PairingBackend`](nexo_pairing_core::PairingBackend); writes run one after the other on a thread
-/// of their own, reads on another beside it. Dropping the last handle waits for what was begun.
+/// [`PairingBackend`](nexo_pairing_core::PairingBackend), and those on setup codes and sessions below;
+/// writes run one after the other on a thread of their own, reads on another beside it. Dropping the
+/// last handle waits for what was begun.
 #[derive(Debug, Clone)]
 pub struct PairingStore {
     inner: Arc<Inner>,
@@ -335,16 +336,16 @@ impl Shared {
 }
 
 /// Reads a page of the database, not only what is known of it.
-const PROBE_READ: &str = "SELECT count(*) FROM pairing_attempts";
+const PROBE_READ: &str = "SELECT count(*) FROM (SELECT 1 FROM pairing_sessions LIMIT 1)";
 
 /// Writes, and takes it back.
 fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tx.execute(
-        "INSERT INTO pairing_attempts (actor, at, kind) VALUES ('probe', 0, 'unknown')",
-        (),
-    )?;
-    // Otherwise it would only be written with the commit, and a full disk would go unnoticed.
+    // About as much as an operation may write.
+    let write = "INSERT INTO pairing_audit (at, actor, action, detail_json)
+        VALUES (0, 'probe', 'probe', zeroblob(65536))";
+    tx.execute(write, ())?;
+    // Otherwise nothing would be written before the commit, and a full disk would go unnoticed.
     tx.cache_flush()?;
     tx.rollback()
 }

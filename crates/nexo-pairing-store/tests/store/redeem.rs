@@ -96,6 +96,8 @@ async fn somebody_else_with_the_same_code_ends_the_session() {
         let first = world.redeem(Some(1)).await.unwrap();
         let told = world.redeem(second).await.unwrap_err();
         assert_eq!(told.kind(), "replayed");
+        let words = "the setup code was used already; the session that it gave is revoked";
+        assert_eq!(told.to_string(), words);
         let RedeemError::Replayed { session: Some(session), revoked: true } = told else {
             panic!("{told:?}")
         };
