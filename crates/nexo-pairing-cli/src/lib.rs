@@ -35,6 +35,7 @@ mod keys;
 mod log;
 mod output;
 mod person;
+mod prometheus;
 mod setup_code_input;
 mod start;
 mod table;
