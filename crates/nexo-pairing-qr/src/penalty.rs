@@ -10,7 +10,7 @@ const LOOK_ALIKES: [[bool; 11]; 2] = [
 ];
 
 /// The penalty of a square of `width` modules a side, row by row; true is dark. Less is better.
-pub(crate) fn penalty(width: usize, modules: &[bool]) -> u32 {
+pub(crate) fn penalty(width: usize, modules: &[bool]) -> usize {
     let columns: Vec<bool> =
         (0..modules.len()).map(|i| modules[i % width * width + i / width]).collect();
     let rows = || modules.chunks_exact(width);
@@ -18,8 +18,7 @@ pub(crate) fn penalty(width: usize, modules: &[bool]) -> u32 {
     let runs: usize = lines().map(runs).sum();
     let look_alikes: usize = lines().map(look_alikes).sum();
     let blocks: usize = rows().zip(rows().skip(1)).map(|(upper, lower)| blocks(upper, lower)).sum();
-    // At most 177 modules a side, of which each costs less than a hundred.
-    (runs + 40 * look_alikes + 3 * blocks + 10 * imbalance(modules)) as u32
+    runs + 40 * look_alikes + 3 * blocks + 10 * imbalance(modules)
 }
 
 /// For every run of at least five equal modules its length less two.

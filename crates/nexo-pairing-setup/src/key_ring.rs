@@ -1,7 +1,8 @@
 //! The key that signs, and the older ones whose signatures are still good.
 //!
 //! For a key at `pairing.key` the older ones are the files `pairing.key.d/<key id>`. Any other name
-//! in that folder is not looked at; one of them is the lock of whoever changes the ring.
+//! in that folder is not looked at: `.lock` is that of whoever changes the ring, `.new` the key that
+//! he is about to make the current one.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -88,9 +89,10 @@ impl Entry {
     }
 }
 
-/// Makes a new current key; the one before goes on verifying. There is a current key at any moment:
-/// the old one gets a second name in the ring, then the new one takes its first name, in one step.
-pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<(), KeyError> {
+/// Makes a new current key and says its id; the one before goes on verifying. There is a current key
+/// at any moment: the old one gets a second name in the ring, then the new one takes its first name,
+/// in one step.
+pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, KeyError> {
     let folder = folder(path);
     file::make_folder(&folder)?;
     let _lock = lock(&folder)?;
@@ -110,9 +112,11 @@ pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<(), KeyEr
     let new = folder.join(".new");
     // Left behind by a rotation that was killed; nothing was signed with it.
     file::remove(&new)?;
-    file::write(&new, &Key::generate(random)?)?;
+    let key = Key::generate(random)?;
+    file::write(&new, &key)?;
     fs::rename(&new, path).map_err(|error| KeyError::io(path, error))?;
-    file::sync(file::folder_of(path))
+    file::sync(file::folder_of(path))?;
+    Ok(key.id())
 }
 
 /// Takes an older key out of the ring.

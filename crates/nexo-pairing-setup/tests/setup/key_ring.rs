@@ -153,6 +153,15 @@ fn what_does_not_belong_into_the_ring_is_left_out_or_refused() {
 }
 
 #[test]
+fn a_key_that_goes_while_the_ring_is_read_is_left_out() {
+    let keys = Keys::new();
+    keys.open().unwrap().rotate().unwrap();
+    // It is in the folder, and gone when it is opened.
+    symlink("nowhere", keys.ring().join("0123abcd")).unwrap();
+    assert_eq!(keys.open_external().unwrap().keys().len(), 2);
+}
+
+#[test]
 fn there_is_a_current_key_while_keys_rotate() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();

@@ -16,16 +16,16 @@ const OUT: &str = "NEXO_PAIRING_TEST_OUT";
 fn child() {
     let Some(task) = std::env::var_os(TASK) else { return };
     let issuer = SetupCodeIssuer::open_or_create(std::env::var_os(KEY).unwrap()).unwrap();
-    match task.to_str().unwrap() {
-        "open" => {}
-        "rotate" => drop(issuer.rotate().unwrap()),
+    let id = match task.to_str().unwrap() {
+        "open" => issuer.keys()[0].id,
+        "rotate" => issuer.rotate().unwrap(),
         "rotate until killed" => loop {
             issuer.rotate().unwrap();
         },
         task => panic!("{task}"),
-    }
+    };
     if let Some(out) = std::env::var_os(OUT) {
-        std::fs::write(out, issuer.keys()[0].id.to_string()).unwrap();
+        std::fs::write(out, id.to_string()).unwrap();
     }
 }
 
