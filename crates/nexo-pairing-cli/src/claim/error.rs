@@ -59,8 +59,13 @@ impl ClaimError {
     /// A gateway's words for a refusal: a kind that is known here, or any text from 0.1.8.
     pub(super) fn refused(peer: String, kind: &str, message: Option<&str>) -> Self {
         let message = cut(message.unwrap_or(kind), MAX_TOLD);
-        if kind == "unavailable" {
-            return Self::Lost { peer, source: io::Error::other(message) };
+        match kind {
+            "unavailable" => return Self::Lost { peer, source: io::Error::other(message) },
+            // There is a gateway, but not where the code leads.
+            "not_found" | "method_not_allowed" | "upgrade_required" => {
+                return Self::BadAnswer { peer, what: message };
+            }
+            _ => {}
         }
         let kind = KINDS.iter().find(|known| **known == kind).copied().unwrap_or("refused");
         Self::Refused { kind, peer, message }

@@ -1,5 +1,6 @@
 //! Claims against small gateways of each test's own, on real sockets.
 
+mod cut;
 mod http;
 mod lost;
 mod tls;

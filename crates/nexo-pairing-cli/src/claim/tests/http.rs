@@ -47,6 +47,7 @@ async fn what_is_no_gateway_is_told_as_such() {
     );
     for (response, told) in [
         (response("404 Not Found", "<html>"), "it says 404 Not Found"),
+        (response("404 Not Found", r#"{"error":"not_found"}"#), "it says 404 Not Found"),
         (response("200 OK", "<html>"), "not the JSON of a gateway"),
         (response("200 OK", "{}"), "neither `session_token` nor `error`"),
         (response("200 OK", r#"{"session_token":"short"}"#), "not the form of one"),
