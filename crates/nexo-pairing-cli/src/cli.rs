@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
-    list, log, reject, revoke, seed, unblock, unlock,
+    list, log, reject, revoke, seed, serve, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -90,6 +90,8 @@ pub(crate) enum Command {
     /// Show, make and take away the keys that sign setup codes.
     #[command(subcommand, after_help = "Example:\n  nexo-pair keys list")]
     Keys(keys::Keys),
+    /// Let companions claim setup codes, and services check their sessions, over HTTP.
+    Serve(serve::Serve),
     /// Decide on inbound messages, one JSON object a line, from standard input.
     Gate(gate::Gate),
     /// Turn a setup code into a session, as a companion app does.
@@ -131,8 +133,8 @@ pub fn main() -> Exit {
 
 /// Runs one command to its end; it has reported to `io` whatever there is to say.
 ///
-/// Needs a Tokio runtime with time and, for `gate`, with I/O enabled. `gate` also listens to
-/// SIGINT, SIGTERM and SIGHUP from then on.
+/// Needs a Tokio runtime with time and, for `gate` and `serve`, with I/O enabled. These two also
+/// listen to SIGINT, SIGTERM and SIGHUP from then on.
 pub async fn run(cli: Cli, io: Io) -> Exit {
     let json = cli.global.json;
     let mut context = Context::new(cli.global, io);
@@ -158,6 +160,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Start(args) => start::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::Keys(args) => keys::run(args, context).await,
+        Command::Serve(args) => serve::run(args, context).await,
         Command::Gate(args) => gate::run(args, context).await,
         Command::Claim(args) => claim::run(args, context).await,
         Command::Decode(args) => decode::run(args, context).await,

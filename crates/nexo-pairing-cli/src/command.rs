@@ -16,6 +16,7 @@ pub(crate) mod log;
 pub(crate) mod reject;
 pub(crate) mod revoke;
 pub(crate) mod seed;
+pub(crate) mod serve;
 pub(crate) mod unblock;
 pub(crate) mod unlock;
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use nexo_pairing::config::ConfigError;
 use nexo_pairing::qr::QrError;
+use nexo_pairing::server::{ServerError, TlsError};
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
     IssueError, KeyError, PairingError, SenderKey, SetupCodeError, StoreError, VerifyError,
@@ -62,6 +63,8 @@ pub(crate) enum CliError {
     Verify(#[from] VerifyError),
     #[error("the QR code cannot be drawn")]
     Qr(#[from] QrError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The arguments do not fit.
     #[error("{0}")]
     Usage(String),
@@ -117,6 +120,8 @@ impl CliError {
             Self::Issue(error) => error.kind(),
             Self::Verify(error) => error.kind(),
             Self::Qr(error) => error.kind(),
+            Self::Server(ServerError::Tls(_)) => "tls",
+            Self::Server(_) => "listen",
             Self::Usage(_) => "usage",
             Self::SenderRefused { .. } => "sender_refused",
             Self::NoAdapter { .. } => "no_adapter",
@@ -154,6 +159,10 @@ impl CliError {
                 _ => Exit::Storage,
             },
             Self::Issue(IssueError::Random(_)) | Self::Qr(QrError::Encoder(_)) => Exit::Storage,
+            Self::Server(ServerError::Tls(TlsError::Read { .. }) | ServerError::Listen { .. }) => {
+                Exit::Storage
+            }
+            Self::Server(_) => Exit::Usage,
             Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
             Self::LoopbackOnly { .. }
             | Self::Verify(_)
@@ -191,6 +200,7 @@ impl CliError {
             }
             Self::Url(error) => Some(error.hint()),
             Self::Key(error) => error.hint(),
+            Self::Server(ServerError::Tls(error)) => error.hint(),
             Self::Verify(VerifyError::Expired { .. }) => {
                 Some("issue a new one: nexo-pair start".to_owned())
             }
@@ -198,6 +208,7 @@ impl CliError {
                 Some("copy the whole payload, as `nexo-pair start` showed it".to_owned())
             }
             Self::Issue(_)
+            | Self::Server(_)
             | Self::Qr(_)
             | Self::SenderRefused { .. }
             | Self::Config(_)

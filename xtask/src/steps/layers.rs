@@ -21,8 +21,8 @@ const LAYERS: &[&[&str]] = &[
         "nexo-pairing-telegram",
         "nexo-pairing-whatsapp",
     ],
-    &["nexo-pairing"],
     &["nexo-pairing-server"],
+    &["nexo-pairing"],
     &["nexo-pairing-cli"],
 ];
 
