@@ -38,7 +38,7 @@ async fn a_replay_says_that_the_code_was_used_and_what_to_do() {
     assert_eq!((error.kind(), error.exit()), ("replayed", Exit::Refused));
     assert!(error.to_string().ends_with("the setup code was used already"), "{error}");
     let hint = error.hint().unwrap();
-    assert!(hint.contains("another one") && hint.contains("devices list"), "{hint}");
+    assert!(hint.contains("another one") && hint.contains("nexo-pair log"), "{hint}");
 }
 
 #[tokio::test]
