@@ -7,9 +7,11 @@
 mod files;
 mod gate;
 mod home;
+mod server;
 mod terminal;
 
 use std::path::PathBuf;
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 pub use files::{FileState, files_below};
 pub use gate::Gate;
 pub use home::{Home, Output};
+pub use server::{Client, Server, claim_elsewhere};
 pub use terminal::{Terminal, scan};
 
 /// When something that should have happened long ago is given up; generous, for machines with much
@@ -58,6 +61,25 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         }
         assert!(since.elapsed() < DEADLINE, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The memory that a process has in use (`VmRSS`), in kilobytes.
+fn memory_of(child: &Child) -> u64 {
+    let path = format!("/proc/{}/status", child.id());
+    let status = std::fs::read_to_string(path).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("the system tells it")
+}
+
+/// How many rounds of an attack there are: `usual` ones, unless the variable says otherwise, for the
+/// long runs.
+#[must_use]
+pub fn rounds(variable: &str, usual: u32) -> u32 {
+    match std::env::var(variable) {
+        Ok(told) => told.parse().unwrap_or_else(|_| panic!("{variable} is no number: {told}")),
+        Err(_) => usual,
     }
 }
 

@@ -3,18 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
-use std::sync::Arc;
+use std::process::{Child, Stdio};
 
-use nexo_pairing::{PairingStore, SetupCodeIssuer};
-use nexo_pairing_server::{Server, ServerOptions};
 use nexo_pairing_tests::{Home, Output, files_below};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 /// What 0.1.8 kept sessions in; its token stands there in clear.
 const OLD_SESSIONS: &str = concat!(
@@ -22,26 +18,21 @@ const OLD_SESSIONS: &str = concat!(
     "/../crates/nexo-pairing-store/tests/fixtures/pairing_sessions-0.1.8.db"
 );
 
-/// A server on the database and the key of a home, until it is dropped.
+/// A running `nexo-pair serve`, which ends with its handle.
 struct Gateway {
+    child: Child,
     address: SocketAddr,
-    _runtime: Runtime,
 }
 
 impl Gateway {
     fn start(home: &Home) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let server = runtime.block_on(async {
-            let store = PairingStore::open(home.database()).await.unwrap();
-            let key = home.path().join("secret").join("pairing.key");
-            let issuer = SetupCodeIssuer::open_or_create(key).unwrap();
-            let mut options = ServerOptions::new(store, Arc::new(issuer));
-            options.listen = "127.0.0.1:0".parse().unwrap();
-            Server::bind(options).await.unwrap()
-        });
-        let address = server.local_addr();
-        runtime.spawn(server.run(std::future::pending()));
-        Self { address, _runtime: runtime }
+        let mut command = home.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let listening: Value = serde_json::from_str(&line).unwrap();
+        let address = listening["listen"].as_str().unwrap().parse().unwrap();
+        Self { child, address }
     }
 
     /// Where companions reach it by this scheme.
@@ -62,6 +53,14 @@ impl Gateway {
         stream.read_to_string(&mut response).unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -18,7 +18,7 @@ use crate::claim::MAX_CLAIM_BYTES;
 use crate::connection::Connection;
 use crate::origin;
 use crate::peer::Peer;
-use crate::websocket::{self, Close, Unasked};
+use crate::websocket::{self, CloseCode, Unasked};
 
 /// How much of a body is read at most, in bytes.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024;
@@ -68,7 +68,8 @@ impl Opening {
     pub(crate) async fn run(self, connection: &Connection) {
         let Ok(upgraded) = self.upgrade.await else { return };
         let mut io = TokioIo::new(upgraded);
-        let late = Unasked::Refused { close: Close::Policy, refusal: Refusal::Timeout };
+        let late =
+            Unasked::Refused { close: CloseCode::POLICY_VIOLATION, refusal: Refusal::Timeout };
         let question = timeout_at(connection.deadline(), websocket::question(&mut io)).await;
         let (answer, close) = match question.unwrap_or(Err(late)) {
             Ok(claim) => {
@@ -76,19 +77,19 @@ impl Opening {
                     return;
                 }
                 let claimed = self.app.claim(self.peer, &claim, connection.lifetime()).await;
-                (Some(claimed.unwrap_or_else(|refusal| refusal.json())), Close::Normal)
+                (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
             }
             Err(Unasked::Refused { close, refusal }) => {
                 if connection.answer_begins().is_err() {
                     return;
                 }
                 let refusal = self.app.refuse_claim(self.peer, refusal);
-                ((close != Close::Protocol).then(|| refusal.json()), close)
+                ((close != CloseCode::PROTOCOL_ERROR).then(|| refusal.json()), close)
             }
             Err(Unasked::Gone) => return,
         };
         // Who does not take the answer can ask again.
-        let _ = websocket::answer(&mut io, answer.as_deref(), close).await;
+        let _ = websocket::answer(&mut io, answer, close).await;
     }
 }
 

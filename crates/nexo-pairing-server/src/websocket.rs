@@ -1,27 +1,27 @@
 //! A WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) for one question and one answer,
 //! each a text.
 //!
-//! It is ours because it carries secrets in both directions: libraries write what they receive and
-//! send into their logs.
+//! Both are secret, so the library that makes and reads the frames must log none of them.
+//! `tokio-websockets` logs nothing at all; `tungstenite`, say, logs each frame.
 
-mod frame;
 mod handshake;
 
-use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
+pub(crate) use tokio_websockets::CloseCode;
+use tokio_websockets::proto::ProtocolError;
+use tokio_websockets::{Error, Limits, Message, Payload, ServerBuilder};
 
 use crate::answer::Refusal;
 use crate::claim::MAX_CLAIM_BYTES;
-pub(crate) use frame::Close;
-use frame::{Frame, Opcode};
 pub(crate) use handshake::accept;
 
-/// How many frames a question may come in, with pings and the like.
-const MAX_FRAMES: usize = 64;
+/// How many bytes a question may come to with the heads of its frames, and with pings and the like. It
+/// is what bounds how many frames there are.
+const MAX_QUESTION_BYTES: u64 = 2 * MAX_CLAIM_BYTES as u64;
 
 /// How long, and for how many bytes, the other side has to take the answer and close as well. To
 /// close the connection at once could lose the answer.
@@ -36,75 +36,82 @@ pub(crate) enum Unasked {
     /// What it sent is no question.
     Refused {
         /// How the connection is closed.
-        close: Close,
+        close: CloseCode,
         /// What is told before.
         refusal: Refusal,
     },
 }
 
 impl Unasked {
-    fn refused(close: Close, what: &'static str) -> Self {
+    fn refused(close: CloseCode, what: &'static str) -> Self {
         Self::Refused { close, refusal: Refusal::Malformed(what) }
     }
 }
 
-impl From<io::Error> for Unasked {
-    fn from(_: io::Error) -> Self {
-        Self::Gone
+impl From<Error> for Unasked {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::PayloadTooLong { .. } => {
+                Self::Refused { close: CloseCode::MESSAGE_TOO_BIG, refusal: Refusal::TooLarge }
+            }
+            Error::Protocol(ProtocolError::InvalidUtf8) => {
+                Self::refused(CloseCode::INVALID_FRAME_PAYLOAD_DATA, "a text is UTF-8")
+            }
+            Error::Protocol(_) => {
+                Self::refused(CloseCode::PROTOCOL_ERROR, "a frame is not one of a client")
+            }
+            _ => Self::Gone,
+        }
     }
 }
 
-/// Reads the question: one text, in one frame or several. Answers pings meanwhile.
+/// Reads the question: one text, in one frame or several. Answers pings meanwhile. What comes behind
+/// the question is not looked at.
 pub(crate) async fn question(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> Result<Zeroizing<Vec<u8>>, Unasked> {
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_CLAIM_BYTES));
-    let mut has_begun = false;
-    for _ in 0..MAX_FRAMES {
-        let frame = Frame::read(io, MAX_CLAIM_BYTES - text.len()).await?;
-        match (frame.opcode, has_begun) {
-            (Opcode::Text, false) | (Opcode::Continuation, true) => {
-                has_begun = true;
-                text.extend_from_slice(&frame.payload);
-                if frame.is_last && std::str::from_utf8(&text).is_ok() {
-                    return Ok(text);
-                } else if frame.is_last {
-                    return Err(Unasked::refused(Close::NotUtf8, "a text is UTF-8"));
-                }
+) -> Result<Payload, Unasked> {
+    let (read, write) = io::split(io);
+    let limits = Limits::default().max_payload_len(Some(MAX_CLAIM_BYTES));
+    let mut socket =
+        ServerBuilder::new().limits(limits).serve(io::join(read.take(MAX_QUESTION_BYTES), write));
+    let asked = async {
+        while let Some(message) = socket.next().await.transpose()? {
+            if message.is_text() {
+                return Ok(message.into_payload());
+            } else if message.is_binary() {
+                let what = "a claim is a text, not binary";
+                return Err(Unasked::refused(CloseCode::UNSUPPORTED_DATA, what));
             }
-            (Opcode::Binary, false) => {
-                return Err(Unasked::refused(Close::Unsupported, "a claim is a text, not binary"));
-            }
-            (Opcode::Text | Opcode::Binary | Opcode::Continuation, _) => {
-                return Err(Unasked::refused(Close::Protocol, "a frame is out of its turn"));
-            }
-            (Opcode::Ping, _) => {
-                frame::write(io, Opcode::Pong, &frame.payload).await?;
-            }
-            (Opcode::Pong, _) => {}
-            (Opcode::Close, _) => {
-                frame::write(io, Opcode::Close, &Close::Normal.payload()).await?;
-                return Err(Unasked::Gone);
-            }
+            // A pong, or goodbye: whole, before there is more to say.
+            socket.flush().await?;
         }
+        Err(Unasked::Gone)
+    };
+    match asked.await {
+        Err(Unasked::Gone) if socket.get_ref().reader().limit() == 0 => {
+            let what = "a claim comes in fewer frames";
+            Err(Unasked::refused(CloseCode::POLICY_VIOLATION, what))
+        }
+        asked => asked,
     }
-    Err(Unasked::refused(Close::Policy, "a claim comes in fewer frames"))
 }
 
 /// Sends the answer, if there is one, and closes.
 pub(crate) async fn answer(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    text: Option<&str>,
-    close: Close,
-) -> io::Result<()> {
+    text: Option<String>,
+    close: CloseCode,
+) -> Result<(), Error> {
+    // Not the one that the question came by: after an error it would send nothing but goodbye.
+    let mut socket = ServerBuilder::new().serve(&mut *io);
     if let Some(text) = text {
-        frame::write(io, Opcode::Text, text.as_bytes()).await?;
+        socket.feed(Message::text(text)).await?;
     }
-    frame::write(io, Opcode::Close, &close.payload()).await?;
-    io.flush().await?;
+    socket.send(Message::close(Some(close), "")).await?;
+    io.shutdown().await?;
     let mut rest = io.take(LINGER_BYTES);
-    let mut sink = tokio::io::sink();
+    let mut sink = io::sink();
     // It has the answer, or it does not want it.
-    let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut sink)).await;
+    let _ = timeout(LINGER, io::copy(&mut rest, &mut sink)).await;
     Ok(())
 }

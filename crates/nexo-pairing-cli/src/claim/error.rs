@@ -120,8 +120,9 @@ impl ClaimError {
             }
             Self::BadAnswer { .. } => "see that the url of the code is the gateway's",
             Self::Refused { kind: "replayed", .. } => {
-                "a code works once: have another one issued; if it was not you who used it, tell \
-                 the operator, who sees the session in `nexo-pair devices list`"
+                "a code works once, and presenting it again may end the session that it gave: have \
+                 another one issued; if it was not you who used it, tell the operator, who finds \
+                 it in `nexo-pair log`"
             }
             Self::Refused { kind: "throttled", .. } => "wait a minute, and try again",
             Self::Refused { .. } => "have another one issued",

@@ -1,11 +1,13 @@
 //! A claim by WebSocket (RFC 6455): one text message there, one back.
 //!
-//! What a library for WebSockets would do beyond that is not needed, and those that there are write
-//! what they send and receive, which is secret here, to the log.
+//! Both are secret, so the library that makes and reads the frames must log none of them.
+//! `tokio-websockets` logs nothing at all. The request that opens the WebSocket is hyper's, since what
+//! a gateway says that refuses it has to be read.
 
 use std::io;
 
 use data_encoding::BASE64;
+use futures_util::{SinkExt, StreamExt};
 use hyper::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -13,8 +15,8 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use nexo_pairing::{OsRandom, RandomSource};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use zeroize::Zeroizing;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_websockets::{ClientBuilder, CloseCode, Error, Limits, Message, Payload};
 
 use super::answer::{self, Session};
 use super::connect::{Gateway, Stream};
@@ -22,13 +24,6 @@ use super::{ClaimError, MAX_ANSWER_BYTES, http};
 
 /// What a server appends to the key, so that nothing but a WebSocket server gives the right answer.
 const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
 
 /// Opens a WebSocket and sends a claim in it.
 pub(super) async fn exchange(
@@ -63,95 +58,30 @@ pub(super) async fn exchange(
 
 /// Sends the claim, and waits for the message that answers it.
 async fn converse(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     gateway: &Gateway,
     claim: &str,
-) -> Result<Zeroizing<Vec<u8>>, ClaimError> {
-    write(&mut stream, gateway, TEXT, claim.as_bytes()).await?;
-    // Its whole capacity from the start: growing would leave copies behind.
-    let mut message = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_BYTES));
-    let mut expected = TEXT;
-    loop {
-        let frame = read(&mut stream, gateway).await?;
-        match frame.opcode {
-            PING => write(&mut stream, gateway, PONG, &frame.payload).await?,
-            PONG => {}
-            CLOSE => return Err(gateway.lost(io::Error::other("it closed the WebSocket"))),
-            opcode if opcode == expected => {
-                if message.len() + frame.payload.len() > MAX_ANSWER_BYTES {
-                    return Err(gateway.too_long());
-                }
-                message.extend_from_slice(&frame.payload);
-                if frame.is_last {
-                    // The answer is here; whether the gateway hears the good-bye does not matter.
-                    let _ = write(&mut stream, gateway, CLOSE, &1000_u16.to_be_bytes()).await;
-                    return Ok(message);
-                }
-                expected = CONTINUATION;
-            }
-            BINARY => return Err(gateway.bad_answer("its answer is binary, not text")),
-            _ => return Err(gateway.bad_answer("its frames make no message")),
-        }
-    }
-}
-
-struct Frame {
-    is_last: bool,
-    opcode: u8,
-    payload: Zeroizing<Vec<u8>>,
-}
-
-async fn read(
-    stream: &mut (impl AsyncRead + Unpin),
-    gateway: &Gateway,
-) -> Result<Frame, ClaimError> {
-    let lost = |error| gateway.lost(error);
-    let [first, second] = stream.read_u16().await.map_err(lost)?.to_be_bytes();
-    let (is_last, opcode) = (first & 0x80 != 0, first & 0x0f);
-    let length = match second {
-        126 => u64::from(stream.read_u16().await.map_err(lost)?),
-        127 => stream.read_u64().await.map_err(lost)?,
-        short => u64::from(short),
+) -> Result<Payload, ClaimError> {
+    let failed = |error| match error {
+        Error::PayloadTooLong { .. } => gateway.too_long(),
+        Error::Protocol(_) => gateway.bad_answer("its frames are not those of a WebSocket"),
+        Error::Io(error) => gateway.lost(error),
+        error => gateway.lost(io::Error::other(error)),
     };
-    // Reserved bits, the mask that only clients use, and what must be in one piece.
-    let is_control = opcode & 8 != 0;
-    if first & 0x70 != 0 || second & 0x80 != 0 || is_control && (!is_last || second > 125) {
-        return Err(gateway.bad_answer("its frames are not those of a WebSocket"));
-    }
-    let length = usize::try_from(length).ok().filter(|length| *length <= MAX_ANSWER_BYTES);
-    let length = length.ok_or_else(|| gateway.too_long())?;
-    let mut payload = Zeroizing::new(vec![0; length]);
-    stream.read_exact(&mut payload).await.map_err(lost)?;
-    Ok(Frame { is_last, opcode, payload })
-}
-
-/// Sends a frame, masked as those of a client have to be.
-async fn write(
-    stream: &mut (impl AsyncWrite + Unpin),
-    gateway: &Gateway,
-    opcode: u8,
-    payload: &[u8],
-) -> Result<(), ClaimError> {
-    let mut mask = [0; 4];
-    OsRandom::default().fill(&mut mask)?;
-    let mut frame = Zeroizing::new(Vec::with_capacity(14 + payload.len()));
-    frame.push(0x80 | opcode);
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(length @ ..=125), _) => frame.push(0x80 | length),
-        (_, Ok(length)) => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&length.to_be_bytes());
+    let limits = Limits::default().max_payload_len(Some(MAX_ANSWER_BYTES));
+    let mut socket = ClientBuilder::new().limits(limits).take_over(stream);
+    socket.send(Message::text(claim.to_owned())).await.map_err(failed)?;
+    while let Some(message) = socket.next().await {
+        let message = message.map_err(failed)?;
+        if message.is_text() {
+            // The answer is here; whether the gateway hears the good-bye does not matter.
+            let _ = socket.send(Message::close(Some(CloseCode::NORMAL_CLOSURE), "")).await;
+            return Ok(message.into_payload());
+        } else if message.is_binary() {
+            return Err(gateway.bad_answer("its answer is binary, not text"));
         }
-        _ => {
-            frame.push(0x80 | 127);
-            frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
+        // A pong, before more is read: where nobody takes them, they must not pile up.
+        socket.flush().await.map_err(failed)?;
     }
-    frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    let sent = async {
-        stream.write_all(&frame).await?;
-        stream.flush().await
-    };
-    sent.await.map_err(|error| gateway.lost(error))
+    Err(gateway.lost(io::Error::other("it closed the WebSocket")))
 }

@@ -133,9 +133,10 @@ async fn frames_that_are_no_claim_close_the_websocket() {
     let binary = [frame(0x82, claim(&world.code()).as_bytes())];
     assert_eq!(frames(&server, &binary).await, (malformed.clone(), Some(1003)));
     assert_eq!(frames(&server, &[frame(0x81, b"\xff")]).await, (malformed.clone(), Some(1007)));
-    let pings = vec![frame(0x89, b""); 100];
+    let many = 8192 / frame(0x00, b"").len() + 1;
+    let pings = vec![frame(0x89, b""); many];
     assert_eq!(frames(&server, &pings).await, (malformed.clone(), Some(1008)));
-    let crumbs = [vec![frame(0x01, b"")], vec![frame(0x00, b""); 100]].concat();
+    let crumbs = [vec![frame(0x01, b"")], vec![frame(0x00, b""); many]].concat();
     assert_eq!(frames(&server, &crumbs).await, (malformed, Some(1008)));
     for wrong in [
         frame(0x80, b"x"),                               // goes on, but nothing began
@@ -147,7 +148,8 @@ async fn frames_that_are_no_claim_close_the_websocket() {
         assert_eq!(frames(&server, &[wrong]).await, protocol);
     }
     // Goodbye is answered with goodbye.
-    assert_eq!(frames(&server, &[frame(0x88, b"")]).await, (None, Some(1000)));
+    let goodbye = frame(0x88, &1001_u16.to_be_bytes());
+    assert_eq!(frames(&server, &[goodbye]).await, (None, Some(1001)));
     assert_eq!(world.live_sessions().await, 0);
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nexo_pairing::server::{Server, ServerOptions};
 use nexo_pairing::{PairingStore, SetupCodeIssuer};
-use nexo_pairing_server::{Server, ServerOptions};
 use tokio::io::{AsyncReadExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::BASE64;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::NamedTempFile;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -22,7 +23,8 @@ impl Authority {
 
     fn file(&self) -> NamedTempFile {
         let mut file = NamedTempFile::new().unwrap();
-        file.write_all(self.0.pem().as_bytes()).unwrap();
+        let der = BASE64.encode(self.0.der());
+        writeln!(file, "-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----").unwrap();
         file
     }
 

@@ -38,7 +38,7 @@ async fn a_replay_says_that_the_code_was_used_and_what_to_do() {
     assert_eq!((error.kind(), error.exit()), ("replayed", Exit::Refused));
     assert!(error.to_string().ends_with("the setup code was used already"), "{error}");
     let hint = error.hint().unwrap();
-    assert!(hint.contains("another one") && hint.contains("devices list"), "{hint}");
+    assert!(hint.contains("another one") && hint.contains("nexo-pair log"), "{hint}");
 }
 
 #[tokio::test]
@@ -83,14 +83,15 @@ async fn frames_that_are_no_answer_are_refused() {
         (pieces, "more than 4096 bytes"),
         (vec![0x81, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "more than 4096 bytes"),
         (vec![0x82, 2, b'{', b'}'], "binary"),
-        (vec![0x80, 2, b'{', b'}'], "make no message"),
-        (vec![0x01, 1, b'{', 0x81, 1, b'}'], "make no message"),
-        (vec![0x83, 0], "make no message"),
+        (vec![0x80, 2, b'{', b'}'], "not those of a WebSocket"),
+        (vec![0x01, 1, b'{', 0x81, 1, b'}'], "not those of a WebSocket"),
+        (vec![0x83, 0], "not those of a WebSocket"),
         (vec![0xc1, 2, b'{', b'}'], "not those of a WebSocket"),
         (vec![0x81, 0x82, 0, 0, 0, 0, b'{', b'}'], "not those of a WebSocket"),
         (vec![0x09, 0], "not those of a WebSocket"),
         (vec![0x89, 126, 0, 126], "not those of a WebSocket"),
-        (vec![0x81, 2, 0xff, 0xfe], "not the JSON"),
+        (vec![0x81, 2, 0xff, 0xfe], "not those of a WebSocket"),
+        (vec![0x81, 2, b'{', b'['], "not the JSON"),
     ] {
         let gateway = Fake::new(vec![over_websocket(move |socket| {
             socket.get_mut().write_all(&frames).unwrap();
