@@ -118,7 +118,12 @@ pub fn main() -> Exit {
         Err(exit) => return exit,
     };
     logging::to_stderr(cli.global.json);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = match cli.command {
+        // Many clients at once, and cryptography for each.
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
             let error = CliError::Io { what: "start".to_owned(), source };
