@@ -126,7 +126,9 @@ mod tests {
     async fn said(goes: bool) -> (Vec<u8>, Duration) {
         let (mut here, mut there) = io::duplex(1024);
         let began = Instant::now();
-        let answer = answer(&mut here, Some("{}".to_owned()), CloseCode::NORMAL_CLOSURE);
+        let answer = async move {
+            answer(&mut here, Some("{}".to_owned()), CloseCode::NORMAL_CLOSURE).await
+        };
         let read = async {
             let mut said = Vec::new();
             there.read_to_end(&mut said).await.unwrap();

@@ -90,8 +90,14 @@ async fn what_is_too_large_is_refused() {
         .to_owned();
     let body = format!("1001\r\n{}\r\n0\r\n\r\n", claim(4097));
     assert_eq!(server.send(&(chunked + &body)).await.error(), too_large);
-    let (told, close) = server.websocket(&claim(4097)).await;
-    assert_eq!((told.unwrap()["error"].as_str(), close), (Some("too_large"), Some(1009)));
+    for sent in [
+        frame(0x81, claim(4097).as_bytes()),
+        [frame(0x01, &[b'x'; 4096]), frame(0x80, b"x")].concat(),
+        [0x81, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff].into(), // only announced
+    ] {
+        let told = frames(&server, &[sent]).await;
+        assert_eq!(told, (Some("too_large".to_owned()), Some(1009)));
+    }
     let head = request("GET", "/session", &[("X", &"x".repeat(20_000))], "");
     assert_eq!(server.send(&head).await.status, 431);
     // As large as it may be.
