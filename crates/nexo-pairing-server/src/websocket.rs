@@ -65,8 +65,8 @@ impl From<Error> for Unasked {
     }
 }
 
-/// Reads the question: one text, in one frame or several. Answers pings meanwhile. What comes behind
-/// the question is not looked at.
+/// Reads the question: one text, in one frame or several. Pings, and goodbye, are answered meanwhile.
+/// What comes behind the question is not looked at.
 pub(crate) async fn question(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
 ) -> Result<Payload, Unasked> {
@@ -82,8 +82,6 @@ pub(crate) async fn question(
                 let what = "a claim is a text, not binary";
                 return Err(Unasked::refused(CloseCode::UNSUPPORTED_DATA, what));
             }
-            // A pong, or goodbye: whole, before there is more to say.
-            socket.flush().await?;
         }
         Err(Unasked::Gone)
     };
@@ -108,10 +106,41 @@ pub(crate) async fn answer(
         socket.feed(Message::text(text)).await?;
     }
     socket.send(Message::close(Some(close), "")).await?;
+    // Who has said goodbye as well may wait for this end.
     io.shutdown().await?;
     let mut rest = io.take(LINGER_BYTES);
     let mut sink = io::sink();
     // It has the answer, or it does not want it.
     let _ = timeout(LINGER, io::copy(&mut rest, &mut sink)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// What is said with an answer, and how long that takes; the other side goes away, or does not,
+    /// once it has read everything.
+    async fn said(goes: bool) -> (Vec<u8>, Duration) {
+        let (mut here, mut there) = io::duplex(1024);
+        let began = Instant::now();
+        let answer = answer(&mut here, Some("{}".to_owned()), CloseCode::NORMAL_CLOSURE);
+        let read = async {
+            let mut said = Vec::new();
+            there.read_to_end(&mut said).await.unwrap();
+            (said, (!goes).then_some(there))
+        };
+        let (answered, (said, _there)) = tokio::join!(answer, read);
+        answered.unwrap();
+        (said, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_has_an_end_and_whoever_takes_it_is_not_waited_for_any_longer() {
+        let frames = b"\x81\x02{}\x88\x02\x03\xe8".to_vec();
+        assert_eq!(said(true).await, (frames.clone(), Duration::ZERO));
+        assert_eq!(said(false).await, (frames, LINGER));
+    }
 }

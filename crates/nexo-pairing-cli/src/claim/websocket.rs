@@ -85,3 +85,22 @@ async fn converse(
     }
     Err(gateway.lost(io::Error::other("it closed the WebSocket")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_that_nobody_takes_the_answers_to_are_not_read_on() {
+        let gateway = Gateway::parse("ws://127.0.0.1/pair").unwrap();
+        let (here, mut there) = tokio::io::duplex(256);
+        let pings = [0x89, 0].repeat(100_000);
+        let both = async { tokio::join!(converse(here, &gateway, "{}"), there.write_all(&pings)) };
+        assert!(timeout(Duration::from_secs(1), both).await.is_err());
+    }
+}

@@ -67,7 +67,7 @@ async fn an_answer_in_pieces_is_put_together() {
         stream.write_all(&[0x01, 20]).unwrap();
         stream.write_all(first.as_bytes()).unwrap();
         stream.write_all(&[0x8a, 0, 0x89, 2, b'h', b'i']).unwrap();
-        stream.write_all(&[0x80, 126, 0, u8::try_from(rest.len()).unwrap()]).unwrap();
+        stream.write_all(&[0x80, u8::try_from(rest.len()).unwrap()]).unwrap();
         stream.write_all(rest.as_bytes()).unwrap();
         assert_eq!(socket.read().unwrap(), Message::Pong("hi".into()));
     })]);
