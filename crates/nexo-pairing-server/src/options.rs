@@ -30,7 +30,8 @@ pub struct ServerOptions {
     pub metrics: Option<MetricsOptions>,
     /// Certificate and key. Default: none, then it speaks cleartext.
     pub tls: Option<TlsFiles>,
-    /// How many connections may be open at once; at least one. Default 1024.
+    /// How many connections may be open at once: at least one, and 128 less than the process may have
+    /// open files. Default 1024.
     pub max_connections: usize,
     /// How long a connection has until its first request is complete, and a later request from its
     /// head on. Default 10 s.

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -31,8 +32,14 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How many connections may ask for metrics at once.
 const MAX_METRICS_CONNECTIONS: usize = 16;
 
+/// How many open files are left to everything but connections: the store, keys, listeners.
+const OTHER_FILES: u64 = 128;
+
 /// How long nobody is let in when the system has no room for another connection.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often that is told, at most.
+const TOLD: Duration = Duration::from_secs(60);
 
 /// Lets companions claim setup codes and services check sessions.
 ///
@@ -91,9 +98,8 @@ impl Server {
         };
         let app = App::new(options.store, options.issuer, options.clock, options.settings);
         let router = app::router(Arc::clone(&app));
-        let claims =
-            Listener::bind(options.listen, tls.clone(), router, options.max_connections, timing);
-        let claims = claims.await?;
+        let max = options.max_connections.min(max_files());
+        let claims = Listener::bind(options.listen, tls.clone(), router, max, timing).await?;
         let metrics = match options.metrics {
             Some(metrics) => {
                 let (listen, router) = (metrics.listen, metrics_router(&metrics));
@@ -230,20 +236,17 @@ impl Listener {
 
     /// Lets connections in, for ever.
     async fn accept(self, stopping: watch::Receiver<bool>) {
-        let mut is_full = false;
+        let mut told: Option<Instant> = None;
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    is_full = false;
-                    self.serve(stream, address, stopping.clone());
-                }
+                Ok((stream, address)) => self.serve(stream, address, stopping.clone()),
                 // Gone before it was let in.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !is_full {
+                    if told.is_none_or(|told| told.elapsed() > TOLD) {
                         tracing::warn!(%error, "connections cannot be let in");
+                        told = Some(Instant::now());
                     }
-                    is_full = true;
                     self.connections.make_room();
                     sleep(PAUSE).await;
                 }
@@ -270,6 +273,12 @@ impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Listener").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// How many connections the system has files for.
+fn max_files() -> usize {
+    let max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(max.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
 }
 
 fn metrics_router(metrics: &MetricsOptions) -> Router {
