@@ -1,7 +1,7 @@
 //! A running `nexo-pair serve`, and requests to it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -36,6 +36,20 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where companions reach it by this scheme.
+    #[must_use]
+    pub fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The status of `GET /session` with this session token, and what is told.
+    #[must_use]
+    pub fn session(&self, token: &str) -> (u16, Value) {
+        let mut client = Client::connect(Ipv4Addr::LOCALHOST.into(), self.address);
+        let answer = client.as_mut().map(|client| client.session(token));
+        answer.expect("it lets us in").expect("it answers")
     }
 
     /// The memory that it has in use (`VmRSS`), in kilobytes.

@@ -3,13 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use nexo_pairing_tests::{Home, Output, files_below};
+use nexo_pairing_tests::{Home, Output, Server, Terminal, files_below};
 use serde_json::{Value, json};
 
 /// What 0.1.8 kept sessions in; its token stands there in clear.
@@ -17,52 +15,6 @@ const OLD_SESSIONS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../crates/nexo-pairing-store/tests/fixtures/pairing_sessions-0.1.8.db"
 );
-
-/// A running `nexo-pair serve`, which ends with its handle.
-struct Gateway {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Gateway {
-    fn start(home: &Home) -> Self {
-        let mut command = home.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let listening: Value = serde_json::from_str(&line).unwrap();
-        let address = listening["listen"].as_str().unwrap().parse().unwrap();
-        Self { child, address }
-    }
-
-    /// Where companions reach it by this scheme.
-    fn url(&self, scheme: &str) -> String {
-        format!("{scheme}://{}", self.address)
-    }
-
-    /// The status of `GET /session` with this session token, and what is told.
-    fn session(&self, token: &str) -> (u16, Value) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let request = format!(
-            "GET /session HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
-             Connection: close\r\n\r\n",
-            self.address
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A setup code that leads to this URL.
 fn issue(home: &Home, url: &str, args: &[&str]) -> Value {
@@ -89,7 +41,7 @@ fn kept(claimed: &Output) -> String {
 #[test]
 fn a_device_is_paired_listed_let_in_and_shown_the_door() {
     let home = Home::new();
-    let (gateway, other) = (Gateway::start(&home), Gateway::start(&home));
+    let (gateway, other) = (Server::start(&home, &[]), Server::start(&home, &[]));
 
     // As the README has it, QR code and all.
     let url = gateway.url("ws");
@@ -130,7 +82,7 @@ fn a_device_is_paired_listed_let_in_and_shown_the_door() {
 #[test]
 fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
     let home = Home::new();
-    let gateway = Gateway::start(&home);
+    let gateway = Server::start(&home, &[]);
     let code = issue(&home, &gateway.url("http"), &["--compact", "--for-device", "Ana's iPhone"]);
     let token = kept(&claim(&home, &code));
     assert_eq!(gateway.session(&token).0, 200);
@@ -154,9 +106,26 @@ fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
 }
 
 #[test]
+fn a_code_that_was_claimed_is_taken_from_the_screen() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let url = gateway.url("ws");
+    let args = ["start", "--public-url", &url, "--for-device", "phone", "--compact"];
+    let terminal = Terminal::start(home.command(&args), 80, 40);
+    terminal.wait_for_text("good for");
+    let payload = terminal.scan().remove(0);
+    let claimed = home.run_with(&["claim", "--json"], payload);
+    assert_eq!(claimed.code, 0, "{claimed:?}");
+    let id = home.json(&["devices", "list"])["devices"][0]["id"].clone();
+    let (exit, left) = terminal.end();
+    let expected = format!("claimed by phone (session {})", id.as_str().unwrap());
+    assert!(exit == 0 && left.trim().ends_with(&expected) && !left.contains('█'), "{left}");
+}
+
+#[test]
 fn a_device_that_nobody_has_named_names_itself() {
     let home = Home::new();
-    let gateway = Gateway::start(&home);
+    let gateway = Server::start(&home, &[]);
     let code = issue(&home, &gateway.url("ws"), &[]).to_string();
     let claimed = home.run_with(&["claim", "--json", "--device-label", "kitchen tablet"], &code);
     kept(&claimed);
@@ -173,7 +142,7 @@ fn a_device_that_nobody_has_named_names_itself() {
 #[test]
 fn a_code_that_is_no_good_leaves_nothing_behind() {
     let home = Home::new();
-    let gateway = Gateway::start(&home);
+    let gateway = Server::start(&home, &[]);
     let stranger = Home::new();
     let forged = issue(&stranger, &gateway.url("ws"), &[]);
     let cancelled = issue(&home, &gateway.url("ws"), &[]);
@@ -195,7 +164,7 @@ fn a_code_that_is_no_good_leaves_nothing_behind() {
 #[test]
 fn no_secret_is_told_however_talkative_the_program_is() {
     let home = Home::new();
-    let gateway = Gateway::start(&home);
+    let gateway = Server::start(&home, &[]);
     let code = issue(&home, &gateway.url("ws"), &[]);
     let file = home.beside("code.txt");
     fs::write(&file, code["payload"].as_str().unwrap()).unwrap();
@@ -230,7 +199,7 @@ fn the_sessions_of_0_1_8_are_taken_over() {
     assert_eq!(fs::read(old).unwrap(), before);
     assert_eq!(home.json(&["devices", "list"])["devices"][0]["device_label"], "Ana's phone");
 
-    let gateway = Gateway::start(&home);
+    let gateway = Server::start(&home, &[]);
     assert_eq!(gateway.session("legacy-session-token-1").0, 200);
     let kept = files_below(&home.path().join("state"));
     for path in kept.keys() {
