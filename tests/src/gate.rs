@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::home::exit_code;
-use crate::{DEADLINE, Output, wait_for};
+use crate::{DEADLINE, Output, memory_of, wait_for};
 
 /// A running `nexo-pair gate`, which ends with its handle.
 #[derive(Debug)]
@@ -144,11 +144,7 @@ impl Gate {
     /// The memory that it has in use (`VmRSS`), in kilobytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).expect("the gate runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.expect("the system tells it")
+        memory_of(&self.child)
     }
 
     /// Ends its input; how it ended and what it still answered.

@@ -7,9 +7,11 @@
 mod files;
 mod gate;
 mod home;
+mod server;
 mod terminal;
 
 use std::path::PathBuf;
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 pub use files::{FileState, files_below};
 pub use gate::Gate;
 pub use home::{Home, Output};
+pub use server::{Client, Server, claim_elsewhere};
 pub use terminal::{Terminal, scan};
 
 /// When something that should have happened long ago is given up; generous, for machines with much
@@ -61,7 +64,31 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// The memory that a process has in use (`VmRSS`), in kilobytes.
+fn memory_of(child: &Child) -> u64 {
+    let path = format!("/proc/{}/status", child.id());
+    let status = std::fs::read_to_string(path).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("the system tells it")
+}
+
+/// How many rounds of an attack there are: `usual` ones, unless the variable says otherwise, for the
+/// long runs.
+#[must_use]
+pub fn rounds(variable: &str, usual: u32) -> u32 {
+    match std::env::var(variable) {
+        Ok(told) => told.parse().unwrap_or_else(|_| panic!("{variable} is no number: {told}")),
+        Err(_) => usual,
+    }
+}
+
 /// Runs the example of the guide for authors of adapters.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/writing-an-adapter.md")]
 struct WritingAnAdapter;
+
+/// Runs the example of the guide for those who come from 0.1.8.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migrating-from-0.1.md")]
+struct Migrating;

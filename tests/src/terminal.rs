@@ -95,8 +95,7 @@ impl Terminal {
 
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process has an id"), signal).expect("it takes signals");
+        kill_process(Pid::from_child(&self.child), signal).expect("it takes signals");
     }
 
     /// Waits for the end of the program: its exit status, and what is to be seen then.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use context::{Context, Outcome};
-use steps::{STEPS, Step};
+use steps::{OTHERS, STEPS, Step};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         [name] if name == "ci" => STEPS.iter().collect(),
-        [name] => match STEPS.iter().find(|step| step.name == name.as_str()) {
+        [name] => match STEPS.iter().chain(OTHERS).find(|step| step.name == name.as_str()) {
             Some(step) => vec![step],
             None => return misused(&format!("there is no step '{name}'")),
         },
@@ -74,6 +74,10 @@ fn usage() -> String {
     let mut text = String::from("Usage: cargo xtask <step>\n\n");
     text.push_str(&format!("  {:<10} {}\n", "ci", "all of the following, in this order"));
     for step in STEPS {
+        text.push_str(&format!("  {:<10} {}\n", step.name, step.about));
+    }
+    text.push_str("\nand, besides:\n\n");
+    for step in OTHERS {
         text.push_str(&format!("  {:<10} {}\n", step.name, step.about));
     }
     text

@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask ci`, one module each.
 
+mod bench_peer;
 mod cargo;
 mod deny;
 mod docs;
@@ -62,3 +63,10 @@ pub(crate) const STEPS: &[Step] = &[
         run: docs::run,
     },
 ];
+
+/// Those that `ci` does not run.
+pub(crate) const OTHERS: &[Step] = &[Step {
+    name: "bench-peer",
+    about: "Compare this version's speed with that of 0.1.8; takes half an hour.",
+    run: bench_peer::run,
+}];

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    approve, backup, block, cancel, completions, config, decode, explain, forget, list, log,
-    reject, revoke, seed, unblock, unlock,
+    approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
+    list, log, reject, revoke, seed, serve, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -90,10 +90,16 @@ pub(crate) enum Command {
     /// Show, make and take away the keys that sign setup codes.
     #[command(subcommand, after_help = "Example:\n  nexo-pair keys list")]
     Keys(keys::Keys),
+    /// Let companions claim setup codes, and services check their sessions, over HTTP.
+    Serve(serve::Serve),
     /// Decide on inbound messages, one JSON object a line, from standard input.
     Gate(gate::Gate),
+    /// Turn a setup code into a session, as a companion app does.
+    Claim(claim::Claim),
     /// Show what a setup code says, without using it.
     Decode(decode::Decode),
+    /// See which devices have a session, and end one.
+    Devices(devices::Devices),
     /// Show the configuration in force, and where each value came from.
     Config(config::ShowConfig),
     /// Look for what is wrong on this machine, and say how to mend it.
@@ -112,7 +118,12 @@ pub fn main() -> Exit {
         Err(exit) => return exit,
     };
     logging::to_stderr(cli.global.json);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = match cli.command {
+        // Many clients at once, and cryptography for each.
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
             let error = CliError::Io { what: "start".to_owned(), source };
@@ -127,8 +138,8 @@ pub fn main() -> Exit {
 
 /// Runs one command to its end; it has reported to `io` whatever there is to say.
 ///
-/// Needs a Tokio runtime with time and, for `gate`, with I/O enabled. `gate` also listens to
-/// SIGINT, SIGTERM and SIGHUP from then on.
+/// Needs a Tokio runtime with time and, for `gate` and `serve`, with I/O enabled. These two also
+/// listen to SIGINT, SIGTERM and SIGHUP from then on.
 pub async fn run(cli: Cli, io: Io) -> Exit {
     let json = cli.global.json;
     let mut context = Context::new(cli.global, io);
@@ -154,8 +165,11 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Start(args) => start::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::Keys(args) => keys::run(args, context).await,
+        Command::Serve(args) => serve::run(args, context).await,
         Command::Gate(args) => gate::run(args, context).await,
+        Command::Claim(args) => claim::run(args, context).await,
         Command::Decode(args) => decode::run(args, context).await,
+        Command::Devices(args) => devices::run(args, context).await,
         Command::Config(args) => config::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
@@ -176,10 +190,12 @@ mod tests {
 
     #[test]
     fn every_command_says_more_than_its_options() {
-        for command in Cli::command().get_subcommands() {
+        fn check(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             assert!(command.get_after_help().is_some(), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
         }
+        Cli::command().get_subcommands().for_each(check);
     }
 
     #[test]

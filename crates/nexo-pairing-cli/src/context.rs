@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{
     AllowedSender, AuditEvent, BlockedSender, Filter, PairingBackend, PairingStore, PendingRequest,
-    StoreOptions,
+    Session, StoreOptions,
 };
 
 use crate::cli::Global;
@@ -190,5 +190,12 @@ impl View {
         limit: u32,
     ) -> Result<Vec<AuditEvent>, CliError> {
         Ok(self.0.audit(filter, limit).await?)
+    }
+
+    pub(crate) async fn list_sessions(
+        &self,
+        include_ended: bool,
+    ) -> Result<Vec<Session>, CliError> {
+        Ok(self.0.list_sessions(include_ended).await?)
     }
 }

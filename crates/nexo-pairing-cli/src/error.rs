@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use nexo_pairing::config::ConfigError;
 use nexo_pairing::qr::QrError;
+use nexo_pairing::server::{ServerError, TlsError};
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
     IssueError, KeyError, PairingError, SenderKey, SetupCodeError, StoreError, VerifyError,
 };
 use serde::Serialize;
 
+use crate::claim::ClaimError;
 use crate::io::Io;
 use crate::json;
 use crate::text::{escaped, shell_word};
@@ -61,6 +63,8 @@ pub(crate) enum CliError {
     Verify(#[from] VerifyError),
     #[error("the QR code cannot be drawn")]
     Qr(#[from] QrError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The arguments do not fit.
     #[error("{0}")]
     Usage(String),
@@ -89,6 +93,9 @@ pub(crate) enum CliError {
     /// A text is no setup code.
     #[error("the setup code cannot be read")]
     Malformed(#[from] SetupCodeError),
+    /// A setup code gave no session.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// There is no database where one has to be.
     #[error("there is no database at {}", .0.display())]
     NoDatabase(PathBuf),
@@ -113,12 +120,15 @@ impl CliError {
             Self::Issue(error) => error.kind(),
             Self::Verify(error) => error.kind(),
             Self::Qr(error) => error.kind(),
+            Self::Server(ServerError::Tls(_)) => "tls",
+            Self::Server(_) => "listen",
             Self::Usage(_) => "usage",
             Self::SenderRefused { .. } => "sender_refused",
             Self::NoAdapter { .. } => "no_adapter",
             Self::Nothing { kind, .. } => kind,
             Self::Declined => "declined",
             Self::Malformed(_) => "malformed",
+            Self::Claim(error) => error.kind(),
             Self::NoDatabase(_) => "storage",
             Self::Io { .. } => "io",
         }
@@ -135,6 +145,7 @@ impl CliError {
                 | PairingError::Backend(_) => Exit::Storage,
                 _ => Exit::Refused,
             },
+            Self::Claim(error) => error.exit(),
             Self::Url(error) => match error {
                 ResolveError::InsecureCleartext { .. } => Exit::Refused,
                 ResolveError::TunnelFile { problem: TunnelFileProblem::Io(_), .. } => Exit::Storage,
@@ -148,6 +159,10 @@ impl CliError {
                 _ => Exit::Storage,
             },
             Self::Issue(IssueError::Random(_)) | Self::Qr(QrError::Encoder(_)) => Exit::Storage,
+            Self::Server(ServerError::Tls(TlsError::Read { .. }) | ServerError::Listen { .. }) => {
+                Exit::Storage
+            }
+            Self::Server(_) => Exit::Usage,
             Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
             Self::LoopbackOnly { .. }
             | Self::Verify(_)
@@ -169,6 +184,7 @@ impl CliError {
             Self::Malformed(_) => {
                 Some("copy all of it once more, or have another one issued".to_owned())
             }
+            Self::Claim(error) => error.hint(),
             Self::NoDatabase(_) => {
                 Some("see with `nexo-pair config` where it is looked for".to_owned())
             }
@@ -184,6 +200,7 @@ impl CliError {
             }
             Self::Url(error) => Some(error.hint()),
             Self::Key(error) => error.hint(),
+            Self::Server(ServerError::Tls(error)) => error.hint(),
             Self::Verify(VerifyError::Expired { .. }) => {
                 Some("issue a new one: nexo-pair start".to_owned())
             }
@@ -191,6 +208,7 @@ impl CliError {
                 Some("copy the whole payload, as `nexo-pair start` showed it".to_owned())
             }
             Self::Issue(_)
+            | Self::Server(_)
             | Self::Qr(_)
             | Self::SenderRefused { .. }
             | Self::Config(_)

@@ -102,7 +102,7 @@ async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit
 }
 
 /// Runs what reads or writes files where it does not hold up other work.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CliError> {

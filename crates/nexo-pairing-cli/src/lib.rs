@@ -22,6 +22,7 @@
 //! ```
 
 mod channels;
+mod claim;
 mod cli;
 mod command;
 mod context;
@@ -35,6 +36,7 @@ mod keys;
 mod log;
 mod output;
 mod person;
+mod prometheus;
 mod setup_code_input;
 mod start;
 mod table;

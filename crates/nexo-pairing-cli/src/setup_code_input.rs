@@ -19,8 +19,8 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::text::{escaped, shell_word};
 
-/// The longest input that is read, in bytes: what `start --json` prints of the longest payload.
-const MAX_INPUT_BYTES: usize = 4 * MAX_PAYLOAD_BYTES;
+/// The longest input that is read, in bytes: what `start` prints with the largest QR code.
+const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 /// Which setup code is meant.
 #[derive(Debug, Args)]
@@ -34,11 +34,10 @@ pub(crate) struct CodeInput {
 }
 
 impl CodeInput {
-    /// The payload, which nobody has decoded yet; of what `start --json` printed, its field
-    /// `payload`.
+    /// The payload, which nobody has decoded yet, be it alone or in what `start` printed.
     ///
-    /// It is read up to the end of its line and no further: `start` in the same pipe runs on until
-    /// the code was used.
+    /// It is read up to the end of its line and no further: whoever writes into a pipe may run on
+    /// until the code was used.
     pub(crate) async fn read(self, context: &mut Context) -> Result<Payload, CliError> {
         if let Some(code) = self.code {
             return payload_of(&code.0, "--code");
@@ -109,13 +108,22 @@ fn read_text(mut source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Whether what has been read holds a line that is not blank or, if it begins with `{`, an object.
+/// Whether what has been read holds the whole line of a payload or, if it begins with `{`, an object.
 fn is_complete(bytes: &[u8]) -> bool {
     let text = bytes.trim_ascii_start();
     match text.first() {
         Some(b'{') => object_in::<IgnoredAny>(text).is_some(),
-        _ => text.contains(&b'\n'),
+        _ => text
+            .split_inclusive(|&byte| byte == b'\n')
+            .any(|line| line.ends_with(b"\n") && is_candidate(line)),
     }
+}
+
+/// Whether a line may be a payload: not what a QR code is drawn with, nor a remark.
+fn is_candidate(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !line.is_empty() && line.iter().all(is_inner)
 }
 
 /// The payload in a text that was read from `name`.
@@ -131,7 +139,11 @@ fn payload_of(text: &str, name: &str) -> Result<Payload, CliError> {
             None => return wrong("is no setup code and no JSON object with one".to_owned()),
         }
     } else {
-        Cow::Borrowed(text.lines().next().unwrap_or_default().trim_end())
+        let mut lines = text.lines();
+        let first = lines.clone().next().unwrap_or_default();
+        // Where no line will do, decoding the first says what is wrong with it.
+        let line = lines.find(|line| is_candidate(line.as_bytes())).unwrap_or(first);
+        Cow::Borrowed(line.trim())
     };
     let payload = Payload(Zeroizing::new(payload.into_owned()));
     match payload.as_str().len() {
@@ -172,7 +184,8 @@ mod tests {
         for text in [
             PAYLOAD.to_owned(),
             format!("\n  {PAYLOAD} \r\n"),
-            format!("{PAYLOAD}\nclaimed by nobody yet\n"),
+            format!("{PAYLOAD}\nclaimed\n"),
+            format!("  \n█▀▀ ▄█ \n▄ █\n\n{PAYLOAD}\n\nurl:     ws://127.0.0.1/pair\n"),
             format!(r#"{{"url":"ws://127.0.0.1","payload":"{PAYLOAD}","format":"v2"}}"#),
             format!("{{\n  \"payload\": \"{PAYLOAD}\"\n}}\n{{\"claimed\":true}}"),
         ] {
@@ -197,7 +210,7 @@ mod tests {
             ),
             (
                 &" ".repeat(MAX_INPUT_BYTES + 1),
-                "standard input is longer than 16384 bytes, so it is no setup code",
+                "standard input is longer than 65536 bytes, so it is no setup code",
             ),
         ] {
             assert_eq!(read(text).unwrap_err(), told);
@@ -219,6 +232,7 @@ mod tests {
     fn a_pipe_that_stays_open_is_not_waited_for() {
         for chunks in [
             &[&b"\nAICG"[..], b"WSOS\n"][..],
+            &["█▀▀ ▄█\n\n".as_bytes(), b"AICG", b"\n"],
             &[b"{\"payload\":\n", b"\"AICG\"", b"}"],
             &[b"{\"url\":\"ws://x\"}"],
         ] {

@@ -1,5 +1,6 @@
 //! Commands from their arguments to their output, within this process.
 
+mod devices;
 mod gate;
 mod setup_code;
 mod storage;

@@ -17,11 +17,9 @@
 //! ```
 
 mod error;
-mod matrix;
 mod penalty;
 #[cfg(feature = "png")]
 mod png;
-mod segment;
 mod symbol;
 mod text;
 

@@ -3,11 +3,11 @@
 
 use qrcode::bits::Bits;
 use qrcode::canvas::{Canvas, MaskPattern};
+use qrcode::optimize::Segment;
+use qrcode::types::Mode;
 use qrcode::{Color, EcLevel, Version, ec};
 
-use crate::matrix::Matrix;
 use crate::penalty::penalty;
-use crate::segment::{Mode, Segment, segments};
 use crate::{MAX_TEXT_BYTES, QrError};
 
 /// How many light modules there are around a symbol, on each side.
@@ -26,7 +26,10 @@ const MASKS: [MaskPattern; 8] = [
 
 /// A QR code with its quiet zone.
 pub(crate) struct Symbol {
-    matrix: Matrix,
+    /// How many modules a side has, without the quiet zone.
+    width: usize,
+    /// Row by row; true is dark.
+    modules: Vec<bool>,
 }
 
 impl Symbol {
@@ -34,55 +37,48 @@ impl Symbol {
     pub(crate) fn new(text: &str) -> Result<Self, QrError> {
         let plan = Plan::new(text)?;
         let level = plan.level()?;
-        let data = plan.bytes(level)?;
-        let version = plan.version();
-        let (data, correction) =
-            ec::construct_codewords(&data, version, level).map_err(QrError::encoder)?;
-        let mut canvas = Canvas::new(version, level);
+        let mut bits = Bits::new(plan.version);
+        let segments = std::iter::once(plan.segment);
+        bits.push_segments(text.as_bytes(), segments).map_err(QrError::encoder)?;
+        bits.push_terminator(level).map_err(QrError::encoder)?;
+        let (data, correction) = ec::construct_codewords(&bits.into_bytes(), plan.version, level)
+            .map_err(QrError::encoder)?;
+        let mut canvas = Canvas::new(plan.version, level);
         canvas.draw_all_functional_patterns();
         canvas.draw_data(&data, &correction);
-        // `Canvas::apply_best_mask` adds penalties up in 16 bits, which some texts overflow.
-        let masked = |mask| {
+
+        let width = plan.width();
+        let masked = MASKS.map(|mask| {
             let mut canvas = canvas.clone();
             canvas.apply_mask(mask);
-            let modules: Vec<bool> =
-                canvas.into_colors().into_iter().map(|color| color == Color::Dark).collect();
-            Matrix::new(plan.width(), &modules)
-        };
-        let mut best = masked(MASKS[0]);
-        let mut least = penalty(&best);
-        for mask in &MASKS[1..] {
-            let matrix = masked(*mask);
-            let penalty = penalty(&matrix);
-            if penalty < least {
-                (best, least) = (matrix, penalty);
-            }
-        }
-        Ok(Self { matrix: best })
+            let is_dark = |color| color == Color::Dark;
+            canvas.into_colors().into_iter().map(is_dark).collect::<Vec<_>>()
+        });
+        let best = masked.into_iter().min_by_key(|modules| penalty(width, modules));
+        Ok(Self { width, modules: best.unwrap_or_default() })
     }
 
     /// How many modules a side has, with the quiet zone.
     pub(crate) fn width(&self) -> usize {
-        self.matrix.width() + 2 * QUIET_ZONE
+        self.width + 2 * QUIET_ZONE
     }
 
     /// Whether a module is dark; the quiet zone, and all beyond it, is light.
     pub(crate) fn is_dark(&self, x: usize, y: usize) -> bool {
-        let inside = |at: usize| at.checked_sub(QUIET_ZONE).filter(|&at| at < self.matrix.width());
-        inside(x).zip(inside(y)).is_some_and(|(x, y)| self.matrix.rows[y].get(x))
+        let inside = |at: usize| at.checked_sub(QUIET_ZONE).filter(|&at| at < self.width);
+        inside(x).zip(inside(y)).is_some_and(|(x, y)| self.modules[y * self.width + x])
     }
 }
 
-/// In which version a text is drawn, and cut how.
-pub(crate) struct Plan<'a> {
-    version: i16,
-    segments: Vec<Segment<'a>>,
-    bits: usize,
+/// In which version a text is drawn, and in which mode.
+pub(crate) struct Plan {
+    version: Version,
+    segment: Segment,
 }
 
-impl<'a> Plan<'a> {
-    /// The smallest version that holds `text`.
-    pub(crate) fn new(text: &'a str) -> Result<Self, QrError> {
+impl Plan {
+    /// The smallest version that holds `text`, all of it in the densest mode that has its characters.
+    pub(crate) fn new(text: &str) -> Result<Self, QrError> {
         if text.is_empty() {
             return Err(QrError::Empty);
         }
@@ -90,13 +86,11 @@ impl<'a> Plan<'a> {
         if text.len() > MAX_TEXT_BYTES {
             return Err(too_long);
         }
-        // Within each of these ranges a text is cut in the same way.
-        for versions in [1..=9, 10..=26, 27..=40] {
-            let (segments, bits) = segments(text.as_bytes(), *versions.end());
-            for version in versions {
-                if bits <= capacity(version, EcLevel::L)? {
-                    return Ok(Self { version, segments, bits });
-                }
+        let segment = Segment { mode: mode_of(text), begin: 0, end: text.len() };
+        for version in (1..=40).map(Version::Normal) {
+            let plan = Self { version, segment };
+            if plan.fits(EcLevel::L)? {
+                return Ok(plan);
             }
         }
         Err(too_long)
@@ -104,51 +98,44 @@ impl<'a> Plan<'a> {
 
     /// How many modules a side has, without the quiet zone.
     pub(crate) fn width(&self) -> usize {
-        usize::from(self.version.unsigned_abs()) * 4 + 17
-    }
-
-    fn version(&self) -> Version {
-        Version::Normal(self.version)
+        self.version.width().unsigned_abs().into()
     }
 
     /// The most error correction that this version has room for.
     fn level(&self) -> Result<EcLevel, QrError> {
         for level in [EcLevel::H, EcLevel::Q, EcLevel::M] {
-            if self.bits <= capacity(self.version, level)? {
+            if self.fits(level)? {
                 return Ok(level);
             }
         }
         Ok(EcLevel::L)
     }
 
-    /// The data, padded to what the version takes.
-    fn bytes(&self, level: EcLevel) -> Result<Vec<u8>, QrError> {
-        let mut bits = Bits::new(self.version());
-        for segment in &self.segments {
-            match segment.mode {
-                Mode::Byte => bits.push_byte_data(segment.bytes),
-                Mode::Alphanumeric => bits.push_alphanumeric_data(segment.bytes),
-                Mode::Numeric => bits.push_numeric_data(segment.bytes),
-            }
-            .map_err(QrError::encoder)?;
-        }
-        bits.push_terminator(level).map_err(QrError::encoder)?;
-        Ok(bits.into_bytes())
+    fn fits(&self, level: EcLevel) -> Result<bool, QrError> {
+        let room = Bits::new(self.version).max_len(level).map_err(QrError::encoder)?;
+        Ok(self.segment.encoded_len(self.version) <= room)
     }
 }
 
-/// How many bits of data a version holds.
-fn capacity(version: i16, level: EcLevel) -> Result<usize, QrError> {
-    Bits::new(Version::Normal(version)).max_len(level).map_err(QrError::encoder)
+/// The densest mode that has all characters of a text. Kanji mode is left out: it would read the
+/// UTF-8 bytes of some texts as Shift JIS, and a phone would show something else than was drawn.
+fn mode_of(text: &str) -> Mode {
+    let is_alphanumeric =
+        |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z') || b" $%*+-./:".contains(&byte);
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Mode::Numeric
+    } else if text.bytes().all(is_alphanumeric) {
+        Mode::Alphanumeric
+    } else {
+        Mode::Byte
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn plan(text: &str) -> (i16, EcLevel) {
+    fn plan(text: &str) -> (Version, EcLevel) {
         let plan = Plan::new(text).unwrap();
         (plan.version, plan.level().unwrap())
     }
@@ -156,15 +143,39 @@ mod tests {
     #[test]
     fn the_version_is_the_smallest_and_its_room_goes_to_error_correction() {
         // Of version 1, from the table in ISO/IEC 18004: 25, 20, 16 and 10 of upper case.
-        assert_eq!(plan(&"A".repeat(10)), (1, EcLevel::H));
-        assert_eq!(plan(&"A".repeat(16)), (1, EcLevel::Q));
-        assert_eq!(plan(&"A".repeat(20)), (1, EcLevel::M));
-        assert_eq!(plan(&"A".repeat(25)), (1, EcLevel::L));
-        assert_eq!(plan(&"A".repeat(26)), (2, EcLevel::Q));
+        let of = |version, level| (Version::Normal(version), level);
+        assert_eq!(plan(&"A".repeat(10)), of(1, EcLevel::H));
+        assert_eq!(plan(&"A".repeat(16)), of(1, EcLevel::Q));
+        assert_eq!(plan(&"A".repeat(20)), of(1, EcLevel::M));
+        assert_eq!(plan(&"A".repeat(25)), of(1, EcLevel::L));
+        assert_eq!(plan(&"A".repeat(26)), of(2, EcLevel::Q));
         // Of version 40: 2953 bytes, and of what is denser more than that.
-        assert_eq!(plan(&"a".repeat(2953)), (40, EcLevel::L));
-        assert_eq!(plan(&"A".repeat(2953)).0, 33);
-        assert_eq!(plan(&"0".repeat(2953)).0, 25);
+        assert_eq!(plan(&"a".repeat(2953)), of(40, EcLevel::L));
+        assert_eq!(plan(&"A".repeat(2953)).0, Version::Normal(33));
+        assert_eq!(plan(&"0".repeat(2953)).0, Version::Normal(25));
+    }
+
+    #[test]
+    fn the_mode_is_the_densest_that_has_all_characters() {
+        assert_eq!(mode_of("0123456789"), Mode::Numeric);
+        assert_eq!(mode_of("0123456789ABYZ $%*+-./:"), Mode::Alphanumeric);
+        for text in ["eyJ1cmwiOiJ3c3M6", "A_", "0;", "A\u{e9}"] {
+            assert_eq!(mode_of(text), Mode::Byte, "{text}");
+        }
+        // Read as Shift JIS, these bytes are two characters.
+        assert_eq!(mode_of("\u{3042}\u{3001}A"), Mode::Byte);
+    }
+
+    #[test]
+    fn the_modules_are_those_of_the_library() {
+        // It takes the quiet zone into account, too, which makes no difference to these.
+        for text in ["K7M9PQ2X", "0123456789", &"a1B-".repeat(99)] {
+            let (version, level) = plan(text);
+            let theirs = qrcode::QrCode::with_version(text, version, level).unwrap();
+            let theirs: Vec<bool> =
+                theirs.into_colors().into_iter().map(|color| color == Color::Dark).collect();
+            assert!(Symbol::new(text).unwrap().modules == theirs, "{text}");
+        }
     }
 
     #[test]
@@ -185,23 +196,6 @@ mod tests {
         // The penalty of that mask is more than 16 bits hold.
         for letter in ["f", "3", "i", "\u{0}"] {
             assert!(Symbol::new(&letter.repeat(MAX_TEXT_BYTES)).is_ok(), "{letter}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_bits_that_are_planned_are_the_bits_that_are_written(text in "[0-9A-Ca-zé]{1,300}") {
-            let plan = Plan::new(&text).unwrap();
-            let mut bits = Bits::new(plan.version());
-            for segment in &plan.segments {
-                match segment.mode {
-                    Mode::Byte => bits.push_byte_data(segment.bytes),
-                    Mode::Alphanumeric => bits.push_alphanumeric_data(segment.bytes),
-                    Mode::Numeric => bits.push_numeric_data(segment.bytes),
-                }
-                .unwrap();
-            }
-            prop_assert_eq!(bits.len(), plan.bits);
         }
     }
 }

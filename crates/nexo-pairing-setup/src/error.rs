@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::SetupCodeError;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::{KeyId, RandomError};
 
@@ -193,7 +194,10 @@ impl KeyError {
 
 /// A path as a shell takes it.
 pub(crate) fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
+    let mut path = path.display().to_string();
+    if path.starts_with('-') {
+        path.insert_str(0, "./");
+    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
     if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
@@ -238,7 +242,7 @@ pub enum VerifyError {
     #[error("the token was not signed by a key of this ring")]
     InvalidSignature,
     /// It was good until this moment.
-    #[error("the token expired at {at}")]
+    #[error("the token expired at {}", moment(at))]
     Expired {
         /// When it expired.
         at: OffsetDateTime,
@@ -258,9 +262,23 @@ impl VerifyError {
     }
 }
 
+/// A moment in UTC as people read it, in whole seconds: `2026-01-31T09:05:00Z`.
+fn moment(at: &OffsetDateTime) -> String {
+    let at = at.truncate_to_second();
+    // Only a year beyond 9999 has no such form, and no token says such a year.
+    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expiry_is_told_in_whole_seconds() {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(1_800_000_000_123_456_789).unwrap();
+        let told = VerifyError::Expired { at }.to_string();
+        assert_eq!(told, "the token expired at 2027-01-15T08:00:00Z");
+    }
 
     #[test]
     fn a_hint_can_be_pasted_into_a_shell() {
@@ -271,5 +289,6 @@ mod tests {
         assert_eq!(hint("/var/lib/nexo/pairing.key"), "chmod 600 /var/lib/nexo/pairing.key");
         assert_eq!(hint("/a b/$(x)"), "chmod 600 '/a b/$(x)'");
         assert_eq!(hint("/it's"), r"chmod 600 '/it'\''s'");
+        assert_eq!(hint("-R"), "chmod 600 ./-R");
     }
 }

@@ -1,18 +1,17 @@
 //! Reads and makes key files, so that none is ever seen half written, open to others, or replaced.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 
-use crate::KeyError;
 use crate::key::{KEY_BYTES, Key, Secret};
+use crate::{KeyError, KeyId};
 
 /// Reads a key and when its file was written. The checks are made on what was opened, so that
 /// nothing can be put in its place in between.
@@ -76,44 +75,63 @@ fn check_owner(path: &Path, owner: u32) -> Result<(), KeyError> {
 
 /// Puts a key where there is none. `false` when there is one already: it stays.
 pub(crate) fn publish(path: &Path, key: &Key) -> Result<bool, KeyError> {
-    let temporary = write_temporary(path, key)?;
+    let temporary = temporary(path, key.id());
     // Unlike a rename, a link never takes the place of another's key.
-    let is_new = match fs::hard_link(temporary.path(), path) {
+    let linked = write(&temporary, key).map(|()| fs::hard_link(&temporary, path));
+    let removed = remove(&temporary);
+    let is_new = match linked? {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(KeyError::io(path, error)),
     };
-    temporary.close().map_err(|error| KeyError::io(path, error))?;
+    removed?;
     // Also for the one that was there: whoever made it may not have come so far yet.
     sync(folder_of(path))?;
     Ok(is_new)
 }
 
-/// Puts a key in the place of the one at `path`, in one step.
-pub(crate) fn replace(path: &Path, key: &Key) -> Result<(), KeyError> {
-    let temporary = write_temporary(path, key)?;
-    temporary.persist(path).map_err(|error| KeyError::io(path, error.error))?;
-    sync(folder_of(path))
+/// Where a key that is published lies until it is complete; it stays there if we are killed.
+pub(crate) fn temporary(path: &Path, id: KeyId) -> PathBuf {
+    path.with_file_name(format!(".pairing.key.{id}.tmp"))
 }
 
-/// A file beside `path` that holds a key, mode 0600, on disk. It is removed when it is dropped.
-fn write_temporary(path: &Path, key: &Key) -> Result<NamedTempFile, KeyError> {
-    let io = |error| KeyError::io(path, error);
-    let private = Permissions::from_mode(0o600);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".pairing.key.").suffix(".tmp").permissions(private.clone());
-    let mut temporary = builder.tempfile_in(folder_of(path)).map_err(io)?;
-    // The umask may have taken bits away.
-    temporary.as_file().set_permissions(private).map_err(io)?;
-    temporary.write_all(key.secret()).map_err(io)?;
-    temporary.as_file().sync_all().map_err(io)?;
-    Ok(temporary)
+/// Makes a file that holds a key, mode 0600, and waits until it is on disk.
+pub(crate) fn write(path: &Path, key: &Key) -> Result<(), KeyError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // The umask may have taken bits away.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(key.secret())?;
+        file.sync_all()
+    };
+    write().map_err(|error| KeyError::io(path, error))
 }
 
-/// Makes a folder and those above it, mode 0700, as far as they are missing.
+/// Removes a file. `false` when there is none.
+pub(crate) fn remove(path: &Path) -> Result<bool, KeyError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(KeyError::io(path, error)),
+    }
+}
+
+/// Makes a folder, mode 0700, and those above it, as far as they are missing.
 pub(crate) fn make_folder(path: &Path) -> Result<(), KeyError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| KeyError::io(path, error))
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {
+            // The umask may have taken bits away.
+            fs::set_permissions(path, Permissions::from_mode(0o700))
+                .map_err(|error| KeyError::io(path, error))?;
+            sync(folder_of(path))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder(folder_of(path))?;
+            make_folder(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(KeyError::io(path, error)),
+    }
 }
 
 /// Waits until what was made, renamed or removed in a folder is on disk.

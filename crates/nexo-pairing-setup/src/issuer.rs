@@ -237,9 +237,9 @@ impl SetupCodeIssuer {
     /// There is a current key in any case.
     pub fn rotate(&self) -> Result<KeyId, KeyError> {
         self.check_ours()?;
-        key_ring::rotate(&self.path, &*self.options.random)?;
+        let id = key_ring::rotate(&self.path, &*self.options.random)?;
         self.reload()?;
-        Ok(self.ring().current.key.id())
+        Ok(id)
     }
 
     /// Takes an older key out of the ring: what it signed does not verify any more.

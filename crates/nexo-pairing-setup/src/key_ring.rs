@@ -1,11 +1,12 @@
 //! The key that signs, and the older ones whose signatures are still good.
 //!
 //! For a key at `pairing.key` the older ones are the files `pairing.key.d/<key id>`. Any other name
-//! in that folder is not looked at; one of them is the lock of whoever changes the ring.
+//! in that folder is not looked at: `.lock` is that of whoever changes the ring, `.new` the key that
+//! he is about to make the current one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
@@ -88,9 +89,10 @@ impl Entry {
     }
 }
 
-/// Makes a new current key; the one before goes on verifying. There is a current key at any moment:
-/// the old one gets a second name in the ring, then the new one takes its first name, in one step.
-pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<(), KeyError> {
+/// Makes a new current key and says its id; the one before goes on verifying. There is a current key
+/// at any moment: the old one gets a second name in the ring, then the new one takes its first name,
+/// in one step.
+pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, KeyError> {
     let folder = folder(path);
     file::make_folder(&folder)?;
     let _lock = lock(&folder)?;
@@ -107,7 +109,14 @@ pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<(), KeyEr
     }
     file::sync(&folder)?;
     file::sync(file::folder_of(path))?;
-    file::replace(path, &Key::generate(random)?)
+    let new = folder.join(".new");
+    // Left behind by a rotation that was killed; nothing was signed with it.
+    file::remove(&new)?;
+    let key = Key::generate(random)?;
+    file::write(&new, &key)?;
+    fs::rename(&new, path).map_err(|error| KeyError::io(path, error))?;
+    file::sync(file::folder_of(path))?;
+    Ok(key.id())
 }
 
 /// Takes an older key out of the ring.
@@ -120,12 +129,12 @@ pub(crate) fn retire(path: &Path, id: KeyId) -> Result<(), KeyError> {
     if Entry::read(path, false)?.key.id() == id {
         return Err(KeyError::Current { id });
     }
-    let kept = folder.join(id.to_string());
-    match fs::remove_file(&kept) {
-        Ok(()) => file::sync(&folder),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(KeyError::Unknown { id }),
-        Err(error) => Err(KeyError::io(&kept, error)),
+    if !file::remove(&folder.join(id.to_string()))? {
+        return Err(KeyError::Unknown { id });
     }
+    // Left behind by whoever made the key, if he was killed at it.
+    file::remove(&file::temporary(path, id))?;
+    file::sync(&folder)
 }
 
 /// The folder of the older keys.
@@ -155,6 +164,11 @@ fn lock(folder: &Path) -> Result<File, KeyError> {
     let path = folder.join(".lock");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
-    locked.map_err(|error| KeyError::io(&path, error))
+    let lock = || {
+        let file = options.open(&path)?;
+        // The umask may have taken bits away, and the next one has to open it.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.lock().map(|()| file)
+    };
+    lock().map_err(|error| KeyError::io(&path, error))
 }

@@ -103,6 +103,15 @@ pub enum StoreError {
         /// The kind of file system.
         name: &'static str,
     },
+    /// A crash left the database in the middle of a write, and it may only be read here.
+    #[error("a crash left the database {} in the middle of a write", .path.display())]
+    Unfinished {
+        /// The path.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// Somebody else held the database for longer than we wait.
     #[error("the database {} stayed locked for 10 s", .path.display())]
     Busy {
@@ -180,6 +189,9 @@ impl StoreError {
                 "run as the owner of the file and its folder: ls -la {}",
                 path.parent().unwrap_or(path).display()
             ),
+            Self::Unfinished { path, .. } => {
+                format!("have it brought in order first: sqlite3 {} .tables", path.display())
+            }
             Self::NetworkFileSystem { .. } => {
                 "put it on a local disk, with --db or pairing.storage.path".to_owned()
             }
@@ -204,6 +216,9 @@ impl StoreError {
             // The index of the WAL could not be made as large as it has to be.
             _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
                 Self::Full { path, source }
+            }
+            _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) => {
+                Self::Unfinished { path, source }
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Busy { path, source }

@@ -22,6 +22,7 @@
 //! ```
 
 mod backend;
+mod batch;
 mod connection;
 mod error;
 mod feed;

@@ -142,8 +142,8 @@ pub struct Redemption {
     pub device_label: Option<String>,
     /// How long the session lives: a second to 365 days. Default 24 hours.
     pub session_ttl: Duration,
-    /// How long after its beginning the session can be renewed, if that is longer: at most 365 days.
-    /// Default 30 days.
+    /// How long after its beginning the session can still be renewed: at most 365 days; less than
+    /// `session_ttl`, such as 0, is not at all. Default 30 days.
     pub renew_for: Duration,
     /// What a setup code that is presented twice does. Default: the session is revoked.
     pub on_replay: OnReplay,

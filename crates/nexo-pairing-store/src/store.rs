@@ -8,6 +8,7 @@ use nexo_pairing_core::{Clock, Mirror, PairingError, SystemClock, metric};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use crate::batch::{self, Queue};
 use crate::feed::Feed;
 use crate::op::{After, Write};
 use crate::open::{self, Opened, place, schema};
@@ -42,11 +43,12 @@ impl Default for StoreOptions {
     }
 }
 
-/// Grants, blocks, requests and the audit log, in one SQLite file.
+/// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///
 /// A clone is the same handle. Its operations are those of
-/// [`PairingBackend`](nexo_pairing_core::PairingBackend); writes run one after the other on a thread
-/// of their own, reads on another beside it. Dropping the last handle waits for what was begun.
+/// [`PairingBackend`](nexo_pairing_core::PairingBackend), and those on setup codes and sessions below;
+/// writes run one after the other on a thread of their own, reads on another beside it. Dropping the
+/// last handle waits for what was begun.
 #[derive(Debug, Clone)]
 pub struct PairingStore {
     inner: Arc<Inner>,
@@ -67,6 +69,7 @@ struct Inner {
 struct Shared {
     path: PathBuf,
     options: StoreOptions,
+    queue: Queue,
     feed: Arc<Feed>,
 }
 
@@ -156,7 +159,8 @@ impl PairingStore {
 
     fn new(path: PathBuf, writer: Worker, reader: Option<Worker>, options: StoreOptions) -> Self {
         describe_metrics();
-        let shared = Arc::new(Shared { path, options, feed: Arc::default() });
+        let shared =
+            Arc::new(Shared { path, options, queue: Queue::default(), feed: Arc::default() });
         Self { inner: Arc::new(Inner { watcher: Mutex::default(), writer, reader, shared }) }
     }
 
@@ -184,8 +188,10 @@ impl PairingStore {
         F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let shared = Arc::clone(&self.inner.shared);
-        let write = self.inner.writer.jobs().run(move |opened| shared.write(opened, op));
-        Ok(write.await?)
+        let answered = shared.queue.push(op);
+        // Whoever has the turn takes the others along, whose turns then find nothing to do.
+        self.inner.writer.jobs().send(move |opened| shared.write(opened))?;
+        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
     }
 
     /// Runs `op` on a connection that does not write, with the time.
@@ -269,36 +275,43 @@ impl PairingStore {
 }
 
 impl Shared {
-    fn write<T>(
-        &self,
-        opened: &mut Opened,
-        op: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let sqlite = |error| StoreError::sqlite(&self.path, error);
-        let tx = opened
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(sqlite)?;
-        // Read in the transaction, so that stamps have the order of the commits.
-        let now = self.options.clock.now().unix_timestamp();
-        let mut write = Write { tx: &tx, now, options: &self.options, after: After::default() };
-        let value = op(&mut write).map_err(sqlite)?;
-        let after = write.after;
-        tx.commit().map_err(sqlite)?;
-        let wipe = after.wipe;
-        after.tell();
-        // The write is done, whatever becomes of this: mirrors that cannot follow know it.
+    /// Writes what waits, and tells who waits for it once the mirrors know.
+    fn write(&self, opened: Result<&mut Opened, StoreError>) {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // The others have turns of their own, in which it is tried again.
+                if let Some(first) = self.queue.first() {
+                    first.answer(Err(error));
+                }
+                return;
+            }
+        };
+        let operations = self.queue.next();
+        if operations.is_empty() {
+            return;
+        }
+        let written = batch::write(&mut opened.connection, &self.path, &self.options, operations);
+        if written.operations.is_empty() {
+            return;
+        }
+        let wipe = written.after.iter().any(|after| after.wipe);
+        written.after.into_iter().for_each(After::tell);
+        // The writes are done, whatever becomes of this: mirrors that cannot follow know it.
         if let Err(error) = self.publish(opened) {
             tracing::error!(%error, "the mirrors cannot follow the store");
         }
         if wipe {
             self.wipe_wal(&opened.connection);
         }
-        // What was written went into a file that is not there any more.
-        if !opened.is_at(&self.path) {
-            return Err(StoreError::Replaced { path: self.path.clone() });
+        let is_current = opened.is_at(&self.path);
+        for operation in written.operations {
+            operation.answer(match is_current {
+                true => Ok(()),
+                // What was written went into a file that is not there any more.
+                false => Err(StoreError::Replaced { path: self.path.clone() }),
+            });
         }
-        Ok(value)
     }
 
     /// Empties the WAL, in which rows outlive their deletion until it is written anew.
@@ -322,12 +335,11 @@ impl Shared {
     /// Puts away what has run out, when the writer finds the time.
     fn keep_house(self: &Arc<Self>, writer: &Jobs) {
         let shared = Arc::clone(self);
+        let mut kept = shared.queue.push(|write| write.expire().and_then(|()| write.trim()));
         // A writer that is gone needs no house.
         let _ = writer.send(move |opened| {
-            let kept = opened.and_then(|opened| {
-                shared.write(opened, |write| write.expire().and_then(|()| write.trim()))
-            });
-            if let Err(error) = kept {
+            shared.write(opened);
+            if let Ok(Err(error)) = kept.try_recv() {
                 tracing::warn!(%error, "what has run out could not be put away");
             }
         });
@@ -335,16 +347,16 @@ impl Shared {
 }
 
 /// Reads a page of the database, not only what is known of it.
-const PROBE_READ: &str = "SELECT count(*) FROM pairing_attempts";
+const PROBE_READ: &str = "SELECT count(*) FROM (SELECT 1 FROM pairing_sessions LIMIT 1)";
 
 /// Writes, and takes it back.
 fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tx.execute(
-        "INSERT INTO pairing_attempts (actor, at, kind) VALUES ('probe', 0, 'unknown')",
-        (),
-    )?;
-    // Otherwise it would only be written with the commit, and a full disk would go unnoticed.
+    // About as much as an operation may write.
+    let write = "INSERT INTO pairing_audit (at, actor, action, detail_json)
+        VALUES (0, 'probe', 'probe', zeroblob(65536))";
+    tx.execute(write, ())?;
+    // Otherwise nothing would be written before the commit, and a full disk would go unnoticed.
     tx.cache_flush()?;
     tx.rollback()
 }

@@ -7,9 +7,10 @@ use std::sync::Mutex;
 
 use nexo_pairing_core::{
     AccountId, Actor, ChannelId, Grant, NewRequest, PairingBackend, SenderId, SenderKey,
-    UpsertOutcome,
+    TokenClaims, UpsertOutcome,
 };
-use nexo_pairing_store::PairingStore;
+use nexo_pairing_store::{ClaimId, PairingStore, Redemption};
+use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -52,7 +53,7 @@ fn logged(words: &str) -> Vec<(Level, String)> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_once_and_no_code_ever() {
+async fn what_is_wrong_is_said_once_and_no_secret_ever() {
     tracing::subscriber::set_global_default(Keeper).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
@@ -68,6 +69,19 @@ async fn what_is_wrong_is_said_once_and_no_code_ever() {
     store.approve("AAAAAAAA", &Actor::cli(), Grant::unlimited()).await.unwrap_err();
     store.approve(code.as_str(), &Actor::cli(), Grant::unlimited()).await.unwrap();
 
+    let expires_at = OffsetDateTime::now_utc() + time::Duration::minutes(10);
+    let nonce = "0123456789abcdef0123456789abcdef";
+    let claims = TokenClaims::new("companion-v1".into(), expires_at, nonce.into(), None);
+    let claim = "claim-id-of-the-thief-who-came-second";
+    let mut redemption = Redemption::new(claims);
+    let issued = store.redeem(redemption.clone()).await.unwrap();
+    redemption.claim_id = Some(ClaimId::parse(claim).unwrap());
+    store.redeem(redemption).await.unwrap_err();
+    let replay = logged("a second time");
+    assert_eq!((replay.len(), replay[0].0), (1, Level::WARN), "{replay:?}");
+    let told = format!("session=\"{}\" revoked=true", issued.session.id);
+    assert!(replay[0].1.contains(&told), "{replay:?}");
+
     store.refresh().await.unwrap();
     let aside = folder.path().join("aside.db");
     for round in 1..=2 {
@@ -82,5 +96,7 @@ async fn what_is_wrong_is_said_once_and_no_code_ever() {
         store.refresh().await.unwrap();
         assert_eq!(logged("the store can be read again").len(), round);
     }
-    assert!(logged(code.as_str()).is_empty() && logged(&code.to_string()).is_empty());
+    for secret in [code.as_str(), &code.to_string(), issued.token.as_str(), nonce, claim] {
+        assert!(logged(secret).is_empty(), "{secret}");
+    }
 }

@@ -30,6 +30,11 @@ pub use nexo_pairing_gate::{
 #[doc(inline)]
 pub use nexo_pairing_qr as qr;
 
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+#[doc(inline)]
+pub use nexo_pairing_server as server;
+
 #[cfg(feature = "setup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "setup")))]
 #[doc(inline)]

@@ -21,13 +21,13 @@ const LAYERS: &[&[&str]] = &[
         "nexo-pairing-telegram",
         "nexo-pairing-whatsapp",
     ],
-    &["nexo-pairing"],
     &["nexo-pairing-server"],
+    &["nexo-pairing"],
     &["nexo-pairing-cli"],
 ];
 
 /// Members that import what they like and that nobody imports.
-const OUTSIDE: &[&str] = &["nexo-pairing-tests", "xtask"];
+const OUTSIDE: &[&str] = &["nexo-pairing-tests", "nexo-pairing-warm-path", "xtask"];
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let members = context.metadata()?.members;

@@ -1,5 +1,8 @@
 //! Which setup code a command takes, and how it says that it has none.
 
+use nexo_pairing::setup_code::{SetupCodeFormat, TokenClaims, UnsignedSetupCode};
+use time::OffsetDateTime;
+
 use super::*;
 
 /// The sample of `docs/protocol.md`.
@@ -40,4 +43,25 @@ async fn what_is_no_code_is_told_by_whose_fault_it_is() {
         assert_eq!((ended, error["error"]["kind"].as_str()), (exit, Some(kind)), "{command}");
         assert!(lines.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_claim_without_connecting_shows_what_the_code_says() {
+    let machine = Machine::new("{}");
+    let (exit, claimed, _) = machine.run("claim --no-connect", COMPACT).await;
+    assert_eq!((exit, claimed[0]["device_label"].as_str()), (Exit::Done, Some("Ana's iPhone")));
+    assert_eq!(claimed, machine.run("decode", COMPACT).await.1);
+}
+
+#[tokio::test]
+async fn a_code_that_is_over_is_not_presented() {
+    let machine = Machine::new("{}");
+    let expires_at = OffsetDateTime::now_utc() - time::Duration::MINUTE;
+    let claims = TokenClaims::new("companion-v1".into(), expires_at, "5a".repeat(16), None);
+    // Whoever connected there would be refused, and told another kind.
+    let code = UnsignedSetupCode::new(SetupCodeFormat::V1, "ws://127.0.0.1:1", &claims).unwrap();
+    let payload = code.sign_with(&[7; 32]).payload().unwrap();
+    let (exit, _, error) = machine.run(&format!("claim --code {payload}"), b"").await;
+    assert_eq!((exit, error["error"]["kind"].as_str()), (Exit::Refused, Some("expired")));
+    assert!(error["error"]["hint"].as_str().unwrap().contains("clock"), "{error}");
 }

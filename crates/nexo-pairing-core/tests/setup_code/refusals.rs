@@ -168,6 +168,8 @@ fn what_has_not_the_form_of_a_token_is_refused_before_its_claims_are_read() {
         (String::new(), SetupCodePart::Token),
         ("e30".into(), SetupCodePart::Token),
         (base32(&[2; 16]), SetupCodePart::Token),
+        (format!("{}.{signature}", "A".repeat(2048)), SetupCodePart::Token),
+        ("A".repeat(2056), SetupCodePart::Token),
         (" AI".into(), SetupCodePart::Token),
     ] {
         assert_eq!(UnverifiedToken::parse(&bad).unwrap_err().part(), part, "{bad}");

@@ -81,7 +81,7 @@ fn check_form(text: &str) -> Result<(), UrlProblem> {
     if authority.contains('@') {
         return Err(UrlProblem::UserInfo);
     }
-    if authority.is_empty() || authority.starts_with(':') {
+    if authority.is_empty() {
         return Err(UrlProblem::NoHost);
     }
     Ok(())

@@ -58,8 +58,8 @@ fn open(path: &Path) -> Result<Option<File>, TunnelFileProblem> {
         Ok(file) => Ok(Some(file.into())),
         Err(Errno::NOENT) => Ok(None),
         Err(Errno::LOOP) => Err(TunnelFileProblem::Symlink),
-        // A socket.
-        Err(Errno::NXIO) => Err(TunnelFileProblem::NotAFile),
+        // A socket, on Linux and elsewhere.
+        Err(Errno::NXIO | Errno::OPNOTSUPP) => Err(TunnelFileProblem::NotAFile),
         Err(error) => Err(TunnelFileProblem::Io(error.into())),
     }
 }

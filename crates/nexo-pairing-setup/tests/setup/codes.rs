@@ -257,15 +257,21 @@ fn codes_of_0_1_8_verify_and_forged_ones_do_not() {
 
 #[test]
 fn the_sample_of_the_documents_has_the_size_that_stands_there() {
-    use qrcode::{EcLevel, QrCode, Version};
+    let protocol = include_str!("../../../../docs/protocol.md");
     let keys = Keys::new();
-    let [v1, v2] = both(&keys.open().unwrap(), Some("Ana's iPhone"));
-    for (code, length, versions) in [(v1, 424, [16, 19]), (v2, 106, [5, 6])] {
-        let payload = code.payload().unwrap();
-        assert_eq!(payload.len(), length);
-        let drawn = [EcLevel::M, EcLevel::Q]
-            .map(|level| QrCode::with_error_correction_level(&payload, level).unwrap().version());
-        assert_eq!(drawn, versions.map(Version::Normal));
+    let payloads =
+        both(&keys.open().unwrap(), Some("Ana's iPhone")).map(|code| code.payload().unwrap());
+    let lengths = payloads.each_ref().map(String::len);
+    let sizes = payloads.map(|payload| {
+        let size = nexo_pairing_qr::size(&payload).unwrap();
+        assert!(payload.len() > 200 || (size.columns <= 49 && size.lines <= 25), "{size:?}");
+        format!("{}×{}", size.columns, size.lines)
+    });
+    for row in [
+        format!("| characters of the payload | {} | {} |\n", lengths[0], lengths[1]),
+        format!("| QR code in a terminal, columns × lines | {} | {} |\n", sizes[0], sizes[1]),
+    ] {
+        assert!(protocol.contains(&row), "{row}");
     }
 }
 

@@ -100,12 +100,25 @@ fn a_rotation_that_got_half_way_does_no_harm() {
     // The old key has its second name, the new one never came.
     fs::create_dir(keys.ring()).unwrap();
     fs::hard_link(keys.path(), keys.ring().join(current.to_string())).unwrap();
-    fs::write(keys.folder().join(".pairing.key.abc.tmp"), "half").unwrap();
+    fs::write(keys.ring().join(".new"), "half").unwrap();
     let issuer = keys.open().unwrap();
     assert_eq!(issuer.keys().len(), 1);
     assert_eq!(issuer.retire(current).unwrap_err().kind(), "current_key");
     issuer.rotate().unwrap();
     assert_eq!(issuer.keys().len(), 2);
+    assert_eq!(names(&keys.ring()), [".lock".to_owned(), current.to_string()]);
+}
+
+#[test]
+fn a_retired_key_is_gone_with_what_a_killed_process_left_of_it() {
+    let keys = Keys::new();
+    let issuer = keys.open().unwrap();
+    let first = issuer.keys()[0].id;
+    // Killed after it had put the key in place.
+    fs::hard_link(keys.path(), keys.folder().join(format!(".pairing.key.{first}.tmp"))).unwrap();
+    issuer.rotate().unwrap();
+    issuer.retire(first).unwrap();
+    assert_eq!(names(keys.folder()), ["pairing.key", "pairing.key.d"]);
 }
 
 #[test]
@@ -137,6 +150,15 @@ fn what_does_not_belong_into_the_ring_is_left_out_or_refused() {
     fs::remove_file(&right).unwrap();
     write_key(&right, &[0; 31]);
     assert!(matches!(issuer.reload().unwrap_err(), KeyError::Length { .. }));
+}
+
+#[test]
+fn a_key_that_goes_while_the_ring_is_read_is_left_out() {
+    let keys = Keys::new();
+    keys.open().unwrap().rotate().unwrap();
+    // It is in the folder, and gone when it is opened.
+    symlink("nowhere", keys.ring().join("0123abcd")).unwrap();
+    assert_eq!(keys.open_external().unwrap().keys().len(), 2);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Several processes at the same keys. A child is this test program, told to run [`child`] only.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use nexo_pairing_setup::{KeyId, SetupCodeIssuer};
+
 use crate::support::{Keys, both, mode, names};
-use nexo_pairing_setup::SetupCodeIssuer;
 
 const TASK: &str = "NEXO_PAIRING_TEST_TASK";
 const KEY: &str = "NEXO_PAIRING_TEST_KEY";
@@ -14,42 +16,40 @@ const OUT: &str = "NEXO_PAIRING_TEST_OUT";
 fn child() {
     let Some(task) = std::env::var_os(TASK) else { return };
     let issuer = SetupCodeIssuer::open_or_create(std::env::var_os(KEY).unwrap()).unwrap();
-    match task.to_str().unwrap() {
-        "open" => {}
-        "rotate" => drop(issuer.rotate().unwrap()),
+    let id = match task.to_str().unwrap() {
+        "open" => issuer.keys()[0].id,
+        "rotate" => issuer.rotate().unwrap(),
         "rotate until killed" => loop {
             issuer.rotate().unwrap();
         },
         task => panic!("{task}"),
-    }
+    };
     if let Some(out) = std::env::var_os(OUT) {
-        std::fs::write(out, issuer.keys()[0].id.to_string()).unwrap();
+        std::fs::write(out, id.to_string()).unwrap();
     }
 }
 
 /// Starts a child, under a umask.
-fn start(keys: &Keys, task: &str, umask: &str, out: Option<usize>) -> Child {
+fn start(key: &Path, task: &str, umask: &str, out: Option<PathBuf>) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", r#"umask "$0" && exec "$@""#, umask]);
     command.arg(std::env::current_exe().unwrap());
     command.args(["--exact", "processes::child", "--test-threads=1", "-q"]);
-    command.env(TASK, task).env(KEY, keys.path()).env_remove(OUT);
-    if let Some(number) = out {
-        command.env(OUT, keys.folder().join(format!("out{number}")));
-    }
+    command.env(TASK, task).env(KEY, key).env_remove(OUT);
+    command.envs(out.map(|out| (OUT, out)));
     command.stdout(std::process::Stdio::null()).spawn().unwrap()
 }
 
 fn run(keys: &Keys, task: &str, processes: usize) -> Vec<String> {
+    let out = |number| keys.folder().join(format!("out{number}"));
     let started: Vec<_> =
-        (0..processes).map(|number| start(keys, task, "077", Some(number))).collect();
+        (0..processes).map(|number| start(&keys.path(), task, "077", Some(out(number)))).collect();
     for mut child in started {
         assert!(child.wait().unwrap().success());
     }
     let told = (0..processes).map(|number| {
-        let path = keys.folder().join(format!("out{number}"));
-        let id = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
+        let id = std::fs::read_to_string(out(number)).unwrap();
+        std::fs::remove_file(out(number)).unwrap();
         id
     });
     told.collect()
@@ -86,7 +86,7 @@ fn a_process_that_is_killed_while_it_rotates_leaves_a_good_ring() {
     let keys = Keys::new();
     let codes = both(&keys.open().unwrap(), None);
     for round in 1..=20 {
-        let mut child = start(&keys, "rotate until killed", "077", None);
+        let mut child = start(&keys.path(), "rotate until killed", "077", None);
         let before = keys.open_external().unwrap().keys().len();
         // As soon as it is at it; how far it is then is another each time.
         while keys.open_external().unwrap().keys().len() < before + round % 4 + 1 {
@@ -100,18 +100,29 @@ fn a_process_that_is_killed_while_it_rotates_leaves_a_good_ring() {
         }
     }
     keys.open().unwrap().rotate().unwrap();
+    assert_eq!(names(keys.folder()), ["pairing.key", "pairing.key.d"]);
+    let left = names(&keys.ring()).into_iter().filter(|name| KeyId::parse(name).is_err());
+    assert_eq!(left.collect::<Vec<_>>(), [".lock"], "what the killed ones left is gone");
 }
 
 #[test]
 fn no_umask_opens_a_key_to_others_or_shuts_it_to_us() {
-    for (umask, task) in [("000", "rotate"), ("022", "rotate"), ("077", "rotate"), ("377", "open")]
-    {
+    for umask in ["000", "022", "077", "377", "777"] {
         let keys = Keys::new();
-        assert!(start(&keys, task, umask, None).wait().unwrap().success(), "{umask}");
-        assert_eq!(mode(&keys.path()), 0o600, "{umask}");
-        for older in keys.open().unwrap().keys().iter().skip(1) {
-            assert_eq!(mode(&keys.ring().join(older.id.to_string())), 0o600, "{umask}");
-            assert_eq!(mode(&keys.ring()), 0o700, "{umask}");
+        let folder = keys.folder().join("state/secret");
+        let path = folder.join("pairing.key");
+        for task in ["rotate", "rotate"] {
+            assert!(start(&path, task, umask, None).wait().unwrap().success(), "{umask}");
+        }
+        let ring = folder.join("pairing.key.d");
+        for made in [folder.parent().unwrap(), &folder, &ring] {
+            assert_eq!(mode(made), 0o700, "{umask} {}", made.display());
+        }
+        let files = names(&ring).into_iter().map(|name| ring.join(name)).chain([path]);
+        let files: Vec<_> = files.collect();
+        assert_eq!(files.len(), 4, "{umask}: the lock and three keys");
+        for made in files {
+            assert_eq!(mode(&made), 0o600, "{umask} {}", made.display());
         }
     }
 }

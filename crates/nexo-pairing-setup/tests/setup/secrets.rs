@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-use data_encoding::{BASE64, HEXLOWER};
-use nexo_pairing_core::setup_code::UnverifiedToken;
+use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use nexo_pairing_core::setup_code::{UnverifiedToken, decode_setup_code};
 use nexo_pairing_setup::{KeyError, KeyId, OsRandom, RandomError};
 
-use crate::support::{Keys, MINUTE, URL, both, key_bytes, refused, write_key};
+use crate::support::{Keys, MINUTE, URL, both, refused, write_key};
 
 fn debug(value: &dyn Debug) -> String {
     format!("{value:?} {value:#?} ")
@@ -23,18 +23,30 @@ fn error(value: &(dyn Error + 'static)) -> String {
     shown
 }
 
+/// The beginning of a secret, in every form in which it could be shown. Of 15 bytes neither base64 nor
+/// base32 has a remainder.
+fn every_form(secret: &[u8]) -> Vec<String> {
+    let begin = &secret[..15.min(secret.len())];
+    let list = |text: String| text.trim_matches(['[', ']']).to_owned();
+    vec![
+        String::from_utf8_lossy(begin).into_owned(),
+        HEXLOWER.encode(begin),
+        HEXUPPER.encode(begin),
+        BASE64_NOPAD.encode(begin),
+        BASE64URL_NOPAD.encode(begin),
+        BASE32_NOPAD.encode(begin),
+        list(format!("{begin:?}")),
+        list(format!("{begin:02x?}")),
+    ]
+}
+
 #[test]
 fn nothing_secret_is_shown() {
-    let key = key_bytes(0x40);
+    // No byte of it is text, and its base64 differs from its base64url.
+    let key: [u8; 32] = std::array::from_fn(|index| 0xff - index as u8);
     let keys = Keys::holding(&key);
     let issuer = keys.open().unwrap();
-    let mut secrets = vec![
-        HEXLOWER.encode(&key),
-        HEXLOWER.encode(&key[..8]),
-        BASE64.encode(&key),
-        String::from_utf8_lossy(&key).into_owned(),
-        format!("{:?}", &key[..4]).trim_matches(['[', ']']).to_owned(),
-    ];
+    let mut secrets = every_form(&key);
     let mut shown = debug(&issuer) + &debug(&keys.options()) + &debug(&OsRandom::default());
     shown += &debug(&issuer.keys());
     let codes = both(&issuer, Some("phone"));
@@ -42,15 +54,18 @@ fn nothing_secret_is_shown() {
         let claims = issuer.verify(&code.bootstrap_token).unwrap();
         let token = UnverifiedToken::parse(&code.bootstrap_token).unwrap();
         shown += &(debug(code) + &debug(&claims) + &debug(&token));
-        secrets.push(claims.nonce);
-        secrets.push(HEXLOWER.encode(token.signature()));
-        secrets.push(code.payload().unwrap());
-        // Also not a good part of it.
-        secrets.extend(code.bootstrap_token.split('.').map(|part| part[..24].to_owned()));
+        let payload = code.payload().unwrap();
+        let nonce = HEXLOWER.decode(claims.nonce.as_bytes()).unwrap();
+        for secret in [payload.as_bytes(), token.signed_bytes(), token.signature(), &nonce] {
+            secrets.extend(every_form(secret));
+        }
+        secrets.extend(code.bootstrap_token.split('.').map(|part| part[..15].to_owned()));
 
         let forged = Keys::new().open().unwrap().verify(&code.bootstrap_token).unwrap_err();
         let malformed = issuer.verify(&format!("{}!", code.bootstrap_token)).unwrap_err();
-        shown += &(error(&forged) + &error(&malformed));
+        let misread = decode_setup_code(&format!("{payload}!")).unwrap_err();
+        let undrawn = nexo_pairing_qr::render_ansi(&payload.repeat(99)).unwrap_err();
+        shown += &(error(&forged) + &error(&malformed) + &error(&misread) + &error(&undrawn));
     }
     keys.clock.advance(time::Duration::hours(1));
     for code in &codes {

@@ -54,14 +54,18 @@ pub(crate) fn redeem(
         return issue(write, redemption, fresh).map(Ok);
     };
     let Some(session_id) = &used.session_id else { return Ok(Err(RedeemError::Cancelled)) };
-    match session::of_id(write.tx, session_id)? {
-        Some(session)
-            if used.is_by(redemption.claim_id.as_ref()) && session.is_live(at(write.now)) =>
-        {
+    let session = session::of_id(write.tx, session_id)?;
+    let is_same = used.is_by(redemption.claim_id.as_ref());
+    match session {
+        Some(session) if is_same && session.is_live(at(write.now)) => {
             reissue(write, &session, fresh)?;
             Ok(Ok(session))
         }
-        session => replay(write, session_id, session, redemption.on_replay).map(Err),
+        // Who has the claim id is no thief, and takes nothing from himself.
+        session => {
+            let revokes = !is_same && redemption.on_replay != OnReplay::Refuse;
+            replay(write, session_id, session, revokes).map(Err)
+        }
     }
 }
 
@@ -95,19 +99,15 @@ fn reissue(write: &Write<'_>, session: &Session, fresh: &Fresh) -> rusqlite::Res
     write.audit_session(&Actor::device(), "session_reissued", session)
 }
 
-/// A setup code was presented by somebody who is not known to have used it: one of the two is a
-/// thief.
+/// A setup code was presented a second time. When it was not by the same client, one of the two is a
+/// thief, and nobody knows which.
 fn replay(
     write: &mut Write<'_>,
     session_id: &str,
     session: Option<Session>,
-    on_replay: OnReplay,
+    revokes: bool,
 ) -> rusqlite::Result<RedeemError> {
-    let ended = match on_replay {
-        OnReplay::Refuse => None,
-        // Any other is about as strict, at least.
-        _ => end(write, session_id, "replay")?,
-    };
+    let ended = if revokes { end(write, session_id, "replay")? } else { None };
     let revoked = ended.is_some();
     let detail = json!({ "session": session_id, "revoked": revoked });
     write.audit(Actor::device().as_str(), "replay", About::default(), &detail)?;

@@ -20,6 +20,27 @@ impl PairingStore {
     /// is told that the code was used, and under [`OnReplay::Revoke`](nexo_pairing_core::OnReplay)
     /// the session is revoked. A session that was revoked is never revived.
     ///
+    /// ```
+    /// # use nexo_pairing_core::TokenClaims;
+    /// # use nexo_pairing_store::{PairingStore, Redemption};
+    /// # use time::{Duration, OffsetDateTime};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = PairingStore::open_memory().await?;
+    /// # let (expires_at, nonce) = (OffsetDateTime::now_utc() + Duration::MINUTE, "00".repeat(16));
+    /// # let claims = TokenClaims::new("companion-v1".into(), expires_at, nonce, None);
+    /// // `claims` are what `SetupCodeIssuer::verify` says of a token that is good.
+    /// let issued = store.redeem(Redemption::new(claims.clone())).await?;
+    /// println!("for the device: {}", issued.token.as_str());
+    /// assert!(store.session(&issued.token).await?.is_some());
+    ///
+    /// let again = store.redeem(Redemption::new(claims)).await.unwrap_err();
+    /// assert_eq!(again.kind(), "replayed");
+    /// assert!(store.session(&issued.token).await?.is_none(), "one of the two was a thief");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`RedeemError`]; [`PairingError::Invalid`] in it for a redemption out of its bounds.

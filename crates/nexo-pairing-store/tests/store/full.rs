@@ -226,3 +226,25 @@ async fn a_backup_that_does_not_fit_leaves_nothing() {
     assert!(left.iter().all(|name| before.contains(name)), "{left:?}");
     store.backup(&destination).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_probe_finds_a_full_disk() {
+    let Some(disk) = Disk::from_environment() else {
+        return again_on_a_small_disk("full::a_probe_finds_a_full_disk");
+    };
+    let (_, options) = options();
+    let store = PairingStore::open_with(disk.path("pairing.db"), options).await.unwrap();
+    seed(&store, 0).await.unwrap();
+    store.probe().await.unwrap();
+    disk.fill(0);
+    // A WAL that is there already has room for a while.
+    let mut done = 1;
+    while seed(&store, done).await.is_ok() {
+        done += 1;
+    }
+    let error = store_error(store.probe().await.unwrap_err());
+    assert!(disk.is_full(&error), "{error:?}");
+    disk.make_room();
+    store.probe().await.unwrap();
+    assert_eq!(count(&store).await, done);
+}

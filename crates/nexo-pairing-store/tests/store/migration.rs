@@ -1,11 +1,14 @@
 //! Every schema that ever was is upgraded, with its rows.
 
 use nexo_pairing_core::{Filter, PairingBackend};
-use nexo_pairing_store::{Inspection, PairingStore};
+use nexo_pairing_store::{Inspection, PairingStore, RedeemError};
 use refinery::Target;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::legacy::old_file;
+use crate::old::Old;
+use crate::redeem::redemption;
 use crate::support::{START, moment, options};
 
 mod embedded {
@@ -57,7 +60,7 @@ async fn version_1_is_upgraded() {
 }
 
 #[tokio::test]
-async fn version_2_is_what_this_program_writes() {
+async fn version_2_is_upgraded() {
     let (_folder, store) = upgrade(
         2,
         "INSERT INTO pairing_pending VALUES
@@ -80,6 +83,42 @@ async fn version_2_is_what_this_program_writes() {
         Some("spam")
     );
     assert_eq!(store.audit(&Filter::all(), 10).await.unwrap()[0].action, "unlock");
+    let issued = store.redeem(redemption(1, None)).await.unwrap();
+    assert!(store.session(&issued.token).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_file_of_0_1_8_takes_sessions() {
+    let (_folder, path) = old_file();
+    let (_, options) = options();
+    let store = PairingStore::open_with(&path, options).await.unwrap();
+    assert_eq!(store.list_allow(&Filter::all(), true).await.unwrap().len(), 7);
+    let issued = store.redeem(redemption(1, None)).await.unwrap();
+    assert_eq!(store.session(&issued.token).await.unwrap(), Some(issued.session));
+    // And 0.1.8 goes on with what is its own.
+    let old = Old::open(&path, START);
+    assert_eq!(old.list_allow().len(), 7);
+}
+
+#[tokio::test]
+async fn version_3_is_what_this_program_writes() {
+    let (_folder, store) = upgrade(
+        3,
+        "INSERT INTO pairing_sessions VALUES
+            ('00000000000000a1', x'0102', 'companion-v1', 'kitchen', 1800000000, 1800086400,
+                1802592000, 1800000000, NULL, NULL);
+        INSERT INTO pairing_redemptions VALUES
+            ('00000000000000000000000000000001', '00000000000000a1', x'0304', 1800000000,
+                1800000600),
+            ('00000000000000000000000000000002', NULL, NULL, 1800000000, 1800000600);",
+    )
+    .await;
+    let sessions = store.list_sessions(false).await.unwrap();
+    assert_eq!((sessions.len(), sessions[0].id.as_str()), (1, "00000000000000a1"));
+    assert_eq!(sessions[0].renew_until, moment(START + 30 * 86_400));
+    let told = store.redeem(redemption(1, Some(1))).await.unwrap_err();
+    assert!(matches!(told, RedeemError::Replayed { revoked: true, .. }), "{told:?}");
+    assert_eq!(store.redeem(redemption(2, None)).await.unwrap_err().kind(), "cancelled");
 }
 
 #[tokio::test]

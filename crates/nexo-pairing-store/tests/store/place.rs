@@ -20,7 +20,7 @@ fn mode(path: &Path) -> u32 {
 
 /// Takes from this thread, and those that it starts, what lets root pass by permissions. Any other
 /// user has none of it.
-fn obey_permissions() {
+pub(crate) fn obey_permissions() {
     let mut ours = rustix::thread::capabilities(None).unwrap();
     let passes_by = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
     ours.effective &= !passes_by;

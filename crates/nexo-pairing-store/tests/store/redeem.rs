@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, OnReplay, TokenClaims};
+use nexo_pairing_core::{Actor, OnReplay, PairingError, TokenClaims};
 use nexo_pairing_store::{
     Cancellation, ClaimId, IssuedSession, RedeemError, Redemption, RedemptionState, Session,
 };
@@ -10,37 +10,45 @@ use nexo_pairing_store::{
 use crate::support::{START, World, hours, minutes, moment};
 
 /// The claims of a code that lives for ten minutes from the start; another one for each number.
-fn claims(number: u64) -> TokenClaims {
+pub(crate) fn claims(number: u64) -> TokenClaims {
     let (profile, expires_at) = ("companion-v1".to_owned(), moment(START + 600));
     TokenClaims::new(profile, expires_at, format!("{number:032x}"), Some("Ana's phone".into()))
 }
 
-fn claim_id(number: u64) -> ClaimId {
+pub(crate) fn claim_id(number: u64) -> ClaimId {
     ClaimId::parse(&format!("claim-{number:022}")).unwrap()
 }
 
+/// What a client does with the code of a number, with a claim id or without one.
+pub(crate) fn redemption(code: u64, claim: Option<u64>) -> Redemption {
+    let mut redemption = Redemption::new(claims(code));
+    redemption.claim_id = claim.map(claim_id);
+    redemption
+}
+
 impl World {
-    async fn redeem(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
-        self.redeem_with(claim, OnReplay::Revoke).await
+    /// Uses the code with the number 1.
+    pub(crate) async fn redeem(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
+        self.store.redeem(redemption(1, claim)).await
     }
 
-    async fn redeem_with(
-        &self,
-        claim: Option<u64>,
-        on_replay: OnReplay,
-    ) -> Result<IssuedSession, RedeemError> {
-        let mut redemption = Redemption::new(claims(1));
-        redemption.claim_id = claim.map(claim_id);
-        redemption.on_replay = on_replay;
+    async fn redeem_or_refuse(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
+        let mut redemption = redemption(1, claim);
+        redemption.on_replay = OnReplay::Refuse;
         self.store.redeem(redemption).await
     }
 
+    /// A session of its own for each number.
+    pub(crate) async fn device(&self, number: u64) -> IssuedSession {
+        self.store.redeem(redemption(number, None)).await.unwrap()
+    }
+
     /// Whether the token of a session is accepted now.
-    async fn accepts(&self, issued: &IssuedSession) -> bool {
+    pub(crate) async fn accepts(&self, issued: &IssuedSession) -> bool {
         self.store.session(&issued.token).await.unwrap().is_some()
     }
 
-    async fn live(&self) -> Vec<Session> {
+    pub(crate) async fn live(&self) -> Vec<Session> {
         self.store.list_sessions(false).await.unwrap()
     }
 }
@@ -88,6 +96,8 @@ async fn somebody_else_with_the_same_code_ends_the_session() {
         let first = world.redeem(Some(1)).await.unwrap();
         let told = world.redeem(second).await.unwrap_err();
         assert_eq!(told.kind(), "replayed");
+        let words = "the setup code was used already; the session that it gave is revoked";
+        assert_eq!(told.to_string(), words);
         let RedeemError::Replayed { session: Some(session), revoked: true } = told else {
             panic!("{told:?}")
         };
@@ -106,8 +116,8 @@ async fn somebody_else_with_the_same_code_ends_the_session() {
 #[tokio::test]
 async fn where_replays_are_only_refused_the_session_lives_on() {
     let world = World::new().await;
-    let first = world.redeem_with(None, OnReplay::Refuse).await.unwrap();
-    let told = world.redeem_with(None, OnReplay::Refuse).await.unwrap_err();
+    let first = world.redeem_or_refuse(None).await.unwrap();
+    let told = world.redeem_or_refuse(None).await.unwrap_err();
     assert!(matches!(told, RedeemError::Replayed { revoked: false, .. }), "{told:?}");
     assert!(world.accepts(&first).await);
 }
@@ -135,4 +145,182 @@ async fn a_code_that_expired_in_the_meantime_gives_nothing_and_takes_nothing() {
         assert_eq!(told.to_string(), "the setup code expired at 2027-01-15T08:10:00Z");
     }
     assert!(world.accepts(&issued).await);
+}
+
+#[tokio::test]
+async fn a_code_that_was_used_cannot_be_cancelled() {
+    let world = World::new().await;
+    let issued = world.redeem(None).await.unwrap();
+    let cancelled = world.store.cancel(&claims(1), &Actor::cli()).await.unwrap();
+    assert_eq!(cancelled, Cancellation::AlreadyUsed(Some(issued.session.clone())));
+    assert!(world.accepts(&issued).await);
+    assert_eq!(world.audit().await, ["device session_issued"]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_revoked_or_ended_is_never_revived() {
+    for by_device in [true, false] {
+        let world = World::new().await;
+        let issued = world.redeem(Some(1)).await.unwrap();
+        if by_device {
+            assert!(world.store.end_session(&issued.token).await.unwrap());
+        } else {
+            let id = &issued.session.id;
+            world.store.revoke_session(id, &Actor::cli()).await.unwrap().unwrap();
+        }
+        for claim in [Some(1), Some(2)] {
+            let told = world.redeem(claim).await.unwrap_err();
+            let RedeemError::Replayed { session: Some(session), revoked: false } = told else {
+                panic!("{told:?}")
+            };
+            assert_eq!(session.revoked_at, Some(moment(START)));
+        }
+        assert!(world.live().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_session_from_the_future_gives_no_other_token_and_a_thief_still_ends_it() {
+    let world = World::new().await;
+    let issued = world.redeem(Some(1)).await.unwrap();
+    world.clock.set(moment(START - 3600));
+    assert!(!world.accepts(&issued).await);
+    // The client itself does no harm by asking again.
+    let told = world.redeem(Some(1)).await.unwrap_err();
+    assert!(matches!(told, RedeemError::Replayed { revoked: false, .. }), "{told:?}");
+    world.clock.set(moment(START));
+    assert!(world.accepts(&issued).await);
+    world.clock.set(moment(START - 3600));
+    let told = world.redeem(Some(2)).await.unwrap_err();
+    assert!(matches!(told, RedeemError::Replayed { revoked: true, .. }), "{told:?}");
+    world.clock.set(moment(START));
+    assert!(!world.accepts(&issued).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_kept_in_time_may_go_back_five_seconds_after_a_claim() {
+    let world = World::new().await;
+    let first = world.redeem(Some(1)).await.unwrap();
+    world.clock.set(moment(START - 5));
+    assert!(world.accepts(&first).await);
+    let again = world.redeem(Some(1)).await.unwrap();
+    assert_eq!(again.session, first.session);
+}
+
+#[tokio::test]
+async fn a_code_is_good_until_the_very_moment_of_its_expiry() {
+    for (before, is_good) in [(1, true), (0, false)] {
+        let world = World::new().await;
+        let mut redemption = redemption(1, None);
+        let late = moment(START + 600) + time::Duration::milliseconds(500);
+        redemption.claims.expires_at = late;
+        world.clock.set(late - time::Duration::nanoseconds(before));
+        assert_eq!(world.store.redeem(redemption).await.is_ok(), is_good, "{before} ns before");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_names_a_device_before_it_names_itself() {
+    let world = World::new().await;
+    for (code, of_claims, own, kept) in [
+        (1, Some("kitchen"), Some("Pixel 9"), Some("kitchen")),
+        (2, None, Some("Pixel 9"), Some("Pixel 9")),
+        (3, None, None, None),
+    ] {
+        let mut redemption = redemption(code, None);
+        redemption.claims.device_label = of_claims.map(str::to_owned);
+        redemption.device_label = own.map(str::to_owned);
+        let issued = world.store.redeem(redemption).await.unwrap();
+        assert_eq!(issued.session.device_label.as_deref(), kept);
+        let found = world.store.session(&issued.token).await.unwrap().unwrap();
+        assert_eq!(found.device_label.as_deref(), kept);
+    }
+}
+
+#[tokio::test]
+async fn a_redemption_out_of_its_bounds_uses_nothing_up() {
+    let world = World::new().await;
+    type Change = fn(&mut Redemption);
+    let changes: [(&str, Change); 10] = [
+        ("session_ttl", |to| to.session_ttl = Duration::ZERO),
+        ("session_ttl", |to| to.session_ttl = Duration::from_millis(999)),
+        ("session_ttl", |to| to.session_ttl = hours(365 * 24) + Duration::from_nanos(1)),
+        ("session_ttl", |to| to.session_ttl = Duration::MAX),
+        ("renew_for", |to| to.renew_for = hours(366 * 24)),
+        ("device_label", |to| to.device_label = Some(String::new())),
+        ("device_label", |to| to.device_label = Some("a\u{1b}[2J".into())),
+        ("device_label", |to| to.device_label = Some("x".repeat(129))),
+        ("device_label", |to| to.claims.device_label = Some("a\nb".into())),
+        ("profile", |to| to.claims.profile = "Companion V1".into()),
+    ];
+    for (name, change) in changes {
+        let mut redemption = redemption(1, None);
+        change(&mut redemption);
+        let told = world.store.redeem(redemption).await.unwrap_err();
+        assert_eq!(told.kind(), "invalid");
+        let RedeemError::Store(PairingError::Invalid { name: told, value, .. }) = told else {
+            panic!("{told:?}")
+        };
+        assert_eq!(told, name);
+        assert!(value.len() < 200 && !value.contains(char::is_control), "{value:?}");
+    }
+    let mut longest = redemption(1, None);
+    longest.session_ttl = hours(365 * 24);
+    longest.renew_for = Duration::ZERO;
+    longest.device_label = Some("x".repeat(128));
+    let session = world.store.redeem(longest).await.unwrap().session;
+    assert_eq!(session.expires_at, moment(START + 365 * 86_400));
+    assert_eq!(session.renew_until, session.expires_at);
+}
+
+/// Has ten clients on two handles use one code at once; says who got a session.
+async fn at_once(world: &World, redemption: impl Fn(u64) -> Redemption) -> Vec<IssuedSession> {
+    let other = world.another().await;
+    let tasks: Vec<_> = (0..10)
+        .map(|number| {
+            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
+            let redemption = redemption(number);
+            tokio::spawn(async move { store.redeem(redemption).await })
+        })
+        .collect();
+    let mut issued = Vec::new();
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(session) => issued.push(session),
+            Err(error) => assert_eq!(error.kind(), "replayed"),
+        }
+    }
+    issued
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_at_once_one_gets_a_session_and_a_replay_ends_it() {
+    for on_replay in [OnReplay::Refuse, OnReplay::Revoke] {
+        let world = World::new().await;
+        for code in 0..10 {
+            let issued = at_once(&world, |number| {
+                let mut redemption = redemption(code, Some(number));
+                redemption.on_replay = on_replay;
+                redemption
+            });
+            let issued = issued.await;
+            assert_eq!(issued.len(), 1);
+            assert_eq!(world.accepts(&issued[0]).await, on_replay == OnReplay::Refuse);
+        }
+        let live = if on_replay == OnReplay::Refuse { 10 } else { 0 };
+        assert_eq!(world.live().await.len(), live);
+        assert_eq!(world.store.list_sessions(true).await.unwrap().len(), 10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_asks_many_times_at_once_has_one_session_and_one_token() {
+    let world = World::new().await;
+    let issued = at_once(&world, |_| redemption(1, Some(1))).await;
+    assert_eq!((issued.len(), world.live().await.len()), (10, 1));
+    let mut accepted = 0;
+    for session in &issued {
+        accepted += u32::from(world.accepts(session).await);
+    }
+    assert_eq!(accepted, 1, "the last one");
 }

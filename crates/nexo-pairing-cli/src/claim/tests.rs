@@ -1,0 +1,171 @@
+//! Claims against small gateways of each test's own, on real sockets.
+
+mod cut;
+mod http;
+mod lost;
+mod tls;
+mod websocket;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nexo_pairing::setup_code::{SetupCodeFormat, TokenClaims, UnsignedSetupCode};
+use serde_json::Value;
+
+use super::*;
+use crate::error::{Exit, chain};
+
+const SESSION: &str = r#"{"session_token":"session-token-1","profile":"companion-v1",
+    "device_label":"phone","expires_at":"2030-01-02T03:04:05Z"}"#;
+
+/// What a gateway does with one connection; it gives back the claim, if it got one.
+type Serve = Box<dyn FnOnce(TcpStream) -> Option<Value> + Send>;
+
+/// A gateway for one connection after the other, each by its own rule, and then it is gone.
+struct Fake {
+    port: u16,
+    thread: JoinHandle<Vec<Option<Value>>>,
+}
+
+impl Fake {
+    fn new(connections: Vec<Serve>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = std::thread::spawn(move || {
+            let serve = |serve: Serve| serve(listener.accept().unwrap().0);
+            connections.into_iter().map(serve).collect()
+        });
+        Self { port, thread }
+    }
+
+    /// The claims that came in, one for each connection.
+    fn claims(self) -> Vec<Option<Value>> {
+        self.thread.join().unwrap()
+    }
+
+    /// A code that leads to it by this scheme.
+    fn code(&self, scheme: &str) -> SetupCode {
+        code(&format!("{scheme}://127.0.0.1:{}/pair", self.port))
+    }
+}
+
+fn code(url: &str) -> SetupCode {
+    let expires_at = OffsetDateTime::from_unix_timestamp(4_000_000_000).unwrap();
+    let claims = TokenClaims::new("companion-v1".into(), expires_at, "5a".repeat(12), None);
+    UnsignedSetupCode::new(SetupCodeFormat::V2, url, &claims).unwrap().sign_with(&[7; 32])
+}
+
+/// Claims without waiting in between.
+async fn claim_at_once(code: &SetupCode) -> Result<Session, ClaimError> {
+    let patience = Patience { pauses: vec![Duration::ZERO; 4], ..Patience::default() };
+    claim(code, Some("phone"), Roots::default(), &patience).await
+}
+
+/// The kind of the error, and all its words, of which none is a secret.
+async fn refusal(code: &SetupCode) -> (&'static str, String) {
+    let error = claim_at_once(code).await.err().unwrap();
+    let kind = error.kind();
+    let told = format!("{error:?} {}", chain(&error));
+    assert!(!told.contains(&code.bootstrap_token) && !told.contains("session-token-1"), "{told}");
+    (kind, told)
+}
+
+/// Reads a request, and gives back its body.
+fn read_post(stream: &mut TcpStream) -> Value {
+    let mut text = Vec::new();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+        if text.ends_with(b"\r\n\r\n") {
+            break;
+        }
+    }
+    let head = String::from_utf8(text).unwrap().to_lowercase();
+    assert!(head.starts_with("post /pair http/1.1\r\n"), "{head}");
+    assert!(head.contains("content-type: application/json\r\n"), "{head}");
+    assert!(head.contains(&format!("host: {}\r\n", stream.local_addr().unwrap())), "{head}");
+    let length = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// Answers a POST with these bytes.
+fn over_http(response: impl AsRef<[u8]> + Send + 'static) -> Serve {
+    Box::new(move |mut stream| {
+        let claim = read_post(&mut stream);
+        stream.write_all(response.as_ref()).unwrap();
+        Some(claim)
+    })
+}
+
+/// Does the handshake of WebSockets, reads the claim, and then does as it is told.
+fn over_websocket(
+    serve: impl FnOnce(&mut tungstenite::WebSocket<TcpStream>) + Send + 'static,
+) -> Serve {
+    Box::new(move |stream| {
+        let mut socket = tungstenite::accept(stream).unwrap();
+        let claim = socket.read().unwrap();
+        assert!(claim.is_text());
+        serve(&mut socket);
+        serde_json::from_str(claim.to_text().unwrap()).unwrap()
+    })
+}
+
+/// Answers a claim in a WebSocket.
+fn saying(answer: &'static str) -> Serve {
+    over_websocket(move |socket| socket.send(answer.into()).unwrap())
+}
+
+#[test]
+fn a_claim_has_an_id_of_its_own() {
+    let code = code("wss://nexo.example.com/pair");
+    let claim = |label| -> Value { serde_json::from_str(&written(&code, label).unwrap()).unwrap() };
+    let (first, second) = (claim(None), claim(Some("phone")));
+    assert_eq!(first["bootstrap_token"], code.bootstrap_token);
+    assert_eq!(first.as_object().unwrap().len(), 2);
+    assert_eq!(second["device_label"], "phone");
+    assert_eq!(first["claim_id"].as_str().unwrap().len(), 32);
+    assert_ne!(first["claim_id"], second["claim_id"]);
+}
+
+#[tokio::test]
+async fn a_code_that_leads_nowhere_is_told_as_such() {
+    for (url, rule) in [
+        ("ws://ana:secret@127.0.0.1/pair", "must not have a user name"),
+        ("ws://127.0.0.1:x@evil.example/pair", "must not have a user name"),
+        ("ws://127.0.0.1:99999/pair", "must have a port"),
+        ("ws://127.0.0.1:/pair", "must have a port"),
+        ("ws://127.0.0.1\\@evil.example/pair", "is none"),
+        ("ws://[::1/pair", "is none"),
+    ] {
+        let (kind, told) = refusal(&code(url)).await;
+        assert!(kind == "malformed" && told.contains(rule), "{url}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_at_once() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = claim_at_once(&code(&format!("ws://127.0.0.1:{port}/pair"))).await.err().unwrap();
+    assert!(matches!(error, ClaimError::Unreachable { step: Step::Connect, .. }), "{error:?}");
+    assert_eq!(error.to_string(), format!("failed to connect to 127.0.0.1:{port}"));
+    assert_eq!((error.kind(), error.exit()), ("unreachable", Exit::Storage));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_step_has_an_end() {
+    let deadline = Deadline::after(Duration::from_secs(15), "nexo.example.com:443");
+    for (step, told) in [
+        (Step::Resolve, "failed to find the address of nexo.example.com:443 within 15 s"),
+        (Step::Connect, "failed to connect to nexo.example.com:443 within 15 s"),
+        (Step::Tls, "failed to agree on TLS with nexo.example.com:443 within 15 s"),
+        (Step::Answer, "failed to get an answer from nexo.example.com:443 within 15 s"),
+    ] {
+        let error = deadline.within::<()>(step, std::future::pending()).await.unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.kind()), (told, "unreachable"));
+    }
+}

@@ -1,0 +1,111 @@
+//! A claim by WebSocket (RFC 6455): one text message there, one back.
+//!
+//! Both are secret, so the library that makes and reads the frames must log none of them.
+//! `tokio-websockets` logs nothing at all. The request that opens the WebSocket is hyper's, since what
+//! a gateway says that refuses it has to be read.
+
+use std::io;
+
+use data_encoding::BASE64;
+use futures_util::{SinkExt, StreamExt};
+use hyper::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::{Method, StatusCode};
+use hyper_util::rt::TokioIo;
+use nexo_pairing::{OsRandom, RandomSource};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_websockets::{ClientBuilder, CloseCode, Error, Limits, Message, Payload};
+
+use super::answer::{self, Session};
+use super::connect::{Gateway, Stream};
+use super::{ClaimError, MAX_ANSWER_BYTES, http};
+
+/// What a server appends to the key, so that nothing but a WebSocket server gives the right answer.
+const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Opens a WebSocket and sends a claim in it.
+pub(super) async fn exchange(
+    stream: Box<dyn Stream>,
+    gateway: &Gateway,
+    claim: &str,
+) -> Result<Session, ClaimError> {
+    let mut key = [0; 16];
+    OsRandom::default().fill(&mut key)?;
+    let key = BASE64.encode(&key);
+    let headers = [
+        (CONNECTION, "Upgrade"),
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_VERSION, "13"),
+        (SEC_WEBSOCKET_KEY, &key),
+    ];
+    let response = http::send(stream, gateway, Method::GET, &headers, "").await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        http::read(response, gateway).await?;
+        return Err(gateway.bad_answer("it answers, but not as a WebSocket"));
+    }
+    let accept = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{ACCEPT_SUFFIX}").as_bytes());
+    let accept = BASE64.encode(accept.as_ref());
+    if response.headers().get(SEC_WEBSOCKET_ACCEPT).is_none_or(|given| given != accept.as_str()) {
+        return Err(gateway.bad_answer("it does not know the handshake of WebSockets"));
+    }
+    let upgraded = hyper::upgrade::on(response).await;
+    let upgraded = upgraded.map_err(|error| gateway.lost(io::Error::other(error)))?;
+    let answer = converse(TokioIo::new(upgraded), gateway, claim).await?;
+    answer::read(&answer, gateway)
+}
+
+/// Sends the claim, and waits for the message that answers it.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    gateway: &Gateway,
+    claim: &str,
+) -> Result<Payload, ClaimError> {
+    let failed = |error| match error {
+        Error::PayloadTooLong { .. } => gateway.too_long(),
+        Error::Protocol(_) => gateway.bad_answer("its frames are not those of a WebSocket"),
+        Error::Io(error) => gateway.lost(error),
+        error => gateway.lost(io::Error::other(error)),
+    };
+    let limits = Limits::default().max_payload_len(Some(MAX_ANSWER_BYTES));
+    let mut socket = ClientBuilder::new().limits(limits).take_over(stream);
+    socket.send(Message::text(claim.to_owned())).await.map_err(failed)?;
+    while let Some(message) = socket.next().await {
+        let message = message.map_err(failed)?;
+        if message.is_text() {
+            // The answer is here; whether the gateway hears the good-bye does not matter.
+            let _ = socket.send(Message::close(Some(CloseCode::NORMAL_CLOSURE), "")).await;
+            return Ok(message.into_payload());
+        } else if message.is_binary() {
+            return Err(gateway.bad_answer("its answer is binary, not text"));
+        }
+        // A pong, before more is read: where nobody takes them, they must not pile up.
+        socket.flush().await.map_err(failed)?;
+    }
+    Err(gateway.lost(io::Error::other("it closed the WebSocket")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_that_nobody_takes_the_answers_to_are_not_read_on() {
+        let gateway = Gateway::parse("ws://127.0.0.1/pair").unwrap();
+        let (here, mut there) = tokio::io::duplex(256);
+        let pings = [0x89, 0].repeat(100_000);
+        let all_are_read = async {
+            tokio::select! {
+                _ = converse(here, &gateway, "{}") => {}
+                _ = there.write_all(&pings) => {}
+            }
+        };
+        assert!(timeout(Duration::from_secs(1), all_are_read).await.is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! `devices list`: which devices have a session.
+
+use clap::Args;
+use nexo_pairing::Session;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit};
+use crate::table::Table;
+use crate::text::{escaped, length, moment};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  nexo-pair devices list\n  nexo-pair devices list --all --json"
+)]
+pub(crate) struct List {
+    /// Also the sessions that ended in the last 30 days.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliError> {
+    let database: Database = context.database()?;
+    let sessions = database.snapshot().await?.list_sessions(args.all).await?;
+    context.print(&json!({ "devices": sessions }), || {
+        let now = OffsetDateTime::now_utc();
+        let text = match sessions.len() {
+            0 => "no device has a session\n\n".to_owned(),
+            count => format!("devices: {count}\n{}\n", table(&sessions, now).render()),
+        };
+        let missing = if database.exists() { "" } else { " (there is none yet)" };
+        let path = database.path().to_string_lossy();
+        text + &format!("database: {}{missing}\n", escaped(&path))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
+    let mut table = Table::new(["ID", "DEVICE", "PROFILE", "SINCE", "SEEN", "SESSION"]);
+    for session in sessions {
+        let seen = session.last_seen_at.map(|at| format!("{} ago", length(now - at)));
+        table.row([
+            session.id.as_str(),
+            session.device_label.as_deref().unwrap_or("-"),
+            &session.profile,
+            &moment(session.issued_at),
+            &seen.unwrap_or_else(|| "never".to_owned()),
+            &state(session, now),
+        ]);
+    }
+    table
+}
+
+fn state(session: &Session, now: OffsetDateTime) -> String {
+    match session.revoked_at {
+        Some(at) => format!("revoked {} ago", length(now - at)),
+        None if session.is_live(now) => format!("{} left", length(session.expires_at - now)),
+        None if session.expires_at <= now => {
+            format!("expired {} ago", length(now - session.expires_at))
+        }
+        // The clock was set back since.
+        None => "from the future".to_owned(),
+    }
+}

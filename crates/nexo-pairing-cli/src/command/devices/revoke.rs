@@ -1,0 +1,69 @@
+//! `devices revoke`: ends the session of a device.
+
+use clap::Args;
+use nexo_pairing::{Actor, Session};
+use serde_json::json;
+
+use super::name;
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit};
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The device is refused with its next request, everywhere. To let it in again it \
+    needs a new setup code.\n\n\
+    Examples:\n  nexo-pair devices revoke 5f3a9c1e7b2d4f60\n  \
+    nexo-pair devices revoke \"Ana's iPhone\""
+)]
+pub(crate) struct Revoke {
+    /// The id of the session, or the name of its device, as `devices list` shows them.
+    #[arg(value_name = "ID|LABEL")]
+    device: String,
+}
+
+pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<Exit, CliError> {
+    let database: Database = context.database()?;
+    let found = database.find().await?;
+    let sessions = found.view().list_sessions(false).await?;
+    let session = choose(&sessions, &args.device)?;
+    let revoked = match (session, found.store()) {
+        (Some(session), Some(store)) => store.revoke_session(&session.id, &Actor::cli()).await?,
+        _ => None,
+    };
+    let revoked = revoked.ok_or_else(|| CliError::Nothing {
+        kind: "nothing_to_revoke",
+        message: format!("no device `{}` has a session", escaped(&args.device)),
+        hint: Some("see which have, in which database: nexo-pair devices list".to_owned()),
+    })?;
+    context.print(&json!({ "revoked": [revoked] }), || {
+        format!("revoked {} ({})\n{}", name(&revoked), revoked.id, database.written())
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The session with this id or, if there is none, the only one of a device with this name.
+fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Session>, CliError> {
+    if let Some(session) = sessions.iter().find(|session| session.id.as_str() == device) {
+        return Ok(Some(session));
+    }
+    let is_named = |session: &&Session| session.device_label.as_deref() == Some(device);
+    let named: Vec<&Session> = sessions.iter().filter(is_named).collect();
+    match named[..] {
+        [] => Ok(None),
+        [session] => Ok(Some(session)),
+        _ => {
+            let ids = named.iter().map(|session| session.id.as_str()).collect::<Vec<_>>();
+            Err(CliError::Nothing {
+                kind: "ambiguous_label",
+                message: format!(
+                    "{} devices are called `{}`: {}",
+                    ids.len(),
+                    escaped(device),
+                    ids.join(", ")
+                ),
+                hint: Some(format!("say which by its id: nexo-pair devices revoke {}", ids[0])),
+            })
+        }
+    }
+}

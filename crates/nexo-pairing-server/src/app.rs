@@ -1,0 +1,130 @@
+//! What all connections share, and where their requests lead.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use nexo_pairing_core::{Clock, PairingError};
+use nexo_pairing_setup::SetupCodeIssuer;
+use nexo_pairing_store::{PairingStore, Session, SessionId};
+
+use crate::answer::Refusal;
+use crate::claim::Redeemed;
+use crate::health::Health;
+use crate::options::Settings;
+use crate::peer::{self, FORWARDED_FOR, Peer};
+use crate::throttle::Throttle;
+use crate::{health, pair, session};
+
+/// How many sessions may be waiting at once for being noted as seen.
+const MAX_TOUCHING: usize = 256;
+
+/// What all connections share.
+pub(crate) struct App {
+    pub(crate) store: PairingStore,
+    pub(crate) issuer: Arc<SetupCodeIssuer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) throttle: Throttle,
+    pub(crate) redeemed: Redeemed,
+    pub(crate) health: Health,
+    settings: RwLock<Arc<Settings>>,
+    touching: Mutex<HashSet<SessionId>>,
+    told_of_a_proxy: AtomicBool,
+}
+
+impl App {
+    pub(crate) fn new(
+        store: PairingStore,
+        issuer: Arc<SetupCodeIssuer>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            throttle: Throttle::new(Arc::clone(&clock)),
+            redeemed: Redeemed::new(),
+            health: Health::default(),
+            settings: RwLock::new(Arc::new(settings)),
+            touching: Mutex::default(),
+            told_of_a_proxy: AtomicBool::new(false),
+            store,
+            issuer,
+            clock,
+        })
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set(&self, settings: Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Who sent a request.
+    pub(crate) fn client(&self, connected: IpAddr, headers: &HeaderMap) -> Peer {
+        let proxies = &self.settings().trusted_proxies;
+        let client = peer::client(connected, headers, |address| proxies.contains(address));
+        if headers.contains_key(FORWARDED_FOR) && !proxies.contains(connected.to_canonical()) {
+            self.tell_once_of_a_proxy(connected);
+        }
+        Peer::of(client)
+    }
+
+    /// All clients of a proxy that is not trusted are one. That is easily overlooked.
+    fn tell_once_of_a_proxy(&self, address: IpAddr) {
+        if !self.told_of_a_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %address,
+                "requests have an X-Forwarded-For and come from an address that is no trusted proxy; \
+                 if it is one, add it to trusted_proxies"
+            );
+        }
+    }
+
+    /// Notes, behind the caller, that a device was heard of. A session is written at most once a
+    /// minute, however many requests come in the meantime.
+    pub(crate) fn touch(self: &Arc<Self>, session: &Session) {
+        if !session.wants_touch(self.clock.now()) {
+            return;
+        }
+        let id = session.id.clone();
+        let mut touching = self.touching.lock().unwrap_or_else(PoisonError::into_inner);
+        if touching.len() >= MAX_TOUCHING || !touching.insert(id.clone()) {
+            return;
+        }
+        drop(touching);
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = app.store.touch(&id).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a session was not noted as seen"
+                );
+            }
+            app.touching.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+    }
+}
+
+/// Where requests lead.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let renew = axum::routing::post(session::renew);
+    Router::new()
+        .route("/pair", get(pair::websocket).post(pair::post))
+        .route("/session", get(session::show).delete(session::end))
+        .route("/session/renew", renew)
+        .route("/healthz", get(health::show))
+        .fallback(async || Refusal::NotFound)
+        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
+        .with_state(app)
+}
+
+/// Tells the operator what failed, and the caller that it did.
+pub(crate) fn unavailable(what: &'static str, error: &PairingError) -> Refusal {
+    tracing::error!(error = error as &dyn std::error::Error, "failed to {what}");
+    Refusal::Unavailable
+}

@@ -1,0 +1,202 @@
+//! What becomes of a claim, however it came.
+
+use std::sync::Arc;
+
+use metrics::Counter;
+use nexo_pairing_core::metric;
+use nexo_pairing_core::setup_code::is_device_label;
+use nexo_pairing_setup::VerifyError;
+use nexo_pairing_store::{ClaimId, IssuedSession, RedeemError, Redemption};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use crate::answer::{Refusal, to_json};
+use crate::app::{App, unavailable};
+use crate::peer::Peer;
+use crate::session::Shown;
+
+/// How many bytes a claim may have.
+pub(crate) const MAX_CLAIM_BYTES: usize = 4096;
+
+/// What a companion presents. Other fields are for later versions, and not looked at.
+#[derive(Deserialize)]
+struct Claim {
+    bootstrap_token: Zeroizing<String>,
+    claim_id: Option<Zeroizing<String>>,
+    device_label: Option<String>,
+}
+
+/// What it gets.
+#[derive(Serialize)]
+struct Answer<'a> {
+    session_token: &'a str,
+    #[serde(flatten)]
+    session: Shown<'a>,
+}
+
+/// Counts the claims that were looked at.
+pub(crate) struct Redeemed {
+    ok: Counter,
+    expired: Counter,
+    invalid: Counter,
+    replayed: Counter,
+}
+
+impl Redeemed {
+    pub(crate) fn new() -> Self {
+        metrics::describe_counter!(
+            metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL,
+            "Bootstrap tokens that were presented, by what became of them."
+        );
+        let counter = |result: &'static str| metrics::counter!(metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL, "result" => result);
+        Self {
+            ok: counter("ok"),
+            expired: counter("expired"),
+            invalid: counter("invalid"),
+            replayed: counter("replayed"),
+        }
+    }
+}
+
+impl App {
+    /// Turns a peer away that failed too often.
+    pub(crate) fn hear(&self, peer: Peer) -> Result<(), Refusal> {
+        self.throttle.wait(peer).map_or(Ok(()), |wait| Err(Refusal::Throttled(wait)))
+    }
+
+    /// Redeems a claim, and says in JSON what the companion gets for it.
+    ///
+    /// What was begun is finished, also when the companion goes away meanwhile: it can ask again with
+    /// its claim id. `lifetime` keeps the server from ending before.
+    pub(crate) async fn claim(
+        self: &Arc<Self>,
+        peer: Peer,
+        claim: &[u8],
+        lifetime: watch::Receiver<bool>,
+    ) -> Result<String, Refusal> {
+        self.hear(peer)?;
+        let redemption = match self.redemption(claim) {
+            Ok(redemption) => redemption,
+            Err(refusal) => return Err(self.refuse_claim(peer, refusal)),
+        };
+        let app = Arc::clone(self);
+        let redeemed = tokio::spawn(async move {
+            let _lifetime = lifetime;
+            match app.store.redeem(redemption).await {
+                Ok(issued) => {
+                    app.redeemed.ok.increment(1);
+                    Ok(issued)
+                }
+                Err(error) => Err(app.refuse_claim(peer, refusal(error))),
+            }
+        });
+        let IssuedSession { session, token, .. } =
+            redeemed.await.map_err(|_| Refusal::Unavailable)??;
+        tracing::info!(session = %session.id, %peer, "a setup code was claimed");
+        to_json(&Answer { session_token: token.as_str(), session: Shown::of(&session) })
+    }
+
+    /// Counts a claim that is refused.
+    pub(crate) fn refuse_claim(&self, peer: Peer, refusal: Refusal) -> Refusal {
+        let counter = match refusal {
+            Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Signature | Refusal::Cancelled => {
+                &self.redeemed.invalid
+            }
+            Refusal::Expired => &self.redeemed.expired,
+            Refusal::Replayed => &self.redeemed.replayed,
+            _ => return refusal,
+        };
+        counter.increment(1);
+        self.throttle.failed(peer);
+        tracing::debug!(%peer, reason = refusal.kind(), "a claim was refused");
+        refusal
+    }
+
+    /// Reads a claim and verifies its token.
+    fn redemption(&self, claim: &[u8]) -> Result<Redemption, Refusal> {
+        let claim = parse(claim)?;
+        let claims = self.issuer.verify(&claim.bootstrap_token).map_err(|error| match error {
+            VerifyError::InvalidSignature => Refusal::Signature,
+            VerifyError::Expired { .. } => Refusal::Expired,
+            _ => Refusal::Malformed("the bootstrap token is damaged"),
+        })?;
+        let settings = self.settings();
+        let mut redemption = Redemption::new(claims);
+        redemption.claim_id = claim.claim_id.as_deref().map(|id| claim_id(id)).transpose()?;
+        redemption.device_label = claim.device_label;
+        redemption.session_ttl = settings.session_ttl;
+        redemption.renew_for = settings.renew_for;
+        redemption.on_replay = settings.on_replay;
+        Ok(redemption)
+    }
+}
+
+fn parse(claim: &[u8]) -> Result<Claim, Refusal> {
+    const FORM: &str = "a claim is a JSON object with the text bootstrap_token and, if wanted, the \
+                        texts claim_id and device_label";
+    // A list would be read as the fields in their order.
+    if claim.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::Malformed(FORM));
+    }
+    let claim: Claim = serde_json::from_slice(claim).map_err(|_| Refusal::Malformed(FORM))?;
+    if claim.device_label.as_deref().is_some_and(|label| !is_device_label(label)) {
+        return Err(Refusal::Malformed("device_label has 1 to 128 bytes, no control characters"));
+    }
+    Ok(claim)
+}
+
+fn claim_id(text: &str) -> Result<ClaimId, Refusal> {
+    const FORM: &str = "claim_id has 22 to 128 characters of A-Z a-z 0-9 _ -";
+    ClaimId::parse(text).map_err(|_| Refusal::Malformed(FORM))
+}
+
+fn refusal(error: RedeemError) -> Refusal {
+    match error {
+        RedeemError::Expired { .. } => Refusal::Expired,
+        RedeemError::Replayed { .. } => Refusal::Replayed,
+        RedeemError::Cancelled => Refusal::Cancelled,
+        RedeemError::Store(error) => unavailable("redeem a setup code", &error),
+        _ => Refusal::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_read(claim: &str) -> bool {
+        parse(claim.as_bytes()).is_ok()
+    }
+
+    #[test]
+    fn a_claim_is_an_object_of_texts_and_other_fields_are_for_later() {
+        assert!(is_read(r#"{"bootstrap_token":"t"}"#));
+        assert!(is_read(
+            " {\"bootstrap_token\":\"t\",\"claim_id\":null,\"device_label\":\"Ana\"}\n"
+        ));
+        assert!(is_read(r#"{"bootstrap_token":"t","version":2,"more":{"a":[1]}}"#));
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#""t""#,
+            r#"["t"]"#,
+            r#"["t",null,null]"#,
+            r#"{"bootstrap_token":1}"#,
+            r#"{"bootstrap_token":null}"#,
+            r#"{"bootstrap_token":"t"}x"#,
+            r#"{"bootstrap_token":"t"}{}"#,
+            r#"{"bootstrap_token":"t","bootstrap_token":"u"}"#,
+            r#"{"bootstrap_token":"t","claim_id":7}"#,
+            r#"{"bootstrap_token":"t","device_label":""}"#,
+            r#"{"bootstrap_token":"t","device_label":"a\nb"}"#,
+        ] {
+            assert!(!is_read(bad), "{bad}");
+        }
+        // What is not looked at may be as deep as it likes.
+        let (open, close) = ("[".repeat(2000), "]".repeat(2000));
+        assert!(is_read(&format!(r#"{{"bootstrap_token":"t","x":{open}{close}}}"#)));
+    }
+}

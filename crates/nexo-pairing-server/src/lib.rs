@@ -1,0 +1,43 @@
+//! Lets companion devices claim setup codes, and services check their sessions, over HTTP.
+//!
+//! A companion presents the token of a setup code at `/pair`, over a WebSocket or in a `POST`, and
+//! gets a session token for it, once. Services and proxies ask at `/session` whether a session token
+//! is good. What is said on the wire is in the project's `docs/protocol.md`.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use nexo_pairing_server::{Server, ServerOptions};
+//! use nexo_pairing_setup::SetupCodeIssuer;
+//! use nexo_pairing_store::PairingStore;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PairingStore::open("/var/lib/nexo/pairing/pairing.db").await?;
+//! let issuer = SetupCodeIssuer::open_or_create("/var/lib/nexo/pairing/pairing.key")?;
+//! let server = Server::bind(ServerOptions::new(store, Arc::new(issuer))).await?;
+//! println!("listening on {}", server.local_addr());
+//! server.run(std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod app;
+mod claim;
+mod connection;
+mod connections;
+mod health;
+mod options;
+mod origin;
+mod pair;
+mod peer;
+mod server;
+mod session;
+mod throttle;
+mod tls;
+mod upkeep;
+mod websocket;
+
+pub use options::{DEFAULT_LISTEN, MetricsOptions, ServerOptions, Settings, TrustedProxies};
+pub use server::{Server, ServerError, ServerHandle};
+pub use tls::{TlsError, TlsFiles};

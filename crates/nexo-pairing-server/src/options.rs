@@ -1,0 +1,141 @@
+//! What a server may be told.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing_core::{Clock, OnReplay, SystemClock};
+use nexo_pairing_setup::SetupCodeIssuer;
+use nexo_pairing_store::PairingStore;
+
+use crate::tls::TlsFiles;
+
+/// Where a server listens unless it is told otherwise: 127.0.0.1:7780.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
+
+/// What a server may be told when it starts.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// Where setup codes are used up and sessions are kept.
+    pub store: PairingStore,
+    /// Who verifies the tokens of setup codes.
+    pub issuer: Arc<SetupCodeIssuer>,
+    /// What can be changed while it runs.
+    pub settings: Settings,
+    /// Where it listens. Port 0 takes a free one. Default [`DEFAULT_LISTEN`].
+    pub listen: SocketAddr,
+    /// Where metrics are to be had. Default: nowhere.
+    pub metrics: Option<MetricsOptions>,
+    /// Certificate and key. Default: none, then it speaks cleartext.
+    pub tls: Option<TlsFiles>,
+    /// How many connections may be open at once: at least one, and 128 less than the process may have
+    /// open files. Default 1024.
+    pub max_connections: usize,
+    /// How long a connection has until its first request is complete, and a later request from its
+    /// head on. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// How long a connection may be idle between two requests; longer than proxies keep theirs. Default
+    /// 120 s.
+    pub idle_timeout: Duration,
+    /// Where the time comes from, for who fails too often. Default: the operating system.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ServerOptions {
+    /// The defaults, with this store and this issuer.
+    #[must_use]
+    pub fn new(store: PairingStore, issuer: Arc<SetupCodeIssuer>) -> Self {
+        Self {
+            store,
+            issuer,
+            settings: Settings::default(),
+            listen: DEFAULT_LISTEN,
+            metrics: None,
+            tls: None,
+            max_connections: 1024,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
+            clock: SystemClock::shared(),
+        }
+    }
+}
+
+/// What can be changed while a server runs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How long a session lives, also from a renewal on: a second to 365 days. Default 24 h.
+    pub session_ttl: Duration,
+    /// For how long a session can be renewed, from its beginning on. Default 30 days.
+    pub renew_for: Duration,
+    /// What a setup code that is presented twice does. Default: its session is revoked.
+    pub on_replay: OnReplay,
+    /// Whose `X-Forwarded-For` is believed. Default: nobody's.
+    pub trusted_proxies: TrustedProxies,
+    /// The origins of web pages that may claim, such as `https://nexo.example.com`. Default: none.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            session_ttl: Duration::from_secs(24 * 60 * 60),
+            renew_for: Duration::from_secs(30 * 24 * 60 * 60),
+            on_replay: OnReplay::default(),
+            trusted_proxies: TrustedProxies::none(),
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+/// The proxies that say truly who their clients are.
+#[derive(Clone)]
+pub struct TrustedProxies(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl TrustedProxies {
+    /// There is none.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::from_fn(|_| false)
+    }
+
+    /// Those whose address `is_trusted`. IPv4 addresses are given as such, never mapped to IPv6.
+    pub fn from_fn(is_trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_trusted))
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        (self.0)(address)
+    }
+}
+
+impl fmt::Debug for TrustedProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrustedProxies")
+    }
+}
+
+/// Where metrics are to be had.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct MetricsOptions {
+    /// Where it listens, for `GET /metrics`. Anybody who gets there may read them.
+    pub listen: SocketAddr,
+    /// Writes them down, in Prometheus' text format.
+    pub render: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl MetricsOptions {
+    /// Metrics as `render` writes them, at this address.
+    pub fn new(listen: SocketAddr, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { listen, render: Arc::new(render) }
+    }
+}
+
+impl fmt::Debug for MetricsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsOptions").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}

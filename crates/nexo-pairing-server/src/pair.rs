@@ -1,0 +1,127 @@
+//! `/pair`: claims, over a WebSocket or in a request.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout_at;
+use zeroize::Zeroizing;
+
+use crate::answer::{Refusal, json_response};
+use crate::app::App;
+use crate::claim::MAX_CLAIM_BYTES;
+use crate::connection::Connection;
+use crate::origin;
+use crate::peer::Peer;
+use crate::websocket::{self, CloseCode, Unasked};
+
+/// How much of a body is read at most, in bytes.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024;
+
+/// A WebSocket that is about to open.
+pub(crate) struct Opening {
+    app: Arc<App>,
+    peer: Peer,
+    upgrade: OnUpgrade,
+}
+
+/// `POST /pair`.
+pub(crate) async fn post(
+    State(app): State<Arc<App>>,
+    Extension(connection): Extension<Arc<Connection>>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let peer = admitted(&app, &connection, &parts.headers)?;
+    if !is_json(&parts.headers) {
+        return Err(Refusal::NotJson);
+    }
+    let claim = timeout_at(connection.deadline(), read(body)).await;
+    connection.answer_begins()?;
+    let claim = claim.map_err(|_| Refusal::Timeout)??;
+    let claim = claim.ok_or_else(|| app.refuse_claim(peer, Refusal::TooLarge))?;
+    let answer = app.claim(peer, &claim, connection.lifetime()).await?;
+    Ok(json_response(StatusCode::OK, answer))
+}
+
+/// `GET /pair`.
+pub(crate) async fn websocket(
+    State(app): State<Arc<App>>,
+    Extension(connection): Extension<Arc<Connection>>,
+    mut request: Request,
+) -> Result<Response, Refusal> {
+    let peer = admitted(&app, &connection, request.headers())?;
+    let response = websocket::accept(&request)?;
+    let upgrade = hyper::upgrade::on(&mut request);
+    let mut opening = connection.opening.lock().unwrap_or_else(PoisonError::into_inner);
+    *opening = Some(Opening { app, peer, upgrade });
+    Ok(response)
+}
+
+impl Opening {
+    /// Runs the WebSocket to its end.
+    pub(crate) async fn run(self, connection: &Connection) {
+        let Ok(upgraded) = self.upgrade.await else { return };
+        let mut io = TokioIo::new(upgraded);
+        let late =
+            Unasked::Refused { close: CloseCode::POLICY_VIOLATION, refusal: Refusal::Timeout };
+        let question = timeout_at(connection.deadline(), websocket::question(&mut io)).await;
+        let (answer, close) = match question.unwrap_or(Err(late)) {
+            Ok(claim) => {
+                if connection.answer_begins().is_err() {
+                    return;
+                }
+                let claimed = self.app.claim(self.peer, &claim, connection.lifetime()).await;
+                (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
+            }
+            Err(Unasked::Refused { close, refusal }) => {
+                if connection.answer_begins().is_err() {
+                    return;
+                }
+                let refusal = self.app.refuse_claim(self.peer, refusal);
+                ((close != CloseCode::PROTOCOL_ERROR).then(|| refusal.json()), close)
+            }
+            Err(Unasked::Gone) => return,
+        };
+        // Who does not take the answer can ask again.
+        let _ = websocket::answer(&mut io, answer, close).await;
+    }
+}
+
+/// Who sends a claim, if he may.
+fn admitted(app: &App, connection: &Connection, headers: &HeaderMap) -> Result<Peer, Refusal> {
+    if !origin::may_claim(headers, &app.settings().allowed_origins) {
+        return Err(Refusal::Origin);
+    }
+    let peer = app.client(connection.peer, headers);
+    app.hear(peer).map(|()| peer)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = value.split(|&byte| byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+/// Reads a body; `None` when it is larger than a claim. A little more is read and thrown away, since
+/// to close a connection that has something to say could lose the answer.
+async fn read(mut body: Body) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    let mut claim = Zeroizing::new(Vec::with_capacity(MAX_CLAIM_BYTES));
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::Malformed("the body is damaged, or cut off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= MAX_CLAIM_BYTES {
+            claim.extend_from_slice(&data);
+        } else if length > MAX_DISCARDED_BYTES {
+            break;
+        }
+    }
+    Ok((length <= MAX_CLAIM_BYTES).then_some(claim))
+}

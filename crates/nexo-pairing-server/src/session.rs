@@ -1,0 +1,158 @@
+//! Sessions over HTTP: for services that ask whether a device may, and for the device itself.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use nexo_pairing_store::{Session, SessionToken};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::serde::rfc3339;
+
+use crate::answer::{Refusal, json_response, to_json};
+use crate::app::{App, unavailable};
+use crate::connection::Complete;
+
+/// What is not percent-encoded in a header: the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What is told of a session: to its device, and to the services that the device uses.
+#[derive(Serialize)]
+pub(crate) struct Shown<'a> {
+    session_id: &'a str,
+    profile: &'a str,
+    device_label: Option<&'a str>,
+    #[serde(with = "rfc3339")]
+    issued_at: OffsetDateTime,
+    #[serde(with = "rfc3339")]
+    expires_at: OffsetDateTime,
+    #[serde(with = "rfc3339")]
+    renew_until: OffsetDateTime,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn of(session: &'a Session) -> Self {
+        Self {
+            session_id: session.id.as_str(),
+            profile: &session.profile,
+            device_label: session.device_label.as_deref(),
+            issued_at: session.issued_at,
+            expires_at: session.expires_at,
+            renew_until: session.renew_until,
+        }
+    }
+}
+
+/// `GET /session`: whether the session is live.
+pub(crate) async fn show(
+    _: Complete,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let session = app.store.session(&bearer(&headers)?).await;
+    let session = live(session.map_err(|error| unavailable("look up a session", &error))?)?;
+    app.touch(&session);
+    describe(&session)
+}
+
+/// `POST /session/renew`: lets it live for as long as a new one, up to its `renew_until`.
+pub(crate) async fn renew(
+    _: Complete,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let ttl = app.settings().session_ttl;
+    let session = app.store.renew_session(&bearer(&headers)?, ttl).await;
+    describe(&live(session.map_err(|error| unavailable("renew a session", &error))?)?)
+}
+
+/// `DELETE /session`: the device logs out.
+pub(crate) async fn end(
+    _: Complete,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let ended = app.store.end_session(&bearer(&headers)?).await;
+    if ended.map_err(|error| unavailable("end a session", &error))? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(Refusal::Session { presented: true })
+    }
+}
+
+/// The session token of a request.
+fn bearer(headers: &HeaderMap) -> Result<SessionToken, Refusal> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(Refusal::Session { presented: false })?;
+    let refused = Refusal::Session { presented: true };
+    if values.next().is_some() {
+        return Err(refused);
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unzip();
+    let token =
+        token.filter(|_| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")));
+    let token = token.map(|token| token.trim_matches(' '));
+    token.and_then(|token| SessionToken::parse(token).ok()).ok_or(refused)
+}
+
+fn live(session: Option<Session>) -> Result<Session, Refusal> {
+    session.ok_or(Refusal::Session { presented: true })
+}
+
+/// Tells of a session in the body, and in headers, which is all that proxies hand on. All headers
+/// are always there, so that what a client sends under their names is overwritten.
+fn describe(session: &Session) -> Result<Response, Refusal> {
+    let mut response = json_response(StatusCode::OK, to_json(&Shown::of(session))?);
+    let label = session.device_label.as_deref().unwrap_or_default();
+    let label = utf8_percent_encode(label, ENCODED).to_string();
+    let expires_at = session.expires_at.format(&Rfc3339).map_err(|_| Refusal::Unavailable)?;
+    for (name, value) in [
+        ("x-pairing-session", session.id.as_str()),
+        ("x-pairing-profile", &session.profile),
+        ("x-pairing-device-label", &label),
+        ("x-pairing-expires-at", &expires_at),
+    ] {
+        let value = HeaderValue::from_str(value).map_err(|_| Refusal::Unavailable)?;
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token_of(value: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        bearer(&headers).ok().map(|token| token.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_token_stands_behind_the_word_bearer() {
+        for good in ["Bearer legacy-session-token-1", "bearer  legacy-session-token-1 "] {
+            assert_eq!(token_of(good).as_deref(), Some("legacy-session-token-1"), "{good}");
+        }
+        for bad in
+            ["", "Bearer", "Bearer ", "Basic legacy-session-token-1", "legacy-session-token-1"]
+        {
+            assert_eq!(token_of(bad), None, "{bad}");
+        }
+        let long = format!("Bearer {}", "x".repeat(257));
+        assert_eq!(token_of(&long), None);
+        assert_eq!(token_of("Bearer legacy-session token-1"), None);
+    }
+
+    #[test]
+    fn two_tokens_are_none() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(bearer(&headers).unwrap_err(), Refusal::Session { presented: false });
+        for _ in 0..2 {
+            headers.append(header::AUTHORIZATION, "Bearer legacy-session-token-1".parse().unwrap());
+        }
+        assert_eq!(bearer(&headers).unwrap_err(), Refusal::Session { presented: true });
+    }
+}

@@ -1,0 +1,64 @@
+//! What is counted.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
+
+#[path = "server/support.rs"]
+#[expect(dead_code, reason = "the other tests need more of it")]
+mod support;
+
+use std::collections::BTreeMap;
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use nexo_pairing_core::{Actor, metric};
+
+use support::{World, claim, claim_with_id};
+
+// On one thread: the recorder is that thread's.
+#[tokio::test]
+async fn claims_are_counted_by_what_became_of_them() {
+    let recorder = DebuggingRecorder::new();
+    let snapshots = recorder.snapshotter();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let world = World::new().await;
+    let server = world.serve().await;
+    let counted = || {
+        let all = snapshots.snapshot().into_vec().into_iter();
+        let of_claims = all.filter_map(|(key, _, description, value)| {
+            (key.key().name() == metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL).then(|| {
+                assert!(description.is_some(), "it is not described");
+                let label = key.key().labels().next().unwrap().value().to_owned();
+                let DebugValue::Counter(count) = value else { panic!("no counter") };
+                (label, count)
+            })
+        });
+        let counted: BTreeMap<_, _> = of_claims.filter(|(_, count)| *count > 0).collect();
+        counted.into_iter().map(|(label, count)| format!("{label} {count}")).collect::<Vec<_>>()
+    };
+    assert!(counted().is_empty());
+
+    let code = world.code();
+    server.post(&claim_with_id(&code)).await;
+    server.websocket(&claim(&world.code())).await;
+    assert_eq!(counted(), ["ok 2"]);
+
+    server.post(&claim(&code)).await;
+    assert_eq!(counted(), ["replayed 1"]);
+
+    let cancelled = world.code();
+    let claims = world.issuer.verify(&cancelled.bootstrap_token).unwrap();
+    world.store.cancel(&claims, &Actor::cli()).await.unwrap();
+    server.post(&claim(&cancelled)).await;
+    server.post("nonsense").await;
+    server.websocket(&claim(&code).replace('.', "x.")).await;
+    assert_eq!(counted(), ["invalid 3"]);
+
+    let expired = world.code();
+    world.clock.advance(time::Duration::seconds(60));
+    server.post(&claim(&expired)).await;
+    assert_eq!(counted(), ["expired 1"]);
+
+    // Whoever is not heard is not counted.
+    for _ in 0..20 {
+        server.post("nonsense").await;
+    }
+    assert_eq!(counted(), ["invalid 9"]);
+}

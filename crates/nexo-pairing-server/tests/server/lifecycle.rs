@@ -1,0 +1,141 @@
+//! How a server begins, what it notices meanwhile, and how it ends.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use nexo_pairing_core::SetupCode;
+use nexo_pairing_server::{MetricsOptions, Server, ServerError};
+use nexo_pairing_setup::SetupCodeIssuer;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::support::{Running, World, answer, claim, exchange, is_closed, post, request, upgrade};
+
+#[tokio::test]
+async fn a_server_that_ends_finishes_what_was_begun_and_takes_nothing_more() {
+    let world = World::new().await;
+    let mut server = world.serve().await;
+    let mut idle = server.connect().await;
+    let mut begun = server.connect().await;
+    let claim = post(&claim(&world.code()));
+    let (first, rest) = claim.split_at(claim.len() - 10);
+    begun.write_all(first.as_bytes()).await.unwrap();
+    // Answered only after what came before it was taken.
+    assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
+    server.end();
+    assert!(is_closed(&mut idle).await);
+    assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
+    begun.write_all(rest.as_bytes()).await.unwrap();
+    assert_eq!(answer(&mut begun).await.status, 200);
+    timeout(Duration::from_secs(5), &mut server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_websocket_does_not_keep_a_server_from_ending() {
+    let world = World::new().await;
+    let mut options = world.options();
+    options.handshake_timeout = Duration::from_millis(500);
+    let mut server = Running::start(options).await;
+    let mut stream = server.connect().await;
+    stream.write_all(upgrade().as_bytes()).await.unwrap();
+    assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
+    server.end();
+    timeout(Duration::from_secs(5), &mut server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let mut options = world.options();
+    options.listen = server.address;
+    let error = Server::bind(options).await.unwrap_err();
+    assert!(matches!(error, ServerError::Listen { address, .. } if address == server.address));
+    assert_eq!(error.to_string(), format!("failed to listen on {}", server.address));
+}
+
+#[tokio::test]
+async fn metrics_are_to_be_had_on_their_own_address_only() {
+    let world = World::new().await;
+    let mut options = world.options();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    options.metrics = Some(MetricsOptions::new(listen, || "pairing_things 1\n".to_owned()));
+    let server = Server::bind(options).await.unwrap();
+    let metrics = server.metrics_addr().unwrap();
+    let server = Running::run(server);
+    let ask = async |path: &str| {
+        let stream = tokio::net::TcpStream::connect(metrics).await.unwrap();
+        exchange(stream, &request("GET", path, &[], "")).await
+    };
+    let answer = ask("/metrics").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "pairing_things 1\n"));
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(ask("/session").await.status, 404);
+    assert_eq!(server.send(&request("GET", "/metrics", &[], "")).await.status, 404);
+}
+
+fn issue(issuer: &SetupCodeIssuer) -> SetupCode {
+    let minute = Duration::from_secs(60);
+    issuer.issue("wss://nexo.example.com/pair", "companion-v1", minute, None).unwrap()
+}
+
+/// Claims a code of somebody else's issuer until it is taken.
+async fn is_taken_in_time(world: &World, server: &Running, code: &SetupCode) {
+    let began = Instant::now();
+    loop {
+        let answer = server.post(&claim(code)).await;
+        if answer.status == 200 {
+            return;
+        }
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(began.elapsed() < Duration::from_secs(2), "the new key was not read");
+        // So that it is not turned away for having failed.
+        world.clock.advance(time::Duration::milliseconds(10));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_process_rotates_is_known_within_two_seconds() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let other = world.another_issuer();
+    other.rotate().unwrap();
+    is_taken_in_time(&world, &server, &issue(&other)).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_read_leaves_the_one_before_in_use() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let code = world.code();
+    let key = world.path("pairing.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(world.issuer.reload().is_err());
+    assert_eq!(server.post(&claim(&code)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_whose_store_is_gone_says_that_it_is_not_well() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let healthz = request("GET", "/healthz", &[], "");
+    let answer = server.send(&healthz).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ok"}"#));
+    let token = server.post(&claim(&world.code())).await.text("session_token");
+    let code = world.code();
+    for name in ["pairing.db", "pairing.db-wal", "pairing.db-shm"] {
+        fs::write(world.path(name), "this is no database").unwrap();
+    }
+    // What was found less than a second ago is told again.
+    assert_eq!(server.send(&healthz).await.status, 200);
+    world.clock.advance(time::Duration::seconds(1));
+    let answer = server.send(&healthz).await;
+    assert_eq!(answer.error(), (503, "unavailable".to_owned()));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(server.session(&token).await.error(), (503, "unavailable".to_owned()));
+    let answer = server.post(&claim(&code)).await;
+    assert_eq!(answer.error(), (503, "unavailable".to_owned()));
+    assert!(!answer.body.contains("database"), "{answer:?}");
+}

@@ -1,0 +1,222 @@
+//! What a server bears from clients that mean no good.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::{
+    Answer, Running, World, answer, claim, connect_from, exchange, frame, is_closed, post, request,
+    upgrade, websocket_answer, websocket_frames,
+};
+
+/// Short, so that a test need not wait for long; long enough for a slow machine.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+async fn impatient(world: &World) -> Running {
+    let mut options = world.options();
+    options.handshake_timeout = PATIENCE;
+    options.idle_timeout = PATIENCE;
+    Running::start(options).await
+}
+
+#[tokio::test]
+async fn whoever_never_says_anything_is_dropped_in_time() {
+    let world = World::new().await;
+    let server = impatient(&world).await;
+    let (began, mut stream) = (Instant::now(), server.connect().await);
+    assert!(is_closed(&mut stream).await);
+    assert!(began.elapsed() >= PATIENCE - Duration::from_millis(50));
+}
+
+#[tokio::test]
+async fn headers_that_come_one_byte_at_a_time_are_dropped_in_time() {
+    let world = World::new().await;
+    let server = impatient(&world).await;
+    let (began, mut stream) = (Instant::now(), server.connect().await);
+    for byte in "GET /session HTTP/1.1\r\nX: ".bytes().chain(std::iter::repeat(b'x')) {
+        if stream.write_u8(byte).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(began.elapsed() < 20 * PATIENCE);
+    }
+    assert!(is_closed(&mut stream).await);
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_come_is_told_so() {
+    let world = World::new().await;
+    let server = impatient(&world).await;
+    let claim = post(&claim(&world.code()));
+    let cut = exchange(server.connect().await, &claim[..claim.len() - 1]).await;
+    assert_eq!(cut.error(), (408, "timeout".to_owned()));
+
+    let mut stream = server.connect().await;
+    stream.write_all(upgrade().as_bytes()).await.unwrap();
+    let (told, close) = websocket_answer(&mut stream).await;
+    assert_eq!((told.unwrap()["error"].as_str(), close), (Some("timeout"), Some(1008)));
+}
+
+#[tokio::test]
+async fn a_connection_serves_several_requests_and_is_dropped_when_none_comes() {
+    let world = World::new().await;
+    let server = impatient(&world).await;
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        let healthz = request("GET", "/healthz", &[], "").replace("Connection: close\r\n", "");
+        stream.write_all(healthz.as_bytes()).await.unwrap();
+    }
+    let answers = answer(&mut stream).await;
+    assert_eq!(answers.status, 200);
+    assert_eq!(answers.body.matches("HTTP/1.1 200").count(), 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = world.code().bootstrap_token;
+    let claim = |length: usize| {
+        let claim = serde_json::json!({ "bootstrap_token": token, "x": "" }).to_string();
+        claim.replace("\"\"", &format!("\"{}\"", "x".repeat(length - claim.len())))
+    };
+    let too_large = (413, "too_large".to_owned());
+    assert_eq!(server.post(&claim(4097)).await.error(), too_large);
+    assert_eq!(server.post(&claim(60_000)).await.error(), too_large);
+    let chunked = "POST /pair HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n"
+        .to_owned();
+    let body = format!("1001\r\n{}\r\n0\r\n\r\n", claim(4097));
+    assert_eq!(server.send(&(chunked + &body)).await.error(), too_large);
+    for sent in [
+        frame(0x81, claim(4097).as_bytes()),
+        [frame(0x01, &[b'x'; 4096]), frame(0x80, b"x")].concat(),
+        [0x81, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff].into(), // only announced
+    ] {
+        let told = frames(&server, &[sent]).await;
+        assert_eq!(told, (Some("too_large".to_owned()), Some(1009)));
+    }
+    let head = request("GET", "/session", &[("X", &"x".repeat(20_000))], "");
+    assert_eq!(server.send(&head).await.status, 431);
+    // As large as it may be.
+    assert_eq!(server.post(&claim(4096)).await.status, 200);
+}
+
+/// Sends frames, and says what came back.
+async fn frames(server: &Running, frames: &[Vec<u8>]) -> (Option<String>, Option<u16>) {
+    let mut stream = server.connect().await;
+    stream.write_all(&[upgrade().into_bytes(), frames.concat()].concat()).await.unwrap();
+    let (told, close) = websocket_answer(&mut stream).await;
+    let told = told.map(|told| told["error"].as_str().unwrap_or("none").to_owned());
+    (told, close)
+}
+
+#[tokio::test]
+async fn a_claim_in_parts_with_pings_between_them_is_a_claim() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let claim = claim(&world.code());
+    let (first, rest) = claim.split_at(40);
+    let (second, third) = rest.split_at(1);
+    let parts = [
+        frame(0x89, b"are you there"),
+        frame(0x01, first.as_bytes()),
+        frame(0x00, second.as_bytes()),
+        frame(0x8a, b""),
+        frame(0x80, third.as_bytes()),
+    ];
+    assert_eq!(frames(&server, &parts).await, (Some("none".to_owned()), Some(1000)));
+}
+
+#[tokio::test]
+async fn frames_that_are_no_claim_close_the_websocket() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let malformed = Some("malformed".to_owned());
+    let protocol = (None, Some(1002));
+    let binary = [frame(0x82, claim(&world.code()).as_bytes())];
+    assert_eq!(frames(&server, &binary).await, (malformed.clone(), Some(1003)));
+    assert_eq!(frames(&server, &[frame(0x81, b"\xff")]).await, (malformed.clone(), Some(1007)));
+    let many = 8192 / frame(0x00, b"").len() + 1;
+    let pings = vec![frame(0x89, b""); many];
+    assert_eq!(frames(&server, &pings).await, (malformed.clone(), Some(1008)));
+    let crumbs = [vec![frame(0x01, b"")], vec![frame(0x00, b""); many]].concat();
+    assert_eq!(frames(&server, &crumbs).await, (malformed, Some(1008)));
+    for wrong in [
+        frame(0x80, b"x"),                               // goes on, but nothing began
+        [frame(0x01, b"x"), frame(0x81, b"x")].concat(), // begins again
+        [0x81, 1, b'x'].into(),                          // not masked
+        frame(0xc1, b"x"),                               // compressed
+        frame(0x83, b"x"),                               // of no kind
+    ] {
+        assert_eq!(frames(&server, &[wrong]).await, protocol);
+    }
+    // Goodbye is answered with goodbye.
+    let goodbye = frame(0x88, &1001_u16.to_be_bytes());
+    assert_eq!(frames(&server, &[goodbye]).await, (None, Some(1001)));
+    assert_eq!(world.live_sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_claim_that_comes_slowly_but_in_time_is_a_claim() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let mut stream = server.connect().await;
+    let sent = [upgrade().into_bytes(), frame(0x81, claim(&world.code()).as_bytes())].concat();
+    for byte in sent {
+        stream.write_u8(byte).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    let (told, close) = websocket_answer(&mut stream).await;
+    assert!(told.unwrap()["session_token"].is_string());
+    assert_eq!(close, Some(1000));
+    assert_eq!(websocket_frames(&mut stream).await, (None, None));
+}
+
+#[tokio::test]
+async fn the_oldest_idle_connection_makes_room() {
+    let world = World::new().await;
+    let mut options = world.options();
+    options.max_connections = 4;
+    let server = Running::start(options).await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(server.connect().await);
+    }
+    assert_eq!(server.post(&claim(&world.code())).await.status, 200);
+    assert!(is_closed(&mut idle[0]).await);
+    // The others are still there.
+    for stream in idle.drain(1..) {
+        let answer: Answer = exchange(stream, &request("GET", "/healthz", &[], "")).await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+/// Lets this process have as many files as it may.
+fn take_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_idle_connections_keep_no_good_client_out() {
+    take_all_files();
+    let world = World::new().await;
+    let mut options = world.options();
+    options.handshake_timeout = Duration::from_secs(5);
+    let server = Running::start(options).await;
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for number in 0..2000 {
+        idle.push(connect_from("127.0.0.2", server.address).await);
+        if number % 500 == 499 {
+            let began = Instant::now();
+            assert_eq!(server.post(&claim(&world.code())).await.status, 200);
+            assert!(began.elapsed() < Duration::from_secs(1), "{number}: {:?}", began.elapsed());
+        }
+    }
+    for stream in &mut idle {
+        assert!(is_closed(stream).await);
+    }
+}

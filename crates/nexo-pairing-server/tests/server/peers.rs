@@ -1,0 +1,100 @@
+//! Who fails too often, and who that is.
+
+use nexo_pairing_server::{Settings, TrustedProxies};
+
+use crate::support::{
+    Answer, Running, World, claim, connect_from, exchange, frame, post, read_head, upgrade,
+    websocket_frames,
+};
+use tokio::io::AsyncWriteExt;
+
+const BAD: &str = r#"{"bootstrap_token":"nonsense.nonsense"}"#;
+
+async fn fail(server: &Running, times: usize) {
+    for _ in 0..times {
+        assert_eq!(server.post(BAD).await.status, 400);
+    }
+}
+
+async fn from(source: &str, server: &Running, claim: &str) -> Answer {
+    exchange(connect_from(source, server.address).await, &post(claim)).await
+}
+
+#[tokio::test]
+async fn whoever_failed_ten_times_waits_and_nobody_else() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    fail(&server, 10).await;
+    let good = claim(&world.code());
+    let answer = server.post(&good).await;
+    assert_eq!(answer.error(), (429, "throttled".to_owned()));
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    assert_eq!(answer.json()["retry_after"], 60);
+    // He is turned away at the door of the WebSocket as well.
+    let upgrade = upgrade().replace("Connection: Upgrade", "Connection: Upgrade, close");
+    assert_eq!(server.send(&upgrade).await.status, 429);
+    assert_eq!(from("127.0.0.2", &server, &good).await.status, 200);
+
+    let later = world.code();
+    world.clock.advance(time::Duration::seconds(59));
+    assert_eq!(server.post(&claim(&later)).await.header("retry-after"), Some("1"));
+    world.clock.advance(time::Duration::seconds(1));
+    assert_eq!(server.post(&claim(&world.code())).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_websocket_that_was_open_before_is_not_heard_either() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let mut stream = server.connect().await;
+    stream.write_all(upgrade().as_bytes()).await.unwrap();
+    read_head(&mut stream).await;
+    fail(&server, 10).await;
+    stream.write_all(&frame(0x81, claim(&world.code()).as_bytes())).await.unwrap();
+    let (told, close) = websocket_frames(&mut stream).await;
+    let told = told.unwrap();
+    assert_eq!((told["error"].as_str(), close), (Some("throttled"), Some(1000)));
+    assert_eq!(told["retry_after"], 60);
+    assert_eq!(world.live_sessions().await, 0);
+}
+
+#[tokio::test]
+async fn sessions_can_be_checked_by_whoever_failed() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = server.post(&claim(&world.code())).await.text("session_token");
+    fail(&server, 10).await;
+    assert_eq!(server.session(&token).await.status, 200);
+}
+
+fn forwarded(claim: &str, by: &str) -> String {
+    post(claim).replace("Host: x", &format!("Host: x\r\nX-Forwarded-For: {by}"))
+}
+
+#[tokio::test]
+async fn the_clients_of_a_trusted_proxy_are_told_apart() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let mut settings = Settings::default();
+    settings.trusted_proxies = TrustedProxies::from_fn(|address| address.is_loopback());
+    server.handle.set(settings);
+    for number in 0..10 {
+        // What stands before the last address is the client's own invention.
+        let answer = server.send(&forwarded(BAD, &format!("10.0.0.{number}, 192.0.2.1"))).await;
+        assert_eq!(answer.status, 400);
+    }
+    let good = claim(&world.code());
+    assert_eq!(server.send(&forwarded(&good, "192.0.2.2, 192.0.2.1")).await.status, 429);
+    assert_eq!(server.send(&forwarded(&good, "192.0.2.1, 192.0.2.2")).await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_else_says_for_whom_he_speaks() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    for number in 0..10 {
+        server.send(&forwarded(BAD, &format!("192.0.2.{number}"))).await;
+    }
+    let good = claim(&world.code());
+    assert_eq!(server.send(&forwarded(&good, "192.0.2.100")).await.status, 429);
+}

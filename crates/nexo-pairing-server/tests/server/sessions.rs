@@ -1,0 +1,146 @@
+//! Sessions over HTTP.
+
+use std::time::Duration;
+
+use nexo_pairing_core::Actor;
+use nexo_pairing_server::Settings;
+use nexo_pairing_store::SessionId;
+use serde_json::json;
+
+use crate::support::{Running, World, bearer, claim, request};
+
+async fn token(world: &World, server: &Running) -> String {
+    server.post(&claim(&world.code())).await.text("session_token")
+}
+
+#[tokio::test]
+async fn a_session_is_told_in_the_body_and_in_headers() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let code = world.code_for(Some("Ana's télefono 📱"));
+    let claimed = server.post(&claim(&code)).await;
+    let answer = server.session(&claimed.text("session_token")).await;
+    assert_eq!(answer.status, 200);
+    let mut expected = claimed.json();
+    expected.as_object_mut().unwrap().remove("session_token");
+    assert_eq!(answer.json(), expected);
+    assert_eq!(answer.header("x-pairing-session"), expected["session_id"].as_str());
+    assert_eq!(answer.header("x-pairing-profile"), Some("companion-v1"));
+    let label = "Ana%27s%20t%C3%A9lefono%20%F0%9F%93%B1";
+    assert_eq!(answer.header("x-pairing-device-label"), Some(label));
+    assert_eq!(answer.header("x-pairing-expires-at"), Some("2027-01-16T08:00:00Z"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn without_a_label_its_header_is_empty_so_that_no_clients_own_gets_past() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let claimed = server.post(&claim(&world.code_for(None))).await;
+    let answer = server.session(&claimed.text("session_token")).await;
+    assert_eq!(answer.header("x-pairing-device-label"), Some(""));
+    assert_eq!(answer.json()["device_label"], json!(null));
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = token(&world, &server).await;
+    let answer = server.send(&bearer("HEAD", "/session", &token)).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    assert_eq!(answer.header("x-pairing-profile"), Some("companion-v1"));
+    assert_eq!(server.send(&bearer("HEAD", "/session", "no-such-token")).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_is_no_session_is_unauthorised() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    for (method, path) in [("GET", "/session"), ("POST", "/session/renew"), ("DELETE", "/session")]
+    {
+        let answer = server.send(&request(method, path, &[], "")).await;
+        assert_eq!(answer.error(), (401, "no_session".to_owned()), "{method} {path}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        for wrong in ["no-such-token", "x", &"x".repeat(300)] {
+            let answer = server.send(&bearer(method, path, wrong)).await;
+            assert_eq!(answer.error(), (401, "no_session".to_owned()), "{method} {path} {wrong}");
+            let told = answer.header("www-authenticate");
+            assert_eq!(told, Some("Bearer error=\"invalid_token\""));
+            assert_eq!(answer.header("x-pairing-session"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_it_expires() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = token(&world, &server).await;
+    world.clock.advance(time::Duration::days(1) - time::Duration::seconds(1));
+    assert_eq!(server.session(&token).await.status, 200);
+    world.clock.advance(time::Duration::seconds(1));
+    assert_eq!(server.session(&token).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_up_to_its_end() {
+    let world = World::new().await;
+    let mut settings = Settings::default();
+    settings.session_ttl = Duration::from_secs(3600);
+    settings.renew_for = Duration::from_secs(2 * 3600);
+    let server = world.serve().await;
+    server.handle.set(settings);
+    let token = token(&world, &server).await;
+    let renew = bearer("POST", "/session/renew", &token);
+    for (minutes, expires_at) in [(30, "2027-01-15T09:30:00Z"), (50, "2027-01-15T10:00:00Z")] {
+        world.clock.advance(time::Duration::minutes(minutes));
+        let answer = server.send(&renew).await;
+        assert_eq!((answer.status, answer.text("expires_at").as_str()), (200, expires_at));
+        assert_eq!(answer.header("x-pairing-expires-at"), Some(expires_at));
+    }
+    world.clock.advance(time::Duration::minutes(40));
+    assert_eq!(server.send(&renew).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_device_logs_out_once() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = token(&world, &server).await;
+    let end = bearer("DELETE", "/session", &token);
+    let answer = server.send(&end).await;
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+    assert_eq!(server.session(&token).await.status, 401);
+    assert_eq!(server.send(&end).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_another_process_revokes_is_refused_with_the_next_request() {
+    let world = World::new().await;
+    let (first, store) = (world.serve().await, world.another_store().await);
+    let mut options = world.options();
+    options.store = world.another_store().await;
+    let second = Running::start(options).await;
+    let token = token(&world, &first).await;
+    let answer = second.session(&token).await;
+    assert_eq!(answer.status, 200);
+    let id = SessionId::parse(&answer.text("session_id")).unwrap();
+    store.revoke_session(&id, &Actor::cli()).await.unwrap().unwrap();
+    assert_eq!(first.session(&token).await.status, 401);
+    assert_eq!(second.session(&token).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_device_is_noted_as_seen() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = token(&world, &server).await;
+    for _ in 0..3 {
+        assert_eq!(server.session(&token).await.status, 200);
+    }
+    // Writes run one after the other, so this one comes behind.
+    world.store.purge_sessions().await.unwrap();
+    let seen = world.store.list_sessions(false).await.unwrap()[0].last_seen_at.unwrap();
+    assert_eq!(seen.unix_timestamp(), 1_800_000_000);
+}

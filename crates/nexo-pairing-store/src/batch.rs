@@ -1,0 +1,175 @@
+//! Writes that share a transaction: those that come while another is made durable go together into the
+//! next one, so that they wait for the disk once and not one after the other.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::op::{After, Write};
+use crate::{StoreError, StoreOptions};
+
+/// How many writes share a transaction at most, so that the first of them does not wait long for the
+/// last.
+const MAX_BATCH: usize = 256;
+
+/// The writes that wait for their turn.
+#[derive(Default)]
+pub(crate) struct Queue(Mutex<VecDeque<Box<dyn Operation>>>);
+
+/// A write, and whoever waits for its answer.
+pub(crate) trait Operation: Send {
+    /// Does it, and keeps the answer.
+    fn run(&mut self, write: &mut Write<'_>) -> rusqlite::Result<()>;
+
+    /// Gives the answer, or says why there is none.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// What was made durable, and was not answered yet.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) operations: Vec<Box<dyn Operation>>,
+    /// What follows them.
+    pub(crate) after: Vec<After>,
+}
+
+impl Queue {
+    /// Puts a write at the end.
+    pub(crate) fn push<T, F>(&self, op: F) -> oneshot::Receiver<Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { op: Some(op), value: None, answer };
+        self.waiting(|waiting| waiting.push_back(Box::new(asked)));
+        answered
+    }
+
+    /// The one that has waited longest.
+    pub(crate) fn first(&self) -> Option<Box<dyn Operation>> {
+        self.waiting(VecDeque::pop_front)
+    }
+
+    /// Those that go together, in their order.
+    pub(crate) fn next(&self) -> VecDeque<Box<dyn Operation>> {
+        self.waiting(|waiting| {
+            let later = waiting.split_off(waiting.len().min(MAX_BATCH));
+            mem::replace(waiting, later)
+        })
+    }
+
+    fn waiting<T>(&self, with: impl FnOnce(&mut VecDeque<Box<dyn Operation>>) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
+/// Makes these writes durable, in one transaction. One that fails is taken back and told why, and the
+/// others are kept; when the transaction fails, all of them are told.
+pub(crate) fn write(
+    connection: &mut Connection,
+    path: &Path,
+    options: &StoreOptions,
+    operations: VecDeque<Box<dyn Operation>>,
+) -> Written {
+    let mut waiting = operations.into_iter();
+    let mut written = Written::default();
+    let committed = in_transaction(connection, |tx| {
+        // Read in the transaction, so that stamps have the order of the commits.
+        let now = options.clock.now().unix_timestamp();
+        for mut operation in waiting.by_ref() {
+            let mut write = Write { tx, now, options, after: After::default() };
+            match in_savepoint(tx, || operation.run(&mut write)) {
+                Ok(()) => {
+                    written.after.push(write.after);
+                    written.operations.push(operation);
+                }
+                Err(error) => {
+                    let told = StoreError::sqlite(path, same(&error));
+                    operation.answer(Err(told));
+                    // A full disk and the like take back what came before, too.
+                    if tx.is_autocommit() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+    match committed {
+        Ok(()) => written,
+        Err(error) => {
+            for operation in written.operations.into_iter().chain(waiting) {
+                operation.answer(Err(StoreError::sqlite(path, same(&error))));
+            }
+            Written::default()
+        }
+    }
+}
+
+fn in_transaction(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    work(&tx)?;
+    tx.commit()
+}
+
+fn in_savepoint(
+    tx: &Transaction<'_>,
+    work: impl FnOnce() -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached("SAVEPOINT operation")?.execute(())?;
+    let worked = work();
+    if worked.is_err() && !tx.is_autocommit() {
+        tx.prepare_cached("ROLLBACK TO operation")?.execute(())?;
+    }
+    if !tx.is_autocommit() {
+        tx.prepare_cached("RELEASE operation")?.execute(())?;
+    }
+    worked
+}
+
+/// The same error once more: several have to be told.
+fn same(error: &rusqlite::Error) -> rusqlite::Error {
+    let unknown = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR);
+    let code = error.sqlite_error().copied().unwrap_or(unknown);
+    rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
+}
+
+/// A write as a function.
+struct Asked<T, F> {
+    op: Option<F>,
+    value: Option<T>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Operation for Asked<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, write: &mut Write<'_>) -> rusqlite::Result<()> {
+        if let Some(op) = self.op.take() {
+            self.value = Some(op(write)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { value, answer, .. } = *self;
+        // The caller may be gone: what was done stays done.
+        let _ = answer.send(outcome.and_then(|()| value.ok_or(StoreError::Closed)));
+    }
+}

@@ -1,0 +1,214 @@
+//! A device is paired by a setup code, known to the services that ask, and shown the door.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use nexo_pairing_tests::{Home, Output, Server, Terminal, files_below};
+use serde_json::{Value, json};
+
+/// What 0.1.8 kept sessions in; its token stands there in clear.
+const OLD_SESSIONS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/nexo-pairing-store/tests/fixtures/pairing_sessions-0.1.8.db"
+);
+
+/// A setup code that leads to this URL.
+fn issue(home: &Home, url: &str, args: &[&str]) -> Value {
+    home.json(&[&["start", "--public-url", url], args].concat())
+}
+
+fn claim(home: &Home, code: &Value) -> Output {
+    home.run_with(&["claim", "--json"], code.to_string())
+}
+
+/// The token that a claim has kept, which it told nobody.
+fn kept(claimed: &Output) -> String {
+    assert_eq!((claimed.code, claimed.stderr.as_str()), (0, ""), "{claimed:?}");
+    let file = claimed.json()["session_file"].as_str().unwrap().to_owned();
+    let token = fs::read_to_string(&file).unwrap();
+    assert_eq!(token.len(), 43);
+    assert!(!claimed.stdout.contains(&token));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let folder = Path::new(&file).parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    token
+}
+
+#[test]
+fn a_device_is_paired_listed_let_in_and_shown_the_door() {
+    let home = Home::new();
+    let (gateway, other) = (Server::start(&home, &[]), Server::start(&home, &[]));
+
+    // As the README has it, QR code and all.
+    let url = gateway.url("ws");
+    let mut start = home.command(&["start", "--public-url", &url, "--for-device", "phone"]);
+    let mut start = start.spawn().unwrap();
+    let mut companion = home.command(&["claim", "--json"]);
+    companion.stdin(Stdio::from(start.stdout.take().unwrap()));
+    let claimed = Output::of(companion);
+    assert!(start.wait().unwrap().success());
+    let token = kept(&claimed);
+    let told = claimed.json();
+    assert_eq!(told["profile"], "companion-v1");
+    assert_eq!(told["device_label"], "phone");
+    assert_eq!(told["url"], format!("{url}/pair"));
+    assert_eq!(told["replaced"], false);
+    let file = home.path().join("pairing/sessions/phone.token");
+    assert_eq!(told["session_file"], file.to_str().unwrap());
+
+    let devices = home.json(&["devices", "list"]);
+    assert_eq!(devices["devices"].as_array().unwrap().len(), 1);
+    assert_eq!(devices["devices"][0]["device_label"], "phone");
+    assert_eq!(devices["devices"][0]["expires_at"], told["expires_at"]);
+    for gateway in [&gateway, &other] {
+        let (status, session) = gateway.session(&token);
+        assert_eq!((status, &session["device_label"]), (200, &json!("phone")));
+    }
+
+    let revoked = home.json(&["devices", "revoke", "phone"]);
+    assert_eq!(revoked["revoked"][0]["id"], devices["devices"][0]["id"]);
+    for gateway in [&gateway, &other] {
+        assert_eq!(gateway.session(&token).0, 401);
+    }
+    assert_eq!(home.json(&["devices", "list"]), json!({ "devices": [] }));
+    let (code, error) = home.error(&["devices", "revoke", "phone"]);
+    assert_eq!((code, &error["kind"]), (1, &json!("nothing_to_revoke")));
+}
+
+#[test]
+fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let code = issue(&home, &gateway.url("http"), &["--compact", "--for-device", "Ana's iPhone"]);
+    let token = kept(&claim(&home, &code));
+    assert_eq!(gateway.session(&token).0, 200);
+
+    let again = claim(&home, &code);
+    assert_eq!((again.code, again.stdout.as_str()), (1, ""));
+    let error = again.error();
+    assert_eq!(error["kind"], "replayed");
+    assert!(error["message"].as_str().unwrap().contains("used already"), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("another one"), "{error}");
+    assert_eq!(gateway.session(&token).0, 401);
+    // The second did not touch what the first has kept.
+    let file = home.path().join("pairing/sessions/Ana%27s%20iPhone.token");
+    assert_eq!(fs::read_to_string(&file).unwrap(), token);
+    assert_eq!(files_below(file.parent().unwrap()).len(), 1);
+
+    let code = issue(&home, &gateway.url("http"), &["--for-device", "Ana's iPhone"]);
+    let third = claim(&home, &code);
+    assert_eq!(third.json()["replaced"], true);
+    assert_eq!(gateway.session(&kept(&third)).0, 200);
+}
+
+#[test]
+fn a_code_that_was_claimed_is_taken_from_the_screen() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let url = gateway.url("ws");
+    let args = ["start", "--public-url", &url, "--for-device", "phone", "--compact"];
+    let terminal = Terminal::start(home.command(&args), 80, 40);
+    terminal.wait_for_text("good for");
+    let payload = terminal.scan().remove(0);
+    let claimed = home.run_with(&["claim", "--json"], payload);
+    assert_eq!(claimed.code, 0, "{claimed:?}");
+    let id = home.json(&["devices", "list"])["devices"][0]["id"].clone();
+    let (exit, left) = terminal.end();
+    let expected = format!("claimed by phone (session {})", id.as_str().unwrap());
+    assert!(exit == 0 && left.trim().ends_with(&expected) && !left.contains('█'), "{left}");
+}
+
+#[test]
+fn a_device_that_nobody_has_named_names_itself() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let code = issue(&home, &gateway.url("ws"), &[]).to_string();
+    let claimed = home.run_with(&["claim", "--json", "--device-label", "kitchen tablet"], &code);
+    kept(&claimed);
+    assert_eq!(claimed.json()["device_label"], "kitchen tablet");
+    assert!(home.path().join("pairing/sessions/kitchen%20tablet.token").exists());
+    let code = issue(&home, &gateway.url("ws"), &[]).to_string();
+    kept(&home.run_with(&["claim", "--json"], &code));
+    assert!(home.path().join("pairing/sessions/default.token").exists());
+    let devices = home.json(&["devices", "list"]);
+    assert_eq!(devices["devices"][0]["device_label"], "kitchen tablet");
+    assert_eq!(devices["devices"][1]["device_label"], Value::Null);
+}
+
+#[test]
+fn a_code_that_is_no_good_leaves_nothing_behind() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let stranger = Home::new();
+    let forged = issue(&stranger, &gateway.url("ws"), &[]);
+    let cancelled = issue(&home, &gateway.url("ws"), &[]);
+    assert_eq!(home.run_with(&["cancel"], cancelled.to_string()).code, 0);
+    let elsewhere = issue(&home, &(gateway.url("http") + "/elsewhere"), &[]);
+    for (code, exit, kind) in [
+        (&forged, 1, "invalid_signature"),
+        (&cancelled, 1, "cancelled"),
+        (&elsewhere, 3, "bad_answer"),
+    ] {
+        let refused = claim(&home, code);
+        assert_eq!((refused.code, &refused.error()["kind"]), (exit, &json!(kind)), "{refused:?}");
+        assert!(refused.error()["hint"].is_string(), "{refused:?}");
+    }
+    assert!(files_below(&home.path().join("pairing")).is_empty());
+    assert_eq!(home.json(&["devices", "list", "--all"]), json!({ "devices": [] }));
+}
+
+#[test]
+fn no_secret_is_told_however_talkative_the_program_is() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let code = issue(&home, &gateway.url("ws"), &[]);
+    let file = home.beside("code.txt");
+    fs::write(&file, code["payload"].as_str().unwrap()).unwrap();
+    let mut token = String::new();
+    for exit in [0, 1] {
+        let mut command = home.command(&["claim", "--file", file.to_str().unwrap()]);
+        command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+        let output = Output::of(command);
+        assert_eq!(output.code, exit, "{output:?}");
+        if exit == 0 {
+            let kept = home.path().join("pairing/sessions/default.token");
+            token = fs::read_to_string(kept).unwrap();
+        }
+        let told = output.stdout + &output.stderr;
+        for secret in [&token, code["payload"].as_str().unwrap()] {
+            assert!(!told.contains(secret), "{told}");
+        }
+        assert!(!told.contains(code["bootstrap_token"].as_str().unwrap()), "{told}");
+    }
+}
+
+#[test]
+fn the_sessions_of_0_1_8_are_taken_over() {
+    let home = Home::new();
+    let old = home.beside("pairing_sessions.db");
+    fs::copy(OLD_SESSIONS, &old).unwrap();
+    let (before, old) = (fs::read(&old).unwrap(), old.to_str().unwrap());
+    let report =
+        |imported, unchanged| json!({"imported": imported, "unchanged": unchanged, "expired": 0});
+    assert_eq!(home.json(&["devices", "import", old]), report(1, 0));
+    assert_eq!(home.json(&["devices", "import", old]), report(0, 1));
+    assert_eq!(fs::read(old).unwrap(), before);
+    assert_eq!(home.json(&["devices", "list"])["devices"][0]["device_label"], "Ana's phone");
+
+    let gateway = Server::start(&home, &[]);
+    assert_eq!(gateway.session("legacy-session-token-1").0, 200);
+    let kept = files_below(&home.path().join("state"));
+    for path in kept.keys() {
+        let bytes = fs::read(path).unwrap();
+        assert!(!bytes.windows(22).any(|bytes| bytes == b"legacy-session-token-1"), "{path:?}");
+    }
+    home.json(&["devices", "revoke", "Ana's phone"]);
+    assert_eq!(gateway.session("legacy-session-token-1").0, 401);
+    // What was revoked is not let in again by the old file.
+    assert_eq!(home.json(&["devices", "import", old]), report(0, 1));
+    assert_eq!(gateway.session("legacy-session-token-1").0, 401);
+}

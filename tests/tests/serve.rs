@@ -1,0 +1,157 @@
+//! `nexo-pair serve` as its operator has to do with it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, ChildStderr};
+
+use nexo_pairing_tests::{Client, Home, claim_elsewhere, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A server whose standard error is read.
+struct Serve {
+    child: Child,
+    told: Value,
+    remarks: Lines<BufReader<ChildStderr>>,
+}
+
+impl Serve {
+    fn start(home: &Home, args: &[&str]) -> Self {
+        let mut child = home.command(&[&["serve", "--json"], args].concat()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let told = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
+        let remarks = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, told, remarks }
+    }
+
+    fn address(&self, of: &str) -> SocketAddr {
+        self.told[of].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The next line on standard error.
+    fn remark(&mut self) -> Value {
+        serde_json::from_str(&self.remarks.next().unwrap().unwrap()).unwrap()
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The payload of a new setup code.
+fn payload(home: &Home, server: &Serve) -> String {
+    let url = format!("ws://{}", server.address("listen"));
+    home.json(&["start", "--public-url", &url])["payload"].as_str().unwrap().to_owned()
+}
+
+/// Claims a new code; for how long its session lives, in seconds.
+fn claimed_for(home: &Home, server: &Serve) -> i64 {
+    let url = format!("ws://{}", server.address("listen"));
+    let code = home.json(&["start", "--public-url", &url]);
+    let claim = serde_json::json!({ "bootstrap_token": code["bootstrap_token"] });
+    let mut client = Client::connect(LOCAL, server.address("listen")).unwrap();
+    let (status, told) = client.claim(&claim).unwrap();
+    assert_eq!(status, 200, "{told}");
+    let at = |field: &str| {
+        let text = told[field].as_str().unwrap();
+        time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
+    };
+    (at("expires_at") - at("issued_at")).whole_seconds()
+}
+
+#[test]
+fn it_says_where_it_listens_and_ends_when_it_is_asked() {
+    let home = Home::new();
+    let mut server =
+        Serve::start(&home, &["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+    let database = home.database();
+    assert_eq!(server.told["database"].as_str(), database.to_str());
+    assert_eq!(server.told["tls"], false);
+    let mut client = Client::connect(LOCAL, server.address("listen")).unwrap();
+    assert_eq!(client.request("GET /healthz", "", "").unwrap().0, 200);
+    assert_eq!(client.request("GET /metrics", "", "").unwrap().0, 404);
+    let mut client = Client::connect(LOCAL, server.address("metrics")).unwrap();
+    assert_eq!(client.request("GET /metrics", "", "").unwrap().0, 200);
+    server.send(Signal::TERM);
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_configuration_is_read_again_and_a_bad_one_changes_nothing() {
+    let home = Home::configured("session_ttl_secs: 3600");
+    let mut server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);
+    assert_eq!(claimed_for(&home, &server), 3600);
+    home.configure("session_ttl_secs: soon");
+    server.send(Signal::HUP);
+    let warning = server.remark();
+    assert_eq!(warning["warning"]["kind"], "config", "{warning}");
+    // The commands read it, too.
+    home.configure("session_ttl_secs: 3600");
+    assert_eq!(claimed_for(&home, &server), 3600);
+    home.configure("session_ttl_secs: 7200");
+    server.send(Signal::HUP);
+    wait_for("the new configuration", || (claimed_for(&home, &server) == 7200).then_some(()));
+}
+
+#[test]
+fn a_new_key_is_known_to_a_server_that_runs() {
+    let home = Home::new();
+    let server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);
+    let _ = home.json(&["keys", "rotate"]);
+    let payload = payload(&home, &server);
+    wait_for("the new key", || {
+        // A few failures at most: a second is enough for it.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let (_, claimed) = claim_elsewhere(&payload);
+        assert!(claimed.code == 0 || claimed.error()["kind"] == "invalid_signature", "{claimed:?}");
+        (claimed.code == 0).then_some(())
+    });
+}
+
+#[test]
+fn whoever_serves_cleartext_to_others_is_warned() {
+    let home = Home::new();
+    let mut server = Serve::start(&home, &["--listen", "0.0.0.0:0"]);
+    assert_eq!(server.remark()["warning"]["kind"], "cleartext");
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_named() {
+    let home = Home::new();
+    let taken = TcpListener::bind((LOCAL, 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, error) = home.error(&["serve", "--listen", &address]);
+    assert_eq!((code, error["kind"].as_str()), (3, Some("listen")));
+    assert!(error["message"].as_str().unwrap().contains(&address), "{error}");
+
+    let (cert, key) = (home.beside("tls.crt"), home.beside("tls.key"));
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let (code, error) = home.error(&["serve", "--tls-cert", cert]);
+    assert_eq!((code, error["kind"].as_str()), (2, Some("usage")));
+    let tls = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key];
+    let (code, error) = home.error(&tls);
+    assert_eq!((code, error["kind"].as_str()), (3, Some("tls")));
+    fs::write(cert, "nonsense").unwrap();
+    let (code, error) = home.error(&tls);
+    assert_eq!((code, error["kind"].as_str()), (2, Some("tls")));
+    assert!(error["message"].as_str().unwrap().contains(cert), "{error}");
+    fs::write(cert, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    fs::write(key, "nonsense").unwrap();
+    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    let (_, error) = home.error(&tls);
+    assert_eq!(error["hint"], format!("chmod g-w,o= {key}"), "{error}");
+}
