@@ -158,13 +158,12 @@ mod tests {
     async fn a_write_that_panics_is_taken_back_and_leaves_nobody_waiting() {
         let store = PairingStore::open_memory().await.unwrap();
         let (begin, begun) = oneshot::channel();
-        let (go, gone) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<u8>();
         let bad = store.write(move |write| {
             let attempt = "INSERT INTO pairing_attempts VALUES ('x', 0, 'unknown')";
             write.tx.execute(attempt, ())?;
             begin.send(()).unwrap();
-            gone.recv().unwrap();
-            Ok(None::<()>.expect("it panics on purpose"))
+            Ok(gone.recv().expect("it panics on purpose"))
         });
         let good = async {
             // So that it is not written together with the other one.
@@ -172,7 +171,7 @@ mod tests {
             let count = "SELECT count(*) FROM pairing_attempts";
             let good =
                 store.write(|write| write.tx.query_row(count, (), |row| row.get::<_, i64>(0)));
-            tokio::join!(good, async { go.send(()).unwrap() }).0
+            tokio::join!(good, async { drop(go) }).0
         };
         let both = timeout(Duration::from_secs(10), async { tokio::join!(bad, good) });
         let (bad, good) = both.await.unwrap();
