@@ -162,6 +162,18 @@ fn a_code_that_does_not_fit_is_not_drawn_broken() {
 }
 
 #[test]
+fn a_code_is_taken_away_however_the_program_is_ended() {
+    let home = Home::new();
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
+        let terminal = on_terminal(&home, &["--compact"], 80, 32);
+        terminal.wait_for_text("good for");
+        terminal.signal(signal);
+        let (exit, left) = terminal.end();
+        assert!(exit == 0 && !left.contains('█'), "{signal:?}: {left}");
+    }
+}
+
+#[test]
 fn no_color_is_heard() {
     let home = Home::new();
     let mut command = home.command(&["start", "--public-url", URL, "--compact", "--no-wait"]);
