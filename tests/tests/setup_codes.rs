@@ -243,9 +243,14 @@ fn a_code_is_good_until_its_key_is_retired() {
 }
 
 #[test]
-fn to_look_at_the_keys_makes_none() {
+fn to_look_at_the_keys_or_to_take_something_away_makes_none() {
     let home = Home::new();
     assert_eq!(home.json(&["keys", "list"]), json!({"keys": []}));
+    let (exit, error) = home.error(&["keys", "retire", "0123abcd"]);
+    assert_eq!((exit, &error["kind"]), (1, &json!("unknown_key")));
+    let foreign = start(&Home::new(), &[]);
+    let cancelled = home.run_with(&["cancel", "--json"], text(&foreign, "payload"));
+    assert_eq!((cancelled.code, &cancelled.error()["kind"]), (1, &json!("invalid_signature")));
     assert!(files_below(&home.path()).is_empty());
 }
 

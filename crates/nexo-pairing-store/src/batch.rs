@@ -90,17 +90,15 @@ pub(crate) fn write(
         for mut operation in waiting.by_ref() {
             let mut write = Write { tx, now, options, after: After::default() };
             match in_savepoint(tx, || operation.run(&mut write)) {
-                Ok(()) => {
+                Ok(Ok(())) => {
                     written.after.push(write.after);
                     written.operations.push(operation);
                 }
+                Ok(Err(error)) => operation.answer(Err(StoreError::sqlite(path, error))),
+                // A full disk and the like take back what came before, too.
                 Err(error) => {
-                    let told = StoreError::sqlite(path, same(&error));
-                    operation.answer(Err(told));
-                    // A full disk and the like take back what came before, too.
-                    if tx.is_autocommit() {
-                        return Err(error);
-                    }
+                    operation.answer(Err(StoreError::sqlite(path, same(&error))));
+                    return Err(error);
                 }
             }
         }
@@ -126,19 +124,23 @@ fn in_transaction(
     tx.commit()
 }
 
+/// Does a part of a transaction, or none of it. An error beside that of the part itself is one of the
+/// transaction, which must not be committed then.
 fn in_savepoint(
     tx: &Transaction<'_>,
-    work: impl FnOnce() -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
+    part: impl FnOnce() -> rusqlite::Result<()>,
+) -> rusqlite::Result<rusqlite::Result<()>> {
     tx.prepare_cached("SAVEPOINT operation")?.execute(())?;
-    let worked = work();
-    if worked.is_err() && !tx.is_autocommit() {
+    let done = part();
+    if tx.is_autocommit() {
+        // There is no transaction any more.
+        return done.map(Ok);
+    }
+    if done.is_err() {
         tx.prepare_cached("ROLLBACK TO operation")?.execute(())?;
     }
-    if !tx.is_autocommit() {
-        tx.prepare_cached("RELEASE operation")?.execute(())?;
-    }
-    worked
+    tx.prepare_cached("RELEASE operation")?.execute(())?;
+    Ok(done)
 }
 
 /// The same error once more: several have to be told.
