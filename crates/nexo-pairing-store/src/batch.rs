@@ -175,3 +175,81 @@ where
         let _ = answer.send(outcome.and_then(|()| value.ok_or(StoreError::Closed)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<i64, StoreError>>;
+
+    /// A database with an empty table, and what of it is left after these writes.
+    fn written(push: impl FnOnce(&Queue) -> Vec<Answer>) -> (Vec<Result<i64, String>>, Vec<i64>) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (x INTEGER UNIQUE)").unwrap();
+        let queue = Queue::default();
+        let answers = push(&queue);
+        let path = Path::new("pairing.db");
+        let done = write(&mut connection, path, &StoreOptions::default(), queue.next());
+        assert_eq!(done.operations.len(), done.after.len());
+        done.operations.into_iter().for_each(|operation| operation.answer(Ok(())));
+        let told = |mut answer: Answer| answer.try_recv().unwrap().map_err(|e| e.to_string());
+        let told = answers.into_iter().map(told).collect();
+        let mut rows = connection.prepare("SELECT x FROM t ORDER BY rowid").unwrap();
+        let rows = rows.query_map((), |row| row.get(0)).unwrap().collect::<Result<_, _>>();
+        (told, rows.unwrap())
+    }
+
+    fn insert(queue: &Queue, x: i64) -> Answer {
+        queue.push(move |write| {
+            write.tx.execute("INSERT INTO t VALUES (?1)", params![x])?;
+            Ok(x)
+        })
+    }
+
+    #[test]
+    fn writes_go_together_in_their_order() {
+        let (told, rows) = written(|queue| [3, 1, 2].map(|x| insert(queue, x)).into());
+        assert_eq!((told, rows), (vec![Ok(3), Ok(1), Ok(2)], vec![3, 1, 2]));
+    }
+
+    #[test]
+    fn one_that_fails_is_taken_back_and_the_others_are_kept() {
+        let half_done = |queue: &Queue| {
+            queue.push(|write| {
+                write.tx.execute("INSERT INTO t VALUES (7)", ())?;
+                write.tx.execute("INSERT INTO t VALUES (1)", ())?;
+                Ok(7)
+            })
+        };
+        let (told, rows) =
+            written(|queue| vec![insert(queue, 1), half_done(queue), insert(queue, 2)]);
+        assert_eq!((&told[0], &told[2], rows), (&Ok(1), &Ok(2), vec![1, 2]));
+        assert!(told[1].is_err(), "{told:?}");
+    }
+
+    #[test]
+    fn all_are_told_when_the_transaction_is_gone() {
+        // As SQLite does by itself on a full disk.
+        let roll_back = |queue: &Queue| {
+            queue.push(|write| {
+                write.tx.execute_batch("ROLLBACK")?;
+                write.tx.execute("INSERT INTO nowhere VALUES (1)", ())?;
+                Ok(0)
+            })
+        };
+        let (told, rows) =
+            written(|queue| vec![insert(queue, 1), roll_back(queue), insert(queue, 2)]);
+        assert!(told.iter().all(Result::is_err), "{told:?}");
+        assert!(rows.is_empty(), "{rows:?}");
+    }
+
+    #[test]
+    fn only_so_many_go_together() {
+        let queue = Queue::default();
+        let _answers: Vec<_> = (0..300).map(|x| insert(&queue, x)).collect();
+        assert_eq!((queue.next().len(), queue.next().len()), (256, 44));
+        assert_eq!(queue.next().len(), 0);
+    }
+}
