@@ -1,7 +1,13 @@
 //! Reads a message from JSON: our own short form, or an event as Nexo's plugins publish it.
 
+mod json;
+
+use std::borrow::Cow;
+
 use nexo_pairing_core::Inbound;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use json::{Field, Fields};
 
 /// The events of a plugin itself, which have no sender.
 const NOTICES: [&str; 8] = [
@@ -14,13 +20,6 @@ const NOTICES: [&str; 8] = [
     "bridge_timeout",
     "chat_membership",
 ];
-
-/// What a notice must not carry: it would be a message without a sender. Nor any field that begins
-/// with `media` or ends with `_path` or `_url`, nor one that holds more than a single value.
-const CONTENT: [&str; 7] = ["text", "caption", "body", "content", "message", "data", "url"];
-
-/// What of an event helps an operator to recognise its sender.
-const NAMES: [&str; 3] = ["push_name", "username", "name"];
 
 /// What came in on a channel.
 #[derive(Debug, Clone)]
@@ -96,88 +95,64 @@ impl InboundEvent {
     ///
     /// [`EventError`] when it is neither.
     pub fn parse(json: &[u8]) -> Result<Self, EventError> {
-        let value: Value = serde_json::from_slice(json).map_err(EventError::Json)?;
-        let Value::Object(mut event) = value else {
+        let line = json::read(json).map_err(EventError::Json)?;
+        let Field::Object(Some(event)) = line else {
             return Err(EventError::Field { field: "the line", expected: "a JSON object" });
         };
-        if !event.contains_key("topic") && !event.contains_key("payload") {
-            let channel = text(&event, "channel")?.ok_or(missing("channel"))?.to_owned();
-            let account = text(&event, "account")?.unwrap_or("default").to_owned();
-            let meta = event.remove("meta").unwrap_or_default();
-            return message(channel, account, &event, meta)?
-                .map(Self::Message)
-                .ok_or(EventError::NoSender);
+        if event.topic.is_none() && event.payload.is_none() {
+            let channel = text("channel", &event.channel)?.ok_or(missing("channel"))?;
+            let account = text("account", &event.account)?.unwrap_or("default");
+            let inbound = message(channel, account, &event)?.ok_or(EventError::NoSender)?;
+            return Ok(Self::Message(inbound.with_meta(event.meta.unwrap_or_default())));
         }
-        let (channel, account) = read_topic(text(&event, "topic")?.ok_or(missing("topic"))?)?;
-        let Some(Value::Object(mut payload)) = event.remove("payload") else {
+        let topic = text("topic", &event.topic)?.ok_or(missing("topic"))?;
+        let (channel, account) = read_topic(topic)?;
+        let Some(Field::Object(Some(payload))) = event.payload else {
             return Err(EventError::Field { field: "payload", expected: "a JSON object" });
         };
-        let meta = payload.remove("meta").unwrap_or_else(|| names(&payload));
-        if let Some(message) = message(channel.clone(), account.clone(), &payload, meta)? {
-            return Ok(Self::Message(message));
+        if let Some(inbound) = message(channel, account, &payload)? {
+            let names = Some(payload.names).filter(|names| !names.is_empty());
+            let meta = payload.meta.or(names.map(Value::Object));
+            return Ok(Self::Message(inbound.with_meta(meta.unwrap_or_default())));
         }
-        let kind = text(&payload, "kind")?.unwrap_or_default();
-        if NOTICES.contains(&kind) && !payload.iter().any(is_content) {
-            return Ok(Self::Notice { channel, account, kind: kind.to_owned() });
+        let kind = text("kind", &payload.kind)?.unwrap_or_default();
+        if NOTICES.contains(&kind) && !payload.has_content {
+            let [channel, account, kind] = [channel, account, kind].map(str::to_owned);
+            return Ok(Self::Notice { channel, account, kind });
         }
         Err(EventError::NoSender)
     }
 }
 
-fn is_content((field, value): (&String, &Value)) -> bool {
-    let is_named_so = CONTENT.contains(&field.as_str())
-        || field.starts_with("media")
-        || field.ends_with("_path")
-        || field.ends_with("_url");
-    value.is_object() || value.is_array() || (is_named_so && !value.is_null())
-}
-
 /// The message in `fields`, if it has a sender.
 fn message(
-    channel: String,
-    account: String,
-    fields: &Map<String, Value>,
-    meta: Value,
+    channel: &str,
+    account: &str,
+    fields: &Fields<'_>,
 ) -> Result<Option<Inbound>, EventError> {
-    let Some(sender) = text(fields, "from")? else { return Ok(None) };
-    let is_group = match fields.get("is_group") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(is_group)) => *is_group,
+    let Some(sender) = text("from", &fields.from)? else { return Ok(None) };
+    let is_group = match &fields.is_group {
+        None | Some(Field::Null) => false,
+        Some(Field::Bool(is_group)) => *is_group,
         Some(_) => return Err(EventError::Field { field: "is_group", expected: "true or false" }),
     };
-    let inbound = Inbound::direct(channel, account, sender);
-    Ok(Some(inbound.with_alt(alt(fields)?).in_group(is_group).with_meta(meta)))
-}
-
-/// Other ids of the sender: one, or a list.
-fn alt(fields: &Map<String, Value>) -> Result<Vec<String>, EventError> {
-    let wrong = EventError::Field { field: "alt", expected: "an id or a list of ids" };
-    match fields.get("alt") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::String(id)) => Ok(vec![id.clone()]),
-        Some(Value::Array(ids)) => {
-            let ids = ids.iter().map(|id| id.as_str().map(str::to_owned));
-            ids.collect::<Option<_>>().ok_or(wrong)
+    let alt = match &fields.alt {
+        None | Some(Field::Null) => Vec::new(),
+        Some(Field::Text(id)) => vec![id.to_string()],
+        Some(Field::List(Some(ids))) => ids.iter().map(Cow::to_string).collect(),
+        Some(_) => {
+            return Err(EventError::Field { field: "alt", expected: "an id or a list of ids" });
         }
-        Some(_) => Err(wrong),
-    }
+    };
+    Ok(Some(Inbound::direct(channel, account, sender).with_alt(alt).in_group(is_group)))
 }
 
-fn names(payload: &Map<String, Value>) -> Value {
-    let names = NAMES.iter().filter_map(|name| {
-        let value = payload.get(*name).filter(|value| value.is_string())?;
-        Some(((*name).to_owned(), value.clone()))
-    });
-    let names: Map<String, Value> = names.collect();
-    if names.is_empty() { Value::Null } else { Value::Object(names) }
-}
-
-fn read_topic(topic: &str) -> Result<(String, String), EventError> {
+fn read_topic(topic: &str) -> Result<(&str, &str), EventError> {
     let wrong = || EventError::Topic { topic: topic.chars().take(200).collect() };
     let mut parts = topic.strip_prefix("plugin.inbound.").ok_or_else(wrong)?.split('.');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(channel), account, None) if !channel.is_empty() && account != Some("") => {
-            Ok((channel.to_owned(), account.unwrap_or("default").to_owned()))
+            Ok((channel, account.unwrap_or("default")))
         }
         _ => Err(wrong()),
     }
@@ -185,13 +160,13 @@ fn read_topic(topic: &str) -> Result<(String, String), EventError> {
 
 /// A field that is text, if it is there.
 fn text<'a>(
-    fields: &'a Map<String, Value>,
-    field: &'static str,
+    name: &'static str,
+    field: &'a Option<Field<'_>>,
 ) -> Result<Option<&'a str>, EventError> {
-    match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(EventError::Field { field, expected: "text" }),
+    match field {
+        None | Some(Field::Null) => Ok(None),
+        Some(Field::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(EventError::Field { field: name, expected: "text" }),
     }
 }
 
