@@ -106,6 +106,23 @@ fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
 }
 
 #[test]
+fn a_session_from_the_future_is_ended_before_the_clock_is_right_again() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let token = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &["--for-device", "phone"])));
+    // As when the clock was set back since.
+    home.sqlite(
+        "UPDATE pairing_sessions SET issued_at = issued_at + 7200, expires_at = expires_at + 7200",
+    );
+    assert_eq!(gateway.session(&token).0, 401);
+    home.json(&["devices", "revoke", "phone"]);
+    home.sqlite("UPDATE pairing_sessions SET issued_at = issued_at - 7200");
+    assert_eq!(gateway.session(&token).0, 401);
+    let (code, error) = home.error(&["devices", "revoke", "phone"]);
+    assert_eq!((code, &error["kind"]), (1, &json!("nothing_to_revoke")));
+}
+
+#[test]
 fn a_code_that_was_claimed_is_taken_from_the_screen() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);

@@ -162,6 +162,18 @@ fn a_code_that_does_not_fit_is_not_drawn_broken() {
 }
 
 #[test]
+fn a_code_is_taken_away_however_the_program_is_ended() {
+    let home = Home::new();
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
+        let terminal = on_terminal(&home, &["--compact"], 80, 32);
+        terminal.wait_for_text("good for");
+        terminal.signal(signal);
+        let (exit, left) = terminal.end();
+        assert!(exit == 0 && !left.contains('█'), "{signal:?}: {left}");
+    }
+}
+
+#[test]
 fn no_color_is_heard() {
     let home = Home::new();
     let mut command = home.command(&["start", "--public-url", URL, "--compact", "--no-wait"]);
@@ -231,9 +243,14 @@ fn a_code_is_good_until_its_key_is_retired() {
 }
 
 #[test]
-fn to_look_at_the_keys_makes_none() {
+fn to_look_at_the_keys_or_to_take_something_away_makes_none() {
     let home = Home::new();
     assert_eq!(home.json(&["keys", "list"]), json!({"keys": []}));
+    let (exit, error) = home.error(&["keys", "retire", "0123abcd"]);
+    assert_eq!((exit, &error["kind"]), (1, &json!("unknown_key")));
+    let foreign = start(&Home::new(), &[]);
+    let cancelled = home.run_with(&["cancel", "--json"], text(&foreign, "payload"));
+    assert_eq!((cancelled.code, &cancelled.error()["kind"]), (1, &json!("invalid_signature")));
     assert!(files_below(&home.path()).is_empty());
 }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use clap::Subcommand;
 use nexo_pairing::config::Config;
-use nexo_pairing::{Actor, IssuerOptions, KeyId, KeyInfo, SetupCodeIssuer, SetupEvent};
+use nexo_pairing::{Actor, IssuerOptions, KeyError, KeyId, KeyInfo, SetupCodeIssuer, SetupEvent};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -91,6 +91,10 @@ async fn rotate(config: &Config, context: &mut Context) -> Result<Exit, CliError
 
 async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit, CliError> {
     let id = KeyId::parse(id)?;
+    // Where there is no such key, nothing is made.
+    if !existing(config).await?.iter().any(|key| key.id == id) {
+        return Err(KeyError::Unknown { id }.into());
+    }
     let store = Database::of(config).open().await?;
     let issuer = open_issuer(config).await?;
     blocking("change the keys", move || issuer.retire(id)).await??;

@@ -86,6 +86,10 @@ impl App {
             match app.store.redeem(redemption).await {
                 Ok(issued) => {
                     app.redeemed.ok.increment(1);
+                    // An answer is lost now and then. More often, it is a flood of writes.
+                    if issued.is_repeated {
+                        app.throttle.failed(peer);
+                    }
                     Ok(issued)
                 }
                 Err(error) => Err(app.refuse_claim(peer, refusal(error))),

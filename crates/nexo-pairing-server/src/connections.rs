@@ -1,6 +1,7 @@
 //! The open connections of a listener: how many there are, how long each has, and who makes room.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,8 @@ use crate::peer::Peer;
 ///
 /// When there are as many as there may be, one makes room for the next: of the peer with the most
 /// connections that wait for their request, the oldest; where none waits, the one that has been idle
-/// for longest after its answer. A connection whose request is being answered is never given up.
+/// for longest after its answer. A connection whose request is being answered is never given up, so a
+/// quarter of the places is never one peer's: who has three quarters makes room for himself.
 #[derive(Debug)]
 pub(crate) struct Connections {
     max: usize,
@@ -27,6 +29,8 @@ struct Table {
     open: BTreeMap<u64, Open>,
     /// Those that wait, by peer; no set is empty.
     waiting: HashMap<Peer, BTreeSet<u64>>,
+    /// How many each peer has; no number is 0.
+    held: HashMap<Peer, usize>,
 }
 
 #[derive(Debug)]
@@ -66,14 +70,16 @@ impl Connections {
     }
 
     /// A place for a new connection, which has until `deadline` to send its request. `None` when all
-    /// others are being answered.
+    /// others, or all that the peer may have, are being answered.
     pub(crate) fn admit(
         self: &Arc<Self>,
         peer: Peer,
         deadline: Instant,
     ) -> Option<(Place, Evicted)> {
         let mut table = self.table();
-        if table.open.len() >= self.max && !table.make_room() {
+        let is_greedy = table.held.get(&peer).is_some_and(|&held| held >= self.max - self.max / 4);
+        let is_full = table.open.len() >= self.max;
+        if (is_greedy || is_full) && !table.make_room(is_greedy.then_some(peer)) {
             return None;
         }
         let id = table.next_id;
@@ -82,13 +88,14 @@ impl Connections {
         let open = Open { peer, phase: Phase::Waiting, deadline, _end: end };
         table.open.insert(id, open);
         table.waiting.entry(peer).or_default().insert(id);
+        *table.held.entry(peer).or_default() += 1;
         let place = Place { connections: Arc::clone(self), id, moved: Notify::new() };
         Some((place, evicted))
     }
 
     /// Gives up a connection, because the system has no room for more.
     pub(crate) fn make_room(&self) -> bool {
-        self.table().make_room()
+        self.table().make_room(None)
     }
 
     /// Gives up all of them.
@@ -96,6 +103,7 @@ impl Connections {
         let mut table = self.table();
         table.open.clear();
         table.waiting.clear();
+        table.held.clear();
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -104,11 +112,17 @@ impl Connections {
 }
 
 impl Table {
-    fn make_room(&mut self) -> bool {
-        let most = self.waiting.values().max_by_key(|ids| (ids.len(), Reverse(ids.first())));
+    /// Gives up a connection: of this peer, if one is named.
+    fn make_room(&mut self, of: Option<Peer>) -> bool {
+        let most = match of {
+            Some(peer) => self.waiting.get(&peer),
+            None => self.waiting.values().max_by_key(|ids| (ids.len(), Reverse(ids.first()))),
+        };
         let idle = || {
             let idle = self.open.iter().filter_map(|(id, open)| match open.phase {
-                Phase::Idle { since } => Some((since, *id)),
+                Phase::Idle { since } if of.is_none_or(|peer| peer == open.peer) => {
+                    Some((since, *id))
+                }
                 _ => None,
             });
             idle.min().map(|(_, id)| id)
@@ -122,7 +136,13 @@ impl Table {
 
     fn remove(&mut self, id: u64) {
         self.set(id, Phase::Answering, None);
-        self.open.remove(&id);
+        let Some(Open { peer, .. }) = self.open.remove(&id) else { return };
+        if let Entry::Occupied(mut held) = self.held.entry(peer) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
     }
 
     /// Puts a connection into a phase; `false` when it had to make room.
@@ -252,6 +272,24 @@ mod tests {
         second.0.answered(world.deadline());
         let mut third = world.open(3);
         assert!(!is_evicted(&mut first) && is_evicted(&mut second) && !is_evicted(&mut third));
+    }
+
+    #[tokio::test]
+    async fn one_peer_cannot_have_all_places_answered() {
+        let world = World::new(8);
+        let mut good = world.open(1);
+        let mut bad: Vec<_> = (0..6).map(|_| world.open(2)).collect();
+        for connection in &bad {
+            assert!(connection.0.answer_begins(world.deadline()));
+        }
+        assert!(world.connections.admit(Peer::V4(2), world.deadline()).is_none());
+        let mut other = world.open(3);
+        // Of its own it may give one up.
+        bad[4].0.answered(world.deadline());
+        let newest = world.open(2);
+        assert!(is_evicted(&mut bad[4]) && !is_evicted(&mut good) && !is_evicted(&mut other));
+        drop((bad, newest));
+        assert_eq!(world.connections.table().held.len(), 2);
     }
 
     #[tokio::test]

@@ -90,17 +90,15 @@ pub(crate) fn write(
         for mut operation in waiting.by_ref() {
             let mut write = Write { tx, now, options, after: After::default() };
             match in_savepoint(tx, || operation.run(&mut write)) {
-                Ok(()) => {
+                Ok(Ok(())) => {
                     written.after.push(write.after);
                     written.operations.push(operation);
                 }
+                Ok(Err(error)) => operation.answer(Err(StoreError::sqlite(path, error))),
+                // A full disk and the like take back what came before, too.
                 Err(error) => {
-                    let told = StoreError::sqlite(path, same(&error));
-                    operation.answer(Err(told));
-                    // A full disk and the like take back what came before, too.
-                    if tx.is_autocommit() {
-                        return Err(error);
-                    }
+                    operation.answer(Err(StoreError::sqlite(path, same(&error))));
+                    return Err(error);
                 }
             }
         }
@@ -126,19 +124,23 @@ fn in_transaction(
     tx.commit()
 }
 
+/// Does a part of a transaction, or none of it. An error beside that of the part itself is one of the
+/// transaction, which must not be committed then.
 fn in_savepoint(
     tx: &Transaction<'_>,
-    work: impl FnOnce() -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
+    part: impl FnOnce() -> rusqlite::Result<()>,
+) -> rusqlite::Result<rusqlite::Result<()>> {
     tx.prepare_cached("SAVEPOINT operation")?.execute(())?;
-    let worked = work();
-    if worked.is_err() && !tx.is_autocommit() {
+    let done = part();
+    if tx.is_autocommit() {
+        // There is no transaction any more.
+        return done.map(Ok);
+    }
+    if done.is_err() {
         tx.prepare_cached("ROLLBACK TO operation")?.execute(())?;
     }
-    if !tx.is_autocommit() {
-        tx.prepare_cached("RELEASE operation")?.execute(())?;
-    }
-    worked
+    tx.prepare_cached("RELEASE operation")?.execute(())?;
+    Ok(done)
 }
 
 /// The same error once more: several have to be told.
@@ -171,5 +173,83 @@ where
         let Self { value, answer, .. } = *self;
         // The caller may be gone: what was done stays done.
         let _ = answer.send(outcome.and_then(|()| value.ok_or(StoreError::Closed)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<i64, StoreError>>;
+
+    /// A database with an empty table, and what of it is left after these writes.
+    fn written(push: impl FnOnce(&Queue) -> Vec<Answer>) -> (Vec<Result<i64, String>>, Vec<i64>) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (x INTEGER UNIQUE)").unwrap();
+        let queue = Queue::default();
+        let answers = push(&queue);
+        let path = Path::new("pairing.db");
+        let done = write(&mut connection, path, &StoreOptions::default(), queue.next());
+        assert_eq!(done.operations.len(), done.after.len());
+        done.operations.into_iter().for_each(|operation| operation.answer(Ok(())));
+        let told = |mut answer: Answer| answer.try_recv().unwrap().map_err(|e| e.to_string());
+        let told = answers.into_iter().map(told).collect();
+        let mut rows = connection.prepare("SELECT x FROM t ORDER BY rowid").unwrap();
+        let rows = rows.query_map((), |row| row.get(0)).unwrap().collect::<Result<_, _>>();
+        (told, rows.unwrap())
+    }
+
+    fn insert(queue: &Queue, x: i64) -> Answer {
+        queue.push(move |write| {
+            write.tx.execute("INSERT INTO t VALUES (?1)", params![x])?;
+            Ok(x)
+        })
+    }
+
+    #[test]
+    fn writes_go_together_in_their_order() {
+        let (told, rows) = written(|queue| [3, 1, 2].map(|x| insert(queue, x)).into());
+        assert_eq!((told, rows), (vec![Ok(3), Ok(1), Ok(2)], vec![3, 1, 2]));
+    }
+
+    #[test]
+    fn one_that_fails_is_taken_back_and_the_others_are_kept() {
+        let half_done = |queue: &Queue| {
+            queue.push(|write| {
+                write.tx.execute("INSERT INTO t VALUES (7)", ())?;
+                write.tx.execute("INSERT INTO t VALUES (1)", ())?;
+                Ok(7)
+            })
+        };
+        let (told, rows) =
+            written(|queue| vec![insert(queue, 1), half_done(queue), insert(queue, 2)]);
+        assert_eq!((&told[0], &told[2], rows), (&Ok(1), &Ok(2), vec![1, 2]));
+        assert!(told[1].is_err(), "{told:?}");
+    }
+
+    #[test]
+    fn all_are_told_when_the_transaction_is_gone() {
+        // As SQLite does by itself on a full disk.
+        let roll_back = |queue: &Queue| {
+            queue.push(|write| {
+                write.tx.execute_batch("ROLLBACK")?;
+                write.tx.execute("INSERT INTO nowhere VALUES (1)", ())?;
+                Ok(0)
+            })
+        };
+        let (told, rows) =
+            written(|queue| vec![insert(queue, 1), roll_back(queue), insert(queue, 2)]);
+        assert!(told.iter().all(Result::is_err), "{told:?}");
+        assert!(rows.is_empty(), "{rows:?}");
+    }
+
+    #[test]
+    fn only_so_many_go_together() {
+        let queue = Queue::default();
+        let _answers: Vec<_> = (0..300).map(|x| insert(&queue, x)).collect();
+        assert_eq!((queue.next().len(), queue.next().len()), (256, 44));
+        assert_eq!(queue.next().len(), 0);
     }
 }

@@ -172,6 +172,9 @@ pub struct IssuedSession {
     pub session: Session,
     /// What the device presents from now on. It is stored nowhere.
     pub token: SessionToken,
+    /// Whether the same client had it before, and only its token is new. Who asks for that again and
+    /// again writes each time: whoever lets strangers ask keeps count of it.
+    pub is_repeated: bool,
 }
 
 /// What cancelling a setup code did.

@@ -1,5 +1,6 @@
 //! Threads that wait for SQLite, so that no async worker thread has to.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -104,7 +105,9 @@ pub(crate) fn join_from_elsewhere(thread: Option<JoinHandle<()>>) {
 
 fn run(jobs: &Receiver<Job>, holder: &mut Holder) {
     while let Ok(Some(job)) = jobs.recv() {
-        job(holder.opened());
+        // One that panics tells its caller by dropping the answer, and its transaction is taken back;
+        // a thread that ended with it would leave the others waiting for ever.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(holder.opened())));
     }
 }
 
@@ -138,5 +141,41 @@ impl Holder {
             self.opened = Some(open::reopen(&self.path)?);
         }
         self.opened.as_mut().ok_or(StoreError::Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use crate::PairingStore;
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_taken_back_and_leaves_nobody_waiting() {
+        let store = PairingStore::open_memory().await.unwrap();
+        let (begin, begun) = oneshot::channel();
+        let (go, gone) = mpsc::channel::<u8>();
+        let bad = store.write(move |write| {
+            let attempt = "INSERT INTO pairing_attempts VALUES ('x', 0, 'unknown')";
+            write.tx.execute(attempt, ())?;
+            begin.send(()).unwrap();
+            Ok(gone.recv().expect("it panics on purpose"))
+        });
+        let good = async {
+            // So that it is not written together with the other one.
+            begun.await.unwrap();
+            let count = "SELECT count(*) FROM pairing_attempts";
+            let good =
+                store.write(|write| write.tx.query_row(count, (), |row| row.get::<_, i64>(0)));
+            tokio::join!(good, async { drop(go) }).0
+        };
+        let both = timeout(Duration::from_secs(10), async { tokio::join!(bad, good) });
+        let (bad, good) = both.await.unwrap();
+        assert!(bad.is_err());
+        assert_eq!(good.unwrap(), 0);
     }
 }

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use nexo_pairing::setup_code::decode_setup_code;
-use nexo_pairing::{Actor, Cancellation};
+use nexo_pairing::{Actor, Cancellation, VerifyError};
 use serde_json::json;
 
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit};
-use crate::keys::open_issuer;
+use crate::keys::{existing, open_issuer};
 use crate::setup_code_input::CodeInput;
 
 #[derive(Debug, Args)]
@@ -21,7 +21,11 @@ pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result<Exit, Cli
     let config = context.config()?;
     let payload = args.input.read(context).await?;
     let code = decode_setup_code(payload.as_str())?;
-    // Only what we issued and what could still be used is worth remembering.
+    // Only what we issued and what could still be used is worth remembering. Without a key it is none
+    // of ours, and none is made to find that out.
+    if existing(&config).await?.is_empty() {
+        return Err(VerifyError::InvalidSignature.into());
+    }
     let claims = open_issuer(&config).await?.verify(&code.bootstrap_token)?;
     let database = Database::of(&config);
     let cancelled = match database.open().await?.cancel(&claims, &Actor::cli()).await? {

@@ -66,6 +66,8 @@ async fn watch(
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
+    // Otherwise it would end the process with the code still to be seen, and leave a dump of it.
+    let mut quit = listen(SignalKind::quit())?;
     let mut resize = listen(SignalKind::window_change())?;
     loop {
         match store.redemption(&claims.nonce).await? {
@@ -84,6 +86,7 @@ async fn watch(
             _ = resize.recv() => {}
             _ = interrupt.recv() => return Ok(End::Hidden(left)),
             _ = terminate.recv() => return Ok(End::Hidden(left)),
+            _ = quit.recv() => return Ok(End::Hidden(left)),
             _ = hang_up.recv() => return Ok(End::Hidden(left)),
         }
     }

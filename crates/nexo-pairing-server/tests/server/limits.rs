@@ -179,10 +179,10 @@ async fn a_claim_that_comes_slowly_but_in_time_is_a_claim() {
 async fn the_oldest_idle_connection_makes_room() {
     let world = World::new().await;
     let mut options = world.options();
-    options.max_connections = 4;
+    options.max_connections = 3;
     let server = Running::start(options).await;
     let mut idle = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..3 {
         idle.push(server.connect().await);
     }
     assert_eq!(server.post(&claim(&world.code())).await.status, 200);

@@ -3,8 +3,8 @@
 use nexo_pairing_server::{Settings, TrustedProxies};
 
 use crate::support::{
-    Answer, Running, World, claim, connect_from, exchange, frame, post, read_head, upgrade,
-    websocket_frames,
+    Answer, Running, World, claim, claim_with_id, connect_from, exchange, frame, post, read_head,
+    upgrade, websocket_frames,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -56,6 +56,19 @@ async fn a_websocket_that_was_open_before_is_not_heard_either() {
     assert_eq!((told["error"].as_str(), close), (Some("throttled"), Some(1000)));
     assert_eq!(told["retry_after"], 60);
     assert_eq!(world.live_sessions().await, 0);
+}
+
+#[tokio::test]
+async fn whoever_asks_for_the_same_session_over_and_over_waits_too() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let claim = claim_with_id(&world.code());
+    // The first gives it, ten more give it again.
+    for number in 0..11 {
+        assert_eq!(server.post(&claim).await.status, 200, "{number}");
+    }
+    assert_eq!(server.post(&claim).await.error(), (429, "throttled".to_owned()));
+    assert_eq!(world.live_sessions().await, 1);
 }
 
 #[tokio::test]

@@ -38,12 +38,12 @@ impl Used {
     }
 }
 
-/// Uses a setup code.
+/// Uses a setup code. Says whether the session was there before, and only its token is new.
 pub(crate) fn redeem(
     write: &mut Write<'_>,
     redemption: &Redemption,
     fresh: &Fresh,
-) -> rusqlite::Result<Result<Session, RedeemError>> {
+) -> rusqlite::Result<Result<(Session, bool), RedeemError>> {
     let claims = &redemption.claims;
     // It was checked before, but the wait for the transaction took its time. An expired code is not
     // looked up: it gives nothing and takes nothing.
@@ -51,7 +51,7 @@ pub(crate) fn redeem(
         return Ok(Err(RedeemError::Expired { at: claims.expires_at }));
     }
     let Some(used) = find(write.tx, &claims.nonce)? else {
-        return issue(write, redemption, fresh).map(Ok);
+        return issue(write, redemption, fresh).map(|session| Ok((session, false)));
     };
     let Some(session_id) = &used.session_id else { return Ok(Err(RedeemError::Cancelled)) };
     let session = session::of_id(write.tx, session_id)?;
@@ -59,7 +59,7 @@ pub(crate) fn redeem(
     match session {
         Some(session) if is_same && session.is_live(at(write.now)) => {
             reissue(write, &session, fresh)?;
-            Ok(Ok(session))
+            Ok(Ok((session, true)))
         }
         // Who has the claim id is no thief, and takes nothing from himself.
         session => {

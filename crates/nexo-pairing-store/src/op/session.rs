@@ -25,7 +25,10 @@ pub(crate) fn of_id(connection: &Connection, id: &str) -> rusqlite::Result<Optio
 }
 
 /// The session that has this token, live or not.
-fn of_token(connection: &Connection, token: &Digest) -> rusqlite::Result<Option<Session>> {
+pub(crate) fn of_token(
+    connection: &Connection,
+    token: &Digest,
+) -> rusqlite::Result<Option<Session>> {
     let sql = concat!("SELECT", columns!(), "FROM pairing_sessions WHERE token_sha256 = ?1");
     connection.prepare_cached(sql)?.query_row([token.as_ref()], read).optional()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::setup_code::{is_device_label, is_profile};
 use nexo_pairing_core::{Actor, PairingError, TokenClaims};
+use ring::digest::Digest;
 
 use super::{
     Cancellation, ImportReport, ImportedSession, IssuedSession, MAX_TTL, MIN_TTL, RedeemError,
@@ -55,7 +56,8 @@ impl PairingStore {
         let token = SessionToken::from_random(&bytes);
         let fresh = Fresh { id: self.new_session_id()?, token_sha256: token.sha256() };
         let redeemed = self.write(move |write| redemption::redeem(write, &redemption, &fresh));
-        Ok(IssuedSession { session: redeemed.await??, token })
+        let (session, is_repeated) = redeemed.await??;
+        Ok(IssuedSession { session, token, is_repeated })
     }
 
     /// Cancels a setup code, so that it gives no session any more. What was used already stays used.
@@ -118,6 +120,9 @@ impl PairingStore {
     ) -> Result<Option<Session>, PairingError> {
         check_ttl("ttl", ttl)?;
         let hash = token.sha256();
+        if !self.is_known(hash).await? {
+            return Ok(None);
+        }
         self.write(move |write| session::renew(write, &hash, ttl)).await
     }
 
@@ -129,6 +134,9 @@ impl PairingStore {
     /// [`PairingError::Backend`] when the store fails.
     pub async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError> {
         let hash = token.sha256();
+        if !self.is_known(hash).await? {
+            return Ok(false);
+        }
         self.write(move |write| session::end_by_device(write, &hash)).await
     }
 
@@ -196,6 +204,13 @@ impl PairingStore {
     pub async fn record(&self, actor: &Actor, event: SetupEvent) -> Result<(), PairingError> {
         let actor = actor.clone();
         self.write(move |write| session::record(write, &actor, &event)).await
+    }
+
+    /// Whether there is a session with this token, live or not. Asked before a write, for which others
+    /// have to wait: anybody may present any token.
+    async fn is_known(&self, token: Digest) -> Result<bool, PairingError> {
+        let found = self.read(move |connection, _| session::of_token(connection, &token)).await?;
+        Ok(found.is_some())
     }
 
     fn new_session_id(&self) -> Result<SessionId, PairingError> {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing::setup_code::{decode_setup_code, encode_setup_code};
-use nexo_pairing::{Decision, PairingGate, PairingPolicy, PairingStore, SetupCodeIssuer, qr};
+use nexo_pairing::{
+    Decision, PairingError, PairingGate, PairingPolicy, PairingStore, SetupCodeIssuer, qr,
+};
 use work::{ACCOUNT, Answer, Codes, Peer};
 
 const URL: &str = "wss://nexo.example.com/pair";
@@ -31,21 +33,31 @@ impl Peer for Theirs {
     }
 
     async fn admit(&self, account: &str, sender: &str) -> Answer {
-        match self.gate.should_admit("whatsapp", account, sender, &POLICY, None).await {
-            Ok(Decision::Admit) => Answer::Admit,
-            Ok(Decision::Challenge { code }) => Answer::Challenge(code),
-            Ok(Decision::Drop) => Answer::Drop,
-            Err(error) => panic!("{error}"),
+        loop {
+            match self.gate.should_admit("whatsapp", account, sender, &POLICY, None).await {
+                Ok(Decision::Admit) => return Answer::Admit,
+                Ok(Decision::Challenge { code }) => return Answer::Challenge(code),
+                Ok(Decision::Drop) => return Answer::Drop,
+                Err(error) => try_again(&error).await,
+            }
         }
     }
 
     async fn approve(&self, code: &str) {
-        self.store.approve(code).await.expect("approved");
+        while let Err(error) = self.store.approve(code).await {
+            try_again(&error).await;
+        }
     }
 
     async fn pending(&self) -> usize {
         self.store.list_pending(None).await.expect("a list").len()
     }
+}
+
+/// Many at once fail with "database is locked": whoever uses it has to try again.
+async fn try_again(error: &PairingError) {
+    assert!(error.to_string().contains("locked"), "{error}");
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 struct TheirCodes(SetupCodeIssuer);

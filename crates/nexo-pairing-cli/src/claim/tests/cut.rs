@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nexo_pairing::server::{Server, ServerOptions};
-use nexo_pairing::{PairingStore, SetupCodeIssuer};
+use nexo_pairing::{ManualClock, PairingStore, SetupCodeIssuer};
+use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -62,6 +63,8 @@ async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
     let issuer = Arc::new(issuer);
     let mut options = ServerOptions::new(store.clone(), Arc::clone(&issuer));
     options.listen = "127.0.0.1:0".parse().unwrap();
+    let clock = ManualClock::new(OffsetDateTime::now_utc());
+    options.clock = clock.clone();
     let server = Server::bind(options).await.unwrap();
     let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
@@ -70,6 +73,8 @@ async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
     for scheme in ["ws", "http"] {
         for way in [Way::There, Way::Back] {
             for bytes in 0.. {
+                // Who asks again more often than ten times a minute is turned away.
+                clock.advance(time::Duration::seconds(10));
                 let line = Line::new(address, way, bytes).await;
                 let url = format!("{scheme}://{}/pair", line.address);
                 let ttl = Duration::from_secs(3600);

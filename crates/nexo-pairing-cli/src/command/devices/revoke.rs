@@ -3,6 +3,7 @@
 use clap::Args;
 use nexo_pairing::{Actor, Session};
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::name;
 use crate::context::{Context, Database};
@@ -25,7 +26,8 @@ pub(crate) struct Revoke {
 pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
     let found = database.find().await?;
-    let sessions = found.view().list_sessions(false).await?;
+    let mut sessions = found.view().list_sessions(true).await?;
+    sessions.retain(|session| can_end(session, OffsetDateTime::now_utc()));
     let session = choose(&sessions, &args.device)?;
     let revoked = match (session, found.store()) {
         (Some(session), Some(store)) => store.revoke_session(&session.id, &Actor::cli()).await?,
@@ -40,6 +42,12 @@ pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<Exit, Cl
         format!("revoked {} ({})\n{}", name(&revoked), revoked.id, database.written())
     })?;
     Ok(Exit::Done)
+}
+
+/// Whether there is something to end. That goes for a session from the future as well: it would be
+/// live when the clock is right again.
+fn can_end(session: &Session, now: OffsetDateTime) -> bool {
+    session.revoked_at.is_none() && session.expires_at > now
 }
 
 /// The session with this id or, if there is none, the only one of a device with this name.
