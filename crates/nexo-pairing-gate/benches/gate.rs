@@ -34,10 +34,11 @@ impl World {
         let store = Arc::new(store.expect("a new file"));
         let channel = ChannelId::parse("whatsapp").expect("a channel");
         let account = AccountId::parse("personal").expect("an account");
+        let seed = Actor::seed();
         let ids: Vec<_> = (0..senders).map(id).collect();
         for ids in ids.chunks(100_000) {
             let ids: Vec<_> = ids.iter().map(|id| SenderId::parse(id).expect("a sender")).collect();
-            let seeded = store.seed(&channel, &account, &ids, &Actor::seed());
+            let seeded = store.seed(&channel, &account, &ids, &seed);
             runtime.block_on(seeded).expect("there is room on the disk");
         }
         let gate = PairingGate::new(store.clone());
