@@ -48,7 +48,7 @@ fn run(chosen: &[&Step]) -> ExitCode {
     if chosen.len() > 1 {
         println!("== all {} steps done in {:.1} s", chosen.len(), started.elapsed().as_secs_f64());
         for (name, elapsed) in seconds {
-            println!("   {name:<10} {elapsed:>7.1} s");
+            println!("   {name:<12} {elapsed:>7.1} s");
         }
     }
     ExitCode::SUCCESS
@@ -72,13 +72,13 @@ fn misused(problem: &str) -> ExitCode {
 
 fn usage() -> String {
     let mut text = String::from("Usage: cargo xtask <step>\n\n");
-    text.push_str(&format!("  {:<10} {}\n", "ci", "all of the following, in this order"));
+    text.push_str(&format!("  {:<12} {}\n", "ci", "all of the following, in this order"));
     for step in STEPS {
-        text.push_str(&format!("  {:<10} {}\n", step.name, step.about));
+        text.push_str(&format!("  {:<12} {}\n", step.name, step.about));
     }
     text.push_str("\nand, besides:\n\n");
     for step in OTHERS {
-        text.push_str(&format!("  {:<10} {}\n", step.name, step.about));
+        text.push_str(&format!("  {:<12} {}\n", step.name, step.about));
     }
     text
 }

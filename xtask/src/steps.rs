@@ -6,6 +6,7 @@ mod deny;
 mod docs;
 mod documents;
 mod features;
+mod instructions;
 mod layers;
 mod readme;
 mod scratch;
@@ -41,6 +42,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "test",
         about: "All tests and the examples in the API documents.",
         run: cargo::test,
+    },
+    Step {
+        name: "instructions",
+        about: "A decision from memory takes no more instructions and allocations than it did.",
+        run: instructions::run,
     },
     Step {
         name: "deny",

@@ -1,100 +1,162 @@
-//! What a decision from memory costs, at two sizes, alone and on two threads; and what a start costs.
+//! What decisions from memory cost, and what a start costs before the first of them.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nexo_pairing_core::{
-    AccountId, Actor, ChannelId, Decision, Mode, PairingBackend, PairingPolicy, SenderId,
+    AccountId, Actor, ChannelId, Decision, DropReason, Mode, PairingBackend, PairingPolicy,
+    SenderId,
 };
 use nexo_pairing_gate::PairingGate;
 use nexo_pairing_store::PairingStore;
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// A gate before a file of many grants, and their senders in no order.
+/// A file of many grants, and a gate before it.
 struct World {
-    _folder: tempfile::TempDir,
-    runtime: Runtime,
+    // Dropped before the file is.
     gate: PairingGate,
+    store: Arc<PairingStore>,
+    folder: TempDir,
+    runtime: Runtime,
     policy: PairingPolicy,
-    senders: Vec<String>,
-}
-
-/// A file of grants.
-async fn file_of(path: &Path, senders: usize) -> PairingStore {
-    let store = PairingStore::open(path).await.expect("a new file");
-    let channel = ChannelId::parse("whatsapp").expect("a channel");
-    let account = AccountId::parse("personal").expect("an account");
-    let ids: Vec<_> = (0..senders).map(sender).collect();
-    for ids in ids.chunks(100_000) {
-        let ids: Vec<_> = ids.iter().map(|id| SenderId::parse(id).expect("a sender")).collect();
-        store.seed(&channel, &account, &ids, &Actor::seed()).await.expect("room on the disk");
-    }
-    store
-}
-
-fn sender(number: usize) -> String {
-    format!("+54911{:08}", number * 37)
+    /// The known senders, in no order.
+    known: Vec<String>,
 }
 
 impl World {
     fn of(senders: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let runtime = Runtime::new().expect("a runtime");
-        let store = runtime.block_on(file_of(&folder.path().join("pairing.db"), senders));
-        let store = Arc::new(store);
+        let store = runtime.block_on(PairingStore::open(folder.path().join("pairing.db")));
+        let store = Arc::new(store.expect("a new file"));
+        let channel = ChannelId::parse("whatsapp").expect("a channel");
+        let account = AccountId::parse("personal").expect("an account");
+        let seed = Actor::seed();
+        let ids: Vec<_> = (0..senders).map(id).collect();
+        for ids in ids.chunks(100_000) {
+            let ids: Vec<_> = ids.iter().map(|id| SenderId::parse(id).expect("a sender")).collect();
+            let seeded = store.seed(&channel, &account, &ids, &seed);
+            runtime.block_on(seeded).expect("there is room on the disk");
+        }
         let gate = PairingGate::new(store.clone());
         runtime.block_on(store.refresh()).expect("the file can be read");
-        // A stride that has no divisor in common with their number: each comes once, in no order.
-        let senders = (0..senders).map(|n| sender(n * 7919 % senders)).collect();
-        Self { _folder: folder, runtime, gate, policy: PairingPolicy::new(Mode::Pairing), senders }
+        // A stride without a common divisor: each comes once.
+        let known = (0..senders).map(|n| id(n * 7919 % senders)).collect();
+        let policy = PairingPolicy::new(Mode::Pairing);
+        Self { gate, store, folder, runtime, policy, known }
     }
 
-    /// How long it takes to admit `count` senders, one after the other, from the `start`th on.
-    fn admit(&self, start: usize, count: u64) -> Duration {
-        let mut senders = self.senders[start..].iter().chain(self.senders.iter().cycle());
-        self.runtime.block_on(async {
+    fn try_admit(&self, sender: &str) -> Option<Decision> {
+        let sender = black_box(sender);
+        let decided = self.gate.try_admit("whatsapp", "personal", sender, &self.policy, None);
+        decided.expect("they are ids")
+    }
+
+    async fn should_admit(&self, sender: &str) -> Decision {
+        let sender = black_box(sender);
+        let decided = self.gate.should_admit("whatsapp", "personal", sender, &self.policy, None);
+        decided.await.expect("the lists are fresh")
+    }
+
+    /// How long `count` decisions on known senders take on each of several threads.
+    fn admit(&self, threads: usize, count: u64, decide: impl Fn(&str) + Sync) -> Duration {
+        let run = |thread: usize| {
+            let start = self.known.len() / threads * thread;
+            let mut senders = self.known[start..].iter().chain(self.known.iter().cycle());
             let since = Instant::now();
-            for sender in senders.by_ref().take(count as usize) {
-                let admitted = self.gate.should_admit(
-                    "whatsapp",
-                    "personal",
-                    black_box(sender),
-                    &self.policy,
-                    None,
-                );
-                assert_eq!(admitted.await.expect("it is fresh"), Decision::Admit);
-            }
+            senders.by_ref().take(count as usize).for_each(|sender| decide(sender));
             since.elapsed()
-        })
-    }
-
-    /// The same on several threads at once: the time of the slowest.
-    fn admit_on(&self, threads: usize, count: u64) -> Duration {
+        };
         std::thread::scope(|scope| {
-            let start = |n: usize| self.senders.len() / threads * n;
+            let run = &run;
             let threads: Vec<_> =
-                (0..threads).map(|n| scope.spawn(move || self.admit(start(n), count))).collect();
-            threads.into_iter().map(|t| t.join().expect("it admits")).max().unwrap_or_default()
+                (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+            let took = threads.into_iter().map(|thread| thread.join().expect("it decides"));
+            took.max().unwrap_or_default()
         })
     }
+}
+
+fn id(number: usize) -> String {
+    format!("+54911{:08}", number * 37)
 }
 
 fn admit(criterion: &mut Criterion) {
     for senders in [10_000, 1_000_000] {
         let world = World::of(senders);
-        let mut group = criterion.benchmark_group("should_admit");
+        let mut group = criterion.benchmark_group(format!("admit one of {senders}"));
         for threads in [1, 2] {
-            let id = BenchmarkId::new(format!("{senders} senders"), format!("{threads} threads"));
-            group.bench_function(id, |bencher| {
-                bencher.iter_custom(|count| world.admit_on(threads, count));
+            group.bench_function(BenchmarkId::new("try_admit", threads), |bencher| {
+                bencher.iter_custom(|count| {
+                    world.admit(threads, count, |sender| {
+                        assert_eq!(world.try_admit(sender), Some(Decision::Admit));
+                    })
+                });
             });
         }
+        group.bench_function("should_admit", |bencher| {
+            let mut senders = world.known.iter().cycle();
+            bencher.iter_custom(|count| {
+                world.runtime.block_on(async {
+                    let since = Instant::now();
+                    for sender in senders.by_ref().take(count as usize) {
+                        assert_eq!(world.should_admit(sender).await, Decision::Admit);
+                    }
+                    since.elapsed()
+                })
+            });
+        });
         group.finish();
     }
 }
 
-criterion_group!(benches, admit);
+/// Strangers, on an account that has as many requests as it may.
+fn drop_stranger(criterion: &mut Criterion) {
+    let world = World::of(10_000);
+    let strangers: Vec<_> = (0..100_000).map(|number| format!("+3460{number:07}")).collect();
+    for stranger in &strangers[..world.policy.max_pending as usize] {
+        let asked = world.runtime.block_on(world.should_admit(stranger));
+        assert_eq!(asked.as_str(), "challenge");
+    }
+    let mut strangers = strangers[10..].iter().cycle();
+    criterion.bench_function("drop a stranger, cap full", |bencher| {
+        bencher.iter(|| {
+            let dropped = strangers.next().and_then(|stranger| world.try_admit(stranger));
+            assert_eq!(dropped, Some(Decision::Drop(DropReason::PendingFull)));
+        });
+    });
+}
+
+/// From an open file to a first decision.
+fn start(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("start");
+    group.sample_size(10);
+    for senders in [10_000, 1_000_000] {
+        let World { gate, store, folder, runtime, policy, known } = World::of(senders);
+        drop((gate, store));
+        let path = folder.path().join("pairing.db");
+        group.bench_function(format!("{senders} grants"), |bencher| {
+            bencher.iter_custom(|count| {
+                let starts = (0..count).map(|_| {
+                    runtime.block_on(async {
+                        let store = PairingStore::open(&path).await.expect("it is there");
+                        let since = Instant::now();
+                        let gate = PairingGate::new(Arc::new(store));
+                        let first = &known[0];
+                        let admit = gate.should_admit("whatsapp", "personal", first, &policy, None);
+                        assert_eq!(admit.await.expect("it is read"), Decision::Admit);
+                        since.elapsed()
+                    })
+                });
+                starts.sum()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, admit, drop_stranger, start);
 criterion_main!(benches);

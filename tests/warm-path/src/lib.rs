@@ -31,8 +31,7 @@ impl World {
     #[must_use]
     pub fn of(known: u64) -> Self {
         let policy = PairingPolicy::new(Mode::Pairing);
-        let pending = (0..u64::from(policy.max_pending)).map(|n| format!("+3461{n:07}"));
-        let lists = Lists::new((0..known).map(canonical).collect(), pending.collect());
+        let lists = Lists::new(known, policy.max_pending.into());
         let mut options = GateOptions::default();
         // The lists are loaded once, and valgrind takes its time.
         options.max_staleness = Duration::from_secs(24 * 3600);

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     // Whatever is done once is done.
     call(&world, &senders[0]);
     let counted = allocation_counter::measure(|| measured(&world, &senders, call));
-    println!("{} calls, {} allocations", senders.len(), counted.count_total);
+    println!("calls: {}\nallocations: {}", senders.len(), counted.count_total);
     ExitCode::SUCCESS
 }
 

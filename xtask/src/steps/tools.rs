@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     ] {
         require(context, program, purpose)?;
     }
-    sqlite(context)?;
+    ensure_packaged(context, "sqlite3", "the tests write to a database as another program would")?;
     ensure(context, &NEXTEST)
 }
 
@@ -59,28 +59,28 @@ fn require(context: &Context, program: &str, purpose: &str) -> Outcome {
         .map_err(|_| Failure::new(format!("the program {program} is missing: {purpose}")))
 }
 
-/// The tests write to a database as another program would, with the shell of SQLite.
-fn sqlite(context: &Context) -> Outcome {
-    const WHY: &str = "the tests write to a database with it; on Debian it is the package sqlite3";
-    if require(context, "sqlite3", WHY).is_ok() {
-        let said = output(context.command("sqlite3").arg("--version"))?;
-        println!("sqlite3 {}", said.split_whitespace().next().unwrap_or_default());
+/// Installs a program from the Debian package of its name, unless it is there.
+pub(crate) fn ensure_packaged(context: &Context, program: &str, purpose: &str) -> Outcome {
+    let why = format!("{purpose}; on Debian it is the package {program}");
+    if require(context, program, &why).is_ok() {
+        let said = output(context.command(program).arg("--version"))?;
+        println!("{program}: {}", said.lines().next().unwrap_or_default());
         return Ok(());
     }
     let is_root = output(context.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || require(context, "apt-get", "").is_err() {
-        return Err(Failure::new(format!("the program sqlite3 is missing: {WHY}")));
+        return Err(Failure::new(format!("the program {program} is missing: {why}")));
     }
     let apt = |arguments: &[&str]| {
         let mut command = context.command("apt-get");
         context::run(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
     };
-    let install = ["install", "--yes", "--no-install-recommends", "sqlite3"];
+    let install = ["install", "--yes", "--no-install-recommends", program];
     // Without a list of packages, or with an old one, the first try fails.
     apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))).map_err(
-        |failure| Failure::new(format!("the program sqlite3 is missing, and {failure}")),
+        |failure| Failure::new(format!("the program {program} is missing, and {failure}")),
     )?;
-    require(context, "sqlite3", WHY)
+    require(context, program, &why)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use nexo_pairing_core::Inbound;
 use nexo_pairing_gate::{EventError, InboundEvent};
-use serde_json::{Value, json};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 
 fn parse(json: &Value) -> Result<InboundEvent, EventError> {
     InboundEvent::parse(json.to_string().as_bytes())
@@ -158,5 +159,184 @@ fn each_kind_of_error_has_a_name_for_programs() {
         (r#"{"channel":"a"}"#, "no_sender"),
     ] {
         assert_eq!(InboundEvent::parse(line.as_bytes()).unwrap_err().kind(), kind);
+    }
+}
+
+#[test]
+fn the_last_of_two_fields_of_one_name_holds() {
+    let line = br#"{"channel":"a","from":1,"from":"x","from":"1","meta":1,"meta":2}"#;
+    let InboundEvent::Message(inbound) = InboundEvent::parse(line).unwrap() else { panic!() };
+    assert_eq!((inbound.raw_sender.as_str(), inbound.meta), ("1", json!(2)));
+    let line =
+        br#"{"topic":"plugin.inbound.a","payload":1,"payload":{"from":"1","name":"N","name":2,
+        "username":"U","push_name":null}}"#;
+    let InboundEvent::Message(inbound) = InboundEvent::parse(line).unwrap() else { panic!() };
+    assert_eq!(inbound.meta, json!({ "username": "U" }));
+    let line = br#"{"topic":"plugin.inbound.a","payload":{"from":"1","from":null,"kind":"qr"}}"#;
+    assert!(matches!(InboundEvent::parse(line), Ok(InboundEvent::Notice { .. })));
+}
+
+#[test]
+fn what_is_not_looked_at_has_to_be_json_too() {
+    for value in [
+        r#""\ud800""#,
+        r#""\x""#,
+        "01",
+        "1e999",
+        "nul",
+        "[1,]",
+        "{1:2}",
+        "{\"a\"}",
+        "\"\n\"",
+        "[\"\\ud800\"]",
+        "{\"a\":\"\\ud800\"}",
+        "{\"\\ud800\":1}",
+    ] {
+        for field in ["text", "anything", "meta", "alt", "is_group", "payload"] {
+            let line = format!(r#"{{"channel":"a","from":"1","{field}":{value}}}"#);
+            let expected = serde_json::from_str::<Value>(&line).unwrap_err().to_string();
+            match InboundEvent::parse(line.as_bytes()) {
+                Err(EventError::Json(error)) => assert_eq!(error.to_string(), expected, "{line}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+    let line = b"{\"channel\":\"a\",\"from\":\"1\",\"text\":\"\xff\"}";
+    let expected = serde_json::from_slice::<Value>(line).unwrap_err().to_string();
+    match InboundEvent::parse(line) {
+        Err(EventError::Json(error)) => assert_eq!(error.to_string(), expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Fields of JSON, as they are written.
+type Fields = Vec<(String, String)>;
+
+fn object(fields: &[(String, String)]) -> String {
+    let fields = fields.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+/// Fields whose names matter, with whatever in them; some of it is no JSON.
+fn fields() -> impl Strategy<Value = Fields> {
+    let scalar = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|value| value.to_string()),
+        any::<i64>().prop_map(|value| value.to_string()),
+        any::<String>().prop_map(|text| json!(text).to_string()),
+        Just(r#""connected""#.to_owned()),
+        Just(r#""a\u00e9\ud83d\ude00\n""#.to_owned()),
+        Just(r#""\ud83d""#.to_owned()),
+    ];
+    let value = scalar.prop_recursive(3, 16, 4, |inner| {
+        let field = ("[a-z]{1,4}", inner.clone());
+        prop_oneof![
+            prop::collection::vec(field, 0..4).prop_map(|fields| object(&fields)),
+            prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+        ]
+    });
+    let name = prop::sample::select(vec![
+        "channel",
+        "account",
+        "from",
+        "alt",
+        "is_group",
+        "kind",
+        "topic",
+        "payload",
+        "meta",
+        "name",
+        "username",
+        "push_name",
+        "text",
+        "media",
+        "x_url",
+        "x",
+        r"fr\u006fm",
+    ]);
+    prop::collection::vec((name.prop_map(str::to_owned), value), 0..5)
+}
+
+/// Lines in one of the two forms, and some that are cut off.
+fn lines() -> impl Strategy<Value = String> {
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let short = fields().prop_map(move |more| {
+        let sender = [field("channel", r#""a""#), field("from", r#""1""#)];
+        object(&[&sender[..], &more].concat())
+    });
+    let event = (fields(), fields()).prop_map(move |(more, of_payload)| {
+        let of_payload = [&[field("kind", r#""qr""#)][..], &of_payload].concat();
+        let topic = field("topic", r#""plugin.inbound.whatsapp.personal""#);
+        object(&[&[topic, field("payload", &object(&of_payload))][..], &more].concat())
+    });
+    let line = prop_oneof![short, event, fields().prop_map(|fields| object(&fields))];
+    (line, prop::option::weighted(0.1, 0..40_usize)).prop_map(|(line, cut)| match cut {
+        Some(cut) => line.chars().take(cut).collect(),
+        None => line,
+    })
+}
+
+proptest! {
+    /// A reading of the whole tree is the measure.
+    #[test]
+    fn a_line_says_what_its_tree_of_values_says(line in lines()) {
+        let parsed = InboundEvent::parse(line.as_bytes());
+        let tree: Value = match serde_json::from_str(&line) {
+            Ok(tree) => tree,
+            Err(error) => {
+                let told = match parsed {
+                    Err(EventError::Json(told)) => told.to_string(),
+                    other => panic!("{other:?}"),
+                };
+                prop_assert_eq!(told, error.to_string());
+                return Ok(());
+            }
+        };
+        let is_short = tree.get("topic").is_none() && tree.get("payload").is_none();
+        let fields = if is_short { &tree } else { &tree["payload"] };
+        match parsed {
+            Ok(InboundEvent::Message(inbound)) => {
+                prop_assert_eq!(&fields["from"], &json!(inbound.raw_sender));
+                prop_assert_eq!(fields["is_group"].as_bool().unwrap_or(false), inbound.is_group);
+                let alt = match &fields["alt"] {
+                    Value::Null => json!([]),
+                    Value::String(id) => json!([id]),
+                    other => other.clone(),
+                };
+                prop_assert_eq!(alt, json!(inbound.alt));
+                if is_short {
+                    prop_assert_eq!(&tree["channel"], &json!(inbound.channel));
+                    let account = tree["account"].as_str().unwrap_or("default");
+                    prop_assert_eq!(account, inbound.account);
+                    prop_assert_eq!(&tree["meta"], &inbound.meta);
+                } else {
+                    prop_assert_eq!((&*inbound.channel, &*inbound.account), ("whatsapp", "personal"));
+                    let names = ["push_name", "username", "name"].into_iter();
+                    let names = names.filter(|name| fields[name].is_string());
+                    let names: Map<_, _> = names.map(|name| (name.into(), fields[name].clone())).collect();
+                    let names = if names.is_empty() { Value::Null } else { Value::Object(names) };
+                    prop_assert_eq!(fields.get("meta").unwrap_or(&names), &inbound.meta);
+                }
+            }
+            Ok(InboundEvent::Notice { kind, .. }) => {
+                prop_assert!(!is_short && fields["from"].is_null() && fields["kind"] == kind);
+                for (name, value) in fields.as_object().unwrap() {
+                    let is_single = !value.is_array() && !value.is_object();
+                    prop_assert!(is_single || name == "meta", "{name}");
+                    prop_assert!(value.is_null() || !["text", "media", "x_url"].contains(&&**name));
+                }
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(EventError::Field { field, .. }) => match field {
+                "the line" => prop_assert!(!tree.is_object()),
+                "topic" => prop_assert!(!tree["topic"].is_string()),
+                "payload" => prop_assert!(!fields.is_object()),
+                "channel" => prop_assert!(!tree["channel"].is_string()),
+                field => prop_assert!(fields[field] != Value::Null),
+            },
+            Err(EventError::Topic { .. }) => prop_assert!(tree["topic"].is_string()),
+            Err(EventError::NoSender) => prop_assert!(fields["from"].is_null()),
+            Err(error) => panic!("{error}"),
+        }
     }
 }

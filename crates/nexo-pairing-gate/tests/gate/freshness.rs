@@ -1,10 +1,11 @@
 //! What the gate does when its store cannot be read, and how it learns of changes.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use crate::support::{World, channel, key};
+use crate::support::{World, at_once, channel, key};
 use async_trait::async_trait;
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
@@ -146,6 +147,31 @@ async fn rule_1_before_the_first_load_nobody_is_admitted_or_challenged() {
     }
     let error = admit(&gate, Mode::Open).await.unwrap_err();
     assert!(matches!(error, PairingError::Stale { .. }), "nobody knows who is blocked: {error:?}");
+}
+
+#[tokio::test]
+async fn rule_1_holds_until_the_first_load_is_complete() {
+    let backend = Arc::new(Faulty::default());
+    let (gate, _) = gate(&backend);
+    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    let shut = |modes: &[Mode]| {
+        for &mode in modes {
+            let policy = PairingPolicy::new(mode);
+            for sender in ["id:1", "id:2"] {
+                let decided = gate.try_admit("test", "main", sender, &policy, None).unwrap();
+                assert_eq!(decided, None, "{mode} {sender}");
+            }
+            let waited = at_once(pin!(admit(&gate, mode)));
+            assert!(matches!(waited, Some(Err(PairingError::Stale { .. }))), "{mode}: {waited:?}");
+        }
+    };
+    let as_of = mirror.now();
+    // Between one row and the next nobody knows yet who is blocked.
+    let all = [Mode::Open, Mode::Allowlist, Mode::Pairing];
+    mirror.replace(&mut [grant()].into_iter().map(Ok).inspect(|_| shut(&all)), 1).unwrap();
+    shut(&all[1..]);
+    mirror.confirm(as_of);
+    assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The gate, from outside: its rules, its freshness, its deliveries, its input.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
+mod at_once;
 mod delivery;
 mod event;
 mod freshness;
 mod rules;
+mod stalled;
 mod support;

@@ -2,8 +2,8 @@
 
 use crate::support::{World, assert_dropped, channel, direct, key};
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, Decision, DropReason, Grant, Inbound, Mode, PairingBackend,
-    Rule,
+    AccountId, AccountScope, Actor, ChannelId, Decision, DropReason, Grant, Inbound, Mode,
+    PairingBackend, Rule,
 };
 use nexo_pairing_gate::Delivery;
 use time::Duration;
@@ -50,6 +50,23 @@ async fn rule_2_accounts_may_be_replaced_and_hold_for_notices_too() {
     assert_eq!(world.write("id:1").await.rule, Rule::UnknownAccount);
     world.gate.set_accounts(None);
     assert_eq!(world.write("id:1").await.rule, Rule::Open);
+}
+
+#[tokio::test]
+async fn rule_2_accounts_are_known_in_whatever_order_they_are_given() {
+    let world = World::new(Mode::Open).await;
+    let ids = |channel: &str, account: &str| {
+        (ChannelId::parse(channel).unwrap(), AccountId::parse(account).unwrap())
+    };
+    let known = [("b", "y"), ("a", "z"), ("c", "x"), ("a", "a"), ("b", "y")];
+    world.gate.set_accounts(Some(known.iter().map(|known| ids(known.0, known.1)).collect()));
+    for (channel, account) in known {
+        assert_eq!(world.gate.notice(channel, account).unwrap(), Decision::Admit);
+    }
+    for (channel, account) in [("a", "y"), ("b", "z"), ("c", "a"), ("d", "x"), ("a", "0")] {
+        let unknown = Decision::Drop(DropReason::UnknownAccount);
+        assert_eq!(world.gate.notice(channel, account).unwrap(), unknown);
+    }
 }
 
 #[tokio::test]

@@ -155,3 +155,12 @@ pub(crate) fn assert_dropped(screened: &Screened, rule: Rule, reason: DropReason
     assert_eq!(screened.rule, rule);
     assert!(screened.delivery.is_none());
 }
+
+/// What a future says without being waited for.
+pub(crate) fn at_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
