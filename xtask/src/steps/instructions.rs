@@ -65,7 +65,7 @@ fn counted(call: &str, said: &str) -> Option<Figure> {
     let number = |line: &str| line.split_whitespace().find_map(|word| word.parse::<u64>().ok());
     let after = |name: &str| said.lines().find_map(|line| number(line.split_once(name)?.1));
     let (calls, allocations) = (after("calls:")?, after("allocations:")?);
-    let per_call = |total: u64| Some(total.checked_add(calls / 2)?.checked_div(calls)?);
+    let per_call = |total: u64| total.checked_add(calls / 2)?.checked_div(calls);
     Some(Figure {
         call: call.to_owned(),
         instructions: per_call(after("Collected :")?).filter(|&counted| counted > 0)?,
