@@ -174,7 +174,7 @@ async fn beside_writer(folder: &Path, count: usize, figures: &mut Figures) {
     peer.seed(&senders).await;
     // In turn, so that what the machine does besides meets both.
     let (mut quiet, mut busy) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
+    for _ in 0..3 {
         quiet.push(median_admit(&peer, &senders, || false).await);
         let this = std::env::current_exe().expect("a program");
         let mut writer = Command::new(this).arg("writer").arg(folder).spawn().expect("a process");
