@@ -139,7 +139,8 @@ impl<'a> Message<'a> {
             Ok(sender) => sender.and_then(Sender::parse),
             Err(error) => {
                 let channel = self.raw.channel;
-                tracing::warn!(channel, %error, "a sender could not be resolved");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(channel, error, "a sender could not be resolved");
                 self.is_unresolved = true;
                 None
             }
