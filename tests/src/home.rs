@@ -1,7 +1,7 @@
 //! A `NEXO_HOME` of a test's own, and the commands that run in it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -107,14 +107,7 @@ impl Home {
     /// Runs the program with this standard input.
     #[must_use]
     pub fn run_with(&self, args: &[&str], input: impl AsRef<[u8]> + Send) -> Output {
-        let mut command = self.command(args);
-        let mut child = command.stdin(Stdio::piped()).spawn().expect("the program starts");
-        let mut stdin = child.stdin.take().expect("standard input is a pipe");
-        std::thread::scope(|scope| {
-            // A program that ends early reads no more, and says why by its exit status.
-            scope.spawn(move || drop(stdin.write_all(input.as_ref())));
-            Output::new(child.wait_with_output().expect("the program ends"))
-        })
+        Output::of_with(self.command(args), input).expect("the program starts")
     }
 
     /// Runs the program with `--json`; what it answers when it does what it was asked.
@@ -161,6 +154,21 @@ impl Output {
     #[must_use]
     pub fn of(mut command: Command) -> Self {
         Self::new(command.output().expect("the program starts"))
+    }
+
+    /// Runs a command with this standard input to its end.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn of_with(mut command: Command, input: impl AsRef<[u8]> + Send) -> io::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().expect("standard input is a pipe");
+        std::thread::scope(|scope| {
+            // A program that ends early reads no more, and says why by its exit status.
+            scope.spawn(move || drop(stdin.write_all(input.as_ref())));
+            Ok(Self::new(child.wait_with_output()?))
+        })
     }
 
     fn new(output: std::process::Output) -> Self {

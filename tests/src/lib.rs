@@ -8,6 +8,7 @@ mod files;
 mod gate;
 mod home;
 mod server;
+mod shim;
 mod terminal;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use files::{FileState, files_below};
 pub use gate::Gate;
 pub use home::{Home, Output};
 pub use server::{Client, Server, claim_elsewhere};
+pub use shim::{Fault, Shim};
 pub use terminal::{Terminal, scan};
 
 /// When something that should have happened long ago is given up; generous, for machines with much

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
@@ -22,8 +22,13 @@ impl Server {
     /// Starts a server in a home, on a free port of this machine, with these arguments besides.
     #[must_use]
     pub fn start(home: &Home, args: &[&str]) -> Self {
-        let args = [&["serve", "--listen", "127.0.0.1:0", "--json"], args].concat();
-        let mut child = home.command(&args).stderr(Stdio::inherit()).spawn().expect("it starts");
+        Self::of(home.command(&[&["serve", "--listen", "127.0.0.1:0", "--json"], args].concat()))
+    }
+
+    /// Starts a server by this command, which asks for JSON.
+    #[must_use]
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::inherit()).spawn().expect("it starts");
         let stdout = child.stdout.as_mut().expect("standard output is a pipe");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");

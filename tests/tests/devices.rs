@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use nexo_pairing_tests::{Home, Output, Server, Terminal, files_below};
+use nexo_pairing_tests::{Home, Output, Server, Terminal, files_below, wait_for};
 use serde_json::{Value, json};
 
 /// What 0.1.8 kept sessions in; its token stands there in clear.
@@ -120,6 +120,33 @@ fn a_session_from_the_future_is_ended_before_the_clock_is_right_again() {
     assert_eq!(gateway.session(&token).0, 401);
     let (code, error) = home.error(&["devices", "revoke", "phone"]);
     assert_eq!((code, &error["kind"]), (1, &json!("nothing_to_revoke")));
+}
+
+#[test]
+fn a_session_that_ran_out_is_not_revived_by_a_clock_that_is_set_back() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let token = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &["--for-device", "phone"])));
+    assert_eq!(gateway.session(&token).0, 200);
+    // For a clock that goes on by so much, or back.
+    let pass = |seconds: i64| {
+        let column = |name| format!("{name} = {name} - {seconds}");
+        let columns = ["issued_at", "expires_at", "revoked_at"].map(column).join(", ");
+        home.sqlite(&format!("UPDATE pairing_sessions SET {columns}"));
+    };
+    let listed = || home.run(&["devices", "list", "--all"]).stdout;
+    pass(86_401);
+    assert!(listed().contains("expired"), "{}", listed());
+    // A gateway looks when it starts, and then every minute.
+    let _another = Server::start(&home, &[]);
+    wait_for("the end of the session", || {
+        let ended = home.sqlite("SELECT revoked_at = expires_at FROM pairing_sessions");
+        (ended.trim() == "1").then_some(())
+    });
+    assert!(listed().contains("expired"), "{}", listed());
+    pass(-86_401);
+    assert_eq!(gateway.session(&token).0, 401);
+    assert!(listed().contains("expired"), "{}", listed());
 }
 
 #[test]

@@ -12,8 +12,8 @@ use tokio::time::{MissedTickBehavior, interval};
 /// How often the key ring is read.
 const KEYS: Duration = Duration::from_secs(1);
 
-/// How often what is long over is deleted.
-const PURGE: Duration = Duration::from_secs(60 * 60);
+/// How often sessions that have run out are ended for good, and what is long over is deleted.
+const PURGE: Duration = Duration::from_secs(60);
 
 /// Reads the key ring again and again: another process may rotate or retire a key. It is a few small
 /// files; to look first whether they have changed would cost as much. A ring that cannot be read
@@ -44,7 +44,7 @@ pub(crate) async fn read_keys(issuer: Arc<SetupCodeIssuer>) {
     }
 }
 
-/// Deletes sessions and used setup codes that are long over.
+/// Ends sessions that have run out; deletes them and used setup codes when they are long over.
 pub(crate) async fn purge(store: PairingStore) {
     let mut ticks = every(PURGE);
     loop {

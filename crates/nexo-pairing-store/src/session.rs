@@ -106,7 +106,7 @@ pub struct Session {
     /// When the device was last heard of, give or take a minute.
     #[serde(with = "rfc3339::option")]
     pub last_seen_at: Option<OffsetDateTime>,
-    /// When it was revoked, if it was.
+    /// When it was ended, if it was; `expires_at` where it ran out and that was noticed.
     #[serde(with = "rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
 }

@@ -136,9 +136,15 @@ impl Write<'_> {
         )?;
         Ok(())
     }
-    /// Forgets sessions that ended long ago, and setup codes that expired long ago. Says how many
-    /// sessions.
+
+    /// Ends sessions that have run out, so that a clock that is set back does not revive them. Forgets
+    /// those that ended long ago, and setup codes that expired long ago. Says how many sessions it forgot.
     pub(crate) fn purge_sessions(&self) -> rusqlite::Result<u64> {
+        self.tx.execute(
+            "UPDATE pairing_sessions SET revoked_at = expires_at, revoked_via = 'expiry'
+                WHERE revoked_at IS NULL AND expires_at <= ?1",
+            [self.now],
+        )?;
         let purged = self.tx.execute(
             // Even a revoked one stays until it would have expired: to import it again must not
             // revive it.

@@ -186,8 +186,9 @@ impl PairingStore {
         self.write(move |write| session::import(write, &fresh, &actor)).await
     }
 
-    /// Deletes the sessions that ended more than 30 days ago, and what is known of setup codes that
-    /// expired long ago. Says how many sessions. A store that a gate mirrors does so by itself.
+    /// Ends the sessions that have run out, so that a clock that is set back later does not revive them.
+    /// Deletes those that ended more than 30 days ago, and what is known of setup codes that expired long
+    /// ago. Says how many sessions it deleted. A store that a gate mirrors does so by itself.
     ///
     /// # Errors
     ///

@@ -233,6 +233,23 @@ async fn sessions_are_put_away_thirty_days_after_their_end() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back() {
+    let world = World::new().await;
+    let issued = world.device(1).await;
+    world.clock.set(moment(START + DAY - 1));
+    world.store.purge_sessions().await.unwrap();
+    assert!(world.accepts(&issued).await);
+    world.clock.set(moment(START + DAY));
+    world.store.purge_sessions().await.unwrap();
+    world.clock.set(moment(START + 60));
+    assert!(!world.accepts(&issued).await);
+    assert_eq!(world.store.renew_session(&issued.token, hours(1)).await.unwrap(), None);
+    let listed = world.store.list_sessions(true).await.unwrap().remove(0);
+    assert_eq!(listed.revoked_at, Some(listed.expires_at));
+    assert_eq!(world.audit().await, ["device session_issued"], "nobody did it");
+}
+
+#[tokio::test]
 async fn the_housekeeping_puts_sessions_away_too() {
     let world = World::new().await;
     world.device(1).await;

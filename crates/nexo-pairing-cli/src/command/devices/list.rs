@@ -53,12 +53,14 @@ fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
 }
 
 fn state(session: &Session, now: OffsetDateTime) -> String {
-    match session.revoked_at {
+    // What has run out is ended at that moment, so that it stays so.
+    match session.revoked_at.filter(|at| *at != session.expires_at) {
         Some(at) => format!("revoked {} ago", length(now - at)),
         None if session.is_live(now) => format!("{} left", length(session.expires_at - now)),
         None if session.expires_at <= now => {
             format!("expired {} ago", length(now - session.expires_at))
         }
+        None if session.revoked_at.is_some() => "expired".to_owned(),
         // The clock was set back since.
         None => "from the future".to_owned(),
     }

@@ -1,0 +1,162 @@
+//! The rules for setup codes and the sessions that they give.
+
+use nexo_pairing::{SessionId, SessionToken};
+
+use crate::rules::{DAY, Key, LEEWAY, Model, holds};
+
+/// How many setup codes there are.
+pub(crate) const CODES: usize = 4;
+
+/// A session.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) id: SessionId,
+    pub(crate) issued: i64,
+    pub(crate) expires: i64,
+    pub(crate) renew_until: i64,
+    pub(crate) seen: Option<i64>,
+    pub(crate) revoked: Option<i64>,
+    pub(crate) is_purged: bool,
+}
+
+impl Device {
+    pub(crate) fn is_live(&self, now: i64) -> bool {
+        !self.is_purged && self.revoked.is_none() && holds(now, self.issued, self.expires)
+    }
+
+    pub(crate) fn wants_touch(&self, now: i64) -> bool {
+        self.seen.is_none_or(|seen| now < seen - LEEWAY || now >= seen + 60)
+    }
+
+    /// It is live, or will be when a clock that was set back is right again.
+    fn can_end(&self, now: i64) -> bool {
+        !self.is_purged && self.revoked.is_none() && now < self.expires
+    }
+}
+
+/// What became of a setup code: cancelled, or used for a session (by its number) with a claim id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Use {
+    Cancelled,
+    Claimed(usize, Option<u64>),
+}
+
+/// What redeeming a setup code does.
+#[derive(Debug)]
+pub(crate) enum Redeemed {
+    Expired,
+    Cancelled,
+    /// There is a new session.
+    Issued,
+    /// The session with this number has another token.
+    Reissued(usize),
+    /// It was used for this session before, which ended by this or not.
+    Replayed(usize, bool),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Devices {
+    pub(crate) codes: [Option<Use>; CODES],
+    pub(crate) all: Vec<Device>,
+    /// Every token there ever was, and of which session; `None` when there is a newer one.
+    pub(crate) tokens: Vec<(SessionToken, Option<usize>)>,
+}
+
+impl Devices {
+    /// Ends what has run out, and forgets what ended a month ago.
+    pub(crate) fn purge(&mut self, now: i64) -> u64 {
+        let month_ago = now - 30 * DAY;
+        let mut purged = 0;
+        for device in self.all.iter_mut().filter(|device| !device.is_purged) {
+            if device.revoked.is_none() && device.expires <= now {
+                device.revoked = Some(device.expires);
+            }
+            let ended_long_ago = device.revoked.is_some_and(|at| at <= month_ago);
+            device.is_purged =
+                device.expires <= month_ago || ended_long_ago && device.expires <= now;
+            purged += u64::from(device.is_purged);
+        }
+        purged
+    }
+
+    /// The device that a token is of, if its session is live.
+    pub(crate) fn live(&self, of: Option<usize>, now: i64) -> Option<usize> {
+        of.filter(|number| self.all[*number].is_live(now))
+    }
+}
+
+impl Model {
+    pub(crate) fn redeem(
+        &mut self,
+        code: usize,
+        expires: i64,
+        claim: Option<u64>,
+        refuse: bool,
+    ) -> Redeemed {
+        let now = self.now;
+        if now >= expires {
+            return Redeemed::Expired;
+        }
+        match self.devices.codes[code] {
+            None => {
+                self.note_device("session_issued");
+                Redeemed::Issued
+            }
+            Some(Use::Cancelled) => Redeemed::Cancelled,
+            Some(Use::Claimed(number, first)) => {
+                let device = &mut self.devices.all[number];
+                let is_same = claim.is_some() && claim == first;
+                if is_same && device.is_live(now) {
+                    self.note_device("session_reissued");
+                    return Redeemed::Reissued(number);
+                }
+                let ends = !is_same && !refuse && device.can_end(now);
+                if ends {
+                    device.revoked = Some(now);
+                }
+                self.note_device("replay");
+                Redeemed::Replayed(number, ends)
+            }
+        }
+    }
+
+    /// A setup code gave this session.
+    pub(crate) fn issued(&mut self, code: usize, claim: Option<u64>, device: Device) -> usize {
+        let number = self.devices.all.len();
+        self.devices.all.push(device);
+        self.devices.codes[code] = Some(Use::Claimed(number, claim));
+        number
+    }
+
+    pub(crate) fn touch(&mut self, number: usize) {
+        let now = self.now;
+        let device = &mut self.devices.all[number];
+        if device.is_live(now) && device.wants_touch(now) {
+            device.seen = Some(now);
+        }
+    }
+
+    pub(crate) fn renew(&mut self, of: Option<usize>, ttl: i64) -> Option<usize> {
+        let live = self.devices.live(of, self.now);
+        if let Some(number) = live {
+            let device = &mut self.devices.all[number];
+            device.expires = device.expires.max((self.now + ttl).min(device.renew_until));
+        }
+        live
+    }
+
+    /// Ends a session, if it can be ended.
+    pub(crate) fn end(&mut self, number: usize, actor: &str, action: &str) -> bool {
+        let (now, device) = (self.now, &mut self.devices.all[number]);
+        let ends = device.can_end(now);
+        if ends {
+            device.revoked = Some(now);
+            self.note(actor, action, &Key::default());
+        }
+        ends
+    }
+
+    fn note_device(&mut self, action: &str) {
+        self.note("device", action, &Key::default());
+    }
+}

@@ -1,0 +1,212 @@
+//! Two processes on one database, with a gate each, and the model of both.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nexo_pairing::{
+    AccountId, AccountScope, Actor, ChannelId, Clock, GateOptions, ManualClock,
+    PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingError, PairingGate,
+    PairingStore, RandomSource, SenderId, SenderKey, StoreOptions, Target,
+};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use crate::ops::{ACCOUNTS, CHANNELS, SENDERS};
+use crate::rules::{Key, Model};
+
+/// When every play begins, in UTC seconds.
+pub(crate) const START: i64 = 1_800_000_000;
+
+/// A process: its store and its gate.
+pub(crate) struct Process {
+    pub(crate) store: PairingStore,
+    pub(crate) gate: PairingGate,
+    /// Whether the other process wrote since this one looked.
+    is_behind: bool,
+    /// Whether its gate has ever seen a block.
+    pub(crate) saw_blocks: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) options: StoreOptions,
+    pub(crate) model: Model,
+    pub(crate) processes: Vec<Process>,
+    pub(crate) adapter: Arc<Adapter>,
+    pub(crate) registry: PairingAdapterRegistry,
+    /// The codes that were sent, in their order.
+    pub(crate) sent: Vec<String>,
+    /// `None`: the store is in memory, and the two processes are two gates of one.
+    path: Option<PathBuf>,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new(in_file: bool) -> Self {
+        let clock = ManualClock::new(moment(START));
+        let mut options = StoreOptions::default();
+        options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        options.random = Arc::new(Counting::default());
+        // It looks when it is told to, and so at the same moments in every run.
+        options.poll_interval = Duration::from_secs(3600);
+        let folder = folder();
+        let adapter = Arc::new(Adapter::default());
+        let registry = PairingAdapterRegistry::new();
+        registry.register(Arc::clone(&adapter) as _);
+        let mut world = Self {
+            clock,
+            options,
+            model: Model::new(START),
+            processes: Vec::new(),
+            adapter,
+            registry,
+            sent: Vec::new(),
+            path: in_file.then(|| folder.path().join("pairing.db")),
+            _folder: folder,
+        };
+        let first = match &world.path {
+            Some(path) => PairingStore::open_with(path, world.options.clone()).await.unwrap(),
+            None => PairingStore::open_memory_with(world.options.clone()).await.unwrap(),
+        };
+        let second = match &world.path {
+            Some(path) => PairingStore::open_with(path, world.options.clone()).await.unwrap(),
+            None => first.clone(),
+        };
+        for store in [first, second] {
+            let process = world.begin(store).await;
+            world.processes.push(process);
+        }
+        world
+    }
+
+    /// Ends a process and begins another one in its place.
+    pub(crate) async fn restart(&mut self, handle: usize) {
+        let Some(path) = &self.path else { return };
+        let old = self.processes.remove(handle);
+        drop(old);
+        let store = PairingStore::open_with(path, self.options.clone()).await.unwrap();
+        let process = self.begin(store).await;
+        self.processes.insert(handle, process);
+    }
+
+    async fn begin(&self, store: PairingStore) -> Process {
+        let mut options = GateOptions::default();
+        options.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let all = CHANNELS.iter().flat_map(|channel| {
+            let of =
+                |name: &&str| (ChannelId::parse(channel).unwrap(), AccountId::parse(name).unwrap());
+            ACCOUNTS.iter().map(of).collect::<Vec<_>>()
+        });
+        options.accounts = Some(all.collect());
+        let gate = PairingGate::with_options(Arc::new(store.clone()), options);
+        store.refresh().await.unwrap();
+        let saw_blocks = !self.model.blocks.is_empty();
+        Process { store, gate, is_behind: false, saw_blocks }
+    }
+
+    /// The store of a process, to write through: the other one does not know of it yet.
+    pub(crate) fn store(&mut self, handle: usize) -> PairingStore {
+        self.processes[1 - handle].is_behind = true;
+        self.processes[handle].store.clone()
+    }
+
+    /// As when 50 ms have passed: a process knows what the other one wrote.
+    pub(crate) async fn catch_up(&mut self, handle: usize) {
+        let process = &mut self.processes[handle];
+        if std::mem::take(&mut process.is_behind) {
+            process.store.refresh().await.unwrap();
+        }
+        process.saw_blocks |= !self.model.blocks.is_empty();
+    }
+
+    pub(crate) fn set_clock(&mut self, now: i64) {
+        self.model.now = now;
+        self.clock.set(moment(now));
+    }
+}
+
+/// In memory, where there is such a place: the disk is not what is tested here.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Random bytes that are none: a number that counts up, so that every code is another one.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl RandomSource for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+        let mut number = self.0.fetch_add(1, Ordering::SeqCst);
+        for byte in bytes {
+            *byte = (number % 32) as u8;
+            number /= 32;
+        }
+        Ok(())
+    }
+}
+
+/// The channel `telegram`. Its ids may end in dots.
+#[derive(Debug, Default)]
+pub(crate) struct Adapter {
+    /// Whether it delivers nothing.
+    pub(crate) is_broken: AtomicBool,
+    /// How many challenges it was handed.
+    pub(crate) sent: AtomicU64,
+}
+
+#[async_trait]
+impl PairingChannelAdapter for Adapter {
+    fn channel_id(&self) -> &'static str {
+        CHANNELS[0]
+    }
+
+    fn normalize_sender(&self, raw: &str) -> Option<String> {
+        let id = raw.trim_end_matches('.');
+        SENDERS.contains(&id).then(|| id.to_owned())
+    }
+
+    async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
+        match raw {
+            "asked" => Ok(Some(SENDERS[0].to_owned())),
+            "down" => Err(PairingError::delivery("nobody answers")),
+            _ => Ok(None),
+        }
+    }
+
+    fn is_group(&self, canonical: &str) -> bool {
+        canonical.starts_with('-')
+    }
+
+    async fn send_reply(&self, _: &str, _: &str, _: &str) -> Result<(), PairingError> {
+        self.sent.fetch_add(1, Ordering::SeqCst);
+        match self.is_broken.load(Ordering::SeqCst) {
+            true => Err(PairingError::delivery("the line is down")),
+            false => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn moment(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+}
+
+pub(crate) fn actor(name: &str) -> Actor {
+    Actor::parse(name).unwrap()
+}
+
+pub(crate) fn real((channel, name, id): &Key) -> SenderKey {
+    let (channel, account) = (ChannelId::parse(channel).unwrap(), AccountId::parse(name).unwrap());
+    SenderKey::new(channel, account, SenderId::parse(id).unwrap())
+}
+
+pub(crate) fn real_target((channel, scope, id): &Key) -> Target {
+    let scope = AccountScope::from_stored(scope.clone());
+    Target::new(ChannelId::parse(channel).unwrap(), scope, SenderId::parse(id).unwrap())
+}
+
+pub(crate) fn named(key: &SenderKey) -> Key {
+    (key.channel.to_string(), key.account_id.to_string(), key.sender_id.to_string())
+}
