@@ -307,7 +307,7 @@ impl Screener {
             self.push(&OutboundLine { outbound: Published { topic, payload } });
         }
         let why = match delivery {
-            Delivery::DeliveredViaAdapter => return,
+            Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
             Delivery::NoAdapterNoBrokerTopic => {
                 let known = self.registry.channels().join(", ");
                 format!("there is no adapter for this channel here, only for {known}")
