@@ -2,13 +2,12 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What the bus refuses or could not do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NatsError {
-    /// A server's URL is none, or not one for NATS. The URL is not shown: it may hold a password.
+    /// A server's URL is none, or not one for NATS. It is not shown: it may hold a password.
     #[error("server {number} of the list is no URL of a NATS server: {reason}")]
     Server {
         /// Which one of the list, from 1.
@@ -56,9 +55,9 @@ pub enum NatsError {
     /// There is no connection at the moment.
     #[error("not connected to a NATS server")]
     Disconnected,
-    /// The server did not confirm in time.
-    #[error("the server did not confirm within {} s", .0.as_secs_f32())]
-    Unconfirmed(Duration),
+    /// The server did not confirm what was published. Nobody knows whether it arrived.
+    #[error("the server did not confirm {0}")]
+    Unconfirmed(&'static str),
     /// Nobody listens there.
     #[error("nobody listens on {0}")]
     NoListener(String),

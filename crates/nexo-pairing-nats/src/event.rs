@@ -1,7 +1,7 @@
 //! Nexo's event envelope.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -43,10 +43,19 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The event as it is published: JSON.
+    /// The event as it is published.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        // Strings and a `Value` are always JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Texts and a `Value` are always JSON.
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Its fields.
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            // The same.
+            _ => Map::new(),
+        }
     }
 }

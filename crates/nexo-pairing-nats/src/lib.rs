@@ -5,19 +5,26 @@
 //! * [`NatsOutbound`] hands an adapter's payloads to the bus, in Nexo's event envelope.
 //! * [`PluginAdapter`] is the adapter of a channel whose plugin is no Rust crate: it asks the plugin
 //!   how its senders are called and gives it what is to be sent.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answers;
 mod bus;
+mod connect;
 mod error;
 mod event;
+mod events;
+mod inbox;
 mod options;
 mod outbound;
 mod plugin;
 mod subject;
+mod subscription;
 
-pub use bus::{Bus, BusState, Message, Subscription};
+pub use bus::{Bus, BusState};
 pub use error::NatsError;
 pub use event::Event;
-pub use options::NatsOptions;
+pub use options::{NatsOptions, Servers};
 pub use outbound::NatsOutbound;
 pub use plugin::{Format, PluginAdapter, PluginOptions, Shape};
 pub use subject::Subject;
+pub use subscription::{Message, Subscription};

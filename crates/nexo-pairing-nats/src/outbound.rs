@@ -36,10 +36,13 @@ impl NatsOutbound {
 
 #[async_trait]
 impl Outbound for NatsOutbound {
+    /// Publishes an event, and waits until the server has taken it for somebody who listens: see
+    /// [`Bus::deliver`] for what can go wrong.
     async fn publish(&self, topic: &str, payload: Value) -> Result<(), PairingError> {
         Subject::check(topic)?;
+        self.bus.require_connection()?;
         let _permit = self.in_flight.acquire().await.map_err(PairingError::delivery)?;
-        let event = Event::new(topic, payload).to_bytes();
+        let event = Event::new(topic, payload).to_json();
         Ok(self.bus.deliver(topic, event.into()).await?)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         require(context, program, purpose)?;
     }
     ensure_packaged(context, "sqlite3", "the tests write to a database as another program would")?;
+    ensure_packaged(context, "nats-server", "the tests of the bus talk to a real one")?;
     ensure(context, &NEXTEST)
 }
 
