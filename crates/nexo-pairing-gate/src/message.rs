@@ -42,6 +42,13 @@ impl<'a> Raw<'a> {
         Self { channel, account, sender: raw_sender, alt, is_group: *is_group, meta, policy }
     }
 
+    /// Whether channel and account are ids at all.
+    pub(crate) fn check(&self) -> Result<(), PairingError> {
+        ChannelId::check(self.channel)?;
+        AccountId::check(self.account)?;
+        Ok(())
+    }
+
     /// The other ids that are looked at.
     fn others(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.alt.iter().take(Inbound::MAX_ALT).map(String::as_str)
@@ -62,16 +69,14 @@ pub(crate) struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// A message of which no id is read yet.
-    pub(crate) fn of(raw: &'a Raw<'a>) -> Result<Self, PairingError> {
-        ChannelId::check(raw.channel)?;
-        AccountId::check(raw.account)?;
-        Ok(Self {
+    pub(crate) fn of(raw: &'a Raw<'a>) -> Self {
+        Self {
             raw,
             senders: Senders::default(),
             is_nobody: false,
             is_unresolved: raw.alt.len() > Inbound::MAX_ALT,
             is_direct: !raw.is_group,
-        })
+        }
     }
 
     /// Reads the ids; `false` when the adapter has to ask somebody else for one of them.

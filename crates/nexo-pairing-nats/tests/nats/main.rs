@@ -1,0 +1,10 @@
+//! The crate on a real `nats-server`.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
+
+mod access;
+mod bus;
+mod hostile;
+mod outbound;
+mod plugin;
+mod support;
+mod tls;
