@@ -17,8 +17,8 @@ pub const BOOTSTRAP_TOKENS_ISSUED_TOTAL: &str = "pairing_bootstrap_tokens_issued
 /// presented.
 pub const BOOTSTRAP_TOKENS_REDEEMED_TOTAL: &str = "pairing_bootstrap_tokens_redeemed_total";
 
-/// Counter, labels `channel` and `result` (`delivered_via_adapter`, `publish_failed`,
-/// `no_adapter_no_broker_topic`): challenges, by what became of them.
+/// Counter, labels `channel` and `result` (`delivered_via_adapter`, `delivered_via_broker`,
+/// `publish_failed`, `no_adapter_no_broker_topic`): challenges, by what became of them.
 pub const INBOUND_CHALLENGED_TOTAL: &str = "pairing_inbound_challenged_total";
 
 /// Counter, labels `channel`, `decision` (`admit`, `challenge`, `drop`, `error`) and `reason`:

@@ -46,7 +46,9 @@ fn authenticated(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
     let connect = ConnectOptions::new();
     #[cfg(feature = "nkeys")]
     if let Some(path) = &options.credentials_file {
-        return connect.credentials(&secret(path)?).map_err(unusable(path));
+        // The client's parser wants an end at the last line, too, which not every editor writes.
+        let text = secret(path)? + "\n";
+        return connect.credentials(&text).map_err(unusable(path));
     }
     #[cfg(feature = "nkeys")]
     if let Some(path) = &options.nkey_file {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -83,37 +83,38 @@ impl NatsServer {
     }
 
     /// Stops the server from doing anything, without breaking its connections.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        // The signal takes effect a little later, and in all its threads by the time this is told.
+        waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("the server can be waited for");
     }
 
     /// Lets the server go on.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Gives the server other settings than it was started with, and has it read them.
-    ///
-    /// # Panics
-    ///
-    /// When the file cannot be written.
-    pub fn reload(&mut self, settings: &str) {
-        self.settings = settings.to_owned();
-        self.write_settings(self.port);
-        self.signal(Signal::HUP);
+    fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).expect("the server can be signalled");
     }
 
-    fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().expect("the server runs");
-        let id = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-        kill_process(id.expect("an id"), signal).expect("the server can be signalled");
+    fn id(&self) -> Pid {
+        Pid::from_child(self.process.as_ref().expect("the server runs"))
     }
 
     fn run(&mut self) {
         let folder = self.folder.path();
         // Of the server's own choice, so that nobody else takes the port in between.
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
-        self.write_settings(port);
+        self.write_settings(&port);
         let process = Command::new(program())
             .arg("--config")
             .arg(folder.join("nats.conf"))
@@ -128,7 +129,7 @@ impl NatsServer {
         self.port = self.wait_for_port(&ports);
     }
 
-    fn write_settings(&self, port: impl std::fmt::Display) {
+    fn write_settings(&self, port: &str) {
         let (folder, settings) = (self.folder.path(), &self.settings);
         let text = format!(
             "host: 127.0.0.1\nport: {port}\nports_file_dir: {:?}\n{settings}\n",

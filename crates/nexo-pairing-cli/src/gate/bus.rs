@@ -64,7 +64,13 @@ pub(super) async fn run(
     };
     let database = Database::of(&settings);
     let store = if dry_run { database.rehearsal().await? } else { database.open().await? };
-    let bus = Bus::connect(nats).await?;
+    let outward = Bus::connect(nats.clone()).await?;
+    let mut inward = Vec::new();
+    for pattern in patterns {
+        // A connection of its own, on which nothing else happens: only so nothing is lost when the
+        // subscription ends.
+        inward.push((Bus::connect(nats.clone()).await?, pattern));
+    }
 
     let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
     let remarks = Remarks::new(stderr);
@@ -72,13 +78,14 @@ pub(super) async fn run(
         remarks.rehearses(&database);
         Outlet::print(std::mem::replace(&mut context.io.stdout, Box::new(io::sink())))
     } else {
-        Ok(Outlet::Publish(bus.clone()))
+        Ok(Outlet::Publish(outward.clone()))
     };
     let group = (!dry_run).then_some(flags.queue_group.as_str());
     let result = match outlet {
         Ok(outlet) => {
-            let post = Post { bus, store, outlet, remarks: remarks.clone(), metrics, dry_run };
-            post.stand(running, &patterns, group).await
+            let remarks = remarks.clone();
+            let post = Post { outward, inward, store, outlet, remarks, metrics, dry_run };
+            post.stand(running, group).await
         }
         Err(error) => Err(error),
     };
@@ -89,7 +96,10 @@ pub(super) async fn run(
 
 /// A gate at its place.
 struct Post {
-    bus: Bus,
+    /// Where everything goes that the gate sends.
+    outward: Bus,
+    /// Where messages come from.
+    inward: Vec<(Bus, Pattern)>,
     store: PairingStore,
     outlet: Outlet,
     remarks: Remarks,
@@ -102,31 +112,31 @@ impl Post {
     async fn stand(
         self,
         running: Running,
-        patterns: &[Pattern],
         group: Option<&str>,
     ) -> Result<Exit, CliError> {
-        let Self { bus, store, outlet, remarks, metrics, dry_run } = self;
+        let Self { outward, inward, store, outlet, remarks, metrics, dry_run } = self;
         let Running { sources, settings, hang_up } = running;
         let mut signals = hang_up.and_the_others()?;
         // So that the first message is decided by them.
         if let Err(error) = store.refresh().await {
             remarks.say(&format!("the lists could not be read: {}", chain(&error)));
         }
-        let in_force = Arc::new(InForce::new(Arc::clone(&settings), &bus, dry_run, None)?);
+        let in_force = Arc::new(InForce::new(Arc::clone(&settings), &outward, dry_run, None)?);
         let (new_in_force, next_in_force) = watch::channel(in_force);
         let gate = PairingGate::with_options(Arc::new(store), options(&settings));
         let desk = Arc::new(Desk::new(gate, next_in_force, outlet, remarks.clone()));
 
         let (stop, stopping) = watch::channel(false);
-        let work = begin(&bus, &desk, patterns, group, &stopping).await?;
-        say_where(patterns, group, metrics.as_ref(), &remarks);
+        let work = begin(&inward, &desk, group, &stopping).await?;
+        say_where(&inward, group, metrics.as_ref(), &remarks);
         let mut beside = JoinSet::new();
         if let Some(metrics) = metrics {
             beside.spawn(metrics.run());
         }
 
         let mut work = std::pin::pin!(work);
-        let mut state = bus.state();
+        let mut state = inward.first().map_or(&outward, |(bus, _)| bus).state();
+        let lost_now = || inward.iter().map(|(bus, _)| bus.lost()).sum();
         let mut report = interval_at(Instant::now() + REPORTED, REPORTED);
         let mut lost = 0;
         let mut deadline: Option<Instant> = None;
@@ -149,7 +159,7 @@ impl Post {
                             continue;
                         };
                         let before = desk.in_force();
-                        match InForce::new(config, &bus, dry_run, Some(&before)) {
+                        match InForce::new(config, &outward, dry_run, Some(&before)) {
                             Ok(new) => {
                                 desk.gate().set_accounts(accounts(new.config()));
                                 new_in_force.send_replace(Arc::new(new));
@@ -165,7 +175,7 @@ impl Post {
                 Ok(()) = state.changed() => say_state(*state.borrow_and_update(), &remarks),
                 _ = report.tick() => {
                     desk.tally().report(&remarks);
-                    say_lost(&mut lost, bus.lost(), &remarks);
+                    say_lost(&mut lost, lost_now(), &remarks);
                 }
                 () = desk.outlet().closed() => return Ok(Exit::Done),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
@@ -175,33 +185,32 @@ impl Post {
                 }
             }
         }
-        say_lost(&mut lost, bus.lost(), &remarks);
-        bus.close().await?;
+        say_lost(&mut lost, lost_now(), &remarks);
+        outward.close().await?;
         if deadline.is_some() { Ok(Exit::Done) } else { Err(NatsError::Closed.into()) }
     }
 }
 
 /// Subscribes; what is to be done then ends when everything that was taken is finished.
 async fn begin(
-    bus: &Bus,
+    inward: &[(Bus, Pattern)],
     desk: &Arc<Desk>,
-    patterns: &[Pattern],
     group: Option<&str>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<(), CliError>> + use<>, CliError> {
     let lanes = Arc::new(Lanes::new(Arc::clone(desk)));
     let mut takers = JoinSet::new();
-    for pattern in patterns {
+    for (bus, pattern) in inward {
         let subject = pattern.as_str();
         let subscription = match group {
             Some(group) => bus.subscribe_queue(subject, group).await?,
             None => bus.subscribe(subject).await?,
         };
+        // From here on the server sends everything.
+        bus.flush().await?;
         let (desk, lanes) = (Arc::clone(desk), Arc::clone(&lanes));
         takers.spawn(taker::take(subscription, desk, lanes, stopping.clone()));
     }
-    // From here on the server sends everything.
-    bus.flush().await?;
     let desk = Arc::clone(desk);
     Ok(async move {
         while takers.join_next().await.is_some() {}
@@ -211,7 +220,7 @@ async fn begin(
 }
 
 fn say_where(
-    patterns: &[Pattern],
+    inward: &[(Bus, Pattern)],
     group: Option<&str>,
     metrics: Option<&MetricsServer>,
     remarks: &Remarks,
@@ -219,7 +228,7 @@ fn say_where(
     if let Some(metrics) = metrics {
         remarks.say(&format!("metrics: http://{}/metrics", metrics.local_addr()));
     }
-    let subjects: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
+    let subjects: Vec<&str> = inward.iter().map(|(_, pattern)| pattern.as_str()).collect();
     let subjects = escaped(&subjects.join(", "));
     match group {
         Some(group) => {

@@ -3,20 +3,22 @@
 use std::fs;
 use std::path::PathBuf;
 
-use nexo_pairing_nats::{Bus, NatsError};
+use futures_util::StreamExt;
+use nexo_pairing_core::PairingChannelAdapter;
+use nexo_pairing_nats::{Bus, NatsError, PluginAdapter, PluginOptions};
 use nexo_pairing_nats_server::NatsServer;
 
 use crate::support::{options, within};
 
 const SECRET: &str = "correct-horse-battery";
 
-fn file(server: &NatsServer, text: &str) -> PathBuf {
+pub(crate) fn file(server: &NatsServer, text: &str) -> PathBuf {
     let path = server.path("secret");
     fs::write(&path, text).unwrap();
     path
 }
 
-fn refused(bus: Result<Bus, NatsError>) {
+pub(crate) fn refused(bus: Result<Bus, NatsError>) {
     let error = bus.unwrap_err();
     let NatsError::Connect { source, .. } = &error else { panic!("{error:?}") };
     assert!(source.to_string().contains("authorization violation"), "{source}");
@@ -59,16 +61,74 @@ async fn a_file_that_is_not_there_or_holds_nothing_is_named() {
     }
 }
 
-#[cfg(feature = "nkeys")]
+/// The configuration that `docs/operating.md` recommends.
+fn documented() -> String {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+    let text = fs::read_to_string(document).unwrap();
+    let (_, rest) = text.split_once("```text\nauthorization {").unwrap();
+    let (users, _) = rest.split_once("```").unwrap();
+    let passwords = ["PAIRING_PASSWORD", "WHATSAPP_PASSWORD", "MATRIX_PASSWORD"];
+    let variables: String = passwords.map(|name| format!("{name}: secret\n")).concat();
+    format!("{variables}authorization {{{users}")
+}
+
 #[tokio::test]
-async fn an_nkey() {
-    let pair = nkeys::KeyPair::new_user();
-    let user = format!("authorization {{ users: [ {{ nkey: {} }} ] }}", pair.public_key());
-    let server = NatsServer::with(|_| user);
-    let mut options = options(&server);
-    refused(within(Bus::connect(options.clone())).await);
-    options.nkey_file = Some(file(&server, &pair.seed().unwrap()));
-    within(Bus::connect(options)).await.unwrap().flush().await.unwrap();
+async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
+    let server = NatsServer::with(|_| documented());
+    let secret = file(&server, "secret");
+    let as_user = |name: &str| {
+        let mut options = options(&server);
+        options.user = Some((name.to_owned(), secret.clone()));
+        Bus::connect(options)
+    };
+    let bus = as_user("pairing").await.unwrap();
+    let login = |name: &str| {
+        let options = async_nats::ConnectOptions::new();
+        options.user_and_password(name.to_owned(), "secret".to_owned()).connect(server.url())
+    };
+
+    // A plugin that answers requests.
+    let matrix = login("matrix").await.unwrap();
+    let subject = "plugin.matrix.pairing.normalize_sender";
+    let mut requests = matrix.subscribe(subject).await.unwrap();
+    // One that only takes what is sent.
+    let whatsapp = login("whatsapp").await.unwrap();
+    let mut outbound = whatsapp.subscribe("plugin.outbound.whatsapp.>").await.unwrap();
+    matrix.flush().await.unwrap();
+    whatsapp.flush().await.unwrap();
+
+    let options = PluginOptions::new("matrix".parse().unwrap(), "plugin.matrix");
+    let adapter = PluginAdapter::new(bus.clone(), options).unwrap();
+    let answer = async {
+        let request = within(requests.next()).await.unwrap();
+        let answer = r#"{"normalized": "@ana:example.org"}"#;
+        matrix.publish(request.reply.unwrap(), answer.into()).await.unwrap();
+    };
+    // The server may not have seen the subscription yet.
+    let ask = async {
+        loop {
+            match adapter.resolve_sender("@Ana:example.org").await {
+                Err(error) if format!("{error:?}").contains("no plugin listens") => {}
+                said => break said,
+            }
+        }
+    };
+    let (said, ()) = within(async { tokio::join!(ask, answer) }).await;
+    assert_eq!(said.unwrap().as_deref(), Some("@ana:example.org"));
+
+    let deadline = std::time::Instant::now() + crate::support::LIMIT;
+    while let Err(error) = bus.deliver("plugin.outbound.whatsapp.personal", "1".into()).await {
+        assert!(std::time::Instant::now() < deadline, "{error:?}");
+    }
+    assert_eq!(within(outbound.next()).await.unwrap().payload, "1");
+
+    // Nobody writes in another's name.
+    let mut inbound = bus.subscribe("plugin.inbound.>").await.unwrap();
+    bus.flush().await.unwrap();
+    whatsapp.publish("plugin.inbound.matrix", "forged".into()).await.unwrap();
+    whatsapp.publish("plugin.outbound.telegram", "forged".into()).await.unwrap();
+    whatsapp.publish("plugin.inbound.whatsapp.personal", "2".into()).await.unwrap();
+    assert_eq!(within(inbound.next()).await.unwrap().payload().as_ref(), b"2");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 mod access;
 mod bus;
 mod hostile;
+#[cfg(feature = "nkeys")]
+mod keys;
 mod outbound;
 mod plugin;
 mod support;

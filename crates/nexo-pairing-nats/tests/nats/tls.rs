@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use data_encoding::BASE64;
 use nexo_pairing_nats::{Bus, NatsError, NatsOptions};
 use nexo_pairing_nats_server::NatsServer;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -21,8 +22,13 @@ fn issue(authority: &Authority, name: &str, folder: &std::path::Path, file: &str
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
-    fs::write(folder.join(format!("{file}.pem")), certificate.pem()).unwrap();
-    fs::write(folder.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    fs::write(folder.join(format!("{file}.pem")), pem("CERTIFICATE", certificate.der())).unwrap();
+    fs::write(folder.join(format!("{file}.key")), pem("PRIVATE KEY", &key.serialize_der()))
+        .unwrap();
+}
+
+fn pem(what: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", BASE64.encode(der))
 }
 
 /// A server that speaks TLS, and the authority that vouches for it, whose certificate is in `ca.pem`.
@@ -30,7 +36,7 @@ fn server(name: &str, ask_clients: bool) -> (NatsServer, Authority) {
     let authority = authority();
     let server = NatsServer::with(|folder| {
         issue(&authority, name, folder, "server");
-        fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+        fs::write(folder.join("ca.pem"), pem("CERTIFICATE", authority.der())).unwrap();
         let file = |name: &str| folder.join(name).display().to_string();
         let (certificate, key, ca) = (file("server.pem"), file("server.key"), file("ca.pem"));
         let clients =
