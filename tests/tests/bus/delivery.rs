@@ -46,7 +46,10 @@ async fn a_stranger_is_challenged_approved_and_let_in() {
     say(&bus, "whatsapp.personal", STRANGER, "two").await;
 
     let [(subject, event)] = &outbound.wait_for_json(1)[..] else { panic!("one challenge") };
-    assert_eq!((subject.as_str(), &event["topic"]), ("plugin.outbound.whatsapp.personal", &json!(subject)));
+    assert_eq!(
+        (subject.as_str(), &event["topic"]),
+        ("plugin.outbound.whatsapp.personal", &json!(subject))
+    );
     assert_eq!((&event["source"], &event["session_id"]), (&json!("core.pairing"), &json!(null)));
     assert_eq!(event["payload"]["to"], "+5491155550001");
     let pending = &home.json(&["list"])["pending"];
@@ -151,8 +154,7 @@ fn commands_ask_the_plugin_how_its_senders_are_called() {
 #[test]
 fn a_channel_that_is_served_here_is_not_served_elsewhere() {
     let server = NatsServer::start();
-    let home =
-        Home::configured("adapters: [{ channel: telegram, prefix: plugin.telegram }]");
+    let home = Home::configured("adapters: [{ channel: telegram, prefix: plugin.telegram }]");
     let (code, error) = home.error(&["gate", "--nats", &server.url()]);
     assert_eq!((code, &error["kind"]), (2, &json!("usage")), "{error}");
 }

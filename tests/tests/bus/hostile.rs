@@ -45,7 +45,8 @@ async fn nothing_reaches_a_subject_that_it_does_not_belong_to() {
     let ended = gate.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
     let all = hostile.len() + 1;
-    let told = format!("{all} messages taken, 1 admitted, 0 challenged, 0 dropped, {} rej", all - 1);
+    let told =
+        format!("{all} messages taken, 1 admitted, 0 challenged, 0 dropped, {} rej", all - 1);
     assert!(ended.stderr.contains(&told), "{told}: {}", ended.stderr);
     let written: BTreeSet<String> = everything
         .wait_for(2 * all)

@@ -104,7 +104,10 @@ async fn served(shape: &str) {
     });
     let (subject, event) = admitted.wait_for_json(1).remove(0);
     assert_eq!(subject, "pairing.admitted.pigeon.loft");
-    assert_eq!((&event["payload"]["text"], &event["source"]), (&json!("it is me"), &json!("plugin.pigeon")));
+    assert_eq!(
+        (&event["payload"]["text"], &event["source"]),
+        (&json!("it is me"), &json!("plugin.pigeon"))
+    );
     // Whoever has no number is nobody.
     pigeons.arrives("hawk", "let me in");
     gate.signal(Signal::TERM);

@@ -29,7 +29,11 @@ fn ten_thousand_events_of_a_hundred_senders_come_out_as_the_rules_say() {
     client.arg(server.url());
     client.args([KNOWN, BLOCKED, SENDERS, EVENTS, MAX_PENDING].map(|number| number.to_string()));
     let told = Output::of(client);
-    assert_eq!((told.code, told.stdout.as_str()), (0, "everything is as the rules say\n"), "{told:?}");
+    assert_eq!(
+        (told.code, told.stdout.as_str()),
+        (0, "everything is as the rules say\n"),
+        "{told:?}"
+    );
 
     gate.signal(Signal::TERM);
     let ended = gate.ended();

@@ -109,11 +109,7 @@ struct Post {
 
 impl Post {
     /// Stands there until it is asked to end.
-    async fn stand(
-        self,
-        running: Running,
-        group: Option<&str>,
-    ) -> Result<Exit, CliError> {
+    async fn stand(self, running: Running, group: Option<&str>) -> Result<Exit, CliError> {
         let Self { outward, inward, store, outlet, remarks, metrics, dry_run } = self;
         let Running { sources, settings, hang_up } = running;
         let mut signals = hang_up.and_the_others()?;
