@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask ci`, one module each.
 
+mod bench_bus;
 mod bench_peer;
 mod cargo;
 mod deny;
@@ -76,5 +77,10 @@ pub(crate) const OTHERS: &[Step] = &[
         name: "bench-peer",
         about: "Compare this version's speed with that of 0.1.8; takes half an hour.",
         run: bench_peer::run,
+    },
+    Step {
+        name: "bench-bus",
+        about: "Measure a gate on a bus beside a plain relay; takes two minutes.",
+        run: bench_bus::run,
     },
 ];

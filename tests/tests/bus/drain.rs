@@ -59,7 +59,7 @@ async fn the_messages_of_a_sender_keep_their_order_while_who_he_is_gets_known() 
     let admitted = Heard::on(&server, "pairing.admitted.signal.main").await;
     let _gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
-    let (senders, each) = (50, 20);
+    let (senders, each) = (50, 10);
     // The first ones have to be asked for, the last ones are known.
     for number in 0..each {
         for sender in 0..senders {

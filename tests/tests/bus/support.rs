@@ -1,6 +1,7 @@
 //! A gate on a bus, those who write to it, and those who read from it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -157,16 +158,53 @@ impl Drop for Plugin {
 }
 
 /// A client that says what no library would let it say.
-pub(crate) struct Rude(BufReader<TcpStream>);
+pub(crate) struct Rude {
+    stream: BufReader<TcpStream>,
+    heard: VecDeque<(String, String)>,
+}
 
 impl Rude {
     pub(crate) fn connect(server: &NatsServer) -> Self {
+        Self::enter(server, "")
+    }
+
+    pub(crate) fn connect_as(server: &NatsServer, user: &str, password: &str) -> Self {
+        let mut client =
+            Self::enter(server, &format!(",\"user\":\"{user}\",\"pass\":\"{password}\""));
+        assert_eq!(client.answer(), None, "{user} is let in");
+        client
+    }
+
+    fn enter(server: &NatsServer, who: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut client = Self(BufReader::new(stream));
+        let mut client = Self { stream: BufReader::new(stream), heard: VecDeque::new() };
         assert!(client.line().starts_with("INFO "));
-        client.write(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1}\r\n");
+        let options = format!("\"verbose\":false,\"pedantic\":false,\"protocol\":1{who}");
+        client.write(format!("CONNECT {{{options}}}\r\n").as_bytes());
         client
+    }
+
+    /// Whether the server lets it subscribe.
+    pub(crate) fn subscribe(&mut self, subject: &str) -> bool {
+        self.write(format!("SUB {subject} 1\r\n").as_bytes());
+        self.answer().is_none()
+    }
+
+    /// Publishes, and says whether the server lets it.
+    pub(crate) fn may_publish(&mut self, subject: &str, payload: &[u8]) -> bool {
+        self.publish(subject, payload);
+        self.answer().is_none()
+    }
+
+    /// The next message of its subscriptions: subject and what it says.
+    pub(crate) fn hears(&mut self) -> (String, String) {
+        loop {
+            if let Some(message) = self.heard.pop_front() {
+                return message;
+            }
+            self.read();
+        }
     }
 
     /// Publishes whatever it is on whatever subject.
@@ -178,25 +216,45 @@ impl Rude {
 
     /// Waits until the server has taken everything.
     pub(crate) fn flush(&mut self) {
+        assert_eq!(self.answer(), None);
+    }
+
+    /// Waits until the server has taken everything; what it refused.
+    fn answer(&mut self) -> Option<String> {
         self.write(b"PING\r\n");
+        let mut refused = None;
         loop {
-            let line = self.line();
-            assert!(!line.starts_with("-ERR"), "{line}");
-            match line.as_str() {
-                "PONG" => return,
-                "PING" => self.write(b"PONG\r\n"),
-                _ => {}
+            let line = self.read();
+            if line.starts_with("-ERR") {
+                refused = Some(line);
+            } else if line == "PONG" {
+                return refused;
             }
         }
     }
 
+    /// Reads a line and what belongs to it.
+    fn read(&mut self) -> String {
+        let line = self.line();
+        if line == "PING" {
+            self.write(b"PONG\r\n");
+        } else if let Some(head) = line.strip_prefix("MSG ") {
+            let words: Vec<&str> = head.split(' ').collect();
+            let mut bytes = vec![0; words.last().unwrap().parse::<usize>().unwrap() + 2];
+            self.stream.read_exact(&mut bytes).unwrap();
+            let text = String::from_utf8(bytes).unwrap().trim_end().to_owned();
+            self.heard.push_back((words[0].to_owned(), text));
+        }
+        line
+    }
+
     fn write(&mut self, bytes: &[u8]) {
-        self.0.get_mut().write_all(bytes).unwrap();
+        self.stream.get_mut().write_all(bytes).unwrap();
     }
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        assert!(self.0.read_line(&mut line).unwrap() > 0, "the server has hung up");
+        assert!(self.stream.read_line(&mut line).unwrap() > 0, "the server has hung up");
         line.trim_end().to_owned()
     }
 }

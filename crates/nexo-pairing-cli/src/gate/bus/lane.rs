@@ -20,10 +20,13 @@ use super::event::Letter;
 /// How many messages of a lane are decided at once.
 const PLACES: usize = 16;
 
-/// How many messages wait in a place at most, besides the one in hand.
-const QUEUED: usize = 64;
+/// How many messages wait in a place at most, besides the one in hand: one sender does not fill a lane.
+const QUEUED: usize = 256;
 
-/// How many bytes wait in a lane at most.
+/// How many messages are in a lane at most.
+const MAX_MESSAGES: usize = 1024;
+
+/// How many bytes are in a lane at most.
 const MAX_BYTES: usize = 8 << 20;
 
 /// The lane of the channels that nobody has named.
@@ -52,7 +55,14 @@ struct Waiting {
 
 struct Lane {
     places: Vec<mpsc::Sender<Job>>,
-    bytes: Arc<AtomicUsize>,
+    load: Arc<Load>,
+}
+
+/// What is in a lane.
+#[derive(Default)]
+struct Load {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 struct Job {
@@ -89,9 +99,7 @@ impl Lanes {
         // What waits on a lane stays there, also when the configuration has another one for it now.
         let waits_on = lock(&self.waiting.senders).get(&place).map(|(_, lane)| Arc::clone(lane));
         let lane = waits_on.unwrap_or_else(|| self.lane_of(&inbound.channel));
-        let bytes = letter.payload.len();
-        if lane.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > MAX_BYTES {
-            lane.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if !lane.load.add(letter.payload.len()) {
             return false;
         }
         self.waiting.add(place, &lane);
@@ -101,7 +109,7 @@ impl Lanes {
         let at = usize::try_from(place.0 % PLACES as u64).unwrap_or_default();
         let has_room = lane.places[at].try_send(job).is_ok();
         if !has_room {
-            lane.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            lane.load.remove(letter.payload.len());
             self.waiting.remove(place);
         }
         has_room
@@ -121,15 +129,15 @@ impl Lanes {
         if let Some(lane) = lanes.get(name) {
             return Arc::clone(lane);
         }
-        let bytes = Arc::new(AtomicUsize::new(0));
+        let load = Arc::<Load>::default();
         let mut workers = lock(&self.workers);
         let places = (0..PLACES).map(|_| {
             let (sender, jobs) = mpsc::channel(QUEUED);
             let (desk, waiting) = (Arc::clone(&self.desk), Arc::clone(&self.waiting));
-            workers.spawn(work(jobs, desk, waiting, Arc::clone(&bytes)));
+            workers.spawn(work(jobs, desk, waiting, Arc::clone(&load)));
             sender
         });
-        let lane = Arc::new(Lane { places: places.collect(), bytes: Arc::clone(&bytes) });
+        let lane = Arc::new(Lane { places: places.collect(), load: Arc::clone(&load) });
         lanes.insert(name.to_owned(), Arc::clone(&lane));
         lane
     }
@@ -140,12 +148,30 @@ async fn work(
     mut jobs: mpsc::Receiver<Job>,
     desk: Arc<Desk>,
     waiting: Arc<Waiting>,
-    bytes: Arc<AtomicUsize>,
+    load: Arc<Load>,
 ) {
     while let Some(Job { place, inbound, subject, payload }) = jobs.recv().await {
         desk.screen(&inbound, Letter { subject: &subject, payload: &payload }).await;
-        bytes.fetch_sub(payload.len(), Ordering::AcqRel);
+        load.remove(payload.len());
         waiting.remove(place);
+    }
+}
+
+impl Load {
+    /// Takes a message of so many bytes in, if there is room for it.
+    fn add(&self, bytes: usize) -> bool {
+        let messages = self.messages.fetch_add(1, Ordering::AcqRel) + 1;
+        let all = self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        let has_room = messages <= MAX_MESSAGES && all <= MAX_BYTES;
+        if !has_room {
+            self.remove(bytes);
+        }
+        has_room
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.messages.fetch_sub(1, Ordering::AcqRel);
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 }
 
