@@ -173,9 +173,8 @@ async fn lateness(url: &str, rate: u64) -> (Duration, Duration) {
     }
     let late = tokio::time::timeout(Duration::from_secs(60), reader).await.expect("all came");
     let late = late.unwrap();
-    let at = |share: usize| {
-        Duration::from_nanos(u64::try_from(late[late.len() * share / 100]).unwrap())
-    };
+    let at =
+        |share: usize| Duration::from_nanos(u64::try_from(late[late.len() * share / 100]).unwrap());
     (at(50), at(99))
 }
 

@@ -45,6 +45,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: cargo::test,
     },
     Step {
+        name: "instructions",
+        about: "A decision from memory takes no more instructions and allocations than it did.",
+        run: instructions::run,
+    },
+    Step {
         name: "deny",
         about: "Dependencies keep to deny.toml: bans, licences, sources.",
         run: deny::run,
@@ -68,11 +73,6 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// Those that `ci` does not run.
 pub(crate) const OTHERS: &[Step] = &[
-    Step {
-        name: "instructions",
-        about: "A decision from memory takes no more instructions and allocations than it did.",
-        run: instructions::run,
-    },
     Step {
         name: "bench-peer",
         about: "Compare this version's speed with that of 0.1.8; takes half an hour.",

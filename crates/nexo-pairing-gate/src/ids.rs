@@ -18,6 +18,7 @@ pub(crate) struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     /// Reads a canonical id; `None` where it is none.
+    #[inline]
     pub(crate) fn parse(id: impl Into<Cow<'a, str>>) -> Option<Self> {
         let sender = Self::new(id);
         (sender.number.is_some() || SenderId::check(&sender.id).is_ok()).then_some(sender)
@@ -51,6 +52,7 @@ impl<'a> Senders<'a> {
     }
 
     /// Adds an id, unless it is there.
+    #[inline]
     pub(crate) fn add(&mut self, sender: Sender<'a>) {
         if self.first.is_none() {
             self.first = Some(sender);

@@ -58,6 +58,7 @@ pub(crate) struct Account {
 impl Place<'_> {
     /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
     /// for the store to confirm. The time is asked for only where something has an end.
+    #[inline]
     pub(crate) fn decide(
         self,
         question: &Question<'_>,
@@ -111,6 +112,7 @@ impl Place<'_> {
 
 impl Lists {
     /// Where a message came in.
+    #[inline]
     pub(crate) fn find(&self, channel: &str, account: &str) -> Place<'_> {
         let channel = self.channel(channel);
         Place { channel, account: channel.and_then(|channel| channel.accounts.get(account)) }

@@ -80,6 +80,7 @@ impl<'a> Message<'a> {
     }
 
     /// Reads the ids; `false` when the adapter has to ask somebody else for one of them.
+    #[inline]
     pub(crate) fn read(&mut self, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
         let Some(sender) = canonical(self.raw.sender, adapter) else { return false };
         self.take_first(sender, adapter);
@@ -101,6 +102,7 @@ impl<'a> Message<'a> {
     }
 
     /// Takes who wrote, if the adapter makes a sender of him.
+    #[inline]
     fn take_first(
         &mut self,
         sender: Option<Sender<'a>>,
@@ -114,6 +116,7 @@ impl<'a> Message<'a> {
         self.take(sender);
     }
 
+    #[inline]
     fn take(&mut self, sender: Option<Sender<'a>>) {
         if let Some(sender) = sender {
             self.senders.add(sender);
@@ -136,7 +139,8 @@ impl<'a> Message<'a> {
             Ok(sender) => sender.and_then(Sender::parse),
             Err(error) => {
                 let channel = self.raw.channel;
-                tracing::warn!(channel, %error, "a sender could not be resolved");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(channel, error, "a sender could not be resolved");
                 self.is_unresolved = true;
                 None
             }
@@ -152,6 +156,7 @@ impl<'a> Message<'a> {
 
 /// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter
 /// has to ask somebody else.
+#[inline]
 fn canonical<'a>(
     id: &'a str,
     adapter: Option<&dyn PairingChannelAdapter>,

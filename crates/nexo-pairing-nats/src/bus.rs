@@ -25,7 +25,7 @@ use crate::{NatsError, NatsOptions, Subject, connect};
 const REFUSAL_GRACE: Duration = Duration::from_millis(20);
 
 /// A connection to the bus. Clones share it; when the last of them and of its subscriptions is dropped,
-/// it ends.
+/// it ends, with what was [published](Self::publish) and not [flushed](Self::flush).
 ///
 /// A connection that breaks is made again, for ever, with pauses that grow to at most a second; what is
 /// subscribed then is subscribed again. What others published meanwhile is lost, as NATS has it.

@@ -24,6 +24,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// is given up: a server that vanished without a word is noticed within three times this.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How many messages and other wishes wait for a connection.
+const MAX_WAITING: usize = 2048;
+
 /// Reads the files that the options name, on a thread that may block.
 pub(crate) async fn prepare(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
     let options = options.clone();
@@ -32,6 +35,7 @@ pub(crate) async fn prepare(options: &NatsOptions) -> Result<ConnectOptions, Nat
             .name(&options.name)
             .connection_timeout(options.connect_timeout)
             .subscription_capacity(options.subscription_capacity)
+            .client_capacity(MAX_WAITING)
             .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(pause)
             .require_tls(options.require_tls)

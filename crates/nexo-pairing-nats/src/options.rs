@@ -20,8 +20,8 @@ use crate::{NatsError, Subject};
 /// options.user = Some(("pairing".into(), "/etc/nexo/nats.password".into()));
 /// assert_eq!(options.servers().to_string(), "nats-1.example.com:4222, nats-2.example.com:4222");
 ///
-/// let refused = NatsOptions::new(["nats://pairing:secret@nats.example.com"]).unwrap_err();
-/// assert!(!refused.to_string().contains("secret"));
+/// let refused = NatsOptions::new(["nats://pairing:hunter2@nats.example.com"]).unwrap_err();
+/// assert!(!refused.to_string().contains("hunter2"));
 /// # Ok::<(), nexo_pairing_nats::NatsError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -101,12 +101,12 @@ impl NatsOptions {
 
     /// Says whether the options go together.
     pub(crate) fn check(&self) -> Result<(), NatsError> {
-        let mut ways = usize::from(self.user.is_some()) + usize::from(self.token_file.is_some());
         #[cfg(feature = "nkeys")]
-        {
-            ways += usize::from(self.credentials_file.is_some());
-            ways += usize::from(self.nkey_file.is_some());
-        }
+        let keys = [self.credentials_file.is_some(), self.nkey_file.is_some()];
+        #[cfg(not(feature = "nkeys"))]
+        let keys = [false; 2];
+        let others = [self.user.is_some(), self.token_file.is_some()];
+        let ways = others.iter().chain(&keys).filter(|is_given| **is_given).count();
         if ways > 1 {
             return Err(NatsError::Options("there is more than one way to authenticate"));
         }

@@ -11,8 +11,11 @@ const OPERATING: &str = include_str!("../../../docs/operating.md");
 fn server() -> NatsServer {
     let (_, rest) = OPERATING.split_once("```text\n# nats-server.conf\n").expect("it is there");
     let (settings, _) = rest.split_once("```").unwrap();
-    let mut settings: String =
-        settings.lines().filter(|line| !line.starts_with("listen:")).map(|l| format!("{l}\n")).collect();
+    let mut settings: String = settings
+        .lines()
+        .filter(|line| !line.starts_with("listen:"))
+        .map(|l| format!("{l}\n"))
+        .collect();
     for user in ["pairing", "agent", "whatsapp", "pigeon"] {
         let variable = format!("${}_PASSWORD", user.to_uppercase());
         assert!(settings.contains(&variable), "{variable}");

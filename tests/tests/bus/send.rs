@@ -56,7 +56,10 @@ fn a_code_that_nobody_takes_is_taken_back() {
     let output = home.run(&[&nats[..], &via, &url, &[image.to_str().unwrap()]].concat());
     assert_eq!((output.code, output.stdout.as_str()), (3, ""), "{output:?}");
     assert!(output.stderr.contains("is taken back"), "{output:?}");
-    assert_eq!(home.sqlite("SELECT count(*) FROM pairing_redemptions WHERE session_id IS NULL"), "1\n");
+    assert_eq!(
+        home.sqlite("SELECT count(*) FROM pairing_redemptions WHERE session_id IS NULL"),
+        "1\n"
+    );
 
     for (via, code) in [
         ("nonsense", 2),
@@ -67,5 +70,9 @@ fn a_code_that_nobody_takes_is_taken_back() {
         let args = [&nats[..], &["--send-via", via], &url[..2]].concat();
         assert_eq!(home.run(&args).code, code, "{via}");
     }
-    assert_eq!(home.sqlite("SELECT count(*) FROM pairing_redemptions"), "1\n", "no other was issued");
+    assert_eq!(
+        home.sqlite("SELECT count(*) FROM pairing_redemptions"),
+        "1\n",
+        "no other was issued"
+    );
 }

@@ -49,9 +49,12 @@ pub(crate) async fn say(bus: &Bus, to: &str, from: &str, text: &str) {
     publish(bus, &topic, &message(&topic, from, text)).await;
 }
 
+/// A message: its subject, and what it says.
+type Said = (String, Vec<u8>);
+
 /// Everything that comes on a subject, from now on.
 pub(crate) struct Heard {
-    messages: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    messages: Arc<Mutex<Vec<Said>>>,
     task: JoinHandle<()>,
     _bus: Bus,
 }
@@ -79,7 +82,7 @@ impl Heard {
     }
 
     /// Waits until there are so many; all that there are.
-    pub(crate) fn wait_for(&self, count: usize) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<Said> {
         let what = format!("{count} messages");
         wait_for(&what, || (self.count() >= count).then_some(()));
         self.messages.lock().unwrap().clone()
@@ -87,9 +90,7 @@ impl Heard {
 
     /// Waits until there are so many; all that there are, as JSON.
     pub(crate) fn wait_for_json(&self, count: usize) -> Vec<(String, Value)> {
-        let json = |(subject, bytes): (String, Vec<u8>)| {
-            (subject, serde_json::from_slice(&bytes).unwrap())
-        };
+        let json = |(subject, bytes): Said| (subject, serde_json::from_slice(&bytes).unwrap());
         self.wait_for(count).into_iter().map(json).collect()
     }
 

@@ -33,6 +33,5 @@ pub(crate) fn run(context: &Context) -> Outcome {
         cores - 1
     );
     let path = context.root().join("docs/performance-bus.md");
-    fs::write(&path, text)
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    fs::write(&path, text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

@@ -35,6 +35,7 @@ pub(super) enum Verdict {
 
 impl PairingGate {
     /// Decides from memory; `None` when the store or somebody else has to be asked.
+    #[inline]
     pub(super) fn glance(
         &self,
         message: &mut Message<'_>,
@@ -93,6 +94,7 @@ impl PairingGate {
 
     /// Rules 2 to 10 and 12: from memory, which may be stale only in mode `open` where nobody was
     /// ever blocked.
+    #[inline]
     fn judge(
         &self,
         message: &Message<'_>,
