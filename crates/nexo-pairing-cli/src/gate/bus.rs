@@ -41,6 +41,10 @@ use lane::Lanes;
 use outlet::Outlet;
 use subject::Pattern;
 
+/// How many messages wait to be taken at most; they are taken faster than they come, unless the bus does
+/// not take what is passed on.
+const MAX_WAITING: usize = 16_384;
+
 /// How long an ending gate works on what it has taken.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -55,7 +59,8 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     let settings = Arc::clone(&running.settings);
     let patterns = Pattern::parse_all(flags.subjects(), settings.adapters())?;
-    let nats = bus::options(&settings)?;
+    let mut nats = bus::options(&settings)?;
+    nats.subscription_capacity = MAX_WAITING;
     // Before the gate is made: what counts keeps the recorder that it finds.
     let metrics = flags.metrics_listen.map(prometheus::record).transpose()?;
     let metrics = match metrics {

@@ -133,7 +133,7 @@ mod tests {
             &["plugin.inbound.whatsapp", "plugin.inbound.whatsapp.*"],
             &["plugin.inbound.*", "plugin.inbound.telegram.>"],
             &["part.0.plugin.inbound.>", "part.1.plugin.inbound.>"],
-            &["*.*.plugin.inbound.whatsapp.>"],
+            &["part.*.plugin.inbound.whatsapp.>"],
         ] {
             assert!(parse(subjects).is_ok(), "{subjects:?}: {:?}", parse(subjects));
         }
@@ -147,6 +147,7 @@ mod tests {
             (&["plugin.*.>"], "has to name plugin.inbound"),
             (&["pairing.admitted.>"], "has to name plugin.inbound"),
             (&["pairing.admitted.plugin.inbound"], "the gate itself writes to pairing.>"),
+            (&["*.*.plugin.inbound.>"], "the gate itself writes to pairing.>"),
             (&["*.*.plugin.inbound"], "the gate itself writes to pairing.>"),
             (&["plugin.outbound.plugin.inbound"], "itself writes to plugin.outbound.>"),
             (&["_INBOX.plugin.inbound.a"], "the gate itself writes to _INBOX.>"),
