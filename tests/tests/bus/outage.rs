@@ -83,3 +83,18 @@ async fn a_gate_outlives_its_server() {
         assert!(before.is_none_or(|before| before < number), "{before:?} before {number}");
     }
 }
+
+#[test]
+fn a_gate_without_its_server_ends_when_it_is_asked_to() {
+    let (mut server, home) = (NatsServer::start(), Home::new());
+    let gate = start(&home, &server, &[]);
+    server.kill();
+    gate.wait_until_it_says("the bus is away", 1);
+    let since = Instant::now();
+    gate.signal(Signal::TERM);
+    let ended = gate.ended();
+    // Nobody knows whether all of it was taken.
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stderr.contains("not connected"), "{}", ended.stderr);
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+}

@@ -118,13 +118,13 @@ impl Post {
         let Self { outward, inward, store, outlet, remarks, metrics, dry_run } = self;
         let Running { sources, settings, hang_up } = running;
         let mut signals = hang_up.and_the_others()?;
-        // So that the first message is decided by them.
+        let gate = PairingGate::with_options(Arc::new(store.clone()), options(&settings));
+        // So that the first message is decided by the lists.
         if let Err(error) = store.refresh().await {
             remarks.say(&format!("the lists could not be read: {}", chain(&error)));
         }
         let in_force = Arc::new(InForce::new(Arc::clone(&settings), &outward, dry_run, None)?);
         let (new_in_force, next_in_force) = watch::channel(in_force);
-        let gate = PairingGate::with_options(Arc::new(store), options(&settings));
         let desk = Arc::new(Desk::new(gate, next_in_force, outlet, remarks.clone()));
 
         let (stop, stopping) = watch::channel(false);
@@ -210,7 +210,7 @@ async fn begin(
         // From here on the server sends everything.
         bus.flush().await?;
         let (desk, lanes) = (Arc::clone(desk), Arc::clone(&lanes));
-        takers.spawn(taker::take(subscription, desk, lanes, stopping.clone()));
+        takers.spawn(taker::take(subscription, bus.state(), desk, lanes, stopping.clone()));
     }
     let desk = Arc::clone(desk);
     Ok(async move {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nexo_pairing::nats::{Message, Subscription};
+use nexo_pairing::nats::{BusState, Message, Subscription};
 use tokio::sync::watch;
 
 use super::desk::Desk;
@@ -13,6 +13,7 @@ use super::lane::Lanes;
 /// has sent until then.
 pub(super) async fn take(
     mut subscription: Subscription,
+    mut state: watch::Receiver<BusState>,
     desk: Arc<Desk>,
     lanes: Arc<Lanes>,
     mut stopping: watch::Receiver<bool>,
@@ -30,8 +31,17 @@ pub(super) async fn take(
     }
     // It fails when the connection was closed: then nothing more comes either.
     let _ = subscription.stop().await;
-    while let Some(message) = subscription.next().await {
-        take_one(&message, &desk, &lanes).await;
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = subscription.next() => message,
+            // What the server had for us went with the connection.
+            _ = state.wait_for(|state| *state != BusState::Connected) => return,
+        };
+        match message {
+            Some(message) => take_one(&message, &desk, &lanes).await,
+            None => return,
+        }
     }
 }
 
