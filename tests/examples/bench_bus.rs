@@ -179,22 +179,23 @@ async fn lateness(url: &str, rate: u64) -> (Duration, Duration) {
 }
 
 fn print(relay: &Figures, gate: &Figures) {
-    let micros = |time: Duration| format!("{:.1} µs", time.as_secs_f64() * 1e6);
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let row = |what: &str, relay: Duration, gate: Duration| {
+        let (relay, gate) = (micros(relay), micros(gate));
+        println!("| {what} | {relay:.1} µs | {gate:.1} µs | {:.1} µs |", gate - relay);
+    };
+    let per_second = |what: &str, relay: f64, gate: f64| {
+        println!("| {what} | {relay:.0} | {gate:.0} | |");
+    };
     println!("| | relay | gate | added |\n| --- | --- | --- | --- |");
-    println!(
-        "| messages a second, one core | {:.0} | {:.0} | |",
-        relay.per_second, gate.per_second
-    );
-    let added = micros(gate.busy.saturating_sub(relay.busy));
-    let (one, other) = (micros(relay.busy), micros(gate.busy));
-    println!("| processor time a message | {one} | {other} | {added} |");
+    per_second("messages a second that came through", relay.per_second, gate.per_second);
+    let capable = |figures: &Figures| 1.0 / figures.busy.as_secs_f64();
+    per_second("messages a second that keep one core busy", capable(relay), capable(gate));
+    row("processor time a message", relay.busy, gate.busy);
     for (at, rate) in RATES.iter().enumerate() {
-        let ((low, high), (gate_low, gate_high)) = (relay.late[at], gate.late[at]);
-        for (what, one, other) in [("p50", low, gate_low), ("p99", high, gate_high)] {
-            let added = micros(other.saturating_sub(one));
-            let (one, other) = (micros(one), micros(other));
-            println!("| latency at {rate} a second, {what} | {one} | {other} | {added} |");
-        }
+        let ((p50, p99), (gate_p50, gate_p99)) = (relay.late[at], gate.late[at]);
+        row(&format!("latency at {rate} a second, p50"), p50, gate_p50);
+        row(&format!("latency at {rate} a second, p99"), p99, gate_p99);
     }
 }
 
