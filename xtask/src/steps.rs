@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask ci`, one module each.
 
+mod bench_bus;
 mod bench_peer;
 mod cargo;
 mod deny;
@@ -71,8 +72,15 @@ pub(crate) const STEPS: &[Step] = &[
 ];
 
 /// Those that `ci` does not run.
-pub(crate) const OTHERS: &[Step] = &[Step {
-    name: "bench-peer",
-    about: "Compare this version's speed with that of 0.1.8; takes half an hour.",
-    run: bench_peer::run,
-}];
+pub(crate) const OTHERS: &[Step] = &[
+    Step {
+        name: "bench-peer",
+        about: "Compare this version's speed with that of 0.1.8; takes half an hour.",
+        run: bench_peer::run,
+    },
+    Step {
+        name: "bench-bus",
+        about: "Measure a gate on a bus beside a plain relay; takes two minutes.",
+        run: bench_bus::run,
+    },
+];

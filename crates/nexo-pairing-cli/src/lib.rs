@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod bus;
 mod channels;
 mod claim;
 mod cli;

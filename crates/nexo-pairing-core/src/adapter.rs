@@ -83,6 +83,12 @@ pub trait PairingChannelAdapter: Send + Sync {
         format!("Your pairing code is {code}. Give it to the operator of this bot.")
     }
 
+    /// A text that its reader is to copy exactly, in the channel's own markup: as it is, unless the
+    /// adapter overrides it.
+    fn format_verbatim(&self, text: &str) -> String {
+        text.to_owned()
+    }
+
     /// The text of a challenge, with its language, its template and the time that is left. Adapters
     /// that know no more than 0.1.8's get along with
     /// [`format_challenge_text`](Self::format_challenge_text).

@@ -25,5 +25,9 @@ pub const INBOUND_CHALLENGED_TOTAL: &str = "pairing_inbound_challenged_total";
 /// decisions of the gate.
 pub const DECISIONS_TOTAL: &str = "pairing_decisions_total";
 
+/// Counter, label `reason`: messages of a bus on which nothing was decided, because they could not be
+/// read, stood on the wrong subject, or were too many.
+pub const REJECTED_TOTAL: &str = "pairing_rejected_total";
+
 /// Histogram, in seconds: how long decisions took that had to ask the store.
 pub const DECISION_SECONDS: &str = "pairing_decision_seconds";

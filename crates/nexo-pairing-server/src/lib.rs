@@ -39,5 +39,5 @@ mod upkeep;
 mod websocket;
 
 pub use options::{DEFAULT_LISTEN, MetricsOptions, ServerOptions, Settings, TrustedProxies};
-pub use server::{Server, ServerError, ServerHandle};
+pub use server::{MetricsServer, Server, ServerError, ServerHandle};
 pub use tls::{TlsError, TlsFiles};

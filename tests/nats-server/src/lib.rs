@@ -55,6 +55,16 @@ impl NatsServer {
         self.port
     }
 
+    /// The id of its process.
+    ///
+    /// # Panics
+    ///
+    /// When it was killed.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
     /// A file in the server's folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
