@@ -9,6 +9,7 @@ mod gate;
 mod home;
 mod server;
 mod terminal;
+mod user;
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -22,6 +23,7 @@ pub use gate::Gate;
 pub use home::{Home, Output};
 pub use server::{Client, Server, claim_elsewhere};
 pub use terminal::{Terminal, scan};
+pub use user::User;
 
 /// When something that should have happened long ago is given up; generous, for machines with much
 /// else to do.
