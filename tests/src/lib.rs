@@ -11,6 +11,7 @@ mod python;
 mod server;
 mod shim;
 mod terminal;
+mod user;
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -26,6 +27,7 @@ pub use python::python;
 pub use server::{Client, Server, claim_elsewhere};
 pub use shim::{Fault, Shim};
 pub use terminal::{Terminal, scan};
+pub use user::User;
 
 /// When something that should have happened long ago is given up; generous, for machines with much
 /// else to do.

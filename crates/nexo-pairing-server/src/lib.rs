@@ -26,6 +26,9 @@ mod app;
 mod claim;
 mod connection;
 mod connections;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod options;
 mod origin;

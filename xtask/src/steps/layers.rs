@@ -83,7 +83,8 @@ mod tests {
     fn member(name: &str, imports: &[(&str, Kind)]) -> Member {
         let dependencies =
             imports.iter().map(|&(name, kind)| Dependency { name: name.into(), kind }).collect();
-        Member { name: name.into(), features: Vec::new(), dependencies }
+        let (name, features) = (name.into(), Vec::new());
+        Member { name, features, is_published: true, rust_version: None, dependencies }
     }
 
     #[test]

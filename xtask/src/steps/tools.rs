@@ -42,6 +42,17 @@ pub(crate) fn ensure(context: &Context, tool: &CargoTool) -> Outcome {
         .map_err(|failure| Failure::new(format!("{} is missing, and {failure}", tool.name)))
 }
 
+/// Fails unless there is a nightly compiler: what some checks need is in no other.
+pub(crate) fn require_nightly(context: &Context) -> Outcome {
+    let said = output(&mut context.cargo(&["+nightly", "--version"])).map_err(|_| {
+        Failure::new(
+            "there is no nightly compiler: rustup toolchain install nightly --profile minimal",
+        )
+    })?;
+    println!("{}", said.trim_end());
+    Ok(())
+}
+
 /// The first three numbers in `name 1.2.3 (details)` or `1.2.3`.
 fn version(text: &str) -> Option<[u64; 3]> {
     text.split_whitespace().find_map(|word| {
