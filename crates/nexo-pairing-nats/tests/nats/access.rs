@@ -65,11 +65,11 @@ async fn a_file_that_is_not_there_or_holds_nothing_is_named() {
 fn documented() -> String {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
     let text = fs::read_to_string(document).unwrap();
-    let (_, rest) = text.split_once("```text\nauthorization {").unwrap();
+    let (_, rest) = text.split_once("\nauthorization {\n").unwrap();
     let (users, _) = rest.split_once("```").unwrap();
-    let passwords = ["PAIRING_PASSWORD", "WHATSAPP_PASSWORD", "MATRIX_PASSWORD"];
-    let variables: String = passwords.map(|name| format!("{name}: secret\n")).concat();
-    format!("{variables}authorization {{{users}")
+    let passwords = ["PAIRING", "AGENT", "WHATSAPP", "PIGEON"];
+    let variables: String = passwords.map(|name| format!("{name}_PASSWORD: secret\n")).concat();
+    format!("{variables}authorization {{\n{users}")
 }
 
 #[tokio::test]
@@ -88,33 +88,33 @@ async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
     };
 
     // A plugin that answers requests.
-    let matrix = login("matrix").await.unwrap();
-    let subject = "plugin.matrix.pairing.normalize_sender";
-    let mut requests = matrix.subscribe(subject).await.unwrap();
+    let pigeon = login("pigeon").await.unwrap();
+    let subject = "plugin.pigeon.pairing.normalize_sender";
+    let mut requests = pigeon.subscribe(subject).await.unwrap();
     // One that only takes what is sent.
     let whatsapp = login("whatsapp").await.unwrap();
     let mut outbound = whatsapp.subscribe("plugin.outbound.whatsapp.>").await.unwrap();
-    matrix.flush().await.unwrap();
+    pigeon.flush().await.unwrap();
     whatsapp.flush().await.unwrap();
 
-    let options = PluginOptions::new("matrix".parse().unwrap(), "plugin.matrix");
+    let options = PluginOptions::new("pigeon".parse().unwrap(), "plugin.pigeon");
     let adapter = PluginAdapter::new(bus.clone(), options).unwrap();
     let answer = async {
         let request = within(requests.next()).await.unwrap();
-        let answer = r#"{"normalized": "@ana:example.org"}"#;
-        matrix.publish(request.reply.unwrap(), answer.into()).await.unwrap();
+        let answer = r#"{"normalized": "ana"}"#;
+        pigeon.publish(request.reply.unwrap(), answer.into()).await.unwrap();
     };
     // The server may not have seen the subscription yet.
     let ask = async {
         loop {
-            match adapter.resolve_sender("@Ana:example.org").await {
+            match adapter.resolve_sender("Ana").await {
                 Err(error) if format!("{error:?}").contains("no plugin listens") => {}
                 said => break said,
             }
         }
     };
     let (said, ()) = within(async { tokio::join!(ask, answer) }).await;
-    assert_eq!(said.unwrap().as_deref(), Some("@ana:example.org"));
+    assert_eq!(said.unwrap().as_deref(), Some("ana"));
 
     let deadline = std::time::Instant::now() + crate::support::LIMIT;
     while let Err(error) = bus.deliver("plugin.outbound.whatsapp.personal", "1".into()).await {
@@ -125,7 +125,7 @@ async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
     // Nobody writes in another's name.
     let mut inbound = bus.subscribe("plugin.inbound.>").await.unwrap();
     bus.flush().await.unwrap();
-    whatsapp.publish("plugin.inbound.matrix", "forged".into()).await.unwrap();
+    whatsapp.publish("plugin.inbound.pigeon", "forged".into()).await.unwrap();
     whatsapp.publish("plugin.outbound.telegram", "forged".into()).await.unwrap();
     whatsapp.publish("plugin.inbound.whatsapp.personal", "2".into()).await.unwrap();
     assert_eq!(within(inbound.next()).await.unwrap().payload().as_ref(), b"2");
