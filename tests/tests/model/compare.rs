@@ -7,9 +7,9 @@ use nexo_pairing::{
     SessionId,
 };
 
+use crate::companion::claims;
 use crate::devices::{Devices, Use};
 use crate::ops::{ACCOUNTS, CHANNELS, SENDERS};
-use crate::play::claims;
 use crate::rules::{Key, Message};
 use crate::world::{World, moment, named, real};
 

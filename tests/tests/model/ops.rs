@@ -31,6 +31,8 @@ pub(crate) struct Step {
 pub(crate) enum Op {
     /// What a gate is asked.
     Message(Said),
+    /// What a store is asked by a gate that does not know yet what the other process did.
+    Stranger(Said),
     Approve {
         code: Code,
         actor: String,
@@ -201,7 +203,8 @@ fn op() -> impl Strategy<Value = Op> {
     let reason = proptest::option::of(one_of(["spam", "rude"]));
     let limit = proptest::option::of(select(STEPS.to_vec()));
     prop_oneof![
-        30 => said().prop_map(Op::Message),
+        24 => said().prop_map(Op::Message),
+        8 => said().prop_map(Op::Stranger),
         12 => (code(), actor(), limit)
             .prop_map(|(code, actor, limit)| Op::Approve { code, actor, limit }),
         6 => (code(), actor()).prop_map(|(code, actor)| Op::Reject { code, actor }),

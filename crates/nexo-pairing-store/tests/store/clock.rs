@@ -97,6 +97,20 @@ async fn a_lockout_from_the_future_does_not_count() {
 }
 
 #[tokio::test]
+async fn a_lockout_stands_for_the_attempts_that_led_to_it() {
+    let world = World::new().await;
+    for number in 0..4 {
+        world.approve(&unknown(number)).await.unwrap_err();
+    }
+    // So that the attempts are the younger ones.
+    world.set(-5);
+    assert_eq!(world.approve(&unknown(4)).await.unwrap_err().kind(), "locked_out");
+    world.set(-5 + 600);
+    let told = world.approve(&unknown(5)).await.unwrap_err();
+    assert!(matches!(told, PairingError::UnknownCode { attempts_left: 4 }), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_wait_from_the_future_does_not_count() {
     let world = World::new().await;
     let code = world.code("+1").await;
@@ -142,6 +156,19 @@ async fn a_grant_for_a_time_from_the_future_does_not_hold() {
 }
 
 #[tokio::test]
+async fn a_grant_for_good_takes_the_place_of_one_for_a_time_from_the_future() {
+    let world = World::new().await;
+    let code = world.code("+1").await;
+    let grant = Grant::unlimited().expires_in(hours(1));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    world.set(-DAY);
+    let code = world.code("+1").await;
+    world.approve(&code).await.unwrap();
+    world.set(DAY);
+    assert!(world.is_allowed("+1").await);
+}
+
+#[tokio::test]
 async fn a_grant_for_a_time_from_the_future_can_be_revoked() {
     let world = World::new().await;
     let code = world.code("+1").await;
@@ -180,6 +207,18 @@ async fn a_clock_set_forward_ends_what_it_passes() {
     world.set(60);
     assert_eq!(world.allowed().await, ["+3"]);
     assert!(world.pending().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_grant_that_was_put_away_at_its_last_second_stays_so() {
+    let world = World::new().await;
+    let code = world.code("+1").await;
+    let grant = Grant::unlimited().expires_in(hours(1));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    world.set(3600);
+    world.store.purge_expired().await.unwrap();
+    world.set(3599);
+    assert!(!world.is_allowed("+1").await);
 }
 
 #[tokio::test]

@@ -282,3 +282,24 @@ async fn seed(world: &World, name: &str, ids: &[&str]) -> SeedReport {
     let ids: Vec<_> = ids.iter().map(|id| sender(id)).collect();
     world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap()
 }
+
+#[tokio::test]
+async fn a_grant_that_is_given_again_was_revoked_by_nobody() {
+    let world = World::new().await;
+    let revoked_by = || {
+        let sql = "SELECT revoked_via FROM pairing_allow_from";
+        world.shell().query_row(sql, (), |row| row.get::<_, Option<String>>(0)).unwrap()
+    };
+    world.seed("+1").await;
+    for is_seeded in [true, false] {
+        world.store.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
+        assert_eq!(revoked_by().as_deref(), Some("cli"));
+        if is_seeded {
+            world.seed("+1").await;
+        } else {
+            let code = world.code("+1").await;
+            world.approve(&code).await.unwrap();
+        }
+        assert_eq!(revoked_by(), None);
+    }
+}
