@@ -112,6 +112,13 @@ pub fn memory() -> f64 {
     kilobytes * 1024.0
 }
 
+/// How much the files beside a database and itself have on the disk, in bytes.
+fn disk(database: &Path) -> f64 {
+    let folder = database.parent().expect("a folder");
+    let files = std::fs::read_dir(folder).expect("a folder").flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.len() as f64).sum()
+}
+
 async fn opened<P: Peer>(path: &Path, count: usize) -> (Arc<P>, Vec<String>) {
     let (peer, senders) = (P::open(path).await, senders(count));
     peer.seed(&senders).await;
@@ -170,13 +177,16 @@ async fn unknown_sender<P: Peer>(path: &Path, count: usize, figures: &mut Figure
     for number in 3..103 {
         assert_eq!(peer.admit(ACCOUNT, &sender(number)).await, Answer::Drop);
     }
-    let before = memory();
+    let (before, on_disk) = (memory(), disk(path));
     let started = Instant::now();
     for number in 103..count + 103 {
         black_box(peer.admit(ACCOUNT, &sender(number)).await);
     }
     figures.add_each("each", count, started.elapsed());
-    figures.add("bytes", (memory() - before).max(0.0) / count as f64);
+    let grown = (memory() - before).max(0.0);
+    figures.add("bytes", grown / count as f64);
+    figures.add("all_bytes", grown);
+    figures.add("disk_bytes", disk(path) - on_disk);
 }
 
 /// New strangers, each of another account, so that none is full.

@@ -5,13 +5,13 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::home::exit_code;
-use crate::{DEADLINE, Output, memory_of, wait_for};
+use crate::{DEADLINE, Output, cpu_time_of, memory_of, wait_for};
 
 /// A running `nexo-pair gate`, which ends with its handle.
 #[derive(Debug)]
@@ -129,6 +129,18 @@ impl Gate {
         }
     }
 
+    /// Waits until it has said this on standard error, so many times.
+    pub fn wait_until_it_says(&self, what: &str, times: usize) {
+        wait_for(what, || (self.remarks().matches(what).count() >= times).then_some(()));
+    }
+
+    /// What it has answered until now, and was not read.
+    #[must_use]
+    pub fn answered(&self) -> Vec<Value> {
+        let json = |(_, line): (Instant, String)| serde_json::from_str(&line);
+        self.answers.try_iter().map(json).collect::<Result<_, _>>().expect("it answers in JSON")
+    }
+
     /// What it has said on standard error until now.
     #[must_use]
     pub fn remarks(&self) -> String {
@@ -145,6 +157,12 @@ impl Gate {
     #[must_use]
     pub fn memory(&self) -> u64 {
         memory_of(&self.child)
+    }
+
+    /// How long it has kept a processor busy until now.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time_of(&self.child)
     }
 
     /// Ends its input; how it ended and what it still answered.

@@ -7,9 +7,11 @@
 mod files;
 mod gate;
 mod home;
+mod python;
 mod server;
 mod shim;
 mod terminal;
+mod user;
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -21,9 +23,11 @@ use serde_json::{Value, json};
 pub use files::{FileState, files_below};
 pub use gate::Gate;
 pub use home::{Home, Output};
+pub use python::python;
 pub use server::{Client, Server, claim_elsewhere};
 pub use shim::{Fault, Shim};
 pub use terminal::{Terminal, scan};
+pub use user::User;
 
 /// When something that should have happened long ago is given up; generous, for machines with much
 /// else to do.
@@ -73,6 +77,18 @@ fn memory_of(child: &Child) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.expect("the system tells it")
+}
+
+/// How long a process has kept a processor busy until now.
+fn cpu_time_of(child: &Child) -> Duration {
+    let path = format!("/proc/{}/stat", child.id());
+    let stat = std::fs::read_to_string(path).expect("the process runs");
+    // Behind the name of the program, which may hold anything, there are only numbers.
+    let numbers = stat.rsplit_once(')').map(|(_, numbers)| numbers).unwrap_or_default();
+    let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.sum::<Result<_, _>>().expect("the system tells it");
+    // A tick is 10 ms on every Linux that tells it to programs.
+    Duration::from_millis(ticks * 10)
 }
 
 /// How many rounds of an attack there are: `usual` ones, unless the variable says otherwise, for the

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -22,10 +23,13 @@ impl Server {
     /// Starts a server in a home, on a free port of this machine, with these arguments besides.
     #[must_use]
     pub fn start(home: &Home, args: &[&str]) -> Self {
-        Self::of(home.command(&[&["serve", "--listen", "127.0.0.1:0", "--json"], args].concat()))
+        Self::of(home.command(&[Self::COMMAND, args].concat()))
     }
 
-    /// Starts a server by this command, which asks for JSON.
+    /// The command that [`of`](Self::of) takes: a server on a free port of this machine.
+    pub const COMMAND: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--json"];
+
+    /// Starts a server by its command.
     #[must_use]
     pub fn of(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::inherit()).spawn().expect("it starts");
@@ -55,6 +59,12 @@ impl Server {
         let mut client = Client::connect(Ipv4Addr::LOCALHOST.into(), self.address);
         let answer = client.as_mut().map(|client| client.session(token));
         answer.expect("it lets us in").expect("it answers")
+    }
+
+    /// What the system tells of the process: a file below `/proc/<pid>`.
+    #[must_use]
+    pub fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
 
     /// The memory that it has in use (`VmRSS`), in kilobytes.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::metadata::Metadata;
 
@@ -36,12 +37,26 @@ impl fmt::Display for Failure {
 #[derive(Debug)]
 pub(crate) struct Context {
     root: PathBuf,
+    not_checked: Mutex<Vec<String>>,
 }
 
 impl Context {
     pub(crate) fn new() -> Self {
         let member = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Self { root: member.parent().unwrap_or(member).to_path_buf() }
+        let root = member.parent().unwrap_or(member).to_path_buf();
+        Self { root, not_checked: Mutex::default() }
+    }
+
+    /// Says what could not be checked here, so that nobody takes it for checked.
+    pub(crate) fn not_checked(&self, what: &str) {
+        println!("NOT checked: {what}");
+        let mut all = self.not_checked.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(what.to_owned());
+    }
+
+    /// All that could not be checked.
+    pub(crate) fn left_unchecked(&self) -> Vec<String> {
+        self.not_checked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The root of the checkout.

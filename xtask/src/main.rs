@@ -1,7 +1,8 @@
 //! The checks of nexo-pairing, as `cargo xtask`.
 //!
-//! `cargo xtask ci` runs all of them in order and stops at the first that fails; `cargo xtask
-//! <step>` runs one; `cargo xtask` lists them.
+//! `cargo xtask ci` runs what every change has to pass, in order, and stops at the first that fails;
+//! `cargo xtask release-check` what a release has to pass besides; `cargo xtask <step>` runs one;
+//! `cargo xtask` lists them.
 
 mod context;
 mod expect;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use context::{Context, Outcome};
-use steps::{OTHERS, STEPS, Step};
+use steps::{OTHERS, RELEASE, RELEASE_TOO, STEPS, Step};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,12 +23,11 @@ fn main() -> ExitCode {
             print!("{}", usage());
             return ExitCode::SUCCESS;
         }
-        [name] if name == "ci" => STEPS.iter().collect(),
-        [name] => match STEPS.iter().chain(OTHERS).find(|step| step.name == name.as_str()) {
-            Some(step) => vec![step],
+        [name] => match steps::named(name) {
+            Some(steps) => steps,
             None => return misused(&format!("there is no step '{name}'")),
         },
-        _ => return misused("one step at a time, or `ci` for all of them"),
+        _ => return misused("one step at a time, or `ci`, or `release-check`"),
     };
     run(&chosen)
 }
@@ -45,10 +45,13 @@ fn run(chosen: &[&Step]) -> ExitCode {
             }
         }
     }
+    for what in context.left_unchecked() {
+        println!("== NOT checked: {what}");
+    }
     if chosen.len() > 1 {
         println!("== all {} steps done in {:.1} s", chosen.len(), started.elapsed().as_secs_f64());
         for (name, elapsed) in seconds {
-            println!("   {name:<12} {elapsed:>7.1} s");
+            println!("   {name:<13} {elapsed:>7.1} s");
         }
     }
     ExitCode::SUCCESS
@@ -71,14 +74,15 @@ fn misused(problem: &str) -> ExitCode {
 }
 
 fn usage() -> String {
-    let mut text = String::from("Usage: cargo xtask <step>\n\n");
-    text.push_str(&format!("  {:<12} {}\n", "ci", "all of the following, in this order"));
-    for step in STEPS {
-        text.push_str(&format!("  {:<12} {}\n", step.name, step.about));
-    }
-    text.push_str("\nand, besides:\n\n");
-    for step in OTHERS {
-        text.push_str(&format!("  {:<12} {}\n", step.name, step.about));
-    }
-    text
+    let list = |steps: &[Step]| -> String {
+        steps.iter().map(|step| format!("  {:<13} {}\n", step.name, step.about)).collect()
+    };
+    format!(
+        "Usage: cargo xtask <step>\n\n{}\n  ci            all of these, in this order\n\n{}\n  \
+         release-check {}, and then these\n\nand, besides:\n\n{}",
+        list(STEPS),
+        list(RELEASE),
+        RELEASE_TOO.join(", "),
+        list(OTHERS)
+    )
 }

@@ -18,6 +18,10 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// In alphabetical order.
     pub(crate) features: Vec<String>,
+    /// Whether it is for a registry.
+    pub(crate) is_published: bool,
+    /// The oldest compiler that it is for, if it says so.
+    pub(crate) rust_version: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -37,6 +41,11 @@ pub(crate) enum Kind {
 }
 
 impl Metadata {
+    /// The members that are for a registry.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.is_published)
+    }
+
     /// Reads the JSON of format version 1.
     ///
     /// # Errors
@@ -56,7 +65,14 @@ fn member(package: &Value) -> Result<Member, String> {
     features.sort();
     let dependencies =
         list(package, "dependencies")?.iter().map(dependency).collect::<Result<_, _>>()?;
-    Ok(Member { name: text(package, "name")?, features, dependencies })
+    Ok(Member {
+        name: text(package, "name")?,
+        features,
+        // `null` for anywhere, an empty list for nowhere.
+        is_published: package["publish"].as_array().is_none_or(|places| !places.is_empty()),
+        rust_version: package["rust_version"].as_str().map(str::to_owned),
+        dependencies,
+    })
 }
 
 fn dependency(entry: &Value) -> Result<Dependency, String> {
@@ -89,6 +105,8 @@ mod tests {
         "packages": [{
             "name": "facade",
             "features": {"store": ["dep:store"], "default": ["store"]},
+            "publish": null,
+            "rust_version": "1.92",
             "dependencies": [
                 {"name": "store", "kind": null, "optional": true},
                 {"name": "tempfile", "kind": "dev"},
@@ -105,8 +123,15 @@ mod tests {
         let [facade] = metadata.members.as_slice() else { panic!("one member") };
         assert_eq!(facade.name, "facade");
         assert_eq!(facade.features, ["default", "store"]);
+        assert_eq!((facade.is_published, facade.rust_version.as_deref()), (true, Some("1.92")));
         let kinds: Vec<_> = facade.dependencies.iter().map(|d| (d.name.as_str(), d.kind)).collect();
         assert_eq!(kinds, [("store", Kind::Normal), ("tempfile", Kind::Dev), ("cc", Kind::Build)]);
+    }
+
+    #[test]
+    fn what_goes_nowhere_is_not_published() {
+        let metadata = Metadata::parse(&JSON.replace(r#""publish": null"#, r#""publish": []"#));
+        assert!(!metadata.unwrap().members[0].is_published);
     }
 
     #[test]

@@ -4,10 +4,26 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use nexo_pairing::config::{Adapter, ChallengeFormat, Config};
+use nexo_pairing::nats::{Bus, Format, PluginAdapter, PluginOptions};
 use nexo_pairing::telegram::TelegramPairingAdapter;
 use nexo_pairing::whatsapp::WhatsappPairingAdapter;
-use nexo_pairing::{Outbound, PairingAdapterRegistry, PairingError};
+use nexo_pairing::{Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError};
 use serde_json::Value;
+
+use crate::bus;
+use crate::error::CliError;
+
+/// Where nothing is published, for whoever sends nothing.
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+#[async_trait]
+impl Outbound for Nowhere {
+    async fn publish(&self, _: &str, _: Value) -> Result<(), PairingError> {
+        Ok(())
+    }
+}
 
 /// Keeps what is published until somebody takes it.
 #[derive(Debug, Default)]
@@ -37,7 +53,50 @@ pub(crate) fn adapters(outbound: Arc<dyn Outbound>) -> PairingAdapterRegistry {
     registry
 }
 
-/// The adapters, for commands that send nothing.
+/// The adapter of a channel that another process serves.
+///
+/// None for a channel that has an adapter here: what that one made of its senders is in the database,
+/// and ids that are made otherwise would not be found there.
+pub(crate) fn plugin(
+    bus: &Bus,
+    adapter: &Adapter,
+) -> Result<Arc<dyn PairingChannelAdapter>, CliError> {
+    let channel = &adapter.channel;
+    if adapters_for_names().get(channel.as_str()).is_some() {
+        return Err(CliError::Usage(format!(
+            "pairing.adapters names {channel}, which has an adapter here: remove the entry"
+        )));
+    }
+    let mut options = PluginOptions::new(channel.clone(), &adapter.prefix);
+    options.cache_ttl = adapter.cache_ttl;
+    options.format = match adapter.format {
+        ChallengeFormat::Broker => Format::Broker,
+        _ => Format::Default,
+    };
+    Ok(Arc::new(PluginAdapter::new(bus.clone(), options)?))
+}
+
+/// The adapters, for a command that names a sender of `channel`: where another process serves it and
+/// the bus is known, that process is asked how he is called.
+pub(crate) async fn adapters_for(
+    channel: &str,
+    raw: bool,
+    config: &Config,
+) -> Result<PairingAdapterRegistry, CliError> {
+    let registry = adapters_for_names();
+    let served = config.adapters().iter().find(|adapter| adapter.channel.as_str() == channel);
+    if let Some(adapter) = served
+        && !raw
+        && !config.nats().servers.is_empty()
+    {
+        let bus = bus::connect(config).await;
+        let bus = bus.map_err(|error| CliError::plugin(channel, error))?;
+        registry.register(plugin(&bus, adapter)?);
+    }
+    Ok(registry)
+}
+
+/// The adapters that are always here.
 pub(crate) fn adapters_for_names() -> PairingAdapterRegistry {
-    adapters(Arc::new(Recorder::default()))
+    adapters(Arc::new(Nowhere))
 }

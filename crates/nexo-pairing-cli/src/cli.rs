@@ -11,7 +11,7 @@ use crate::command::{
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::io::Io;
-use crate::{doctor, gate, keys, log as logging, start, usage};
+use crate::{doctor, gate, keys, log as logging, process, start, usage};
 
 /// Who may talk to a chat agent, and which device may join it.
 ///
@@ -112,6 +112,7 @@ pub(crate) enum Command {
 
 /// The program: reads the arguments of this process, runs the command and says how to exit.
 pub fn main() -> Exit {
+    process::restrict();
     let mut io = Io::standard();
     let cli = match usage::parse(std::env::args_os(), &mut io) {
         Ok(cli) => cli,

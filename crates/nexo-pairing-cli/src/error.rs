@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nexo_pairing::config::ConfigError;
+use nexo_pairing::nats::NatsError;
 use nexo_pairing::qr::QrError;
 use nexo_pairing::server::{ServerError, TlsError};
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
@@ -65,6 +66,18 @@ pub(crate) enum CliError {
     Qr(#[from] QrError),
     #[error(transparent)]
     Server(#[from] ServerError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
+    /// A bus is needed, and nobody says where it is.
+    #[error("no bus is named")]
+    NoBus,
+    /// The process that serves a channel did not say how a sender is called.
+    #[error("the plugin of the channel {channel} cannot be asked how its senders are called")]
+    Plugin {
+        channel: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The arguments do not fit.
     #[error("{0}")]
     Usage(String),
@@ -109,6 +122,11 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// The process that serves `channel` cannot be asked.
+    pub(crate) fn plugin(channel: &str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Plugin { channel: channel.to_owned(), source: Box::new(source) }
+    }
+
     /// The stable name of this kind of error, for programs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -122,6 +140,9 @@ impl CliError {
             Self::Qr(error) => error.kind(),
             Self::Server(ServerError::Tls(_)) => "tls",
             Self::Server(_) => "listen",
+            Self::Nats(_) => "bus",
+            Self::NoBus => "no_bus",
+            Self::Plugin { .. } => "plugin",
             Self::Usage(_) => "usage",
             Self::SenderRefused { .. } => "sender_refused",
             Self::NoAdapter { .. } => "no_adapter",
@@ -163,6 +184,13 @@ impl CliError {
                 Exit::Storage
             }
             Self::Server(_) => Exit::Usage,
+            Self::Nats(error) => match error {
+                NatsError::Server { .. } | NatsError::Options(_) | NatsError::Subject { .. } => {
+                    Exit::Usage
+                }
+                _ => Exit::Storage,
+            },
+            Self::NoBus => Exit::Usage,
             Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
             Self::LoopbackOnly { .. }
             | Self::Verify(_)
@@ -171,7 +199,7 @@ impl CliError {
             | Self::Nothing { .. }
             | Self::Malformed(_)
             | Self::Declined => Exit::Refused,
-            Self::NoDatabase(_) | Self::Io { .. } => Exit::Storage,
+            Self::NoDatabase(_) | Self::Plugin { .. } | Self::Io { .. } => Exit::Storage,
         }
     }
 
@@ -179,7 +207,12 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Pairing(error) => pairing_hint(error),
-            Self::NoAdapter { .. } => Some("with --raw the id is taken as it is".to_owned()),
+            Self::NoBus => {
+                Some("set pairing.nats.servers, or give --nats nats://HOST:PORT".to_owned())
+            }
+            Self::NoAdapter { .. } | Self::Plugin { .. } => {
+                Some("with --raw the id is taken as it is".to_owned())
+            }
             Self::Nothing { hint, .. } => hint.clone(),
             Self::Malformed(_) => {
                 Some("copy all of it once more, or have another one issued".to_owned())
@@ -214,6 +247,7 @@ impl CliError {
             | Self::Config(_)
             | Self::Usage(_)
             | Self::Declined
+            | Self::Nats(_)
             | Self::Io { .. } => None,
         }
     }

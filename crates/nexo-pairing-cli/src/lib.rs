@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod bus;
 mod channels;
 mod claim;
 mod cli;
@@ -36,6 +37,7 @@ mod keys;
 mod log;
 mod output;
 mod person;
+mod process;
 mod prometheus;
 mod setup_code_input;
 mod start;

@@ -3,11 +3,13 @@
 use std::str::FromStr;
 
 use clap::Args;
+use nexo_pairing::config::Config;
 use nexo_pairing::{
     AccountId, AccountScope, ChannelId, Filter, IdError, PairingAdapterRegistry, SenderId, Target,
 };
 use serde::Serialize;
 
+use crate::channels::adapters_for;
 use crate::context::View;
 use crate::error::CliError;
 use crate::text::{cut, shell_word};
@@ -100,6 +102,14 @@ impl Whom {
         Ok(senders.into_iter().map(target).collect())
     }
 
+    /// The adapters to read him with.
+    pub(crate) async fn adapters(
+        &self,
+        config: &Config,
+    ) -> Result<PairingAdapterRegistry, CliError> {
+        adapters_for(&self.person.channel, self.raw, config).await
+    }
+
     /// The person as he was written, for messages.
     pub(crate) fn name(&self) -> String {
         let person = format!("{}:{}", self.person.channel, self.person.sender);
@@ -133,7 +143,8 @@ pub(crate) async fn sender_of(
     if id.len() > MAX_RAW_BYTES {
         return Err(refused(id, format!("it has more than {MAX_RAW_BYTES} bytes")));
     }
-    match adapter.resolve_sender(id).await? {
+    let resolved = adapter.resolve_sender(id).await;
+    match resolved.map_err(|error| CliError::plugin(channel.as_str(), error))? {
         Some(sender) => SenderId::parse(&sender).map_err(|error| refused(id, error.to_string())),
         None => Err(refused(id, format!("it is nobody that can be paired on {channel}"))),
     }

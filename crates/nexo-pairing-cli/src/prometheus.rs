@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,9 @@ use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
+use nexo_pairing::server::MetricsOptions;
+
+use crate::error::CliError;
 
 /// Records metrics. A clone records into the same ones.
 #[derive(Clone, Default)]
@@ -43,6 +47,15 @@ impl HistogramFn for Summary {
         CounterFn::increment(&self.count, 1);
         GaugeFn::increment(&self.sum, value);
     }
+}
+
+/// Records the metrics of this process, and shows them at `listen`.
+pub(crate) fn record(listen: SocketAddr) -> Result<MetricsOptions, CliError> {
+    let recorder = Prometheus::default();
+    metrics::set_global_recorder(recorder.clone()).map_err(|_| {
+        CliError::Usage("this process records its metrics already: show them there".to_owned())
+    })?;
+    Ok(MetricsOptions::new(listen, move || recorder.render()))
 }
 
 impl Prometheus {

@@ -2,6 +2,7 @@
 
 mod image;
 mod live;
+mod send;
 mod view;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::error::{CliError, Exit};
 use crate::keys::open_issuer;
 use crate::text::{escaped, length, shell_word};
 use image::Image;
+use send::{Courier, Sent, Via};
 use view::View;
 
 #[derive(Debug, Args)]
@@ -26,7 +28,8 @@ use view::View;
     --json or without a terminal it is printed once.\n\nWhere the URL comes from, the first that is set: \
     --public-url, pairing.public_url, NEXO_TUNNEL_URL, the file state/tunnel.url below NEXO_HOME.\n\n\
     Examples:\n  nexo-pair start --public-url wss://nexo.example.com --for-device phone\n  \
-    nexo-pair start --compact --qr-png code.png"
+    nexo-pair start --compact --qr-png code.png\n  \
+    nexo-pair start --compact --send-via whatsapp:personal:+5491155556666"
 )]
 pub(crate) struct Start {
     /// What to call the device: 1 to 128 bytes, no control characters.
@@ -50,10 +53,17 @@ pub(crate) struct Start {
     /// Print the code once and do not wait until it was used.
     #[arg(long)]
     no_wait: bool,
+    /// Also send the code to somebody over a chat channel, as an image where the channel takes one, else as
+    /// text. Whoever reads that chat can use it.
+    #[arg(long, value_name = "CHANNEL:ACCOUNT:TO")]
+    send_via: Option<Via>,
+    /// The NATS servers to send it by, in place of those that pairing.nats.servers names.
+    #[arg(long, value_name = "URL", value_delimiter = ',', requires = "send_via")]
+    nats: Vec<String>,
 }
 
 pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliError> {
-    let config = context.config()?;
+    let config = context.sources().with_nats(args.nats.clone()).load()?;
     let resolved = resolve_url(&args, &config)?;
     let ttl = match args.ttl_secs {
         // What is below nothing is refused with the same range as nothing.
@@ -64,6 +74,10 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
     let database = Database::of(&config);
     let store = database.open().await?;
     let image = args.qr_png.as_deref().map(Image::create).transpose()?;
+    let courier = match &args.send_via {
+        Some(via) => Some(Courier::find(via, &config).await?),
+        None => None,
+    };
     let issuer = open_issuer(&config).await?;
     let (url, label) = (resolved.url.as_str(), args.for_device.as_deref());
     let code = if args.compact {
@@ -88,8 +102,24 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
         let path = image.write(&nexo_pairing::qr::render_png(&payload)?)?;
         context.note(&format!("the QR code is in {}", path.display()));
     }
+    let sent = match courier {
+        Some(courier) => match courier.send(&payload).await {
+            Ok(sent) => Some(sent),
+            Err(error) => {
+                // Nobody knows how far it got.
+                store.cancel(&claims, &Actor::cli()).await?;
+                context.note("the setup code was not handed over, and is taken back");
+                return Err(error);
+            }
+        },
+        None => None,
+    };
+    if let Some(sent) = &sent {
+        context.note(&escaped(&sent.for_people()));
+    }
     if context.json() {
-        context.print(&Issued::new(&code, &resolved.source, &payload), String::new)?;
+        let issued = Issued::new(&code, &resolved.source, &payload, sent.as_ref());
+        context.print(&issued, String::new)?;
         return Ok(Exit::Done);
     }
     let view = View::new(&code, &payload, &source(&resolved.source), context.io.colour)?;
@@ -147,10 +177,17 @@ struct Issued<'a> {
     expires_at: time::OffsetDateTime,
     payload: &'a str,
     format: nexo_pairing::SetupCodeFormat,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<&'a Sent>,
 }
 
 impl<'a> Issued<'a> {
-    fn new(code: &'a SetupCode, source: &UrlSource, payload: &'a str) -> Self {
+    fn new(
+        code: &'a SetupCode,
+        source: &UrlSource,
+        payload: &'a str,
+        sent: Option<&'a Sent>,
+    ) -> Self {
         Self {
             url: &code.url,
             url_source: source.as_str(),
@@ -158,6 +195,7 @@ impl<'a> Issued<'a> {
             expires_at: code.expires_at,
             payload,
             format: code.format(),
+            sent,
         }
     }
 }

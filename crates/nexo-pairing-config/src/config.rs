@@ -27,6 +27,7 @@ pub struct Config {
     pub(crate) gate: PairingPolicy,
     pub(crate) accounts: Option<Vec<Account>>,
     pub(crate) adapters: Vec<Adapter>,
+    pub(crate) nats: Nats,
     pub(crate) audit_days: u32,
     pub(crate) provenance: Vec<Setting>,
 }
@@ -137,6 +138,12 @@ impl Config {
         &self.adapters
     }
 
+    /// `nats`: where the bus is, and how to log in there. Default: nowhere.
+    #[must_use]
+    pub fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
     /// `audit_days`: how long the audit log is kept, 1 to 36500 days. Default 365.
     #[must_use]
     pub fn audit_days(&self) -> u32 {
@@ -188,7 +195,8 @@ pub struct Adapter {
     /// The channel.
     pub channel: ChannelId,
     /// The subject that its requests begin with, such as `plugin.signal`: 1 to 128 bytes, words
-    /// of `[A-Za-z0-9_-]` with a dot between them.
+    /// of `[A-Za-z0-9_-]` with a dot between them. Not below `pairing`, `plugin.inbound` and
+    /// `plugin.outbound`, where the gate's own messages are.
     pub prefix: String,
     /// Who writes the challenge text.
     #[serde(default)]
@@ -208,6 +216,33 @@ pub enum ChallengeFormat {
     Default,
     /// The plugin does; it is asked over the broker.
     Broker,
+}
+
+/// The bus: where it is, and how to log in there. Secrets stand in files of their own, never here, so
+/// that a configuration can be shown. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[non_exhaustive]
+pub struct Nats {
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, the servers of one cluster. Default none.
+    pub servers: Vec<String>,
+    /// A file with a JWT and the seed of its key, as `nsc` writes it.
+    pub credentials_file: Option<PathBuf>,
+    /// A file with the seed of an nkey.
+    pub nkey_file: Option<PathBuf>,
+    /// A user, who has a `password_file`. 1 to 256 bytes.
+    pub user: Option<String>,
+    /// The file with the password of `user`.
+    pub password_file: Option<PathBuf>,
+    /// A file with a token.
+    pub token_file: Option<PathBuf>,
+    /// Whether a server without TLS is refused. Default no.
+    pub tls_required: bool,
+    /// Who vouches for the servers (PEM). Default: the authorities of the system.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Our certificate with its chain (PEM), for servers that ask for one.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of our certificate (PEM).
+    pub tls_key_file: Option<PathBuf>,
 }
 
 fn hour() -> Duration {

@@ -1,5 +1,6 @@
 //! Why there is no configuration: what is wrong, where it stands, and what to do about it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use nexo_pairing_core::PolicyError;
@@ -91,6 +92,16 @@ pub enum ConfigError {
         /// Where they stand.
         origin: Origin,
     },
+    /// Two values that are fine each do not go together.
+    #[error("`{key}`{} {problem}", place(.origin))]
+    Unfit {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        origin: Origin,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The options of an account make no policy.
     #[error("`{key}`{} is not consistent", place(.origin))]
     Policy {
@@ -123,10 +134,14 @@ impl ConfigError {
 
     pub(crate) fn invalid(origin: &Origin, key: &str, value: &Value, allowed: String) -> Self {
         let value = match value {
-            Value::String(text) => clip(text),
+            Value::String(text) => clip(&without_user_info(text)),
             other => clip(&other.to_string()),
         };
         Self::Invalid { key: clip(&spelled(origin, key)), value, origin: origin.clone(), allowed }
+    }
+
+    pub(crate) fn unfit(origin: &Origin, key: &str, problem: &'static str) -> Self {
+        Self::Unfit { key: spelled(origin, key), origin: origin.clone(), problem }
     }
 
     pub(crate) fn missing(origin: &Origin, key: &str) -> Self {
@@ -151,6 +166,14 @@ fn spelled(origin: &Origin, key: &str) -> String {
         Origin::Environment(_) => schema::variable(key),
         Origin::Flag(flag) => flag.clone(),
         Origin::Default => key.to_owned(),
+    }
+}
+
+/// A URL without the password that somebody put into it.
+fn without_user_info(text: &str) -> Cow<'_, str> {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}").into(),
+        _ => text.into(),
     }
 }
 

@@ -35,6 +35,16 @@
 //! | `gate.challenge_text` | 1 to 1000 bytes with `{code}` or `{command}` | built-in texts |
 //! | `accounts` | list of `channel`, `account` and any key of `gate` | every account is known |
 //! | `adapters` | list of `channel`, `prefix`, `format` (`default`, `broker`), `cache_ttl_secs` (1 to 86400 seconds, default 3600) | `[]` |
+//! | `nats.servers` | list of `nats://HOST:PORT` or `tls://HOST:PORT` | `[]` |
+//! | `nats.credentials_file` | path of a `.creds` file | |
+//! | `nats.nkey_file` | path of a file with the seed of an nkey | |
+//! | `nats.user` | 1 to 256 bytes | |
+//! | `nats.password_file` | path of a file with the password of `nats.user` | |
+//! | `nats.token_file` | path of a file with a token | |
+//! | `nats.tls_required` | `true`, `false` | `false` |
+//! | `nats.tls_ca_file` | path, PEM | the authorities of the system |
+//! | `nats.tls_cert_file` | path, PEM | |
+//! | `nats.tls_key_file` | path, PEM | |
 //! | `audit_days` | 1 to 36500 days | 365 |
 //!
 //! A key without a value (`gate:` with everything below it commented out) says nothing. Only
@@ -64,7 +74,7 @@ mod origin;
 mod schema;
 mod yaml;
 
-pub use config::{Account, Adapter, ChallengeFormat, Config, Setting};
+pub use config::{Account, Adapter, ChallengeFormat, Config, Nats, Setting};
 pub use error::ConfigError;
 pub use load::Sources;
 pub use network::{Network, NetworkError};

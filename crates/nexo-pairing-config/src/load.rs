@@ -33,6 +33,7 @@ pub struct Sources {
     db: Option<PathBuf>,
     public_url: Option<String>,
     auto_challenge: bool,
+    nats: Vec<String>,
 }
 
 impl Sources {
@@ -91,6 +92,13 @@ impl Sources {
         self
     }
 
+    /// `--nats`: the servers, whatever the other layers say of `nats.servers`; none says nothing.
+    #[must_use]
+    pub fn with_nats(mut self, servers: Vec<String>) -> Self {
+        self.nats = servers;
+        self
+    }
+
     /// Reads the file, and lays defaults, file, environment and flags over each other. To reload,
     /// call it again; when it fails, keep what you have.
     ///
@@ -133,6 +141,10 @@ impl Sources {
         if let Some(url) = &self.public_url {
             let flag = Origin::Flag("--public-url".to_owned());
             flags.say(&flag, "public_url", url.as_str().into())?;
+        }
+        if !self.nats.is_empty() {
+            let flag = Origin::Flag("--nats".to_owned());
+            flags.say(&flag, "nats.servers", self.nats.clone().into())?;
         }
         layers.push(flags);
 

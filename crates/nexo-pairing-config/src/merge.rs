@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::layer::{self, Layer};
 use crate::schema::{KEYS, Key};
-use crate::{Account, Config, ConfigError, OnReplay, Origin, Setting};
+use crate::{Account, Config, ConfigError, Nats, OnReplay, Origin, Setting};
 
 /// The built-in defaults; the paths among them are in `home`, if there is one.
 pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
@@ -37,6 +37,16 @@ pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
         ("gate.challenge_text", json!(gate.challenge_text)),
         ("accounts", Value::Null),
         ("adapters", json!([])),
+        ("nats.servers", json!([])),
+        ("nats.credentials_file", Value::Null),
+        ("nats.nkey_file", Value::Null),
+        ("nats.user", Value::Null),
+        ("nats.password_file", Value::Null),
+        ("nats.token_file", Value::Null),
+        ("nats.tls_required", json!(false)),
+        ("nats.tls_ca_file", Value::Null),
+        ("nats.tls_cert_file", Value::Null),
+        ("nats.tls_key_file", Value::Null),
         ("audit_days", json!(365)),
     ])
 }
@@ -67,6 +77,7 @@ pub(crate) fn config(
         accounts: accounts(&merged, &gate)?,
         gate,
         adapters: merged.get("adapters")?,
+        nats: nats(&merged)?,
         audit_days: merged.get("audit_days")?,
         provenance: KEYS.iter().filter_map(|Key(key, _)| merged.setting(key)).collect(),
         home,
@@ -96,6 +107,34 @@ fn accounts(merged: &Merged, gate: &PairingPolicy) -> Result<Option<Vec<Account>
         entries.into_iter().enumerate().map(account).collect::<Result<_, ConfigError>>()?;
     accounts.sort_by(|a, b| a.key().cmp(&b.key()));
     Ok(Some(accounts))
+}
+
+/// The connection to the bus. The layers are checked one by one before, and may contradict each other.
+fn nats(merged: &Merged) -> Result<Nats, ConfigError> {
+    let nats: Nats = merged.get("nats")?;
+    let unfit = |key: &str, problem| Err(ConfigError::unfit(&merged.origin(key), key, problem));
+    let ways = [
+        ("nats.credentials_file", nats.credentials_file.is_some()),
+        ("nats.nkey_file", nats.nkey_file.is_some()),
+        ("nats.user", nats.user.is_some()),
+        ("nats.token_file", nats.token_file.is_some()),
+    ];
+    if let Some((key, _)) = ways.iter().filter(|(_, is_set)| *is_set).nth(1) {
+        return unfit(key, "is one way to log in beside another: keep one of them");
+    }
+    let (user, password) = (nats.user.is_some(), nats.password_file.is_some());
+    let (cert, tls_key) = (nats.tls_cert_file.is_some(), nats.tls_key_file.is_some());
+    for (key, is_alone, problem) in [
+        ("nats.user", user && !password, "needs `nats.password_file` beside it"),
+        ("nats.password_file", password && !user, "needs `nats.user` beside it"),
+        ("nats.tls_cert_file", cert && !tls_key, "needs `nats.tls_key_file` beside it"),
+        ("nats.tls_key_file", tls_key && !cert, "needs `nats.tls_cert_file` beside it"),
+    ] {
+        if is_alone {
+            return unfit(key, problem);
+        }
+    }
+    Ok(nats)
 }
 
 /// The layers, merged once, and what [`figment`] knows of where their values came from.

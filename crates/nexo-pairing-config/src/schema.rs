@@ -31,6 +31,16 @@ pub(crate) static KEYS: &[Key] = &[
     Key("gate.challenge_text", CHALLENGE_TEXT),
     Key("accounts", Shape::Entries(ACCOUNT)),
     Key("adapters", Shape::Entries(ADAPTER)),
+    Key("nats.servers", Shape::Texts(Text(NATS_SERVER, is_nats_server))),
+    Key("nats.credentials_file", PATH),
+    Key("nats.nkey_file", PATH),
+    Key("nats.user", Shape::Text(Text("a name of 1 to 256 bytes", is_nats_user))),
+    Key("nats.password_file", PATH),
+    Key("nats.token_file", PATH),
+    Key("nats.tls_required", Shape::Bool),
+    Key("nats.tls_ca_file", PATH),
+    Key("nats.tls_cert_file", PATH),
+    Key("nats.tls_key_file", PATH),
     Key("audit_days", Shape::Number(1, 36_500)),
 ];
 
@@ -89,7 +99,7 @@ const ACCOUNT: Entry = Entry {
 const ADAPTER: Entry = Entry {
     keys: &[
         Key("channel", CHANNEL),
-        Key("prefix", Shape::Text(Text("a subject such as `plugin.signal`", is_subject))),
+        Key("prefix", Shape::Text(Text(PLUGIN_PREFIX, is_plugin_prefix))),
         Key("format", Shape::Text(Text("`default` or `broker`", reads::<ChallengeFormat>))),
         Key("cache_ttl_secs", Shape::Number(1, 86_400)),
     ],
@@ -110,6 +120,10 @@ const LANGUAGE: Shape = Shape::Text(Text("`en`, `es` or `pt`", reads::<Language>
 const CHALLENGE_TEXT: Shape =
     Shape::Text(Text("1 to 1000 bytes with `{code}` or `{command}` in it", is_challenge));
 const HOST: &str = "a host name or an address, without scheme, port and path";
+const NATS_SERVER: &str =
+    "`nats://HOST:PORT` or `tls://HOST:PORT`, without a user, a password and a path";
+const PLUGIN_PREFIX: &str = "a subject such as `plugin.signal`, which is neither below `pairing`, \
+                             `plugin.inbound` and `plugin.outbound` nor an inbox";
 const NETWORK: &str =
     "a network such as `10.0.0.0/8`, with nothing behind its prefix, or an address";
 
@@ -136,9 +150,31 @@ fn is_host(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.chars().all(is_name) || text.parse::<IpAddr>().is_ok()
 }
 
+/// Whether a plugin may be asked below this subject. What the gate itself reads and writes is none of
+/// a plugin's: a question there would come back as a message.
+fn is_plugin_prefix(text: &str) -> bool {
+    let mut words = text.split('.');
+    let is_ours = match (words.next(), words.next()) {
+        (Some("plugin"), Some("inbound" | "outbound")) | (Some("pairing"), _) => true,
+        (Some(first), _) => first.eq_ignore_ascii_case("_inbox"),
+        (None, _) => true,
+    };
+    is_subject(text) && !is_ours
+}
+
 fn is_subject(text: &str) -> bool {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     text.len() <= 128 && text.split('.').all(|word| !word.is_empty() && word.chars().all(is_inner))
+}
+
+fn is_nats_server(text: &str) -> bool {
+    let place = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@/?#\\".contains(c);
+    place.is_some_and(|place| (1..=300).contains(&place.len()) && !place.contains(is_odd))
+}
+
+fn is_nats_user(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 fn is_challenge(text: &str) -> bool {

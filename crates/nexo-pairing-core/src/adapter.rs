@@ -34,6 +34,17 @@ pub fn outbound_topic(channel: &str, account: &str) -> String {
     }
 }
 
+/// The way that an adapter's messages take, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DeliveryRoute {
+    /// The adapter writes to the channel's own topic.
+    #[default]
+    Adapter,
+    /// The adapter asks a plugin in another process to send, and hears whether it did.
+    Broker,
+}
+
 /// A channel, as far as pairing needs to know it.
 ///
 /// `channel_id`, `normalize_sender`, `format_challenge_text`, `send_reply` and `send_qr_image` are
@@ -72,11 +83,29 @@ pub trait PairingChannelAdapter: Send + Sync {
         format!("Your pairing code is {code}. Give it to the operator of this bot.")
     }
 
+    /// A text that its reader is to copy exactly, in the channel's own markup: as it is, unless the
+    /// adapter overrides it.
+    fn format_verbatim(&self, text: &str) -> String {
+        text.to_owned()
+    }
+
     /// The text of a challenge, with its language, its template and the time that is left. Adapters
     /// that know no more than 0.1.8's get along with
     /// [`format_challenge_text`](Self::format_challenge_text).
     fn format_challenge(&self, challenge: &Challenge) -> String {
         self.format_challenge_text(&challenge.code.to_string())
+    }
+
+    /// [`format_challenge`](Self::format_challenge) for adapters that have to ask somebody else. It is
+    /// what the gate sends. Nobody waits for it longer than for [`send_reply`](Self::send_reply), so
+    /// an adapter that gets no answer in good time falls back to a text of its own.
+    async fn word_challenge(&self, challenge: &Challenge) -> String {
+        self.format_challenge(challenge)
+    }
+
+    /// The way that [`send_reply`](Self::send_reply) takes.
+    fn route(&self) -> DeliveryRoute {
+        DeliveryRoute::Adapter
     }
 
     /// Sends a text, formatted by this adapter, to a canonical id.

@@ -22,7 +22,7 @@ mod record;
 mod registry;
 pub mod setup_code;
 
-pub use adapter::{Outbound, PairingChannelAdapter, outbound_topic};
+pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
 pub use backend::{Filter, Mirror, NewRequest, PairingBackend, Span, Standing, Target};
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -17,13 +17,17 @@ pub const BOOTSTRAP_TOKENS_ISSUED_TOTAL: &str = "pairing_bootstrap_tokens_issued
 /// presented.
 pub const BOOTSTRAP_TOKENS_REDEEMED_TOTAL: &str = "pairing_bootstrap_tokens_redeemed_total";
 
-/// Counter, labels `channel` and `result` (`delivered_via_adapter`, `publish_failed`,
-/// `no_adapter_no_broker_topic`): challenges, by what became of them.
+/// Counter, labels `channel` and `result` (`delivered_via_adapter`, `delivered_via_broker`,
+/// `publish_failed`, `no_adapter_no_broker_topic`): challenges, by what became of them.
 pub const INBOUND_CHALLENGED_TOTAL: &str = "pairing_inbound_challenged_total";
 
 /// Counter, labels `channel`, `decision` (`admit`, `challenge`, `drop`, `error`) and `reason`:
 /// decisions of the gate.
 pub const DECISIONS_TOTAL: &str = "pairing_decisions_total";
+
+/// Counter, label `reason`: messages of a bus on which nothing was decided, because they could not be
+/// read, stood on the wrong subject, or were too many.
+pub const REJECTED_TOTAL: &str = "pairing_rejected_total";
 
 /// Histogram, in seconds: how long decisions took that had to ask the store.
 pub const DECISION_SECONDS: &str = "pairing_decision_seconds";

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, PairingAdapterRegistry, PairingChannelAdapter, PairingError, SenderId,
+    AccountId, Challenge, DeliveryRoute, PairingAdapterRegistry, PairingChannelAdapter,
+    PairingError, SenderId,
 };
 
 /// How long an adapter may take to hand a challenge over.
@@ -15,6 +16,8 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Delivery {
     /// The channel's adapter took it.
     DeliveredViaAdapter,
+    /// The channel's plugin, in another process, said that it sent it.
+    DeliveredViaBroker,
     /// The channel's adapter did not take it. The sender's next message, from 10 seconds on, is
     /// challenged again.
     PublishFailed(PairingError),
@@ -31,6 +34,7 @@ pub(crate) async fn deliver(
 ) -> Delivery {
     let Some(adapter) = registry.get(channel) else { return Delivery::NoAdapterNoBrokerTopic };
     match send(&*adapter, challenge, account, sender).await {
+        Ok(()) if adapter.route() == DeliveryRoute::Broker => Delivery::DeliveredViaBroker,
         Ok(()) => Delivery::DeliveredViaAdapter,
         Err(error) => Delivery::PublishFailed(error),
     }
@@ -42,8 +46,10 @@ async fn send(
     account: &AccountId,
     sender: &SenderId,
 ) -> Result<(), PairingError> {
-    let text = adapter.format_challenge(challenge);
-    let reply = adapter.send_reply(account.as_str(), sender.as_str(), &text);
+    let reply = async {
+        let text = adapter.word_challenge(challenge).await;
+        adapter.send_reply(account.as_str(), sender.as_str(), &text).await
+    };
     tokio::time::timeout(DELIVERY_TIMEOUT, reply)
         .await
         .unwrap_or_else(|_| Err(PairingError::delivery("the adapter did not answer for 10 s")))

@@ -155,7 +155,7 @@ impl PairingGate {
         }
         let raw = Raw::direct(channel, account_id, raw_sender, policy);
         let counters = self.telemetry.channel(channel, adapter.is_some());
-        let mut message = Message::of(&raw).inspect_err(|_| counters.undecided())?;
+        let mut message = Message::of(&raw);
         message.resolve(adapter).await;
         Ok(self.decide(&message, counters).await?.decision)
     }
@@ -190,8 +190,8 @@ impl PairingGate {
     ) -> Result<Option<Decision>, PairingError> {
         let raw = Raw::direct(channel, account_id, raw_sender, policy);
         let counters = self.telemetry.channel(channel, adapter.is_some());
-        let mut message = Message::of(&raw).inspect_err(|_| counters.undecided())?;
-        Ok(self.glance(&mut message, adapter, counters).map(|(_, decision)| decision))
+        let glanced = self.glance(&mut Message::of(&raw), adapter, counters)?;
+        Ok(glanced.map(|(_, decision)| decision))
     }
 
     /// Decides on a message and does what follows: a challenge is worded, delivered through the
@@ -213,7 +213,7 @@ impl PairingGate {
         let adapter = registry.get(&inbound.channel);
         let counters = self.telemetry.channel(&inbound.channel, adapter.is_some());
         let raw = Raw::of(inbound, policy);
-        let mut message = Message::of(&raw).inspect_err(|_| counters.undecided())?;
+        let mut message = Message::of(&raw);
         message.resolve(adapter.as_deref()).await;
         let Decided { rule, decision, request } = self.decide(&message, counters).await?;
         let sender = message.sender();
@@ -250,8 +250,8 @@ impl PairingGate {
         let adapter = registry.get(&inbound.channel);
         let counters = self.telemetry.channel(&inbound.channel, adapter.is_some());
         let raw = Raw::of(inbound, policy);
-        let mut message = Message::of(&raw).inspect_err(|_| counters.undecided())?;
-        let glanced = self.glance(&mut message, adapter.as_deref(), counters);
+        let mut message = Message::of(&raw);
+        let glanced = self.glance(&mut message, adapter.as_deref(), counters)?;
         Ok(glanced.map(|(rule, decision)| {
             let sender = message.sender();
             Screened { decision, rule, sender, delivery: None }
@@ -271,7 +271,8 @@ impl PairingGate {
     ) -> Result<Explanation, PairingError> {
         let adapter = registry.get(&inbound.channel);
         let raw = Raw::of(inbound, policy);
-        let mut message = Message::of(&raw)?;
+        raw.check()?;
+        let mut message = Message::of(&raw);
         message.resolve(adapter.as_deref()).await;
         let (rule, decision) = match self.look(&message).await? {
             Verdict::Decided(rule, decision) => (rule, decision.as_str()),

@@ -18,6 +18,7 @@ pub(crate) struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     /// Reads a canonical id; `None` where it is none.
+    #[inline]
     pub(crate) fn parse(id: impl Into<Cow<'a, str>>) -> Option<Self> {
         let sender = Self::new(id);
         (sender.number.is_some() || SenderId::check(&sender.id).is_ok()).then_some(sender)
@@ -51,6 +52,7 @@ impl<'a> Senders<'a> {
     }
 
     /// Adds an id, unless it is there.
+    #[inline]
     pub(crate) fn add(&mut self, sender: Sender<'a>) {
         if self.first.is_none() {
             self.first = Some(sender);
@@ -127,14 +129,34 @@ fn number(id: &str) -> Option<u64> {
     if !(1..=MAX_DIGITS).contains(&digits.len()) || digits[0] == b'0' {
         return None;
     }
+    let (eights, rest) = digits.as_chunks();
     let mut number = 0;
-    for &byte in digits {
+    for eight in eights {
+        number = number * 100_000_000 + eight_digits(*eight)?;
+    }
+    for &byte in rest {
         if !byte.is_ascii_digit() {
             return None;
         }
         number = number * 10 + u64::from(byte - b'0');
     }
     Some(kind << 60 | number)
+}
+
+/// The number that eight digits are: all at once, by adding neighbours up three times, which takes a
+/// third of the instructions of one after the other.
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    let text = u64::from_le_bytes(digits);
+    // `0` to `9` are 0x30 to 0x39: they begin with a 3, and still do with 6 added.
+    let begins = [text & HIGH, text.wrapping_add(0x0606_0606_0606_0606) & HIGH];
+    if begins != [0x3030_3030_3030_3030; 2] {
+        return None;
+    }
+    let ones = text & !HIGH;
+    let tens = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let hundreds = (tens * 100 + (tens >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((hundreds * 10_000 + (hundreds >> 32)) & 0xffff_ffff)
 }
 
 #[cfg(test)]
@@ -186,6 +208,21 @@ mod tests {
             lists.remove(&Sender::new(*id));
         }
         assert!(lists.is_empty());
+    }
+
+    #[test]
+    fn eight_digits_are_read_as_one_after_the_other() {
+        for text in ["00000000", "00000001", "10000000", "12345678", "90909090", "99999999"] {
+            let digits = text.as_bytes().try_into().unwrap();
+            assert_eq!(eight_digits(digits), text.parse().ok(), "{text}");
+        }
+        for place in 0..8 {
+            for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+                let mut digits = *b"12345678";
+                digits[place] = byte;
+                assert_eq!(eight_digits(digits), None, "{digits:?}");
+            }
+        }
     }
 
     #[test]

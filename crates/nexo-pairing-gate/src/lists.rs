@@ -4,15 +4,15 @@ use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use nexo_pairing_core::{AccountScope, Mode, PairingPolicy, Rule, Span, Standing};
+use nexo_pairing_core::{
+    AccountId, AccountScope, ChannelId, Mode, PairingPolicy, Rule, Span, Standing,
+};
 use time::OffsetDateTime;
 
 use crate::ids::{Ids, Sender, Senders};
 
 /// A message as far as the lists decide on it.
 pub(crate) struct Question<'a> {
-    pub(crate) channel: &'a str,
-    pub(crate) account: &'a str,
     /// The canonical id of the sender, and the other ids he has.
     pub(crate) senders: &'a Senders<'a>,
     pub(crate) is_direct: bool,
@@ -23,7 +23,15 @@ pub(crate) struct Question<'a> {
 pub(crate) struct Lists {
     /// Up to where they are the store's; `None` when they are not.
     pub(crate) position: Option<i64>,
-    channels: HashMap<Box<str>, Channel, RandomState>,
+    /// Few, and looked through in less time than a hash takes.
+    channels: Vec<(Box<str>, Channel)>,
+}
+
+/// Where a message came in, as far as the lists know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    channel: Option<&'a Channel>,
+    pub(crate) account: Option<&'a Account>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +44,7 @@ struct Channel {
 /// Grows with the operator's lists, with the requests that are pending (capped) and with the
 /// outcomes that the store remembers (capped), never with who writes.
 #[derive(Debug, Default)]
-struct Account {
+pub(crate) struct Account {
     blocked: Ids<()>,
     /// Who is allowed for good. Most are: kept apart, a million of them take 18 MB and not 70.
     allowed: Ids<()>,
@@ -47,17 +55,17 @@ struct Account {
     pending: Ids<(Span, OffsetDateTime)>,
 }
 
-impl Lists {
+impl Place<'_> {
     /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
     /// for the store to confirm. The time is asked for only where something has an end.
+    #[inline]
     pub(crate) fn decide(
-        &self,
+        self,
         question: &Question<'_>,
         now: impl FnOnce() -> OffsetDateTime,
     ) -> Rule {
         let now = LazyCell::new(now);
-        let channel = self.channels.get(question.channel);
-        let account = channel.and_then(|channel| channel.accounts.get(question.account));
+        let Self { channel, account } = self;
         let senders = || question.senders.iter();
 
         if channel.is_some_and(|channel| senders().any(|id| channel.blocked.contains(id)))
@@ -100,35 +108,65 @@ impl Lists {
         }
         Rule::Challenge
     }
+}
+
+impl Lists {
+    /// Where a message came in.
+    #[inline]
+    pub(crate) fn find(&self, channel: &str, account: &str) -> Place<'_> {
+        let channel = self.channel(channel);
+        Place { channel, account: channel.and_then(|channel| channel.accounts.get(account)) }
+    }
+
+    fn channel(&self, name: &str) -> Option<&Channel> {
+        self.channels.iter().find(|(known, _)| **known == *name).map(|(_, channel)| channel)
+    }
+
+    fn channel_mut(&mut self, name: &str) -> Option<&mut Channel> {
+        self.channels.iter_mut().find(|(known, _)| **known == *name).map(|(_, channel)| channel)
+    }
 
     /// How many requests are pending on a channel.
     pub(crate) fn pending(&self, channel: &str) -> usize {
-        let accounts = self.channels.get(channel).into_iter().flat_map(|c| c.accounts.values());
+        let accounts = self.channel(channel).into_iter().flat_map(|c| c.accounts.values());
         accounts.map(|account| account.pending.len()).sum()
     }
 
     pub(crate) fn has_blocks(&self) -> bool {
-        self.channels.values().any(|channel| {
+        self.channels.iter().any(|(_, channel)| {
             !channel.blocked.is_empty()
                 || channel.accounts.values().any(|account| !account.blocked.is_empty())
         })
     }
 
-    /// Adds what a standing says.
+    /// Adds what a standing says, if messages can come from its place: rows from before today's
+    /// rules on names may have others.
     pub(crate) fn merge(&mut self, standing: Standing) {
         let Standing { channel, scope, sender, blocked, allowed, pending, waiting, .. } = standing;
         if !blocked && allowed.is_none() && pending.is_none() && waiting.is_none() {
             return;
         }
+        if self.channel(channel.as_str()).is_none() {
+            if ChannelId::check(channel.as_str()).is_err() {
+                return;
+            }
+            self.channels.push((channel.as_str().into(), Channel::default()));
+        }
+        let Some(channel) = self.channel_mut(channel.as_str()) else { return };
         let sender = Sender::new(sender.as_str());
-        let channel = self.channels.entry(channel.as_str().into()).or_default();
         let AccountScope::One(account) = scope else {
             if blocked {
                 channel.blocked.insert(&sender, ());
             }
             return;
         };
-        let account = channel.accounts.entry(account.as_str().into()).or_default();
+        if !channel.accounts.contains_key(account.as_str()) {
+            if AccountId::check(account.as_str()).is_err() {
+                return;
+            }
+            channel.accounts.insert(account.as_str().into(), Account::default());
+        }
+        let Some(account) = channel.accounts.get_mut(account.as_str()) else { return };
         match allowed {
             Some(Span::Always) => account.allowed.insert(&sender, ()),
             Some(span) => account.visiting.insert(&sender, span),
@@ -147,7 +185,7 @@ impl Lists {
 
     /// Takes away everything about a key.
     pub(crate) fn remove(&mut self, standing: &Standing) {
-        let Some(channel) = self.channels.get_mut(standing.channel.as_str()) else { return };
+        let Some(channel) = self.channel_mut(standing.channel.as_str()) else { return };
         let sender = Sender::new(standing.sender.as_str());
         let AccountScope::One(account) = &standing.scope else {
             channel.blocked.remove(&sender);

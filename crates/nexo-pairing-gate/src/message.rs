@@ -42,6 +42,13 @@ impl<'a> Raw<'a> {
         Self { channel, account, sender: raw_sender, alt, is_group: *is_group, meta, policy }
     }
 
+    /// Whether channel and account are ids at all.
+    pub(crate) fn check(&self) -> Result<(), PairingError> {
+        ChannelId::check(self.channel)?;
+        AccountId::check(self.account)?;
+        Ok(())
+    }
+
     /// The other ids that are looked at.
     fn others(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.alt.iter().take(Inbound::MAX_ALT).map(String::as_str)
@@ -62,19 +69,18 @@ pub(crate) struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// A message of which no id is read yet.
-    pub(crate) fn of(raw: &'a Raw<'a>) -> Result<Self, PairingError> {
-        ChannelId::check(raw.channel)?;
-        AccountId::check(raw.account)?;
-        Ok(Self {
+    pub(crate) fn of(raw: &'a Raw<'a>) -> Self {
+        Self {
             raw,
             senders: Senders::default(),
             is_nobody: false,
             is_unresolved: raw.alt.len() > Inbound::MAX_ALT,
             is_direct: !raw.is_group,
-        })
+        }
     }
 
     /// Reads the ids; `false` when the adapter has to ask somebody else for one of them.
+    #[inline]
     pub(crate) fn read(&mut self, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
         let Some(sender) = canonical(self.raw.sender, adapter) else { return false };
         self.take_first(sender, adapter);
@@ -96,6 +102,7 @@ impl<'a> Message<'a> {
     }
 
     /// Takes who wrote, if the adapter makes a sender of him.
+    #[inline]
     fn take_first(
         &mut self,
         sender: Option<Sender<'a>>,
@@ -109,6 +116,7 @@ impl<'a> Message<'a> {
         self.take(sender);
     }
 
+    #[inline]
     fn take(&mut self, sender: Option<Sender<'a>>) {
         if let Some(sender) = sender {
             self.senders.add(sender);
@@ -131,7 +139,8 @@ impl<'a> Message<'a> {
             Ok(sender) => sender.and_then(Sender::parse),
             Err(error) => {
                 let channel = self.raw.channel;
-                tracing::warn!(channel, %error, "a sender could not be resolved");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(channel, error, "a sender could not be resolved");
                 self.is_unresolved = true;
                 None
             }
@@ -147,6 +156,7 @@ impl<'a> Message<'a> {
 
 /// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter
 /// has to ask somebody else.
+#[inline]
 fn canonical<'a>(
     id: &'a str,
     adapter: Option<&dyn PairingChannelAdapter>,

@@ -34,7 +34,8 @@ struct Node {
 pub(crate) struct Channel {
     /// By the number of the rule; 0 is rule 3 in mode `open`, which admits.
     decisions: [Counter; 14],
-    delivered: Counter,
+    via_adapter: Counter,
+    via_broker: Counter,
     publish_failed: Counter,
     no_adapter: Counter,
     pending: Gauge,
@@ -115,7 +116,8 @@ impl Channel {
         });
         Self {
             decisions,
-            delivered: delivery("delivered_via_adapter"),
+            via_adapter: delivery("delivered_via_adapter"),
+            via_broker: delivery("delivered_via_broker"),
             publish_failed: delivery("publish_failed"),
             no_adapter: delivery("no_adapter_no_broker_topic"),
             pending: metrics::gauge!(metric::REQUESTS_PENDING, "channel" => name.to_owned()),
@@ -137,7 +139,8 @@ impl Channel {
     /// Counts a challenge by what became of it.
     pub(crate) fn challenged(&self, delivery: &Delivery) {
         match delivery {
-            Delivery::DeliveredViaAdapter => self.delivered.increment(1),
+            Delivery::DeliveredViaAdapter => self.via_adapter.increment(1),
+            Delivery::DeliveredViaBroker => self.via_broker.increment(1),
             Delivery::PublishFailed(_) => self.publish_failed.increment(1),
             Delivery::NoAdapterNoBrokerTopic => self.no_adapter.increment(1),
         }

@@ -21,8 +21,8 @@ pub(crate) const MAX_CLAIM_BYTES: usize = 4096;
 
 /// What a companion presents. Other fields are for later versions, and not looked at.
 #[derive(Deserialize)]
-struct Claim {
-    bootstrap_token: Zeroizing<String>,
+pub(crate) struct Claim {
+    pub(crate) bootstrap_token: Zeroizing<String>,
     claim_id: Option<Zeroizing<String>>,
     device_label: Option<String>,
 }
@@ -136,7 +136,7 @@ impl App {
     }
 }
 
-fn parse(claim: &[u8]) -> Result<Claim, Refusal> {
+pub(crate) fn parse(claim: &[u8]) -> Result<Claim, Refusal> {
     const FORM: &str = "a claim is a JSON object with the text bootstrap_token and, if wanted, the \
                         texts claim_id and device_label";
     // A list would be read as the fields in their order.

@@ -26,6 +26,9 @@ mod app;
 mod claim;
 mod connection;
 mod connections;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod options;
 mod origin;
@@ -39,5 +42,5 @@ mod upkeep;
 mod websocket;
 
 pub use options::{DEFAULT_LISTEN, MetricsOptions, ServerOptions, Settings, TrustedProxies};
-pub use server::{Server, ServerError, ServerHandle};
+pub use server::{MetricsServer, Server, ServerError, ServerHandle};
 pub use tls::{TlsError, TlsFiles};

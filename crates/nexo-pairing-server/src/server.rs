@@ -165,6 +165,36 @@ impl Server {
     }
 }
 
+/// Shows metrics, for a process that has no [`Server`].
+#[derive(Debug)]
+pub struct MetricsServer(Listener);
+
+impl MetricsServer {
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Listen`].
+    pub async fn bind(options: MetricsOptions) -> Result<Self, ServerError> {
+        let (handshake, idle) = (Duration::from_secs(10), Duration::from_secs(120));
+        let (router, timing) = (metrics_router(&options), Timing { handshake, idle });
+        let max = MAX_METRICS_CONNECTIONS;
+        Ok(Self(Listener::bind(options.listen, None, router, max, timing).await?))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Answers, for as long as it is polled.
+    pub async fn run(self) {
+        let (_stop, stopping) = watch::channel(false);
+        self.0.accept(stopping).await;
+    }
+}
+
 impl ServerHandle {
     /// Changes the settings, for requests from now on.
     pub fn set(&self, settings: Settings) {

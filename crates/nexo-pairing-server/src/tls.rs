@@ -1,5 +1,6 @@
 //! The server's certificate and its key.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -63,9 +64,9 @@ impl TlsFiles {
                 TlsError::Mismatch { cert: self.cert.clone(), key: self.key.clone() }
             }
             rustls::Error::InvalidCertificate(_) => {
-                TlsError::Unusable { path: self.cert.clone(), source }
+                TlsError::Unusable { path: self.cert.clone(), source: source.into() }
             }
-            source => TlsError::Unusable { path: self.key.clone(), source },
+            source => TlsError::Unusable { path: self.key.clone(), source: source.into() },
         }
     }
 }
@@ -126,7 +127,7 @@ pub enum TlsError {
         path: PathBuf,
         /// What rustls said.
         #[source]
-        source: rustls::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 

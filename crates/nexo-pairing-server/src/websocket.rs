@@ -77,7 +77,11 @@ pub(crate) async fn question(
     let asked = async {
         while let Some(message) = socket.next().await.transpose()? {
             if message.is_text() {
-                return Ok(message.into_payload());
+                let question = message.into_payload();
+                // The library takes a text that ends amid a character when an empty frame ends it.
+                let is_text = str::from_utf8(&question).is_ok();
+                let cut_off = || Error::Protocol(ProtocolError::InvalidUtf8).into();
+                return is_text.then_some(question).ok_or_else(cut_off);
             } else if message.is_binary() {
                 let what = "a claim is a text, not binary";
                 return Err(Unasked::refused(CloseCode::UNSUPPORTED_DATA, what));
@@ -137,6 +141,19 @@ mod tests {
         let (answered, (said, _there)) = tokio::join!(answer, read);
         answered.unwrap();
         (said, began.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_text_that_ends_amid_a_character_is_refused_in_however_many_frames() {
+        for frames in [
+            &b"\x81\x81\0\0\0\0\xcc"[..],
+            b"\x01\x81\0\0\0\0\xcc\x80\x80\0\0\0\0",
+            b"\x01\x81\0\0\0\0\xcc\x80\x81\0\0\0\0a",
+        ] {
+            let asked = question(&mut io::join(frames, io::sink())).await;
+            let Err(Unasked::Refused { close, .. }) = asked else { panic!("{asked:?}") };
+            assert_eq!(close, CloseCode::INVALID_FRAME_PAYLOAD_DATA, "{frames:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -94,6 +94,10 @@ impl Entry {
 /// in one step.
 pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, KeyError> {
     let folder = folder(path);
+    // A link could lead the old key to where others read it.
+    if folder.is_symlink() {
+        return Err(KeyError::io(&folder, io::ErrorKind::NotADirectory.into()));
+    }
     file::make_folder(&folder)?;
     let _lock = lock(&folder)?;
     let current = Entry::read(path, false)?.key.id();

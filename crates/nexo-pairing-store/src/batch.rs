@@ -1,6 +1,7 @@
 //! Writes that share a transaction: those that come while another is made durable go together into the
 //! next one, so that they wait for the disk once and not one after the other.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
 use std::path::Path;
@@ -87,14 +88,19 @@ pub(crate) fn write(
     let committed = in_transaction(connection, |tx| {
         // Read in the transaction, so that stamps have the order of the commits.
         let now = options.clock.now().unix_timestamp();
+        let expired = Cell::new(false);
         for mut operation in waiting.by_ref() {
-            let mut write = Write { tx, now, options, after: After::default() };
+            let mut write = Write { tx, now, options, expired: &expired, after: After::default() };
             match in_savepoint(tx, || operation.run(&mut write)) {
                 Ok(Ok(())) => {
                     written.after.push(write.after);
                     written.operations.push(operation);
                 }
-                Ok(Err(error)) => operation.answer(Err(StoreError::sqlite(path, error))),
+                Ok(Err(error)) => {
+                    // It may have been the one that put it away.
+                    expired.set(false);
+                    operation.answer(Err(StoreError::sqlite(path, error)));
+                }
                 // A full disk and the like take back what came before, too.
                 Err(error) => {
                     operation.answer(Err(StoreError::sqlite(path, same(&error))));

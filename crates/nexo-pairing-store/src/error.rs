@@ -1,10 +1,14 @@
 //! What can be wrong with a database file, and what the operator can do about it.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nexo_pairing_core::PairingError;
 use rusqlite::ErrorCode;
+
+/// What a library or the system said. Which library it was is none of the caller's concern.
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// A failure of the database, with its file.
 ///
@@ -43,7 +47,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said, if it was asked.
         #[source]
-        source: Option<rusqlite::Error>,
+        source: Option<Cause>,
     },
     /// The database is not one in which 0.1.8 kept sessions.
     #[error("{} holds no sessions of nexo-pairing 0.1.8", .path.display())]
@@ -84,7 +88,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     /// The file or its folder may not be read or written.
     #[error("no permission to use the database {}", .path.display())]
@@ -93,7 +97,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// The file lies on a network file system, where SQLite's locks do not hold.
     #[error("{} lies on a network file system ({name}), where locks do not hold", .path.display())]
@@ -110,7 +114,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     /// Somebody else held the database for longer than we wait.
     #[error("the database {} stayed locked for 10 s", .path.display())]
@@ -119,7 +123,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     /// A file operation failed.
     #[error("failed to use {}", .path.display())]
@@ -137,7 +141,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the migration said.
         #[source]
-        source: Box<refinery::Error>,
+        source: Cause,
     },
     /// Anything else that SQLite says.
     #[error("the database {} failed", .path.display())]
@@ -146,7 +150,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     /// The thread that serves the database is gone.
     #[error("the store is closed")]
@@ -209,22 +213,24 @@ impl StoreError {
     /// Sorts an error of SQLite.
     pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
-        match source.sqlite_error_code() {
+        let (code, extended) = (source.sqlite_error_code(), extended_code(&source));
+        let source = Box::new(source);
+        match code {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, source: Some(source) },
             Some(ErrorCode::DiskFull) => Self::Full { path, source },
             // The index of the WAL could not be made as large as it has to be.
-            _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+            _ if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
                 Self::Full { path, source }
             }
-            _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) => {
+            _ if extended == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) => {
                 Self::Unfinished { path, source }
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Busy { path, source }
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-                Self::Permission { path, source: Box::new(source) }
+                Self::Permission { path, source }
             }
             _ => Self::Sqlite { path, source },
         }
@@ -254,9 +260,7 @@ impl StoreError {
                 Self::Permission { path, source: Box::new(source) }
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
-                let source = rusqlite::Error::SqliteFailure(full, Some(source.to_string()));
-                Self::Full { path, source }
+                Self::Full { path, source: Box::new(source) }
             }
             _ => Self::Io { path, source },
         }

@@ -12,8 +12,11 @@ use crate::op::standing;
 use crate::open::Opened;
 use crate::open::place::FileId;
 
-/// How many changes are looked up one by one; beyond that, everything is loaded anew.
-const MAX_DELTA: i64 = 10_000;
+/// How many changes are looked up one by one in any case.
+const FEW: i64 = 100;
+
+/// How many rows are loaded in the time in which one change is looked up.
+const ROWS_PER_CHANGE: i64 = 8;
 
 /// The mirrors of a store.
 #[derive(Default)]
@@ -124,14 +127,15 @@ fn catch_up(connection: &mut Connection, mirror: &dyn Mirror) -> rusqlite::Resul
     Ok(())
 }
 
-/// The standings that changed after `position`; `None` when the list of changes has a gap, is too
-/// long, or does not go as far as the mirror (the file went back in time).
+/// The standings that changed after `position`; `None` when the list of changes has a gap, is so long
+/// that a load takes less time, or does not go as far as the mirror (the file went back in time).
 fn delta(
     tx: &Transaction<'_>,
     position: i64,
     newest: i64,
 ) -> rusqlite::Result<Option<Vec<Standing>>> {
-    if position > newest || newest - position > MAX_DELTA {
+    let count = newest - position;
+    if count < 0 || count > FEW && count.saturating_mul(ROWS_PER_CHANGE) > about_rows(tx)? {
         return Ok(None);
     }
     let mut changes = tx.prepare_cached(
@@ -143,7 +147,7 @@ fn delta(
     let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
     // One more than there may be would be a row that another transaction is not done with; one
     // less is a gap.
-    if i64::try_from(rows.len()).ok() != Some(newest - position) {
+    if i64::try_from(rows.len()).ok() != Some(count) {
         return Ok(None);
     }
     let keys: HashSet<_> = rows.into_iter().collect();
@@ -151,6 +155,11 @@ fn delta(
         .map(|(channel, account, sender)| standing::of(tx, channel, account, sender))
         .collect::<rusqlite::Result<Vec<_>>>()
         .map(Some)
+}
+
+/// About how many grants there are: rows are hardly ever deleted, and are most of what a load reads.
+fn about_rows(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
+    tx.query_row("SELECT coalesce(max(rowid), 0) FROM pairing_allow_from", (), |row| row.get(0))
 }
 
 fn load(tx: &Transaction<'_>, mirror: &dyn Mirror, newest: i64) -> rusqlite::Result<()> {

@@ -125,6 +125,10 @@ pub(crate) fn backup(
     connection: &Connection,
     destination: &Path,
 ) -> Result<(), StoreError> {
+    // Also a link that leads nowhere: what a copy is written to is named by whoever asks for it.
+    if fs::symlink_metadata(destination).is_ok() {
+        return Err(StoreError::Exists { path: destination.into() });
+    }
     let destination = place::resolve(destination, false).map_err(|error| match error {
         // No database that is missing, but the folder for one.
         StoreError::Missing { path } => {
@@ -132,9 +136,6 @@ pub(crate) fn backup(
         }
         error => error,
     })?;
-    if fs::symlink_metadata(&destination).is_ok() {
-        return Err(StoreError::Exists { path: destination });
-    }
     let folder = destination.parent().unwrap_or(&destination);
     let partial = tempfile::Builder::new()
         .prefix(".pairing-backup-")
@@ -194,6 +195,7 @@ fn file_at(path: &Path) -> Result<PathBuf, StoreError> {
 fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     let path = file_at(path)?;
     place::refuse_network(&path)?;
+    place::refuse_links(&path)?;
     let sqlite = |error| StoreError::sqlite(&path, error);
     // The database that was put here is whole; SQLite would mix it with the other one's WAL.
     if lock::has_stale_wal(&path) {

@@ -52,6 +52,7 @@ pub(crate) fn open_or_create(path: &Path) -> Result<Opened, StoreError> {
         return Err(StoreError::NotAFile { path: path.into() });
     }
     place::refuse_network(path)?;
+    place::refuse_links(path)?;
     let mut lock = OpenLock::take(path)?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     // Closed at once: closing any descriptor of the file drops the locks of all connections.
@@ -71,6 +72,7 @@ pub(crate) fn reopen(path: &Path) -> Result<Opened, StoreError> {
         return Err(StoreError::Missing { path: path.into() });
     }
     place::refuse_network(path)?;
+    place::refuse_links(path)?;
     let mut lock = OpenLock::take(path)?;
     open_locked(path, &mut lock)
 }

@@ -138,6 +138,10 @@ impl PairingChannelAdapter for TelegramPairingAdapter {
         ])
     }
 
+    fn format_verbatim(&self, text: &str) -> String {
+        markdown::render(&[Piece::Verbatim(text.to_owned())])
+    }
+
     fn format_challenge(&self, challenge: &Challenge) -> String {
         markdown::render(&challenge.pieces())
     }

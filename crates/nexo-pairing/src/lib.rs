@@ -25,6 +25,11 @@ pub use nexo_pairing_gate::{
     Delivery, EventError, Explanation, GateOptions, InboundEvent, PairingGate, Screened,
 };
 
+#[cfg(feature = "nats")]
+#[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
+#[doc(inline)]
+pub use nexo_pairing_nats as nats;
+
 #[cfg(feature = "qr")]
 #[cfg_attr(docsrs, doc(cfg(feature = "qr")))]
 #[doc(inline)]

@@ -87,6 +87,18 @@ const COMPARISONS: &[Comparison] = &[
         // A page or two of a million is what the system does, not the gate.
         &[Goal::AtMost(1.0)],
     ),
+    alone(
+        "memory that a million of these take together",
+        Unit::Bytes,
+        ("unknown_sender 1000000", "all_bytes"),
+        &[Goal::AtMost(1e6)],
+    ),
+    alone(
+        "disk that they take",
+        Unit::Bytes,
+        ("unknown_sender 1000000", "disk_bytes"),
+        &[Goal::Exactly(0.0)],
+    ),
     compare(
         "new challenge",
         Unit::Time,
@@ -120,6 +132,12 @@ const COMPARISONS: &[Comparison] = &[
         Unit::Time,
         ("changes 20", "other_process"),
         &[Goal::AtMost(0.05)],
+    ),
+    alone(
+        "median admit on two cores beside 100 approvals and revokes a second: so many times as long",
+        Unit::Count,
+        ("beside_writer 10000", "ratio"),
+        &[Goal::AtMost(1.1)],
     ),
     compare(
         "50 strangers at once: requests that are pending (the cap is 3)",

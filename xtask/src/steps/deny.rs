@@ -3,7 +3,7 @@
 use super::tools::{self, CargoTool};
 use crate::context::{self, Context, Outcome};
 
-const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2" };
+pub(super) const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2" };
 
 pub(crate) fn run(context: &Context) -> Outcome {
     tools::ensure(context, &CARGO_DENY)?;
@@ -11,8 +11,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let what = ["deny", "--locked", "check", "-D", "warnings", "bans", "licenses", "sources"];
     context::run(&mut context.cargo(&what))?;
     println!(
-        "Advisories are NOT checked: their list is no package registry. Where there is a network: \
-         `cargo deny check advisories`."
+        "Advisories are looked at by `cargo xtask advisories`: their list is no package registry."
     );
     Ok(())
 }

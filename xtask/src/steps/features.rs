@@ -38,6 +38,8 @@ mod tests {
         Member {
             name: "facade".into(),
             features: features.iter().map(|&feature| feature.to_owned()).collect(),
+            is_published: true,
+            rust_version: None,
             dependencies: Vec::new(),
         }
     }

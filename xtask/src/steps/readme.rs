@@ -148,10 +148,9 @@ fn calls_checks(block: &Block) -> bool {
 
 fn unknown_step(block: &Block) -> Option<String> {
     let named = |line: &str| line.split_whitespace().nth(2).map(str::to_owned);
-    let known = |name: &str| name == "ci" || super::STEPS.iter().any(|step| step.name == name);
     code_lines(block)
         .filter_map(named)
-        .find(|name| !known(name))
+        .find(|name| super::named(name).is_none())
         .map(|name| format!("`cargo xtask {name}` does not exist"))
 }
 

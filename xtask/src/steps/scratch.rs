@@ -68,16 +68,7 @@ impl Scratch {
             }
             fs::create_dir_all(&folder)?;
         }
-        for file in &self.files {
-            let (from, to) = (root.join(file), self.checkout().join(file));
-            if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::copy(&from, &to)?;
-            // Cargo goes by this time to see what has to be built again.
-            File::open(&to)?.set_modified(from.metadata()?.modified()?)?;
-        }
-        Ok(())
+        copy_files(root, &self.files, &self.checkout())
     }
 
     /// Runs a script in the copy.
@@ -142,6 +133,19 @@ impl Scratch {
     fn programs(&self) -> PathBuf {
         self.folder.join("bin")
     }
+}
+
+/// Copies these files, and when they were written: cargo goes by this to see what has to be built again.
+pub(crate) fn copy_files(root: &Path, files: &BTreeSet<PathBuf>, to: &Path) -> io::Result<()> {
+    for file in files {
+        let (from, to) = (root.join(file), to.join(file));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(&from, &to)?;
+        File::open(&to)?.set_modified(from.metadata()?.modified()?)?;
+    }
+    Ok(())
 }
 
 /// The exit code, or `None` if there is none or not in time.

@@ -23,6 +23,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         require(context, program, purpose)?;
     }
     ensure_packaged(context, "sqlite3", "the tests write to a database as another program would")?;
+    ensure_packaged(context, "nats-server", "the tests of the bus talk to a real one")?;
     ensure(context, &NEXTEST)
 }
 
@@ -39,6 +40,17 @@ pub(crate) fn ensure(context: &Context, tool: &CargoTool) -> Outcome {
     let mut install = context.cargo(&what);
     context::run(install.env_remove("CARGO_TARGET_DIR"))
         .map_err(|failure| Failure::new(format!("{} is missing, and {failure}", tool.name)))
+}
+
+/// Fails unless there is a nightly compiler: what some checks need is in no other.
+pub(crate) fn require_nightly(context: &Context) -> Outcome {
+    let said = output(&mut context.cargo(&["+nightly", "--version"])).map_err(|_| {
+        Failure::new(
+            "there is no nightly compiler: rustup toolchain install nightly --profile minimal",
+        )
+    })?;
+    println!("{}", said.trim_end());
+    Ok(())
 }
 
 /// The first three numbers in `name 1.2.3 (details)` or `1.2.3`.

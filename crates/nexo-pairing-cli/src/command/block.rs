@@ -5,8 +5,7 @@ use nexo_pairing::{Actor, PairingBackend};
 use serde_json::json;
 
 use super::lines;
-use crate::channels::adapters_for_names;
-use crate::context::Context;
+use crate::context::{Context, Database};
 use crate::error::{CliError, Exit};
 use crate::person::{TargetKey, Whom};
 use crate::text::escaped;
@@ -26,8 +25,9 @@ pub(crate) struct Block {
 }
 
 pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliError> {
-    let database = context.database()?;
-    let registry = adapters_for_names();
+    let config = context.config()?;
+    let database = Database::of(&config);
+    let registry = args.whom.adapters(&config).await?;
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.
     let targets = args.whom.targets(found.view(), &registry).await?;

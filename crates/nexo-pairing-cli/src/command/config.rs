@@ -12,8 +12,8 @@ use crate::text::escaped;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Flags win over the environment (NEXO_PAIRING_…), that wins over the file, \
-    and that over the defaults. A running gate reads it again on SIGHUP, all but storage.path and \
-    audit_days, which need a restart.\n\n\
+    and that over the defaults. A running gate reads it again on SIGHUP, all but storage.path, \
+    audit_days and nats, which need a restart.\n\n\
     Example:\n  NEXO_PAIRING_GATE__MODE=pairing nexo-pair config"
 )]
 pub(crate) struct ShowConfig {}

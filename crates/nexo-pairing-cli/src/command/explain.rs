@@ -6,7 +6,7 @@ use clap::Args;
 use nexo_pairing::{ChannelId, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
 use serde::Serialize;
 
-use crate::channels::adapters_for_names;
+use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::gate::options;
@@ -41,7 +41,7 @@ struct Explained<'a> {
 pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.config()?;
     let store = Database::of(&config).rehearsal().await?;
-    let registry = adapters_for_names();
+    let registry = adapters_for(&args.channel, false, &config).await?;
     check_sender(&args, &View::of(&store), &registry).await?;
     let gate = PairingGate::with_options(Arc::new(store), options(&config));
     let policy = config.policy(&args.channel, &args.account);

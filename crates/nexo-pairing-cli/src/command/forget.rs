@@ -5,8 +5,7 @@ use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, Target};
 use serde_json::json;
 
 use super::lines;
-use crate::channels::adapters_for_names;
-use crate::context::{Context, View};
+use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::person::Whom;
 
@@ -22,9 +21,11 @@ pub(crate) struct Forget {
 }
 
 pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<Exit, CliError> {
-    let database = context.database()?;
+    let config = context.config()?;
+    let database = Database::of(&config);
     let found = database.find().await?;
-    let targets = args.whom.targets(found.view(), &adapters_for_names()).await?;
+    let registry = args.whom.adapters(&config).await?;
+    let targets = args.whom.targets(found.view(), &registry).await?;
     let (mut forgotten, mut logged) = (Vec::new(), false);
     if let Some(store) = found.store() {
         for target in targets {

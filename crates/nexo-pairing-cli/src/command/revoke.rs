@@ -5,7 +5,6 @@ use nexo_pairing::{Actor, Mode, PairingBackend, SenderKey};
 use serde_json::json;
 
 use super::lines;
-use crate::channels::adapters_for_names;
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit};
 use crate::person::Whom;
@@ -26,7 +25,8 @@ pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, Cli
     let config = context.config()?;
     let database = Database::of(&config);
     let found = database.find().await?;
-    let targets = args.whom.targets(found.view(), &adapters_for_names()).await?;
+    let registry = args.whom.adapters(&config).await?;
+    let targets = args.whom.targets(found.view(), &registry).await?;
     let mut revoked = Vec::new();
     if let Some(store) = found.store() {
         for target in targets {

@@ -6,9 +6,9 @@ use std::mem;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nexo_pairing::{AccountId, Actor, ChannelId, PairingBackend, SenderId};
+use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, PairingBackend, SenderId};
 
-use crate::channels::adapters_for_names;
+use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::person::{is_stored, sender_of, wrong_id};
@@ -53,7 +53,8 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
     let database = Database::of(&config);
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.
-    let senders = senders(found.view(), &channel, ids, args.raw).await?;
+    let registry = adapters_for(channel.as_str(), args.raw, &config).await?;
+    let senders = senders(found.view(), &registry, &channel, ids, args.raw).await?;
     let store = found.or_create().await?;
     let report = store.seed(&channel, &account, &senders, &Actor::seed()).await?;
 
@@ -80,14 +81,14 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
 /// The senders that the ids name; each id comes with the place where it stands.
 async fn senders(
     known: &View,
+    registry: &PairingAdapterRegistry,
     channel: &ChannelId,
     ids: Vec<(String, String)>,
     raw: bool,
 ) -> Result<Vec<SenderId>, CliError> {
-    let registry = adapters_for_names();
     let mut senders = Vec::with_capacity(ids.len());
     for (place, id) in ids {
-        senders.push(match sender_of(&registry, channel, &id, raw).await {
+        senders.push(match sender_of(registry, channel, &id, raw).await {
             Ok(sender) => sender,
             Err(CliError::SenderRefused { id: shown, reason, .. }) => {
                 // Who is on the list already may stay, however his id was made.

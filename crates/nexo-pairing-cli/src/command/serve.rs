@@ -8,8 +8,7 @@ use clap::Args;
 use nexo_pairing::SetupCodeIssuer;
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::server::{
-    DEFAULT_LISTEN, MetricsOptions, Server, ServerHandle, ServerOptions, Settings, TlsFiles,
-    TrustedProxies,
+    DEFAULT_LISTEN, Server, ServerHandle, ServerOptions, Settings, TlsFiles, TrustedProxies,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -20,7 +19,7 @@ use url::Url;
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit, chain};
 use crate::keys::{blocking, open_issuer};
-use crate::prometheus::Prometheus;
+use crate::prometheus;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
@@ -57,7 +56,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
 
     // Before the store is opened: what counts keeps the recorder that it finds.
-    let metrics = args.metrics_listen.map(record_metrics).transpose()?;
+    let metrics = args.metrics_listen.map(prometheus::record).transpose()?;
     let database = Database::of(&config);
     let store = database.open().await?;
     let issuer = Arc::new(open_issuer(&config).await?);
@@ -141,15 +140,6 @@ fn settings(config: &Config) -> Settings {
 fn origin(public_url: &str) -> Option<String> {
     let origin = Url::parse(public_url).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization().replacen("ws", "http", 1))
-}
-
-/// Records the metrics of this process, and shows them at `listen`.
-fn record_metrics(listen: SocketAddr) -> Result<MetricsOptions, CliError> {
-    let recorder = Prometheus::default();
-    metrics::set_global_recorder(recorder.clone()).map_err(|_| {
-        CliError::Usage("this process records its metrics already: show them there".to_owned())
-    })?;
-    Ok(MetricsOptions::new(listen, move || recorder.render()))
 }
 
 /// Lets this process have as many connections as it may: the usual limit is lower.

@@ -5,8 +5,7 @@ use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, Target};
 use serde_json::json;
 
 use super::block::line;
-use crate::channels::adapters_for_names;
-use crate::context::{Context, View};
+use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::person::{TargetKey, Whom};
 
@@ -22,9 +21,11 @@ pub(crate) struct Unblock {
 }
 
 pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<Exit, CliError> {
-    let database = context.database()?;
+    let config = context.config()?;
+    let database = Database::of(&config);
     let found = database.find().await?;
-    let targets = args.whom.targets(found.view(), &adapters_for_names()).await?;
+    let registry = args.whom.adapters(&config).await?;
+    let targets = args.whom.targets(found.view(), &registry).await?;
     let (mut unblocked, mut for_all) = (Vec::new(), false);
     if let Some(store) = found.store() {
         for target in targets {

@@ -13,6 +13,7 @@ pub(super) async fn check(
     known: &View,
     checks: &mut Vec<Check>,
 ) -> Result<(), CliError> {
+    served(config, checks);
     let Some(accounts) = config.accounts() else {
         let policy = config.policy("", "");
         if shuts_out(policy, known, &Filter::all()).await? {
@@ -38,6 +39,26 @@ pub(super) async fn check(
         checks.push(Check::ok("accounts", modes));
     }
     Ok(())
+}
+
+/// Channels that another process serves, and cannot be asked.
+fn served(config: &Config, checks: &mut Vec<Check>) {
+    for adapter in config.adapters() {
+        let channel = &adapter.channel;
+        if adapters_for_names().get(channel.as_str()).is_some() {
+            checks.push(Check::warn(
+                "adapters",
+                format!("{channel} is served here: `gate --nats` does not start"),
+                "remove the entry from pairing.adapters",
+            ));
+        } else if config.nats().servers.is_empty() {
+            checks.push(Check::warn(
+                "adapters",
+                format!("{channel} is served over a bus, and nobody says where that is"),
+                "set pairing.nats.servers",
+            ));
+        }
+    }
 }
 
 async fn check_account(

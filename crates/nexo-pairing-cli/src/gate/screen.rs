@@ -4,18 +4,20 @@
 mod tests;
 
 use std::io::{self, BufRead, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use nexo_pairing::{
-    Decision, Delivery, Inbound, InboundEvent, PairingAdapterRegistry, PairingBackend, PairingGate,
+    Delivery, Inbound, InboundEvent, PairingAdapterRegistry, PairingBackend, PairingGate,
     PairingStore, Screened,
 };
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::answer::Answer;
 use super::lines::{Batch, MAX_LINE_BYTES};
+use super::remarks::Remarks;
 use super::{Settings, accounts, options};
 use crate::channels::{Recorder, adapters};
 use crate::error::{CliError, Exit, chain};
@@ -24,9 +26,6 @@ use crate::text::cut;
 
 /// How much is gathered at most before it is written, in bytes.
 const GATHERED_BYTES: usize = 256 << 10;
-
-/// How much is repeated of an id of which no canonical one could be made, in bytes.
-const MAX_RAW_SHOWN: usize = 256;
 
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -46,32 +45,6 @@ impl Stop {
 
     fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
-    }
-}
-
-/// Standard error, for several threads.
-#[derive(Clone)]
-pub(super) struct Remarks(Arc<Mutex<Box<dyn Write + Send>>>);
-
-impl Remarks {
-    pub(super) fn new(stderr: Arc<Mutex<Box<dyn Write + Send>>>) -> Self {
-        Self(stderr)
-    }
-
-    /// Says a line; nothing is decided by whether somebody hears it.
-    pub(super) fn say(&self, text: &str) {
-        let line = format!("nexo-pair gate: {text}\n");
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
-    }
-}
-
-impl Write for Remarks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }
 
@@ -99,18 +72,6 @@ enum Ended {
     /// Whoever read the answers has gone.
     Unread,
     Failed(io::Error),
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    decision: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    channel: &'a str,
-    account: &'a str,
-    sender: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -257,41 +218,12 @@ impl Screener {
             Ok(decision) => decision,
             Err(error) => return self.undecided(error.kind(), &chain(&error)),
         };
-        let reason = match &decision {
-            Decision::Drop(reason) => reason.as_str(),
-            _ => "notice",
-        };
-        self.push(&Answer {
-            decision: decision.as_str(),
-            reason: Some(reason),
-            channel,
-            account,
-            sender: None,
-            code: None,
-        });
+        self.push(&Answer::notice(channel, account, &decision));
     }
 
     fn decided(&mut self, inbound: &Inbound, screened: &Screened) {
-        let reason = match &screened.decision {
-            Decision::Drop(reason) => Some(reason.as_str()),
-            _ => None,
-        };
-        let code = match &screened.decision {
-            // A code of a dry run opens nothing.
-            Decision::Challenge { code } if !self.dry_run => Some(code.as_str()),
-            _ => None,
-        };
-        let raw = inbound.raw_sender.as_str();
-        let raw = &raw[..raw.floor_char_boundary(MAX_RAW_SHOWN)];
-        let sender = screened.sender.as_ref().map_or(raw, |id| id.as_str());
-        self.push(&Answer {
-            decision: screened.decision.as_str(),
-            reason,
-            channel: &inbound.channel,
-            account: &inbound.account,
-            sender: Some(sender),
-            code,
-        });
+        // A code of a dry run opens nothing.
+        self.push(&Answer::new(inbound, screened, !self.dry_run));
         if let Some(delivery) = &screened.delivery {
             self.delivered(inbound, delivery);
         }
@@ -307,7 +239,7 @@ impl Screener {
             self.push(&OutboundLine { outbound: Published { topic, payload } });
         }
         let why = match delivery {
-            Delivery::DeliveredViaAdapter => return,
+            Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
             Delivery::NoAdapterNoBrokerTopic => {
                 let known = self.registry.channels().join(", ");
                 format!("there is no adapter for this channel here, only for {known}")

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nexo_pairing_config::{ChallengeFormat, OnReplay, Sources};
+use nexo_pairing_config::{ChallengeFormat, Nats, OnReplay, Sources};
 use nexo_pairing_core::{Language, Mode, PairingPolicy};
 use serde_json::{Value, json};
 
@@ -34,6 +34,9 @@ pairing:
     - { channel: telegram, account: cody_nexo_bot, mode: allowlist }
   adapters:                                     # channels served by another process
     - { channel: signal, prefix: plugin.signal, format: default, cache_ttl_secs: 3600 }
+  nats:                                         # the bus, for `gate --nats` and for these channels
+    servers: [nats://127.0.0.1:4222]
+    credentials_file: pairing.creds
   audit_days: 365
 ";
 
@@ -55,6 +58,7 @@ fn nothing_at_all_is_the_defaults() {
     assert_eq!(*config.policy("whatsapp", "personal"), PairingPolicy::default());
     assert_eq!(config.accounts(), None);
     assert!(config.adapters().is_empty());
+    assert_eq!(*config.nats(), Nats::default());
     assert_eq!(config.audit_days(), 365);
     assert!(config.provenance().iter().all(|setting| setting.origin.to_string() == "default"));
 }
@@ -85,6 +89,9 @@ fn the_whole_sample_is_read() {
     assert_eq!((signal.channel.as_str(), &*signal.prefix), ("signal", "plugin.signal"));
     assert_eq!(signal.format, ChallengeFormat::Default);
     assert_eq!(signal.cache_ttl, Duration::from_secs(3600));
+    assert_eq!(config.nats().servers, ["nats://127.0.0.1:4222"]);
+    assert_eq!(config.nats().credentials_file, Some(home.path("config/pairing.creds")));
+    assert_eq!((&config.nats().user, config.nats().tls_required), (&None, false));
 }
 
 #[test]
@@ -151,6 +158,14 @@ fn every_layer_covers_those_below() {
     assert_eq!(origin(&config, "storage.path"), "flag --db");
     assert_eq!(config.public_url(), Some("wss://flag.example"));
     assert_eq!(origin(&config, "public_url"), "flag --public-url");
+
+    let home = home.var("NEXO_PAIRING_NATS__SERVERS", "[nats://environment:4222, tls://b]");
+    assert_eq!(home.load().unwrap().nats().servers, ["nats://environment:4222", "tls://b"]);
+    let config = home.sources().with_nats(vec!["nats://flag".into()]).load().unwrap();
+    assert_eq!(config.nats().servers, ["nats://flag"]);
+    assert_eq!(origin(&config, "nats.servers"), "flag --nats");
+    let config = home.sources().with_nats(Vec::new()).load().unwrap();
+    assert_eq!(origin(&config, "nats.servers"), "environment NEXO_PAIRING_NATS__SERVERS");
 }
 
 #[test]
@@ -323,6 +338,16 @@ fn the_provenance_names_every_key_with_its_value_in_force() {
             ("gate.challenge_text", &Value::Null),
             ("accounts", &accounts),
             ("adapters", &adapters),
+            ("nats.servers", &json!(["nats://127.0.0.1:4222"])),
+            ("nats.credentials_file", &json!(home.path("config/pairing.creds"))),
+            ("nats.nkey_file", &Value::Null),
+            ("nats.user", &Value::Null),
+            ("nats.password_file", &Value::Null),
+            ("nats.token_file", &Value::Null),
+            ("nats.tls_required", &json!(false)),
+            ("nats.tls_ca_file", &Value::Null),
+            ("nats.tls_cert_file", &Value::Null),
+            ("nats.tls_key_file", &Value::Null),
             ("audit_days", &json!(365)),
         ]
     );

@@ -38,6 +38,9 @@ fn an_unknown_key_in_a_file_is_named_with_its_nearest() {
             "pairing.adapters[0].prefx",
             "pairing.adapters[].prefix",
         ),
+        ("nats: {server: []}", "pairing.nats.server", "pairing.nats.servers"),
+        ("nats: {tls_cafile: a.pem}", "pairing.nats.tls_cafile", "pairing.nats.tls_ca_file"),
+        ("nats: {password: a}", "pairing.nats.password", "pairing.nats.password_file"),
         ("gate.mode: open", "pairing.\"gate.mode\"", "pairing.gate.mode"),
         ("audit-days: 3", "pairing.audit-days", "pairing.audit_days"),
     ] {
@@ -133,6 +136,16 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_told_with_what_is_allowed() {
         ),
         ("accounts: [{channel: Telegram}]", "accounts[0].channel", "Telegram", "a channel: ["),
         ("adapters: [{prefix: 'a.>'}]", "adapters[0].prefix", "a.>", "a subject such as"),
+        ("adapters: [{prefix: plugin.inbound}]", "adapters[0].prefix", "plugin.inbound", "a subj"),
+        ("adapters: [{prefix: plugin.outbound.a}]", "adapters[0].prefix", "plugin.outbound.a", "a"),
+        ("adapters: [{prefix: pairing}]", "adapters[0].prefix", "pairing", "a subject such as"),
+        ("adapters: [{prefix: _INBOX.a}]", "adapters[0].prefix", "_INBOX.a", "a subject such as"),
+        ("nats: {servers: nats://a}", "nats.servers", "nats://a", "a list, `[]` where it is empty"),
+        ("nats: {servers: ['a:4222']}", "nats.servers[0]", "a:4222", "`nats://HOST:PORT` or `tls:"),
+        ("nats: {servers: ['nats://']}", "nats.servers[0]", "nats://", "`nats://HOST:PORT` or"),
+        ("nats: {servers: ['nats://a/b']}", "nats.servers[0]", "nats://a/b", "`nats://HOST:PORT`"),
+        ("nats: {user: ''}", "nats.user", "", "a name of 1 to 256 bytes"),
+        ("nats: {tls_required: 1}", "nats.tls_required", "1", "`true` or `false`"),
         ("adapters: [{cache_ttl_secs: 0}]", "adapters[0].cache_ttl_secs", "0", "a whole number"),
         ("audit_days: 36501", "audit_days", "36501", "a whole number from 1 to 36500"),
     ] {
@@ -191,6 +204,41 @@ fn an_entry_has_what_it_needs_and_is_there_once() {
         file("adapters: [{channel: a, prefix: b}, {channel: a, prefix: c}]"),
         "`pairing.adapters[1]` in FILE is for the same as `pairing.adapters[0]`, keep one of them"
     );
+}
+
+#[test]
+fn a_password_in_a_url_is_refused_and_not_repeated() {
+    let told = file("nats: {servers: ['nats://me:s3cret@bus.example.com']}");
+    assert!(told.contains("`nats://…@bus.example.com`, it has to be"), "{told}");
+    let told = variable("NEXO_PAIRING_NATS__SERVERS", "nats://s3cret@bus");
+    assert!(told.contains("`nats://…@bus`") && !told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn ways_to_log_in_that_do_not_go_together_are_refused() {
+    for (text, key, problem) in [
+        ("user: a", "user", "needs `nats.password_file` beside it"),
+        ("password_file: /a", "password_file", "needs `nats.user` beside it"),
+        ("tls_cert_file: /a", "tls_cert_file", "needs `nats.tls_key_file` beside it"),
+        ("tls_key_file: /a", "tls_key_file", "needs `nats.tls_cert_file` beside it"),
+        (
+            "token_file: /a, credentials_file: /b",
+            "token_file",
+            "is one way to log in beside another: keep one of them",
+        ),
+        (
+            "user: a, password_file: /b, nkey_file: /c",
+            "user",
+            "is one way to log in beside another: keep one of them",
+        ),
+    ] {
+        let told = file(&format!("nats: {{{text}}}"));
+        assert_eq!(told, format!("`pairing.nats.{key}` in FILE {problem}"));
+    }
+    // One layer has the one, another layer the other.
+    let home = Home::with_file("pairing: {nats: {token_file: /a}}")
+        .var("NEXO_PAIRING_NATS__CREDENTIALS_FILE", "/b");
+    assert!(home.error().contains("keep one of them"), "{}", home.error());
 }
 
 #[test]

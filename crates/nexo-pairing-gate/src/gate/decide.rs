@@ -10,8 +10,9 @@ use nexo_pairing_core::{
 use time::OffsetDateTime;
 
 use super::PairingGate;
-use crate::lists::Question;
+use crate::lists::{Place, Question};
 use crate::message::{Message, Raw};
+use crate::roster::State;
 use crate::telemetry::Channel;
 
 /// How long a message waits for a store that has hung before.
@@ -34,22 +35,30 @@ pub(super) enum Verdict {
 
 impl PairingGate {
     /// Decides from memory; `None` when the store or somebody else has to be asked.
+    #[inline]
     pub(super) fn glance(
         &self,
         message: &mut Message<'_>,
         adapter: Option<&dyn PairingChannelAdapter>,
         counters: &Channel,
-    ) -> Option<(Rule, Decision)> {
+    ) -> Result<Option<(Rule, Decision)>, PairingError> {
         let must_refresh = self.must_refresh.load(Ordering::Acquire);
-        if must_refresh || !self.roster.is_fresh(self.options.max_staleness) {
-            return None;
+        let is_fresh = !must_refresh && self.roster.is_fresh(self.options.max_staleness);
+        let raw = message.raw;
+        if is_fresh && message.read(adapter) {
+            let state = self.roster.read();
+            let place = state.lists.find(raw.channel, raw.account);
+            // What is on the lists has names that are ids.
+            if place.account.is_none() {
+                raw.check().inspect_err(|_| counters.undecided())?;
+            }
+            if let Verdict::Decided(rule, decision) = self.judge(message, &state, place, true) {
+                counters.decided(rule, &decision);
+                return Ok(Some((rule, decision)));
+            }
         }
-        if !message.read(adapter) {
-            return None;
-        }
-        let Verdict::Decided(rule, decision) = self.judge(message, true) else { return None };
-        counters.decided(rule, &decision);
-        Some((rule, decision))
+        raw.check().inspect_err(|_| counters.undecided())?;
+        Ok(None)
     }
 
     /// The rules in their order; with the end of the code's life for a challenge.
@@ -78,15 +87,23 @@ impl PairingGate {
         if message.raw.policy.mode != Mode::Open || self.roster.may_have_blocks() {
             freshness?;
         }
-        Ok(self.judge(message, is_fresh))
+        let state = self.roster.read();
+        let place = state.lists.find(message.raw.channel, message.raw.account);
+        Ok(self.judge(message, &state, place, is_fresh))
     }
 
     /// Rules 2 to 10 and 12: from memory, which may be stale only in mode `open` where nobody was
     /// ever blocked.
-    fn judge(&self, message: &Message<'_>, is_fresh: bool) -> Verdict {
+    #[inline]
+    fn judge(
+        &self,
+        message: &Message<'_>,
+        state: &State,
+        place: Place<'_>,
+        is_fresh: bool,
+    ) -> Verdict {
         let Raw { channel, account, policy, .. } = *message.raw;
         let drop = |rule| Verdict::Decided(rule, settled(rule));
-        let state = self.roster.read();
         // Rule 2.
         if !state.is_known(channel, account) {
             return drop(Rule::UnknownAccount);
@@ -101,8 +118,8 @@ impl PairingGate {
             return Verdict::Decided(Rule::Open, Decision::Admit);
         }
         let (senders, is_direct) = (&message.senders, message.is_direct);
-        let question = Question { channel, account, senders, is_direct, policy };
-        match state.lists.decide(&question, || self.options.clock.now()) {
+        let question = Question { senders, is_direct, policy };
+        match place.decide(&question, || self.options.clock.now()) {
             Rule::Open if message.is_nobody => Verdict::Decided(Rule::NotPairable, Decision::Admit),
             rule @ (Rule::ChallengeAgain | Rule::Challenge) => Verdict::Ask(rule),
             rule => Verdict::Decided(rule, settled(rule)),

@@ -51,6 +51,17 @@ async fn a_channel_without_an_adapter_takes_ids_as_they_are_and_delivers_nothing
     assert!(world.adapter.sent.lock().unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn a_channel_of_another_process_words_and_sends_its_challenges() {
+    let world = World::new(Mode::Pairing).await;
+    world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
+    let screened = world.write("id:1").await;
+    assert!(matches!(screened.delivery, Some(Delivery::DeliveredViaBroker)), "{screened:?}");
+    let Decision::Challenge { code } = screened.decision else { panic!() };
+    let sent = world.adapter.sent.lock().unwrap();
+    assert_eq!(sent[0].2, format!("worded elsewhere: {code}"));
+}
+
 /// The counters and gauges that are not zero, as `name{labels} value`.
 fn counted(snapshotter: &Snapshotter) -> Vec<String> {
     let mut lines = Vec::new();
@@ -83,6 +94,9 @@ fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
             world.write("id:2").await;
             world.adapter.is_broken.store(true, Ordering::SeqCst);
             world.write("id:3").await;
+            world.adapter.is_broken.store(false, Ordering::SeqCst);
+            world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
+            world.write("id:4").await;
             for stranger in ["evil-1", "evil-2"] {
                 world.screen(Inbound::direct(stranger, "main", "id:1")).await;
             }
@@ -95,17 +109,18 @@ fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
     assert_eq!(
         counted(&snapshotter),
         [
-            "pairing_decision_seconds{} n=4",
+            "pairing_decision_seconds{} n=5",
             "pairing_decisions_total{channel=other,decision=challenge,reason=challenge} 2",
             "pairing_decisions_total{channel=other,decision=error,reason=stale} 1",
             "pairing_decisions_total{channel=test,decision=admit,reason=allowed} 1",
             "pairing_decisions_total{channel=test,decision=admit,reason=not_pairable} 1",
-            "pairing_decisions_total{channel=test,decision=challenge,reason=challenge} 2",
+            "pairing_decisions_total{channel=test,decision=challenge,reason=challenge} 3",
             "pairing_decisions_total{channel=test,decision=drop,reason=already_challenged} 1",
             "pairing_inbound_challenged_total{channel=other,result=no_adapter_no_broker_topic} 2",
             "pairing_inbound_challenged_total{channel=test,result=delivered_via_adapter} 1",
+            "pairing_inbound_challenged_total{channel=test,result=delivered_via_broker} 1",
             "pairing_inbound_challenged_total{channel=test,result=publish_failed} 1",
-            "pairing_requests_pending{channel=test} 2",
+            "pairing_requests_pending{channel=test} 3",
         ]
     );
 }

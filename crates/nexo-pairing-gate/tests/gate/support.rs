@@ -1,12 +1,14 @@
 //! A gate before a store in memory, on a clock that stands still.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, Challenge, ChannelId, Clock, Decision, DropReason, Grant,
-    Inbound, ManualClock, Mode, PairingAdapterRegistry, PairingBackend, PairingChannelAdapter,
-    PairingCode, PairingError, PairingPolicy, Rule, SenderId, SenderKey, Target,
+    AccountId, AccountScope, Actor, Challenge, ChannelId, Clock, Decision, DeliveryRoute,
+    DropReason, Grant, Inbound, ManualClock, Mode, PairingAdapterRegistry, PairingBackend,
+    PairingChannelAdapter, PairingCode, PairingError, PairingPolicy, Rule, SenderId, SenderKey,
+    Target,
 };
 use nexo_pairing_gate::{Explanation, GateOptions, PairingGate, Screened};
 use nexo_pairing_store::{PairingStore, StoreOptions};
@@ -18,7 +20,9 @@ use time::{Duration, OffsetDateTime};
 pub(crate) struct TestAdapter {
     /// What was sent: account, recipient, text.
     pub(crate) sent: Mutex<Vec<(String, String, String)>>,
-    pub(crate) is_broken: std::sync::atomic::AtomicBool,
+    pub(crate) is_broken: AtomicBool,
+    /// Whether the channel is served, and its texts worded, by another process.
+    pub(crate) is_elsewhere: AtomicBool,
 }
 
 #[async_trait]
@@ -48,8 +52,23 @@ impl PairingChannelAdapter for TestAdapter {
         challenge.plain_text()
     }
 
+    async fn word_challenge(&self, challenge: &Challenge) -> String {
+        if self.is_elsewhere.load(Ordering::SeqCst) {
+            return format!("worded elsewhere: {}", challenge.code);
+        }
+        self.format_challenge(challenge)
+    }
+
+    fn route(&self) -> DeliveryRoute {
+        if self.is_elsewhere.load(Ordering::SeqCst) {
+            DeliveryRoute::Broker
+        } else {
+            DeliveryRoute::Adapter
+        }
+    }
+
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
-        if self.is_broken.load(std::sync::atomic::Ordering::SeqCst) {
+        if self.is_broken.load(Ordering::SeqCst) {
             return Err(PairingError::delivery("the line is down"));
         }
         self.sent.lock().unwrap().push((account.into(), to.into(), text.into()));

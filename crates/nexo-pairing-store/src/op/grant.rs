@@ -7,7 +7,7 @@ use nexo_pairing_core::{
     AccountId, Actor, Blocking, ChannelId, PairingError, SeedReport, SenderId, SenderKey, Target,
 };
 use ring::digest::{Context, SHA256};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use serde_json::{Value, json};
 
 use super::Write;
@@ -113,49 +113,47 @@ pub(crate) fn seed(
         let key = SenderKey::new(channel.clone(), account.clone(), sender.clone());
         return Ok(Err(PairingError::Blocked { key }));
     }
-    let mut find = write.tx.prepare_cached(
-        "SELECT revoked_at IS NULL AND expires_at IS NULL FROM pairing_allow_from
-            WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
+    // The list as one parameter: a statement for each of 10,000 senders took four times as long.
+    let list = json!(senders).to_string();
+    let grants = params![channel_id, account_id, list, write.now, actor.as_str()];
+    let inserted = write
+        .tx
+        .prepare_cached(
+            "INSERT INTO pairing_allow_from
+                    (channel, account_id, sender_id, approved_at, approved_via)
+                SELECT ?1, ?2, value, ?4, ?5 FROM json_each(?3) WHERE true
+                ON CONFLICT DO NOTHING",
+        )?
+        .execute(grants)?;
+    let known = senders.len() - inserted;
+    let reactivated = match known {
+        0 => 0,
+        _ => write
+            .tx
+            .prepare_cached(
+                "UPDATE pairing_allow_from SET revoked_at = NULL, revoked_via = NULL,
+                        expires_at = NULL, approved_at = ?4, approved_via = ?5
+                    WHERE channel = ?1 AND account_id = ?2
+                        AND sender_id IN (SELECT value FROM json_each(?3))
+                        AND (revoked_at IS NOT NULL OR expires_at IS NOT NULL)",
+            )?
+            .execute(grants)?,
+    };
+    let mut requests = write.tx.prepare_cached(
+        "SELECT code, sender_id FROM pairing_pending WHERE channel = ?1 AND account_id = ?2",
     )?;
-    let mut insert = write.tx.prepare_cached(
-        "INSERT INTO pairing_allow_from
-            (channel, account_id, sender_id, approved_at, approved_via) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    let mut reactivate = write.tx.prepare_cached(
-        "UPDATE pairing_allow_from SET revoked_at = NULL, revoked_via = NULL, expires_at = NULL,
-                approved_at = ?4, approved_via = ?5
-            WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
-    )?;
-    let mut request = write.tx.prepare_cached(
-        "SELECT code FROM pairing_pending
-            WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
-    )?;
-    let (mut inserted, mut reactivated, mut unchanged) = (0, 0, 0);
-    for sender in senders {
-        let key = [channel_id, account_id, sender.as_str()];
-        let grant = params![key[0], key[1], key[2], write.now, actor.as_str()];
-        match find.query_row(key, |row| row.get(0)).optional()? {
-            None => {
-                insert.execute(grant)?;
-                inserted += 1;
-            }
-            Some(false) => {
-                reactivate.execute(grant)?;
-                reactivated += 1;
-            }
-            Some(true) => unchanged += 1,
-        }
-        let code: Option<String> = request.query_row(key, |row| row.get(0)).optional()?;
-        if let Some(code) = code {
-            let [channel, account, sender] = key;
-            write.finish(
-                &Finished { code: &code, channel, account, sender },
-                "approved",
-                write.now,
-                0,
-            )?;
+    let requests: Vec<(String, String)> = requests
+        .query_map([channel_id, account_id], |row| row.try_into())?
+        .collect::<Result<_, _>>()?;
+    for (code, sender) in requests {
+        if senders.iter().any(|seeded| seeded.as_str() == sender) {
+            let (code, sender) = (&code, &sender);
+            let request = Finished { code, channel: channel_id, account: account_id, sender };
+            write.finish(&request, "approved", write.now, 0)?;
         }
     }
+    let [inserted, reactivated, unchanged] =
+        [inserted, reactivated, known - reactivated].map(|count| count as u64);
     let report = SeedReport::new(inserted, reactivated, unchanged);
     let about = About { channel: Some(channel_id), account: Some(account_id), sender: None };
     write.audit(actor.as_str(), "seed", about, &json!(report))?;

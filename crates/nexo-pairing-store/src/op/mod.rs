@@ -10,6 +10,7 @@ pub(crate) mod request;
 pub(crate) mod session;
 pub(crate) mod standing;
 
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 
 use nexo_pairing_core::{Span, metric};
@@ -28,6 +29,8 @@ pub(crate) struct Write<'a> {
     /// UTC seconds.
     pub(crate) now: i64,
     pub(crate) options: &'a StoreOptions,
+    /// Whether one of those that share the transaction has put away what had run out at this moment.
+    pub(crate) expired: &'a Cell<bool>,
     pub(crate) after: After,
 }
 

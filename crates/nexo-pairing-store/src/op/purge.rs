@@ -35,6 +35,9 @@ impl Write<'_> {
     /// Ends requests and grants whose time is up. A request that was made in the future, by a clock
     /// that was set back since, is over too.
     pub(crate) fn expire(&mut self) -> rusqlite::Result<()> {
+        if self.expired.get() {
+            return Ok(());
+        }
         let mut due = self.tx.prepare_cached(
             "SELECT code, channel, account_id, sender_id,
                     min(?1, coalesce(expires_at, created_at + 3600)), created_at
@@ -60,6 +63,7 @@ impl Write<'_> {
                     WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?1",
             )?
             .execute([self.now])?;
+        self.expired.set(true);
         Ok(())
     }
 

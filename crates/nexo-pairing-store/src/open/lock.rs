@@ -1,11 +1,14 @@
 //! The lock that is held while a database is opened, and what the last opener noted in it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::place::{FileId, PUT_AWAY, beside};
 use crate::StoreError;
@@ -26,9 +29,7 @@ impl OpenLock {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let lock_path = beside(path, ".lock");
         let io = |error| StoreError::io(&lock_path, error);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&lock_path).map_err(io)?;
+        let file = open(&lock_path)?;
         give_to_owner(&file, path);
         let since = Instant::now();
         loop {
@@ -105,6 +106,26 @@ pub(crate) fn has_stale_wal(path: &Path) -> bool {
     match (noted, FileId::of(path), FileId::of(&beside(path, "-wal"))) {
         (Some(noted), Some(id), Some(wal)) => noted.is_stale(&id, &wal),
         _ => false,
+    }
+}
+
+/// Opens the file of the lock, which is made when it is not there. Whoever may write to the folder could
+/// have put a link there: to a file of ours, which we would write to, or of root's, which root would
+/// give away.
+fn open(path: &Path) -> Result<File, StoreError> {
+    // Opening a pipe would wait for somebody to write.
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => return Err(StoreError::NotAFile { path: path.into() }),
+        Err(error) => return Err(StoreError::io(path, error.into())),
+    };
+    let metadata = file.metadata().map_err(|error| StoreError::io(path, error))?;
+    if metadata.is_file() && metadata.nlink() == 1 {
+        Ok(file)
+    } else {
+        Err(StoreError::NotAFile { path: path.into() })
     }
 }
 

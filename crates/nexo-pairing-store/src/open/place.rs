@@ -83,6 +83,18 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Refuses links in place of what SQLite makes beside a database: it would follow them, and root would
+/// give away what they lead to.
+pub(crate) fn refuse_links(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let path = beside(path, suffix);
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Err(StoreError::NotAFile { path });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a place where locks do not hold.
 pub(crate) fn refuse_network(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);

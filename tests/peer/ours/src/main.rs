@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use nexo_pairing::setup_code::decode_setup_code;
 use nexo_pairing::{
-    AccountId, Actor, ChannelId, Decision, Filter, Grant, Mode, PairingBackend, PairingGate,
-    PairingPolicy, PairingStore, SenderId, SetupCode, SetupCodeIssuer, qr,
+    AccountId, AccountScope, Actor, ChannelId, Decision, Filter, Grant, Mode, PairingBackend,
+    PairingGate, PairingPolicy, PairingStore, SenderId, SetupCode, SetupCodeIssuer, Target, qr,
 };
 use work::{ACCOUNT, Answer, Codes, Figures, Peer, memory, sender, shuffled};
 
@@ -107,6 +107,14 @@ async fn run_ours(work: &str, folder: &Path) -> Option<Figures> {
             changes(&folder.join("pairing.db"), size, &mut figures).await;
             Some(figures)
         }
+        "beside_writer" => {
+            beside_writer(folder, size, &mut figures).await;
+            Some(figures)
+        }
+        "writer" => {
+            writer(&folder.join("pairing.db")).await;
+            Some(figures)
+        }
         _ => None,
     }
 }
@@ -156,6 +164,88 @@ async fn changes(path: &Path, count: usize, figures: &mut Figures) {
     }
     figures.add("same_handle", 0.0);
     figures.add("other_process", worst.as_secs_f64());
+}
+
+/// How much slower the median admit of so many known senders is, both cores busy with them, while
+/// another process approves and revokes.
+async fn beside_writer(folder: &Path, count: usize, figures: &mut Figures) {
+    let peer = Arc::new(Ours::open(&folder.join("pairing.db")).await);
+    let senders = Arc::new(work::senders(count));
+    peer.seed(&senders).await;
+    // In turn, so that what the machine does besides meets both.
+    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        quiet.push(median_admit(&peer, &senders, || false).await);
+        let this = std::env::current_exe().expect("a program");
+        let mut writer = Command::new(this).arg("writer").arg(folder).spawn().expect("a process");
+        let is_over = || writer.try_wait().expect("a process").is_some();
+        busy.push(median_admit(&peer, &senders, is_over).await);
+        assert!(writer.wait().expect("a process").success());
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let (quiet, busy) = (median(quiet), median(busy));
+    figures.add("quiet", quiet);
+    figures.add("busy", busy);
+    figures.add("ratio", busy / quiet);
+}
+
+/// The median of an admit, in seconds, of two threads that do nothing else for three seconds; whatever
+/// was to be beside them must not be over then. A hundred admits are timed together, since reading the clock takes as long as one.
+async fn median_admit(
+    peer: &Arc<Ours>,
+    senders: &Arc<Vec<String>>,
+    mut is_over: impl FnMut() -> bool,
+) -> f64 {
+    const TOGETHER: usize = 100;
+    let until = Instant::now() + Duration::from_secs(3);
+    let tasks: Vec<_> = (0..2)
+        .map(|task| {
+            let (peer, senders) = (Arc::clone(peer), Arc::clone(senders));
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                let mut next = senders.iter().cycle().skip(task * senders.len() / 2);
+                while Instant::now() < until {
+                    let started = Instant::now();
+                    for sender in next.by_ref().take(TOGETHER) {
+                        assert_eq!(peer.admit(ACCOUNT, sender).await, Answer::Admit);
+                    }
+                    took.push(started.elapsed());
+                }
+                took
+            })
+        })
+        .collect();
+    let mut took = Vec::new();
+    for task in tasks {
+        took.extend(task.await.expect("a task"));
+    }
+    // The writer ends after the admits, so that all of them had it beside them.
+    assert!(!is_over(), "the writer was there to the end");
+    took.sort_unstable();
+    took[took.len() / 2].as_secs_f64() / TOGETHER as f64
+}
+
+/// A hundred approvals and as many revokes a second, for four seconds.
+async fn writer(path: &Path) {
+    let peer = Ours::open(path).await;
+    let started = Instant::now();
+    for number in 0..400 {
+        let due = started + number * Duration::from_millis(10);
+        tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
+        let stranger = format!("+34600{number:06}");
+        let Answer::Challenge(code) = peer.admit(ACCOUNT, &stranger).await else { continue };
+        peer.approve(&code).await;
+        let target = Target::new(
+            ChannelId::parse("whatsapp").expect("an id"),
+            AccountScope::One(AccountId::parse(ACCOUNT).expect("an id")),
+            SenderId::parse(&stranger).expect("an id"),
+        );
+        let revoked = peer.store.revoke(&target, &Actor::cli()).await.expect("revoked");
+        assert_eq!(revoked.len(), 1);
+    }
 }
 
 fn main() {

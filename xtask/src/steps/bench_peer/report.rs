@@ -74,7 +74,8 @@ impl Goal {
 impl Unit {
     fn show(self, figure: f64) -> String {
         match self {
-            Self::Count => format!("{figure}"),
+            Self::Count if figure.fract() == 0.0 => format!("{figure}"),
+            Self::Count => format!("{figure:.2}"),
             Self::Time if figure < 1e-6 => format!("{} ns", rounded(figure * 1e9)),
             Self::Time if figure < 1e-3 => format!("{} µs", rounded(figure * 1e6)),
             Self::Time if figure < 1.0 => format!("{} ms", rounded(figure * 1e3)),

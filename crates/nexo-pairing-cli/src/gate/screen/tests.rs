@@ -36,7 +36,7 @@ async fn reloaded_without_a_store(is_blocked: bool) -> Value {
         store.block(&target, &Actor::cli(), None).await.unwrap();
     }
     let (reload, next) = watch::channel(settings(folder.path(), "{}"));
-    let remarks = Remarks::new(Arc::new(Mutex::new(Box::new(io::sink()))));
+    let remarks = Remarks::new(Box::new(io::sink()));
     let mut screener = Screener::new(store, next, Box::new(io::sink()), remarks, false);
     screener.load().await;
     let expected = if is_blocked { "drop" } else { "admit" };
@@ -64,7 +64,7 @@ async fn a_reload_replaces_the_accounts() {
     let store = PairingStore::open_memory().await.unwrap();
     let accounts = "pairing: { accounts: [{ channel: whatsapp, account: personal }] }";
     let (reload, next) = watch::channel(settings(folder.path(), accounts));
-    let remarks = Remarks::new(Arc::new(Mutex::new(Box::new(io::sink()))));
+    let remarks = Remarks::new(Box::new(io::sink()));
     let mut screener = Screener::new(store, next, Box::new(io::sink()), remarks, false);
     screener.load().await;
     let other = ANA.replace("personal", "work");

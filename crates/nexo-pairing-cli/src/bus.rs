@@ -1,0 +1,28 @@
+//! The connection to the bus that the configuration names.
+
+use nexo_pairing::config::Config;
+use nexo_pairing::nats::{Bus, NatsOptions};
+
+use crate::error::CliError;
+
+/// Connects to the bus.
+pub(crate) async fn connect(config: &Config) -> Result<Bus, CliError> {
+    Ok(Bus::connect(options(config)?).await?)
+}
+
+/// The options that the configuration has for a connection.
+pub(crate) fn options(config: &Config) -> Result<NatsOptions, CliError> {
+    let nats = config.nats();
+    if nats.servers.is_empty() {
+        return Err(CliError::NoBus);
+    }
+    let mut options = NatsOptions::new(nats.servers.iter().cloned())?;
+    options.credentials_file.clone_from(&nats.credentials_file);
+    options.nkey_file.clone_from(&nats.nkey_file);
+    options.user = nats.user.clone().zip(nats.password_file.clone());
+    options.token_file.clone_from(&nats.token_file);
+    options.require_tls = nats.tls_required;
+    options.ca_file.clone_from(&nats.tls_ca_file);
+    options.client_certificate = nats.tls_cert_file.clone().zip(nats.tls_key_file.clone());
+    Ok(options)
+}

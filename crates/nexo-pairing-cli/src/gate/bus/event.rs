@@ -1,0 +1,88 @@
+//! A message of the bus, read and checked.
+
+use bytes::Bytes;
+use nexo_pairing::nats::Message;
+use nexo_pairing::{Inbound, InboundEvent, PairingError};
+
+use super::subject::Address;
+use crate::error::chain;
+use crate::gate::lines::MAX_LINE_BYTES;
+
+/// A message as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Letter<'a> {
+    pub(super) subject: &'a str,
+    pub(super) payload: &'a Bytes,
+}
+
+impl<'a> From<&'a Message> for Letter<'a> {
+    fn from(message: &'a Message) -> Self {
+        Self { subject: message.subject(), payload: message.payload() }
+    }
+}
+
+/// What a message is.
+#[derive(Debug)]
+pub(super) enum Event<'a> {
+    /// A sender's.
+    Message(Inbound),
+    /// The plugin's own.
+    Notice(Address<'a>),
+}
+
+/// Why nothing was decided on a message.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The stable name of the reason.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// More waits than there is room for.
+    pub(super) fn overloaded() -> Self {
+        Self::new("overloaded", "more messages of the channel wait than are kept")
+    }
+}
+
+impl From<&PairingError> for Refusal {
+    fn from(error: &PairingError) -> Self {
+        Self::new(error.kind(), chain(error))
+    }
+}
+
+/// Reads a message. The subject on which it came decides whose it is: what stands in it may only
+/// agree. So nobody who may write to one channel passes for another.
+pub(super) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
+    if letter.payload.len() > MAX_LINE_BYTES {
+        let message = format!("it is longer than {MAX_LINE_BYTES} bytes");
+        return Err(Refusal::new("too_long", message));
+    }
+    let address = Address::read(letter.subject).ok_or_else(|| {
+        let message = "the subject is not plugin.inbound.<channel>[.<account>]";
+        Refusal::new("invalid_subject", message)
+    })?;
+    let agrees = |channel: &str, account: &str| {
+        if (channel, account) == (address.channel, address.account) {
+            return Ok(());
+        }
+        let message = "the topic in the event is not that of the subject it came on";
+        Err(Refusal::new("topic_mismatch", message))
+    };
+    match InboundEvent::parse(letter.payload) {
+        Ok(InboundEvent::Message(inbound)) => {
+            agrees(&inbound.channel, &inbound.account)?;
+            Ok(Event::Message(inbound))
+        }
+        Ok(InboundEvent::Notice { channel, account, .. }) => {
+            agrees(&channel, &account)?;
+            Ok(Event::Notice(address))
+        }
+        Ok(_) => Err(Refusal::new("unknown_event", "the event is of an unknown sort")),
+        Err(error) => Err(Refusal::new(error.kind(), chain(&error))),
+    }
+}

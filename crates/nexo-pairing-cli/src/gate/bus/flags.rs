@@ -1,0 +1,45 @@
+//! What the command line says of a gate on a bus.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+/// The flags of a gate on a bus; all but the first need the first.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On a bus")]
+pub(crate) struct Flags {
+    /// Stand on a bus: the NATS servers, with commas between them; without a value, those that
+    /// pairing.nats.servers names. Without this flag, it is a gate between standard input and output.
+    #[arg(long, value_name = "URL", num_args = 0..=1, value_delimiter = ',')]
+    nats: Option<Vec<String>>,
+    /// What to take; may be given several times.
+    #[arg(
+        long = "subject",
+        value_name = "SUBJECT",
+        default_value = "plugin.inbound.>",
+        requires = "nats"
+    )]
+    subjects: Vec<String>,
+    /// The gates that share the work: each message goes to one of a group.
+    #[arg(long, value_name = "GROUP", default_value = "nexo-pairing", requires = "nats")]
+    pub(super) queue_group: String,
+    /// Where to show metrics, at /metrics, to anybody who gets there [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", requires = "nats")]
+    pub(super) metrics_listen: Option<SocketAddr>,
+}
+
+impl Flags {
+    /// Whether the gate is to stand on a bus.
+    pub(crate) fn is_meant(&self) -> bool {
+        self.nats.is_some()
+    }
+
+    /// The servers in place of those that the configuration names.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        self.nats.clone().unwrap_or_default()
+    }
+
+    pub(super) fn subjects(&self) -> &[String] {
+        &self.subjects
+    }
+}

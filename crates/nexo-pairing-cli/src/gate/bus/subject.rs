@@ -1,0 +1,197 @@
+//! Subjects: which ones a gate may take, and whose message stands on one.
+
+use nexo_pairing::config::Adapter;
+use nexo_pairing::{AccountId, ChannelId};
+
+use crate::error::CliError;
+use crate::text::cut;
+
+/// What the subject of a message begins with, but for what a mapping has put before it.
+const INBOUND: &str = "plugin.inbound.";
+
+/// Where admitted messages go, with channel and account behind it.
+pub(super) const ADMITTED: &str = "pairing.admitted.";
+
+/// Where it is told what could not be decided.
+pub(super) const REJECTED: &str = "pairing.rejected";
+
+/// A subject to take messages from, which may have wildcards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern(String);
+
+impl Pattern {
+    /// Reads the subjects of a gate. None of them may include what the gate itself writes, or it would
+    /// read its own messages for ever; and no message may come by two of them, or it would be decided
+    /// twice.
+    pub(super) fn parse_all(
+        subjects: &[String],
+        adapters: &[Adapter],
+    ) -> Result<Vec<Self>, CliError> {
+        let written = ["pairing.>", "plugin.outbound.>", "_INBOX.>", "_inbox.>"].map(str::to_owned);
+        let asked = adapters.iter().map(|adapter| format!("{}.pairing.>", adapter.prefix));
+        let ours: Vec<String> = written.into_iter().chain(asked).collect();
+        let mut patterns: Vec<Self> = Vec::new();
+        for subject in subjects {
+            let refused = |why: &str| {
+                let subject = cut(subject, 100);
+                Err(CliError::Usage(format!("--subject {subject} cannot be taken: {why}")))
+            };
+            if !is_pattern(subject) {
+                return refused("it is no subject");
+            }
+            if !has_literally(subject, INBOUND.trim_end_matches('.')) {
+                return refused("it has to name plugin.inbound, where the plugins' messages are");
+            }
+            if let Some(ours) = ours.iter().find(|ours| overlap(subject, ours)) {
+                return refused(&format!("it includes what the gate itself writes to {ours}"));
+            }
+            if let Some(other) = patterns.iter().find(|other| overlap(subject, &other.0)) {
+                let why = format!("a message could come by it and by {} as well", other.0);
+                return refused(&why);
+            }
+            patterns.push(Self(subject.clone()));
+        }
+        Ok(patterns)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whose message it is, as its subject says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address<'a> {
+    pub(super) channel: &'a str,
+    pub(super) account: &'a str,
+    /// Channel and account as they stand there: what comes behind [`ADMITTED`].
+    pub(super) suffix: &'a str,
+}
+
+impl<'a> Address<'a> {
+    /// Reads `[….]plugin.inbound.<channel>[.<account>]`; `None` where channel or account is none, so
+    /// that nothing else ever becomes a part of a subject.
+    pub(super) fn read(subject: &'a str) -> Option<Self> {
+        let at = subject
+            .match_indices(INBOUND)
+            .map(|(at, _)| at)
+            .find(|&at| at == 0 || subject.as_bytes()[at - 1] == b'.')?;
+        let suffix = &subject[at + INBOUND.len()..];
+        let (channel, account) = match suffix.split_once('.') {
+            Some((channel, account)) => (channel, account),
+            None => (suffix, "default"),
+        };
+        ChannelId::check(channel).ok()?;
+        AccountId::check(account).ok()?;
+        Some(Self { channel, account, suffix })
+    }
+}
+
+/// Whether it can be subscribed to.
+fn is_pattern(subject: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c.is_control());
+    let mut words = subject.split('.');
+    (1..=256).contains(&subject.len())
+        && words.clone().all(is_word)
+        && words.position(|word| word == ">").is_none_or(|_| words.next().is_none())
+}
+
+/// Whether the words of `part` stand in it, one behind the other.
+fn has_literally(subject: &str, part: &str) -> bool {
+    format!(".{subject}.").contains(&format!(".{part}."))
+}
+
+/// Whether there is a subject that both patterns include.
+fn overlap(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('.'), other.split('.'));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+            (None, _) | (_, None) => return false,
+            (Some("*"), _) | (_, Some("*")) => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(subjects: &[&str]) -> Result<Vec<Pattern>, String> {
+        let subjects: Vec<String> = subjects.iter().map(|&subject| subject.to_owned()).collect();
+        Pattern::parse_all(&subjects, &[]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_gate_takes_what_plugins_write() {
+        for subjects in [
+            &["plugin.inbound.>"][..],
+            &["plugin.inbound.whatsapp", "plugin.inbound.whatsapp.*"],
+            &["plugin.inbound.*", "plugin.inbound.telegram.>"],
+            &["part.0.plugin.inbound.>", "part.1.plugin.inbound.>"],
+            &["part.*.plugin.inbound.whatsapp.>"],
+        ] {
+            assert!(parse(subjects).is_ok(), "{subjects:?}: {:?}", parse(subjects));
+        }
+    }
+
+    #[test]
+    fn a_gate_never_takes_what_it_writes_nor_anything_twice() {
+        for (subjects, why) in [
+            (&[">"][..], "has to name plugin.inbound"),
+            (&["plugin.>"], "has to name plugin.inbound"),
+            (&["plugin.*.>"], "has to name plugin.inbound"),
+            (&["pairing.admitted.>"], "has to name plugin.inbound"),
+            (&["pairing.admitted.plugin.inbound"], "the gate itself writes to pairing.>"),
+            (&["*.*.plugin.inbound.>"], "the gate itself writes to pairing.>"),
+            (&["*.*.plugin.inbound"], "the gate itself writes to pairing.>"),
+            (&["plugin.outbound.plugin.inbound"], "itself writes to plugin.outbound.>"),
+            (&["_INBOX.plugin.inbound.a"], "the gate itself writes to _INBOX.>"),
+            (&["plugin.inbound.>", "plugin.inbound.whatsapp"], "by plugin.inbound.> as well"),
+            (&["plugin.inbound.*.a", "plugin.inbound.whatsapp.*"], "a message could come by it"),
+            (&["plugin.inbound.>", "plugin.inbound.>"], "by plugin.inbound.> as well"),
+            (&["plugin.inbound..a"], "it is no subject"),
+            (&["plugin.inbound.>.a"], "it is no subject"),
+            (&["plugin.inbound.a b"], "it is no subject"),
+            (&[""], "it is no subject"),
+        ] {
+            let told = parse(subjects).unwrap_err();
+            assert!(told.contains(why), "{subjects:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_channel_and_perhaps_an_account() {
+        let read = |subject| Address::read(subject).map(|it| (it.channel, it.account, it.suffix));
+        assert_eq!(
+            read("plugin.inbound.whatsapp.personal"),
+            Some(("whatsapp", "personal", "whatsapp.personal"))
+        );
+        assert_eq!(read("plugin.inbound.whatsapp"), Some(("whatsapp", "default", "whatsapp")));
+        assert_eq!(
+            read("part.1.plugin.inbound.a.B"),
+            Some(("a", "B", "a.B")),
+            "a mapping put something before it"
+        );
+        for subject in [
+            "plugin.inbound.",
+            "plugin.inbound",
+            "plugin.inbound.whatsapp.",
+            "plugin.inbound.whatsapp.a.b",
+            "plugin.inbound.whatsapp.*",
+            "plugin.inbound.whatsapp.>",
+            "plugin.inbound.*.personal",
+            "plugin.inbound.WhatsApp.personal",
+            "plugin.inbound.whatsapp.a b",
+            "myplugin.inbound.whatsapp",
+            "plugin.outbound.whatsapp",
+            "",
+        ] {
+            assert_eq!(read(subject), None, "{subject}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A gate between standard input and standard output.
+//!
+//! Three threads share the work: one reads standard input ([`lines`]), one decides and writes
+//! ([`screen`](super::screen)), and the caller's runtime waits for signals. So neither a reader that does
+//! not take the answers nor a store that is busy keeps a signal from being heard.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::lines;
+use super::remarks::Remarks;
+use super::screen::{Screener, Stop};
+use super::signals::Asked;
+use super::{Running, start};
+use crate::context::{Context, Database};
+use crate::error::{CliError, Exit};
+
+/// How long an ending gate waits for the line in hand, and for somebody to take its answer.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(
+    running: Running,
+    dry_run: bool,
+    context: &mut Context,
+) -> Result<Exit, CliError> {
+    let Running { sources, settings, hang_up } = running;
+    let database = Database::of(&settings);
+    let store = if dry_run { database.rehearsal().await? } else { database.open().await? };
+    let mut signals = hang_up.and_the_others()?;
+
+    let stdin = std::mem::replace(&mut context.io.stdin, Box::new(io::empty()));
+    let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));
+    let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
+    let remarks = Remarks::new(stderr);
+    if dry_run {
+        remarks.rehearses(&database);
+    }
+    let (batches, next_batch) = mpsc::channel(lines::QUEUED);
+    start("nexo-pair-read", move || lines::read(stdin, &batches))?;
+
+    let stop = Arc::new(Stop::default());
+    let (new_settings, next_settings) = watch::channel(settings.clone());
+    let (ended, mut end) = oneshot::channel();
+    let screener = Screener::new(store, next_settings, stdout, remarks.clone(), dry_run);
+    let (runtime, asked) = (tokio::runtime::Handle::current(), stop.clone());
+    start("nexo-pair-gate", move || {
+        // Whoever waited is gone when this fails.
+        let _ = ended.send(runtime.block_on(screener.run(next_batch, &asked)));
+    })?;
+
+    let mut deadline: Option<Instant> = None;
+    let result = loop {
+        tokio::select! {
+            result = &mut end => break result.unwrap_or(Err(CliError::Io {
+                what: "go on deciding".to_owned(),
+                source: io::Error::other("the thread that decides is gone"),
+            })),
+            asked = signals.next() => match asked {
+                Asked::End => {
+                    stop.ask();
+                    // Asked twice, it ends at once.
+                    let grace = if deadline.is_some() { Duration::ZERO } else { GRACE };
+                    deadline = Some(Instant::now() + grace);
+                }
+                Asked::Reload => {
+                    if let Some(config) = super::reload(&sources, &settings, &remarks).await {
+                        new_settings.send_replace(config);
+                    }
+                }
+            },
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                break Err(CliError::Io {
+                    what: "end in time".to_owned(),
+                    source: io::Error::other("the last answer was not taken"),
+                });
+            }
+        }
+    };
+    // Errors are told through the same stream again.
+    context.io.stderr = Box::new(remarks);
+    result
+}

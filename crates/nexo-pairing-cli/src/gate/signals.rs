@@ -1,0 +1,55 @@
+//! The signals that a running gate listens to.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::CliError;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGTERM or SIGINT: end.
+    End,
+}
+
+/// The signals of this process.
+#[derive(Debug)]
+pub(super) struct Signals {
+    hang_up: HangUp,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// SIGHUP, which would end the process as long as nobody listens to it.
+#[derive(Debug)]
+pub(super) struct HangUp(Signal);
+
+impl HangUp {
+    pub(super) fn listen() -> Result<Self, CliError> {
+        Ok(Self(listen(SignalKind::hangup())?))
+    }
+
+    /// Listens to all of them: the others may end the process while it is not ready yet.
+    pub(super) fn and_the_others(self) -> Result<Signals, CliError> {
+        let interrupt = listen(SignalKind::interrupt())?;
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Signals { hang_up: self, interrupt, terminate })
+    }
+}
+
+impl Signals {
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            Some(()) = self.hang_up.0.recv() => Asked::Reload,
+            Some(()) = self.interrupt.recv() => Asked::End,
+            Some(()) = self.terminate.recv() => Asked::End,
+            else => std::future::pending().await,
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(|source| CliError::Io { what: "listen to signals".to_owned(), source })
+}

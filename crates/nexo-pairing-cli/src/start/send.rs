@@ -1,0 +1,119 @@
+//! Sends a setup code over a chat channel.
+//!
+//! Whoever reads that chat can use the code: it is a secret like any other that is sent there. It is good
+//! once and for a minute, and when it was not handed over it is taken back.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use nexo_pairing::config::Config;
+use nexo_pairing::nats::NatsOutbound;
+use nexo_pairing::{AccountId, ChannelId, PairingChannelAdapter, PairingError, SenderId};
+use serde::Serialize;
+
+use crate::bus;
+use crate::channels::{adapters, plugin};
+use crate::error::CliError;
+use crate::person::{sender_of, wrong_id};
+
+/// Where a code is sent: `CHANNEL:ACCOUNT:TO`. Split at the first two colons, a recipient may have more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Via {
+    channel: String,
+    account: String,
+    to: String,
+}
+
+impl FromStr for Via {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, ':').map(str::to_owned);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(channel), Some(account), Some(to)) if !to.is_empty() => {
+                Ok(Self { channel, account, to })
+            }
+            _ => Err("write channel, account and recipient with colons between them, \
+                      such as whatsapp:personal:+5491155556666"),
+        }
+    }
+}
+
+/// A way to somebody.
+pub(super) struct Courier {
+    adapter: Arc<dyn PairingChannelAdapter>,
+    channel: ChannelId,
+    account: AccountId,
+    to: SenderId,
+}
+
+/// What was sent, and where.
+#[derive(Debug, Serialize)]
+pub(super) struct Sent {
+    /// `image` or `text`.
+    #[serde(rename = "as")]
+    pub(super) form: &'static str,
+    channel: ChannelId,
+    account_id: AccountId,
+    to: SenderId,
+}
+
+impl Courier {
+    /// Makes sure that there is a way, before there is anything to send.
+    pub(super) async fn find(via: &Via, config: &Config) -> Result<Self, CliError> {
+        let channel = ChannelId::parse(&via.channel).map_err(wrong_id)?;
+        let account = AccountId::parse(&via.account).map_err(wrong_id)?;
+        let bus = bus::connect(config).await?;
+        let registry = adapters(Arc::new(NatsOutbound::new(bus.clone())));
+        if let Some(served) = config.adapters().iter().find(|served| served.channel == channel) {
+            registry.register(plugin(&bus, served)?);
+        }
+        let to = sender_of(&registry, &channel, &via.to, false).await?;
+        let adapter = registry.get(channel.as_str()).ok_or_else(|| CliError::NoAdapter {
+            channel: channel.to_string(),
+            known: registry.channels().join(", "),
+        })?;
+        Ok(Self { adapter, channel, account, to })
+    }
+
+    /// Sends a code as an image or, where the channel has none, as text.
+    pub(super) async fn send(self, payload: &str) -> Result<Sent, CliError> {
+        let Self { adapter, channel, account, to } = self;
+        let png = nexo_pairing::qr::render_png(payload)?;
+        let form = match adapter.send_qr_image(account.as_str(), to.as_str(), &png).await {
+            Ok(()) => "image",
+            Err(PairingError::Unsupported { .. }) => {
+                let text = adapter.format_verbatim(payload);
+                adapter.send_reply(account.as_str(), to.as_str(), &text).await?;
+                "text"
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Sent { form, channel, account_id: account, to })
+    }
+}
+
+impl Sent {
+    pub(super) fn for_people(&self) -> String {
+        let Self { form, channel, account_id, to } = self;
+        format!("the setup code was sent as {form} on {channel}/{account_id} to {to}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_has_three_parts() {
+        let via = |text: &str| text.parse::<Via>().map(|via| (via.channel, via.account, via.to));
+        let parts = |channel: &str, account: &str, to: &str| {
+            Ok((channel.to_owned(), account.to_owned(), to.to_owned()))
+        };
+        assert_eq!(via("telegram:bot:123"), parts("telegram", "bot", "123"));
+        assert_eq!(via("whatsapp:a:lid:1"), parts("whatsapp", "a", "lid:1"));
+        for text in ["", "telegram", "telegram:bot", "telegram:bot:"] {
+            assert!(via(text).is_err(), "{text}");
+        }
+    }
+}

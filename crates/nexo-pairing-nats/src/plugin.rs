@@ -1,0 +1,271 @@
+//! The adapter of a channel that another process serves.
+
+mod cache;
+mod circuit;
+mod name;
+mod options;
+mod together;
+mod wire;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use data_encoding::BASE64;
+use nexo_pairing_core::{Challenge, DeliveryRoute, PairingChannelAdapter, PairingError};
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+pub use self::options::{Format, PluginOptions, Shape};
+
+use self::cache::Cache;
+use self::circuit::Circuit;
+use self::together::{Said, Together, Turn};
+use self::wire::{Question, Unusable};
+use crate::answers::Answer;
+use crate::{Bus, NatsError};
+
+/// The adapter of a channel that another process serves: it asks the plugin on the bus.
+///
+/// | asked on | says | is answered |
+/// | --- | --- | --- |
+/// | `<prefix>.pairing.normalize_sender` | `{"raw"}` | `{"normalized": string or null}` |
+/// | `<prefix>.pairing.send_reply` | `{"account", "to", "text"}` | `{"ok": bool, "error"?}` |
+/// | `<prefix>.pairing.send_qr_image` | `{"account", "to", "png_base64"}` | the same |
+/// | `<prefix>.pairing.format_challenge_text` | `{"code"}` | `{"text"}` |
+///
+/// * A question is one message, in the shapes of [`Shape`]. It is published once, so nothing is sent
+///   twice; whichever way the plugin answers first counts.
+/// * The plugin's word on a sender is kept for a while: then nobody waits. What the plugin does not say
+///   is not kept: the message whose sender it was is dropped, and the next one asks again.
+/// * Where nobody listens on the subject, that is known at once. A plugin that listens and does not
+///   answer in time is left alone for a second, then one question at a time tries again.
+/// * An answer that is not one is passed over; somebody else may have sent it.
+///
+/// Clones share all of it.
+#[derive(Clone)]
+pub struct PluginAdapter(Arc<Inner>);
+
+struct Inner {
+    bus: Bus,
+    channel: &'static str,
+    options: PluginOptions,
+    subjects: [String; 4],
+    circuits: [Circuit; 4],
+    in_flight: Semaphore,
+    cache: Mutex<Cache>,
+    together: Together,
+}
+
+impl PluginAdapter {
+    /// An adapter that asks on `bus`. Nothing is asked before there is something to ask.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError::Subject`] when the prefix makes no subjects, [`NatsError::Options`] when a number
+    /// is out of its range.
+    pub fn new(bus: Bus, options: PluginOptions) -> Result<Self, NatsError> {
+        options.check()?;
+        let subject =
+            |question: Question| format!("{}.pairing.{}", options.prefix, question.name());
+        Ok(Self(Arc::new(Inner {
+            bus,
+            channel: name::lasting(&options.channel),
+            subjects: Question::ALL.map(subject),
+            circuits: Default::default(),
+            in_flight: Semaphore::new(options.max_in_flight),
+            cache: Mutex::new(Cache::new(options.cache_capacity, options.cache_ttl)),
+            together: Together::default(),
+            options,
+        })))
+    }
+}
+
+#[async_trait]
+impl PairingChannelAdapter for PluginAdapter {
+    fn channel_id(&self) -> &'static str {
+        self.0.channel
+    }
+
+    /// What the plugin said of this sender not long ago; `None` when it has to be asked.
+    fn normalize_sender(&self, raw: &str) -> Option<String> {
+        self.0.cache().canonical(raw, Instant::now())
+    }
+
+    /// Asks the plugin, unless it said not long ago that this is nobody.
+    async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
+        let known = {
+            let (mut cache, now) = (self.0.cache(), Instant::now());
+            if cache.is_nobody(raw, now) {
+                return Ok(None);
+            }
+            cache.canonical(raw, now)
+        };
+        if known.is_some() {
+            return Ok(known);
+        }
+        let said = match self.0.together.turn(raw) {
+            Turn::Wait(said) => together::wait(said).await,
+            Turn::Ask(asking) => {
+                let said = self.0.normalize(raw).await;
+                asking.tell(said.clone());
+                said
+            }
+        };
+        said.map_err(PairingError::delivery)
+    }
+
+    async fn word_challenge(&self, challenge: &Challenge) -> String {
+        if self.0.options.format == Format::Broker {
+            let body = object(json!({"code": challenge.code.to_string()}));
+            match self.0.ask(Question::FormatChallengeText, body, wire::text).await {
+                Ok(text) => return text,
+                Err(error) => {
+                    let channel = self.0.channel;
+                    tracing::warn!(channel, %error, "the plugin worded no challenge; we do");
+                }
+            }
+        }
+        challenge.plain_text()
+    }
+
+    fn format_challenge(&self, challenge: &Challenge) -> String {
+        challenge.plain_text()
+    }
+
+    fn route(&self) -> DeliveryRoute {
+        DeliveryRoute::Broker
+    }
+
+    async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
+        let body = object(json!({"account": account, "to": to, "text": text}));
+        self.0.ask(Question::SendReply, body, wire::sent).await.map_err(PairingError::delivery)
+    }
+
+    async fn send_qr_image(&self, account: &str, to: &str, png: &[u8]) -> Result<(), PairingError> {
+        let image = BASE64.encode(png);
+        let body = object(json!({"account": account, "to": to, "png_base64": image}));
+        match self.0.ask(Question::SendQrImage, body, wire::sent).await {
+            Err(AskError::Away) => {
+                Err(PairingError::Unsupported { channel: self.0.channel, what: "images" })
+            }
+            sent => sent.map_err(PairingError::delivery),
+        }
+    }
+}
+
+impl Inner {
+    async fn normalize(&self, raw: &str) -> Said {
+        let body = object(json!({"raw": raw}));
+        let canonical = self.ask(Question::NormalizeSender, body, wire::normalized).await;
+        let canonical = canonical.map_err(|error| error.to_string())?;
+        self.cache().learn(raw, canonical.as_deref(), Instant::now());
+        Ok(canonical)
+    }
+
+    /// Asks the plugin and waits for an answer that is one.
+    async fn ask<T>(
+        &self,
+        question: Question,
+        body: Map<String, Value>,
+        understood: fn(&Value) -> Result<T, Unusable>,
+    ) -> Result<T, AskError> {
+        let circuit = &self.circuits[question as usize];
+        let longest = match question {
+            Question::NormalizeSender | Question::FormatChallengeText => self.options.timeout,
+            Question::SendReply | Question::SendQrImage => self.options.send_timeout,
+        };
+        if !circuit.may_ask(longest, Instant::now()) {
+            return Err(AskError::Resting);
+        }
+        let mut invalid = None;
+        let asked = self.ask_once(question, body, understood, &mut invalid);
+        let answer = tokio::time::timeout(longest, asked).await.unwrap_or_else(|_| {
+            Err(invalid.map_or(AskError::TimedOut(longest), AskError::Invalid))
+        });
+        match &answer {
+            Err(AskError::TimedOut(_) | AskError::Invalid(_)) => circuit.timed_out(Instant::now()),
+            // A bus that is away says nothing about the plugin.
+            Ok(_) | Err(_) => circuit.answered(),
+        }
+        answer
+    }
+
+    async fn ask_once<T>(
+        &self,
+        question: Question,
+        body: Map<String, Value>,
+        understood: fn(&Value) -> Result<T, Unusable>,
+        invalid: &mut Option<&'static str>,
+    ) -> Result<T, AskError> {
+        let _permit = self.in_flight.acquire().await.map_err(|_| NatsError::Closed)?;
+        self.bus.require_connection()?;
+        let subject = &self.subjects[question as usize];
+        let mut waiting = self.bus.answers().expect(subject);
+        let reply_to = match self.options.shape {
+            Shape::Plain => "",
+            Shape::Both | Shape::Nexo => self.bus.nexo_inbox().await?,
+        };
+        let request = wire::request(self.options.shape, subject, waiting.id, reply_to, &body);
+        let inbox = self.bus.inbox_of(&waiting.id);
+        self.bus.send(subject, Some(&inbox), request.into()).await?;
+        loop {
+            let answer = tokio::select! {
+                answer = waiting.next() => answer,
+                () = self.bus.disconnected() => return Err(NatsError::Disconnected.into()),
+            };
+            let answer = match answer {
+                Answer::Nexo(answer) => Ok(answer),
+                Answer::Plain(bytes) => wire::plain_answer(&bytes, &waiting.id),
+                Answer::NoListener => return Err(AskError::Away),
+                Answer::Forbidden(subject) => {
+                    return Err(NatsError::Forbidden(subject.into()).into());
+                }
+            };
+            match answer.map_err(Unusable::Invalid).and_then(|answer| understood(&answer)) {
+                Ok(answer) => return Ok(answer),
+                Err(Unusable::Failed(error)) => return Err(AskError::Failed(error)),
+                Err(Unusable::Invalid(why)) => {
+                    tracing::debug!(channel = self.channel, why, "an answer is passed over");
+                    *invalid = Some(why);
+                }
+            }
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a plugin's answer could not be had.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error("no plugin listens")]
+    Away,
+    #[error("the plugin did not answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    #[error("the plugin did not answer a moment ago, and is left alone")]
+    Resting,
+    #[error("the plugin's answer is not one: {0}")]
+    Invalid(&'static str),
+    #[error("the plugin failed: {0}")]
+    Failed(String),
+    #[error(transparent)]
+    Bus(#[from] NatsError),
+}
+
+/// The object that `json!` made.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+impl fmt::Debug for PluginAdapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PluginAdapter").field(&self.0.options).finish()
+    }
+}

@@ -1,0 +1,12 @@
+//! The crate on a real `nats-server`.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
+
+mod access;
+mod bus;
+mod hostile;
+#[cfg(feature = "nkeys")]
+mod keys;
+mod outbound;
+mod plugin;
+mod support;
+mod tls;

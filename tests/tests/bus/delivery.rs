@@ -1,0 +1,171 @@
+//! Challenges over the bus: who gets one, what is counted, and what happens when it is not taken.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use nexo_pairing_nats_server::NatsServer;
+use nexo_pairing_tests::{Gate, Home, wait_for};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{Heard, connect, plugin, say, start};
+
+const STRANGER: &str = "5491155550001@c.us";
+
+/// A home whose accounts ask strangers for a code.
+fn home() -> Home {
+    Home::configured(
+        "gate: { mode: pairing }\nadapters: [{ channel: signal, prefix: plugin.signal }]",
+    )
+}
+
+/// What the gate counts, as Prometheus reads it.
+pub(crate) fn metrics(gate: &Gate) -> String {
+    let told = gate.remarks();
+    let (_, rest) = told.split_once("metrics: http://").expect("it says where they are");
+    let address = rest.split('/').next().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn counted(channel: &str, result: &str, count: u32) -> String {
+    format!("pairing_inbound_challenged_total{{channel=\"{channel}\",result=\"{result}\"}} {count}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stranger_is_challenged_approved_and_let_in() {
+    let (server, home) = (NatsServer::start(), home());
+    let outbound = Heard::on(&server, "plugin.outbound.>").await;
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
+    let bus = connect(&server).await;
+    say(&bus, "whatsapp.personal", STRANGER, "one").await;
+    say(&bus, "whatsapp.personal", STRANGER, "two").await;
+
+    let [(subject, event)] = &outbound.wait_for_json(1)[..] else { panic!("one challenge") };
+    assert_eq!(
+        (subject.as_str(), &event["topic"]),
+        ("plugin.outbound.whatsapp.personal", &json!(subject))
+    );
+    assert_eq!((&event["source"], &event["session_id"]), (&json!("core.pairing"), &json!(null)));
+    assert_eq!(event["payload"]["to"], "+5491155550001");
+    let pending = &home.json(&["list"])["pending"];
+    let code = pending[0]["code"].as_str().unwrap();
+    let (head, tail) = code.split_at(4);
+    assert!(event["payload"]["text"].as_str().unwrap().contains(&format!("{head}-{tail}")));
+    assert!(!gate.remarks().contains(code) && !gate.remarks().contains(&format!("{head}-{tail}")));
+
+    home.json(&["approve", code]);
+    // The gate sees it within 50 ms.
+    wait_for("the first message that is let in", || {
+        futures(say(&bus, "whatsapp.personal", STRANGER, "three"));
+        (admitted.count() > 0).then_some(())
+    });
+    assert_eq!(admitted.wait_for_texts(1)[0], "three");
+    assert_eq!(outbound.count(), 1);
+    let told = metrics(&gate);
+    assert!(told.contains(&counted("whatsapp", "delivered_via_adapter", 1)), "{told}");
+}
+
+/// Waits for a future in a function that waits for something else.
+fn futures(future: impl Future<Output = ()>) {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_challenge_that_nobody_takes_starts_no_cooldown() {
+    let (server, home) = (NatsServer::start(), home());
+    let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
+    let bus = connect(&server).await;
+    // No plugin listens.
+    say(&bus, "whatsapp.personal", STRANGER, "one").await;
+    gate.wait_until_it_says("no code was sent on whatsapp/personal", 1);
+    let outbound = Heard::on(&server, "plugin.outbound.>").await;
+    // Ten seconds later, as the database has it.
+    home.sqlite("UPDATE pairing_pending SET last_challenged_at = last_challenged_at - 10");
+    wait_for("another challenge", || {
+        futures(say(&bus, "whatsapp.personal", STRANGER, "two"));
+        (outbound.count() > 0).then_some(())
+    });
+    assert_eq!(home.json(&["list"])["pending"].as_array().unwrap().len(), 1);
+    let told = metrics(&gate);
+    for result in ["publish_failed", "delivered_via_adapter"] {
+        assert!(told.contains(&counted("whatsapp", result, 1)), "{result}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_plugin_sends_the_challenges_of_its_channel() {
+    let (server, home) = (NatsServer::start(), home());
+    let signal = plugin(&server, "plugin.signal", Some(std::time::Duration::ZERO)).await;
+    let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
+    let bus = connect(&server).await;
+    for _ in 0..3 {
+        say(&bus, "signal.main", "ana", "hello").await;
+    }
+    say(&bus, "signal.main", "nobody", "hello").await;
+    wait_for("the challenge", || {
+        let told = metrics(&gate);
+        told.contains(&counted("signal", "delivered_via_broker", 1)).then_some(())
+    });
+    let pending = &home.json(&["list"])["pending"];
+    assert_eq!(pending[0]["sender_id"], "id-ana");
+    gate.signal(Signal::TERM);
+    let ended = gate.ended();
+    assert!(ended.stderr.contains("0 admitted, 1 challenged, 3 dropped, 0 rejected"), "{ended:?}");
+    assert!(signal.asked() >= 3, "who ana is, what to tell her, and who nobody is");
+}
+
+#[test]
+fn commands_ask_the_plugin_how_its_senders_are_called() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = NatsServer::start();
+    let home = home();
+    // Nobody says where the bus is: ids are taken as they are, when the operator says so.
+    assert_eq!(home.error(&["seed", "signal", "main", "ana"]).1["kind"], "no_adapter");
+    home.configure(&format!(
+        "nats: {{ servers: ['{}'] }}\nadapters: [{{ channel: signal, prefix: plugin.signal }}]",
+        server.url()
+    ));
+    let (code, error) = home.error(&["seed", "signal", "main", "ana"]);
+    assert_eq!((code, &error["kind"]), (3, &json!("plugin")), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("--raw"), "{error}");
+    assert_eq!(home.json(&["seed", "signal", "main", "ana", "--raw"])["inserted"], 1);
+
+    let takes = Some(std::time::Duration::ZERO);
+    let _signal = runtime.block_on(plugin(&server, "plugin.signal", takes));
+    assert_eq!(home.json(&["seed", "signal", "main", "bob"])["inserted"], 1);
+    let explained = home.json(&["explain", "signal", "main", "bob"]);
+    assert_eq!(explained["sender_id"], "id-bob");
+    assert_eq!(home.error(&["seed", "signal", "main", "nobody"]).1["kind"], "sender_refused");
+    let revoked = home.json(&["revoke", "signal:bob"]);
+    assert_eq!(revoked["revoked"][0]["sender_id"], "id-bob");
+    // What is stored matches itself, whatever the plugin makes of it.
+    assert_eq!(home.json(&["revoke", "signal:ana"])["revoked"][0]["sender_id"], "ana");
+}
+
+#[test]
+fn a_channel_that_is_served_here_is_not_served_elsewhere() {
+    let server = NatsServer::start();
+    let home = Home::configured("adapters: [{ channel: telegram, prefix: plugin.telegram }]");
+    let (code, error) = home.error(&["gate", "--nats", &server.url()]);
+    assert_eq!((code, &error["kind"]), (2, &json!("usage")), "{error}");
+}
+
+#[test]
+fn without_a_server_it_says_so_at_once() {
+    let home = Home::new();
+    let (code, error) = home.error(&["gate", "--nats"]);
+    assert_eq!((code, &error["kind"]), (2, &json!("no_bus")), "{error}");
+    let (code, error) = home.error(&["gate", "--nats", "nats://127.0.0.1:1"]);
+    assert_eq!((code, &error["kind"]), (3, &json!("bus")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("127.0.0.1:1"), "{error}");
+    let (code, error) = home.error(&["gate", "--nats", "nats://a:s3cret@127.0.0.1:1"]);
+    assert_eq!(code, 2, "{error}");
+    assert!(!error.to_string().contains("s3cret"), "{error}");
+    let args = ["gate", "--nats", "nats://127.0.0.1:1", "--subject", ">"];
+    assert_eq!(home.error(&args).0, 2);
+}

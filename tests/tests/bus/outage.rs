@@ -1,0 +1,100 @@
+//! A server that dies and comes back, again and again, while messages come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nexo_pairing_nats_server::NatsServer;
+use nexo_pairing_tests::Home;
+use rustix::process::Signal;
+
+use crate::support::{Heard, connect, say, start};
+
+const ROUNDS: usize = 10;
+const SENDERS: usize = 20;
+
+/// How long the gate may take to be back after the server.
+const BACK: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_gate_outlives_its_server() {
+    let mut server = NatsServer::start();
+    let home = Home::configured("gate: { mode: allowlist }");
+    let senders: Vec<String> = (0..SENDERS).map(|n| format!("+5491155550{n:03}")).collect();
+    let seed: Vec<&str> = senders.iter().map(String::as_str).collect();
+    home.json(&[&["seed", "whatsapp", "personal"], &seed[..]].concat());
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let gate = start(&home, &server, &[]);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let bus = connect(&server).await;
+    let load = tokio::spawn({
+        let stop = Arc::clone(&stop);
+        async move {
+            for number in 0_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let sender = &senders[number as usize % SENDERS];
+                say(&bus, "whatsapp.personal", sender, &number.to_string()).await;
+                // A thousand a second: what is to be seen is not who is faster.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+
+    admitted.wait_for(500);
+    let mut memory = 0;
+    for round in 1..=ROUNDS {
+        server.kill();
+        gate.wait_until_it_says("the bus is away", round);
+        if round == 1 {
+            // Nothing to do is nothing to do, for as long as it takes.
+            let (since, busy) = (Instant::now(), gate.cpu_time());
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let (busy, passed) = (gate.cpu_time() - busy, since.elapsed());
+            assert!(busy * 4 < passed, "busy for {busy:?} of {passed:?}");
+        }
+        let since = Instant::now();
+        server.start_again();
+        gate.wait_until_it_says("the bus is back", round);
+        assert!(since.elapsed() < BACK, "round {round}: back after {:?}", since.elapsed());
+        let before = admitted.count();
+        admitted.wait_for(before + 200);
+        if round == 2 {
+            memory = gate.memory();
+        }
+    }
+    let grown = gate.memory().saturating_sub(memory);
+    assert!(grown < 8 << 10, "it has grown by {grown} kB");
+    stop.store(true, Ordering::Relaxed);
+    load.await.unwrap();
+
+    gate.signal(Signal::TERM);
+    let ended = gate.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    // What the bus has lost is lost; what is there came once, and in order.
+    let texts = admitted.wait_for_texts(1);
+    let mut last: HashMap<u64, u64> = HashMap::new();
+    for text in texts {
+        let number: u64 = text.parse().unwrap();
+        let before = last.insert(number % SENDERS as u64, number);
+        assert!(before.is_none_or(|before| before < number), "{before:?} before {number}");
+    }
+}
+
+#[test]
+fn a_gate_without_its_server_ends_when_it_is_asked_to() {
+    let (mut server, home) = (NatsServer::start(), Home::new());
+    let gate = start(&home, &server, &[]);
+    server.kill();
+    gate.wait_until_it_says("the bus is away", 1);
+    let since = Instant::now();
+    gate.signal(Signal::TERM);
+    let ended = gate.ended();
+    // Nobody knows whether all of it was taken.
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stderr.contains("not connected"), "{}", ended.stderr);
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+}

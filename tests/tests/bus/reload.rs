@@ -1,0 +1,96 @@
+//! What SIGHUP changes, and several subjects.
+
+use std::time::Duration;
+
+use nexo_pairing_nats_server::NatsServer;
+use nexo_pairing_tests::Home;
+use rustix::process::Signal;
+
+use crate::support::{Heard, connect, plugin, say, start};
+
+const ANA: &str = "5491155556666@c.us";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reload_changes_the_rules_and_the_adapters() {
+    let server = NatsServer::start();
+    let home = Home::new();
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let gate = start(&home, &server, &[]);
+    let bus = connect(&server).await;
+    say(&bus, "whatsapp.personal", ANA, "one").await;
+    admitted.wait_for(1);
+
+    home.configure(
+        "gate: { mode: allowlist }\nadapters: [{ channel: signal, prefix: plugin.signal }]",
+    );
+    home.json(&["seed", "signal", "main", "id-bob", "--raw"]);
+    let _signal = plugin(&server, "plugin.signal", Some(Duration::ZERO)).await;
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("the configuration was read again", 1);
+    say(&bus, "whatsapp.personal", ANA, "two").await;
+    say(&bus, "signal.main", "bob", "three").await;
+    assert_eq!(admitted.wait_for_texts(2), ["one", "three"]);
+
+    home.configure("gate: { mode: anything }");
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("the old configuration stays in force", 1);
+    home.configure("adapters: [{ channel: whatsapp, prefix: plugin.whatsapp }]");
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("the old configuration stays in force", 2);
+    home.configure("nats: { servers: ['nats://127.0.0.1:1'] }\nstorage: { path: other.db }");
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("storage.path has changed: that needs a restart", 1);
+    say(&bus, "whatsapp.personal", ANA, "four").await;
+    assert_eq!(admitted.wait_for_texts(3), ["one", "three", "four"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_subjects_are_taken_and_others_are_not() {
+    let server = NatsServer::start();
+    let home = Home::new();
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let subjects = ["plugin.inbound.whatsapp.*", "plugin.inbound.telegram", "plugin.inbound.a.>"];
+    let args: Vec<&str> = subjects.iter().flat_map(|subject| ["--subject", subject]).collect();
+    let _gate = start(&home, &server, &args);
+    let bus = connect(&server).await;
+    for (to, text) in [("whatsapp", "no"), ("telegram.bot", "no"), ("b.main", "no")] {
+        say(&bus, to, "1", text).await;
+    }
+    for (to, text) in [("whatsapp.personal", "yes"), ("telegram", "yes"), ("a.main", "yes")] {
+        say(&bus, to, "12345678", text).await;
+    }
+    assert_eq!(admitted.wait_for_texts(3), ["yes"; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_can_spread_accounts_over_gates() {
+    let mapping = "mappings: { \"plugin.inbound.*.*\": \
+                   \"part.{{partition(2,1,2)}}.plugin.inbound.{{wildcard(1)}}.{{wildcard(2)}}\" }";
+    let server = NatsServer::with(|_| mapping.to_owned());
+    let home = Home::new();
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let gates = [
+        start(&home, &server, &["--subject", "part.0.plugin.inbound.>"]),
+        start(&home, &server, &["--subject", "part.1.plugin.inbound.>"]),
+    ];
+    let bus = connect(&server).await;
+    let (accounts, each) = (20, 10);
+    for number in 0..each {
+        for account in 0..accounts {
+            say(&bus, &format!("a.{account}"), "ana", &format!("{account} {number}")).await;
+        }
+    }
+    // What belongs together went to one gate: its order is kept, and where it goes is as ever.
+    let heard = admitted.wait_for_json(accounts * each);
+    for account in 0..accounts {
+        let subject = format!("pairing.admitted.a.{account}");
+        let texts = heard.iter().filter(|(on, _)| *on == subject);
+        let texts = texts.map(|(_, event)| event["payload"]["text"].as_str().unwrap().to_owned());
+        assert!(texts.eq((0..each).map(|number| format!("{account} {number}"))), "{account}");
+    }
+    for gate in gates {
+        gate.signal(Signal::TERM);
+        let ended = gate.ended();
+        assert!(!ended.stderr.contains("in all: 0 messages"), "{}", ended.stderr);
+    }
+}
