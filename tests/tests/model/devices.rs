@@ -72,8 +72,7 @@ impl Devices {
                 device.revoked = Some(device.expires);
             }
             let ended_long_ago = device.revoked.is_some_and(|at| at <= month_ago);
-            device.is_purged =
-                device.expires <= month_ago || ended_long_ago && device.expires <= now;
+            device.is_purged = ended_long_ago && device.expires <= now;
             purged += u64::from(device.is_purged);
         }
         purged

@@ -148,8 +148,7 @@ impl Write<'_> {
         let purged = self.tx.execute(
             // Even a revoked one stays until it would have expired: to import it again must not
             // revive it.
-            "DELETE FROM pairing_sessions
-                WHERE expires_at <= ?1 OR (revoked_at <= ?1 AND expires_at <= ?2)",
+            "DELETE FROM pairing_sessions WHERE revoked_at <= ?1 AND expires_at <= ?2",
             [self.now - KEPT_SESSION, self.now],
         )?;
         self.tx.execute(
