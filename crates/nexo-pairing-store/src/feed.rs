@@ -1,6 +1,5 @@
 //! Tells the mirrors what changed, in order, from whatever connection has just seen it.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -138,23 +137,15 @@ fn delta(
     if count < 0 || count > FEW && count.saturating_mul(ROWS_PER_CHANGE) > about_rows(tx)? {
         return Ok(None);
     }
-    let mut changes = tx.prepare_cached(
-        "SELECT channel, account_id, sender_id FROM pairing_changes WHERE seq > ?1 ORDER BY seq",
-    )?;
-    let rows = changes.query_map([position], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-    })?;
-    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    let listed: i64 = tx
+        .prepare_cached("SELECT count(*) FROM pairing_changes WHERE seq > ?1")?
+        .query_row([position], |row| row.get(0))?;
     // One more than there may be would be a row that another transaction is not done with; one
     // less is a gap.
-    if i64::try_from(rows.len()).ok() != Some(count) {
+    if listed != count {
         return Ok(None);
     }
-    let keys: HashSet<_> = rows.into_iter().collect();
-    keys.into_iter()
-        .map(|(channel, account, sender)| standing::of(tx, channel, account, sender))
-        .collect::<rusqlite::Result<Vec<_>>>()
-        .map(Some)
+    standing::changed(tx, position).map(Some)
 }
 
 /// About how many grants there are: rows are hardly ever deleted, and are most of what a load reads.

@@ -1,12 +1,11 @@
-//! Reads what a gate decides by: of one key, or of all.
+//! Reads what a gate decides by: of the keys that changed, or of all.
 
 use nexo_pairing_core::{AccountScope, ChannelId, PairingError, SenderId, Span, Standing};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use time::OffsetDateTime;
 
 use super::{REJECTED_FOR, at};
 
-/// A grant row's span; `?1` and so on are the caller's.
 const GRANT: &str = "SELECT channel, account_id, sender_id, approved_at, expires_at
     FROM pairing_allow_from WHERE revoked_at IS NULL";
 
@@ -21,34 +20,44 @@ const OUTCOME: &str = "SELECT channel, account_id, sender_id, outcome, at, strik
     FROM pairing_finished WHERE seq IN
         (SELECT max(seq) FROM pairing_finished GROUP BY channel, account_id, sender_id)";
 
-const KEY: &str = " AND channel = ?1 AND account_id = ?2 AND sender_id = ?3";
+/// Everything about each key that changed after `?1`, in one statement: four for each key took twice as long.
+const CHANGED: &str = "WITH changed AS
+        (SELECT DISTINCT channel, account_id, sender_id FROM pairing_changes WHERE seq > ?1)
+    SELECT key.channel, key.account_id, key.sender_id, allowed.approved_at, allowed.expires_at,
+        blocked.blocked_at IS NOT NULL, pending.created_at,
+        coalesce(pending.expires_at, pending.created_at + 3600),
+        coalesce(pending.last_challenged_at, pending.created_at),
+        finished.outcome, finished.at, finished.strikes
+    FROM changed AS key
+    LEFT JOIN pairing_allow_from AS allowed ON allowed.channel = key.channel
+        AND allowed.account_id = key.account_id AND allowed.sender_id = key.sender_id
+        AND allowed.revoked_at IS NULL
+    LEFT JOIN pairing_blocked AS blocked ON blocked.channel = key.channel
+        AND blocked.account_id = key.account_id AND blocked.sender_id = key.sender_id
+    LEFT JOIN pairing_pending AS pending ON pending.channel = key.channel
+        AND pending.account_id = key.account_id AND pending.sender_id = key.sender_id
+    LEFT JOIN pairing_finished AS finished ON finished.seq =
+        (SELECT max(seq) FROM pairing_finished AS each WHERE each.channel = key.channel
+            AND each.account_id = key.account_id AND each.sender_id = key.sender_id)";
 
-/// The standing of one key, whole.
-pub(crate) fn of(
-    connection: &Connection,
-    channel: String,
-    account: String,
-    sender: String,
-) -> rusqlite::Result<Standing> {
-    let key = params![channel, account, sender];
-    let one = |sql: &str, read: fn(&Row<'_>) -> rusqlite::Result<Standing>| {
-        connection.prepare_cached(&format!("{sql}{KEY}"))?.query_row(key, read).optional()
-    };
-    let grant = one(GRANT, grant)?;
-    let block = one(BLOCK, block)?;
-    let request = one(REQUEST, request)?;
-    let outcome = last_outcome(connection, &channel, &account, &sender)?;
-    let mut standing = Standing::stranger(
-        ChannelId::from_stored(channel),
-        AccountScope::from_stored(account),
-        SenderId::from_stored(sender),
-    );
-    standing.blocked = block.is_some();
-    standing.allowed = grant.and_then(|standing| standing.allowed);
-    standing.pending = request.and_then(|standing| standing.pending);
-    standing.waiting =
-        outcome.and_then(|(outcome, from, strikes)| waiting(&outcome, from, strikes));
-    Ok(standing)
+/// The standings, whole, of the keys that changed after a position.
+pub(crate) fn changed(connection: &Connection, position: i64) -> rusqlite::Result<Vec<Standing>> {
+    let mut changed = connection.prepare_cached(CHANGED)?;
+    let rows = changed.query_map([position], |row| {
+        let mut standing = stranger(row)?;
+        if let Some(from) = row.get(3)? {
+            standing.allowed = Some(granted(from, row.get(4)?));
+        }
+        standing.blocked = row.get(5)?;
+        if let Some(from) = row.get(6)? {
+            standing.pending = Some(requested(from, row.get(7)?, row.get(8)?));
+        }
+        if let Some(outcome) = row.get::<_, Option<String>>(9)? {
+            standing.waiting = waiting(&outcome, row.get(10)?, row.get(11)?);
+        }
+        Ok(standing)
+    })?;
+    rows.collect()
 }
 
 /// How the last request of a key ended, when, and how many codes had run out in a row by then.
@@ -101,11 +110,13 @@ pub(crate) fn each(
 }
 
 fn grant(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let (from, until): (i64, Option<i64>) = (row.get(3)?, row.get(4)?);
-    let span = until.map_or(Span::Always, |until| Span::Between(at(from), at(until)));
     let mut standing = stranger(row)?;
-    standing.allowed = Some(span);
+    standing.allowed = Some(granted(row.get(3)?, row.get(4)?));
     Ok(standing)
+}
+
+fn granted(from: i64, until: Option<i64>) -> Span {
+    until.map_or(Span::Always, |until| Span::Between(at(from), at(until)))
 }
 
 fn block(row: &Row<'_>) -> rusqlite::Result<Standing> {
@@ -115,10 +126,13 @@ fn block(row: &Row<'_>) -> rusqlite::Result<Standing> {
 }
 
 fn request(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let span = Span::Between(at(row.get(3)?), at(row.get(4)?));
     let mut standing = stranger(row)?;
-    standing.pending = Some((span, at(row.get(5)?)));
+    standing.pending = Some(requested(row.get(3)?, row.get(4)?, row.get(5)?));
     Ok(standing)
+}
+
+fn requested(from: i64, until: i64, challenged_at: i64) -> (Span, OffsetDateTime) {
+    (Span::Between(at(from), at(until)), at(challenged_at))
 }
 
 fn outcome(row: &Row<'_>) -> rusqlite::Result<Standing> {
