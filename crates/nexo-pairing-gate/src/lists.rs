@@ -122,10 +122,6 @@ impl Lists {
         self.channels.iter().find(|(known, _)| **known == *name).map(|(_, channel)| channel)
     }
 
-    fn channel_mut(&mut self, name: &str) -> Option<&mut Channel> {
-        self.channels.iter_mut().find(|(known, _)| **known == *name).map(|(_, channel)| channel)
-    }
-
     /// How many requests are pending on a channel.
     pub(crate) fn pending(&self, channel: &str) -> usize {
         let accounts = self.channel(channel).into_iter().flat_map(|c| c.accounts.values());
@@ -146,13 +142,16 @@ impl Lists {
         if !blocked && allowed.is_none() && pending.is_none() && waiting.is_none() {
             return;
         }
-        if self.channel(channel.as_str()).is_none() {
-            if ChannelId::check(channel.as_str()).is_err() {
-                return;
+        let known = self.channels.iter().position(|(name, _)| **name == *channel.as_str());
+        let index = match known {
+            Some(index) => index,
+            None if ChannelId::check(channel.as_str()).is_err() => return,
+            None => {
+                self.channels.push((channel.as_str().into(), Channel::default()));
+                self.channels.len() - 1
             }
-            self.channels.push((channel.as_str().into(), Channel::default()));
-        }
-        let Some(channel) = self.channel_mut(channel.as_str()) else { return };
+        };
+        let channel = &mut self.channels[index].1;
         let sender = Sender::new(sender.as_str());
         let AccountScope::One(account) = scope else {
             if blocked {
@@ -185,7 +184,9 @@ impl Lists {
 
     /// Takes away everything about a key.
     pub(crate) fn remove(&mut self, standing: &Standing) {
-        let Some(channel) = self.channel_mut(standing.channel.as_str()) else { return };
+        let name = standing.channel.as_str();
+        let channel = self.channels.iter_mut().find(|(known, _)| **known == *name);
+        let Some((_, channel)) = channel else { return };
         let sender = Sender::new(standing.sender.as_str());
         let AccountScope::One(account) = &standing.scope else {
             channel.blocked.remove(&sender);

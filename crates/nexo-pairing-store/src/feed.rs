@@ -11,7 +11,7 @@ use crate::op::standing;
 use crate::open::Opened;
 use crate::open::place::FileId;
 
-/// How many changes are looked up one by one in any case.
+/// Up to how many changes are looked up in any case, rather than everything loaded.
 const FEW: i64 = 100;
 
 /// How many rows are loaded in the time in which one change is looked up.

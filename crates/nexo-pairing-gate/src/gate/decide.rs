@@ -56,8 +56,9 @@ impl PairingGate {
                 counters.decided(rule, &decision);
                 return Ok(Some((rule, decision)));
             }
+        } else {
+            raw.check().inspect_err(|_| counters.undecided())?;
         }
-        raw.check().inspect_err(|_| counters.undecided())?;
         Ok(None)
     }
 

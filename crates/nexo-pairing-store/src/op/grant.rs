@@ -1,6 +1,6 @@
 //! Ends, blocks, seeds and erases, for one account of a channel or for all.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use data_encoding::HEXLOWER;
 use nexo_pairing_core::{
@@ -140,14 +140,14 @@ pub(crate) fn seed(
             .execute(grants)?,
     };
     let mut requests = write.tx.prepare_cached(
-        "SELECT code, sender_id FROM pairing_pending WHERE channel = ?1 AND account_id = ?2",
+        "SELECT sender_id, code FROM pairing_pending WHERE channel = ?1 AND account_id = ?2",
     )?;
-    let requests: Vec<(String, String)> = requests
+    let mut requests: HashMap<String, String> = requests
         .query_map([channel_id, account_id], |row| row.try_into())?
         .collect::<Result<_, _>>()?;
-    for (code, sender) in requests {
-        if senders.iter().any(|seeded| seeded.as_str() == sender) {
-            let (code, sender) = (&code, &sender);
+    for sender in senders {
+        if let Some(code) = requests.remove(sender.as_str()) {
+            let (code, sender) = (&code, sender.as_str());
             let request = Finished { code, channel: channel_id, account: account_id, sender };
             write.finish(&request, "approved", write.now, 0)?;
         }
