@@ -99,21 +99,19 @@ fn accounts(config: &Config) -> Option<Vec<(ChannelId, AccountId)>> {
 async fn reload(sources: &Sources, started_with: &Config, remarks: &Remarks) -> Option<Settings> {
     let sources = sources.clone();
     let loaded = tokio::task::spawn_blocking(move || sources.load()).await;
-    let stays = |problem: String| {
-        remarks.say(&format!("the old configuration stays in force: {problem}"));
-        None
-    };
-    match loaded {
+    let problem = match loaded {
         Ok(Ok(config)) => {
             remarks.say("the configuration was read again");
             for key in needs_restart(started_with, &config) {
                 remarks.say(&format!("{key} has changed: that needs a restart"));
             }
-            Some(Arc::new(config))
+            return Some(Arc::new(config));
         }
-        Ok(Err(error)) => stays(chain(&error)),
-        Err(error) => stays(chain(&error)),
-    }
+        Ok(Err(error)) => chain(&error),
+        Err(error) => chain(&error),
+    };
+    remarks.stays(&problem);
+    None
 }
 
 /// What has changed and is only looked at at the start.

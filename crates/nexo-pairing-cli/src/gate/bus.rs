@@ -24,10 +24,10 @@ use nexo_pairing::server::MetricsServer;
 use nexo_pairing::{PairingBackend, PairingGate, PairingStore};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at, sleep_until};
+use tokio::time::{Instant, interval_at};
 
 use super::remarks::Remarks;
-use super::signals::Asked;
+use super::signals::{Asked, Grace};
 use super::{Running, accounts, options};
 use crate::bus;
 use crate::context::{Context, Database};
@@ -140,7 +140,7 @@ impl Post {
         let lost_now = || inward.iter().map(|(bus, _)| bus.lost()).sum();
         let mut report = interval_at(Instant::now() + REPORTED, REPORTED);
         let mut lost = 0;
-        let mut deadline: Option<Instant> = None;
+        let mut grace = Grace::of(GRACE);
         loop {
             tokio::select! {
                 finished = work.as_mut() => {
@@ -151,9 +151,7 @@ impl Post {
                 asked = signals.next() => match asked {
                     Asked::End => {
                         stop.send_replace(true);
-                        // Asked twice, it ends at once.
-                        let grace = if deadline.is_some() { Duration::ZERO } else { GRACE };
-                        deadline = Some(Instant::now() + grace);
+                        grace.begin();
                     }
                     Asked::Reload => {
                         let Some(config) = super::reload(&sources, &settings, &remarks).await else {
@@ -165,11 +163,7 @@ impl Post {
                                 desk.gate().set_accounts(accounts(new.config()));
                                 new_in_force.send_replace(Arc::new(new));
                             }
-                            Err(error) => {
-                                let problem = chain(&error);
-                                let stays = "the old configuration stays in force";
-                                remarks.say(&format!("{stays}: {problem}"));
-                            }
+                            Err(error) => remarks.stays(&chain(&error)),
                         }
                     }
                 },
@@ -179,7 +173,7 @@ impl Post {
                     say_lost(&mut lost, lost_now(), &remarks);
                 }
                 () = desk.outlet().closed() => return Ok(Exit::Done),
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                () = grace.over() => {
                     let waiting = desk.tally().unfinished();
                     let source = io::Error::other(format!("{waiting} messages were not finished"));
                     return Err(CliError::Io { what: "end in time".to_owned(), source });
@@ -188,7 +182,7 @@ impl Post {
         }
         say_lost(&mut lost, lost_now(), &remarks);
         outward.close().await?;
-        if deadline.is_some() { Ok(Exit::Done) } else { Err(NatsError::Closed.into()) }
+        if grace.has_begun() { Ok(Exit::Done) } else { Err(NatsError::Closed.into()) }
     }
 }
 

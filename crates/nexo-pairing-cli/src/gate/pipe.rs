@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
 
 use super::lines;
 use super::remarks::Remarks;
 use super::screen::{Screener, Stop};
-use super::signals::Asked;
+use super::signals::{Asked, Grace};
 use super::{Running, start};
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit};
@@ -52,7 +51,7 @@ pub(super) async fn run(
         let _ = ended.send(runtime.block_on(screener.run(next_batch, &asked)));
     })?;
 
-    let mut deadline: Option<Instant> = None;
+    let mut grace = Grace::of(GRACE);
     let result = loop {
         tokio::select! {
             result = &mut end => break result.unwrap_or(Err(CliError::Io {
@@ -62,9 +61,7 @@ pub(super) async fn run(
             asked = signals.next() => match asked {
                 Asked::End => {
                     stop.ask();
-                    // Asked twice, it ends at once.
-                    let grace = if deadline.is_some() { Duration::ZERO } else { GRACE };
-                    deadline = Some(Instant::now() + grace);
+                    grace.begin();
                 }
                 Asked::Reload => {
                     if let Some(config) = super::reload(&sources, &settings, &remarks).await {
@@ -72,7 +69,7 @@ pub(super) async fn run(
                     }
                 }
             },
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+            () = grace.over() => {
                 break Err(CliError::Io {
                     what: "end in time".to_owned(),
                     source: io::Error::other("the last answer was not taken"),

@@ -21,6 +21,11 @@ impl Remarks {
         self.say(&format!("dry run: it decides on a copy of {path} as it is now"));
     }
 
+    /// Says that a configuration that was read again is not put in force.
+    pub(super) fn stays(&self, problem: &str) {
+        self.say(&format!("the old configuration stays in force: {problem}"));
+    }
+
     /// Says a line; nothing is decided by whether somebody hears it.
     pub(super) fn say(&self, text: &str) {
         let line = format!("nexo-pair gate: {text}\n");

@@ -1,6 +1,9 @@
 //! The signals that a running gate listens to.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::CliError;
 
@@ -46,6 +49,37 @@ impl Signals {
             Some(()) = self.interrupt.recv() => Asked::End,
             Some(()) = self.terminate.recv() => Asked::End,
             else => std::future::pending().await,
+        }
+    }
+}
+
+/// How long a gate that was asked to end may take for it.
+#[derive(Debug)]
+pub(super) struct Grace {
+    length: Duration,
+    deadline: Option<Instant>,
+}
+
+impl Grace {
+    pub(super) fn of(length: Duration) -> Self {
+        Self { length, deadline: None }
+    }
+
+    /// It begins now. Asked twice, it is over at once.
+    pub(super) fn begin(&mut self) {
+        let length = if self.has_begun() { Duration::ZERO } else { self.length };
+        self.deadline = Some(Instant::now() + length);
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    /// Returns when it is over: never, unless it has begun.
+    pub(super) async fn over(&self) {
+        match self.deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
         }
     }
 }

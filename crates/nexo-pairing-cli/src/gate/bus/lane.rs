@@ -45,13 +45,9 @@ pub(super) struct Lanes {
     workers: Mutex<JoinSet<()>>,
 }
 
-/// Who waits, and in which lane.
+/// Who waits: how many messages of whom, and in which lane.
 #[derive(Default)]
-struct Waiting {
-    /// How many messages, to be looked at first.
-    count: AtomicUsize,
-    senders: Mutex<HashMap<Place, (usize, Arc<Lane>)>>,
-}
+struct Waiting(Mutex<HashMap<Place, (usize, Arc<Lane>)>>);
 
 struct Lane {
     places: Vec<mpsc::Sender<Job>>,
@@ -90,14 +86,13 @@ impl Lanes {
 
     /// Whether a message of this sender waits, or is being decided on.
     pub(super) fn waits(&self, place: Place) -> bool {
-        self.waiting.count.load(Ordering::Acquire) > 0
-            && lock(&self.waiting.senders).contains_key(&place)
+        lock(&self.waiting.0).contains_key(&place)
     }
 
     /// Has a message wait for its turn; says whether there is room for it.
     pub(super) fn queue(&self, place: Place, inbound: Inbound, letter: Letter<'_>) -> bool {
         // What waits on a lane stays there, also when the configuration has another one for it now.
-        let waits_on = lock(&self.waiting.senders).get(&place).map(|(_, lane)| Arc::clone(lane));
+        let waits_on = lock(&self.waiting.0).get(&place).map(|(_, lane)| Arc::clone(lane));
         let lane = waits_on.unwrap_or_else(|| self.lane_of(&inbound.channel));
         if !lane.load.add(letter.payload.len()) {
             return false;
@@ -177,19 +172,17 @@ impl Load {
 
 impl Waiting {
     fn add(&self, place: Place, lane: &Arc<Lane>) {
-        self.count.fetch_add(1, Ordering::AcqRel);
-        lock(&self.senders).entry(place).or_insert_with(|| (0, Arc::clone(lane))).0 += 1;
+        lock(&self.0).entry(place).or_insert_with(|| (0, Arc::clone(lane))).0 += 1;
     }
 
     fn remove(&self, place: Place) {
-        let mut senders = lock(&self.senders);
+        let mut senders = lock(&self.0);
         if let Some((count, _)) = senders.get_mut(&place) {
             *count -= 1;
             if *count == 0 {
                 senders.remove(&place);
             }
         }
-        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

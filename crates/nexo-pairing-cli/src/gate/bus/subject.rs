@@ -1,6 +1,7 @@
 //! Subjects: which ones a gate may take, and whose message stands on one.
 
 use nexo_pairing::config::Adapter;
+use nexo_pairing::nats::Subject;
 use nexo_pairing::{AccountId, ChannelId};
 
 use crate::error::CliError;
@@ -36,7 +37,7 @@ impl Pattern {
                 let subject = cut(subject, 100);
                 Err(CliError::Usage(format!("--subject {subject} cannot be taken: {why}")))
             };
-            if !is_pattern(subject) {
+            if Subject::check_pattern(subject).is_err() {
                 return refused("it is no subject");
             }
             if !has_literally(subject, INBOUND.trim_end_matches('.')) {
@@ -85,16 +86,6 @@ impl<'a> Address<'a> {
         AccountId::check(account).ok()?;
         Some(Self { channel, account, suffix })
     }
-}
-
-/// Whether it can be subscribed to.
-fn is_pattern(subject: &str) -> bool {
-    let is_word =
-        |word: &str| !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c.is_control());
-    let mut words = subject.split('.');
-    (1..=256).contains(&subject.len())
-        && words.clone().all(is_word)
-        && words.position(|word| word == ">").is_none_or(|_| words.next().is_none())
 }
 
 /// Whether the words of `part` stand in it, one behind the other.
