@@ -13,6 +13,7 @@ mod instructions;
 mod layers;
 mod minimal;
 mod msrv;
+mod mutants;
 mod package;
 mod public_api;
 mod readme;
@@ -119,6 +120,11 @@ pub(crate) const RELEASE: &[Step] = &[
 
 /// Those that nothing else runs.
 pub(crate) const OTHERS: &[Step] = &[
+    Step {
+        name: "mutants",
+        about: "Every change of the code makes a test fail; takes two hours.",
+        run: mutants::run,
+    },
     Step {
         name: "bench-peer",
         about: "Compare this version's speed with that of 0.1.8; takes half an hour.",

@@ -126,3 +126,68 @@ pub trait PairingChannelAdapter: Send + Sync {
         Err(PairingError::Unsupported { channel: self.channel_id(), what: "images" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::PairingCode;
+
+    /// As little as an adapter can be.
+    struct Least;
+
+    #[async_trait]
+    impl PairingChannelAdapter for Least {
+        fn channel_id(&self) -> &'static str {
+            "least"
+        }
+
+        fn normalize_sender(&self, raw: &str) -> Option<String> {
+            raw.strip_prefix("raw:").map(str::to_owned)
+        }
+
+        async fn send_reply(&self, _: &str, _: &str, _: &str) -> Result<(), PairingError> {
+            Ok(())
+        }
+    }
+
+    /// What a future comes to that has nothing to wait for.
+    fn at_once<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    #[test]
+    fn what_an_adapter_leaves_out_follows_from_what_it_has() {
+        assert_eq!(at_once(Least.resolve_sender("raw:ana")).unwrap().as_deref(), Some("ana"));
+        assert_eq!(at_once(Least.resolve_sender("ana")).unwrap(), None);
+        assert!(!Least.is_group("-100"));
+        assert_eq!(Least.route(), DeliveryRoute::Adapter);
+        let refused = at_once(Least.send_qr_image("work", "ana", b"png")).unwrap_err();
+        assert!(
+            matches!(refused, PairingError::Unsupported { channel: "least", what: "images" }),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn an_adapter_without_words_of_its_own_tells_the_code() {
+        let challenge = Challenge::new(PairingCode::from_stored("K7M9PQ2X".into()), 60);
+        let text = "Your pairing code is K7M9-PQ2X. Give it to the operator of this bot.";
+        assert_eq!(Least.format_challenge_text("K7M9-PQ2X"), text);
+        assert_eq!(Least.format_challenge(&challenge), text);
+        assert_eq!(at_once(Least.word_challenge(&challenge)), text);
+        assert_eq!(Least.format_verbatim("*as it is*"), "*as it is*");
+    }
+
+    #[test]
+    fn the_topic_names_an_account_unless_there_is_only_one() {
+        assert_eq!(outbound_topic("telegram", "work"), "plugin.outbound.telegram.work");
+        assert_eq!(outbound_topic("telegram", "default"), "plugin.outbound.telegram");
+        assert_eq!(outbound_topic("telegram", ""), "plugin.outbound.telegram");
+    }
+}

@@ -383,3 +383,34 @@ impl Filter {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_span_ends_before_its_end_and_may_begin_a_little_ahead() {
+        let from = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+        let until = from + Duration::HOUR;
+        let holds = |now| Span::Between(from, until).holds(now);
+        let moment = Duration::NANOSECOND;
+        assert!(holds(from) && holds(until - moment));
+        assert!(!holds(until) && !holds(until + moment));
+        assert!(holds(from - Span::LEEWAY) && !holds(from - Span::LEEWAY - moment));
+        assert!(Span::Always.holds(OffsetDateTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_filter_asks_for_what_it_was_told_and_nothing_else() {
+        let channel = ChannelId::parse("telegram").unwrap();
+        let (account, sender) = (AccountId::default_account(), SenderId::parse("1").unwrap());
+        let filter = Filter::all().channel(channel.clone()).sender(sender.clone());
+        assert_eq!(
+            (filter.channel, filter.account, filter.sender),
+            (Some(channel), None, Some(sender))
+        );
+        assert_eq!(Filter::all().account(account.clone()).account, Some(account));
+    }
+}

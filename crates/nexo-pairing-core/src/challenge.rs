@@ -171,6 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn a_language_is_called_the_same_everywhere() {
+        for (language, name) in [(Language::En, "en"), (Language::Es, "es"), (Language::Pt, "pt")] {
+            assert_eq!((language.as_str(), language.to_string().as_str()), (name, name));
+            assert_eq!(serde_json::to_value(language).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_piece_to_copy_is_not_shown_to_who_debugs() {
+        let challenge = challenge();
+        let shown = format!("{:?}", challenge.pieces());
+        assert!(shown.contains("Verbatim(redacted)") && !shown.contains("K7M9"), "{shown}");
+        assert!(shown.contains("Your pairing code is"), "{shown}");
+    }
+
+    #[test]
     fn a_template_of_the_operator_replaces_the_built_in_text() {
         let text = |template: &str| {
             challenge().worded(Language::Es, Some(template.to_owned())).plain_text()

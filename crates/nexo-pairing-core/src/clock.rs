@@ -99,3 +99,34 @@ impl Clock for ManualClock {
 fn nanoseconds(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_when_it_is_told_to() {
+        let clock = ManualClock::new(OffsetDateTime::UNIX_EPOCH);
+        assert_eq!((clock.now().unix_timestamp(), clock.elapsed()), (0, Duration::ZERO));
+        clock.advance(time::Duration::hours(1));
+        clock.advance(time::Duration::ZERO);
+        assert_eq!((clock.now().unix_timestamp(), clock.elapsed().as_secs()), (3600, 3600));
+        clock.set(OffsetDateTime::UNIX_EPOCH - time::Duration::DAY);
+        assert_eq!((clock.now().unix_timestamp(), clock.elapsed().as_secs()), (-86_400, 3600));
+    }
+
+    #[test]
+    #[should_panic = "time does not pass backwards"]
+    fn time_that_passes_goes_forward() {
+        ManualClock::new(OffsetDateTime::UNIX_EPOCH).advance(-time::Duration::SECOND);
+    }
+
+    #[test]
+    fn the_systems_clocks_go() {
+        let (clock, start) = (SystemClock::shared(), SystemClock.elapsed());
+        assert!((clock.now() - OffsetDateTime::now_utc()).abs() < time::Duration::MINUTE);
+        while clock.elapsed() <= start {
+            std::thread::yield_now();
+        }
+    }
+}

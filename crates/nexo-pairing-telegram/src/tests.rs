@@ -88,6 +88,11 @@ fn the_code_of_a_text_is_in_a_code_span_and_the_rest_is_escaped() {
 }
 
 #[test]
+fn what_is_to_be_copied_is_in_a_code_span() {
+    assert_eq!(adapter().format_verbatim("nexo*`1"), r"`nexo*\`1`");
+}
+
+#[test]
 fn a_challenge_has_its_language_its_minutes_and_its_template() {
     let code = PairingCode::parse("K7M9-PQ2X").unwrap();
     let spanish = Challenge::new(code, 42).worded(Language::Es, None);

@@ -8,6 +8,11 @@ use super::canonical;
 const PHONE: Option<&str> = Some("+5491155556666");
 const LID: Option<&str> = Some("lid:123456789012345");
 
+/// A number of so many bytes, most of them spaces.
+fn spaced(bytes: usize) -> String {
+    format!("+549{}1155556666", " ".repeat(bytes - 14))
+}
+
 /// A test for each row, named after it.
 macro_rules! rows {
     ($($name:ident: $($raw:expr),+ => $canonical:expr;)+) => {
@@ -58,6 +63,8 @@ rows! {
     fifteen_digits: "123456789012345@c.us", "123456789012345", "+123 456 789 012 345"
         => Some("+123456789012345");
     sixteen_digits: "1234567890123456@c.us", "1234567890123456", "+1234567890123456" => None;
+    as_many_spaces_as_fit: &spaced(64) => PHONE;
+    one_space_too_many: &spaced(65) => None;
     a_leading_zero: "05491155556@c.us", "05491155556", "+05491155556", "+0549 1155556",
         "005491155556666", "005491155556666@s.whatsapp.net" => None;
 

@@ -1,0 +1,52 @@
+//! `mutants`: no change of the code goes unnoticed by its tests.
+//!
+//! First what `cargo mutants` changes in the crates below store and server. Then what it has no change
+//! for: any single line of the gate's decision and of the store's transactions is taken out. What is
+//! missed and why that does no harm stands in `.cargo/mutants.toml` and in `mutants/explained.txt`.
+
+mod lines;
+
+use super::tools::{self, CargoTool};
+use crate::context::{self, Context, Failure, Outcome};
+
+const TOOL: CargoTool = CargoTool { name: "cargo-mutants", version: "27.1.0" };
+
+/// Whose code `cargo mutants` changes. Each is tested by its own tests.
+const PACKAGES: [&str; 5] = [
+    "nexo-pairing-core",
+    "nexo-pairing-gate",
+    "nexo-pairing-setup",
+    "nexo-pairing-telegram",
+    "nexo-pairing-whatsapp",
+];
+
+/// A part of a file's path: only files that have it are changed.
+const VARIABLE: &str = "NEXO_PAIRING_MUTANTS";
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    tools::ensure(context, &TOOL)?;
+    let part = std::env::var(VARIABLE).unwrap_or_default();
+    let mut problems = Vec::new();
+    for package in PACKAGES {
+        if let Err(failure) = change(context, package, &part) {
+            problems.push(failure.to_string());
+        }
+    }
+    if let Err(failure) = lines::run(context, &part) {
+        problems.push(failure.to_string());
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::list(&problems)) }
+}
+
+fn change(context: &Context, package: &str, part: &str) -> Outcome {
+    let output = context.metadata()?.target_directory.join("xtask").join("mutants").join(package);
+    std::fs::create_dir_all(&output)
+        .map_err(|error| Failure::new(format!("{}: {error}", output.display())))?;
+    let mut mutants = context.cargo(&["mutants", "--all-features", "--package", package]);
+    mutants.arg("--output").arg(&output).args(["--jobs", "2", "--colors", "never"]);
+    if !part.is_empty() {
+        mutants.args(["--file", &format!("**/*{part}*")]);
+    }
+    // A file that has no change to make is no failure, nor is one that is filtered out.
+    context::run(mutants.args(["--", "--tests"]).env("CARGO_PROFILE_DEV_DEBUG", "0"))
+}
