@@ -130,10 +130,11 @@ pub trait PairingChannelAdapter: Send + Sync {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::PairingCode;
+    use crate::{PairingAdapterRegistry, PairingCode};
 
     /// As little as an adapter can be.
     struct Least;
@@ -182,6 +183,19 @@ mod tests {
         assert_eq!(Least.format_challenge(&challenge), text);
         assert_eq!(at_once(Least.word_challenge(&challenge)), text);
         assert_eq!(Least.format_verbatim("*as it is*"), "*as it is*");
+    }
+
+    #[test]
+    fn a_registry_has_one_adapter_for_a_channel() {
+        let registry = PairingAdapterRegistry::new();
+        assert!(registry.is_empty() && registry.get("least").is_none());
+        let adapter: Arc<dyn PairingChannelAdapter> = Arc::new(Least);
+        registry.register(Arc::new(Least));
+        registry.clone().register(adapter.clone());
+        assert!(Arc::ptr_eq(&registry.get("least").unwrap(), &adapter));
+        assert!(registry.get("other").is_none() && !registry.is_empty());
+        assert_eq!(registry.channels(), ["least"]);
+        assert_eq!(format!("{registry:?}"), r#"PairingAdapterRegistry(["least"])"#);
     }
 
     #[test]

@@ -228,6 +228,21 @@ mod tests {
             assert_eq!(code.to_string().replace('-', ""), stored.replace('-', ""));
             assert!(!code.is_consistent(), "{stored}");
         }
+        assert_eq!(PairingCode::from_stored("ABCD".into()).to_string(), "ABCD");
+        assert_eq!(PairingCode::from_stored("ABCDE".into()).to_string(), "ABCD-E");
+    }
+
+    #[test]
+    fn a_code_is_read_from_so_many_bytes_and_no_more() {
+        let padded = |bytes: usize| format!("{:bytes$}", "K7M9PQ2X");
+        assert!(PairingCode::parse(&padded(MAX_INPUT_BYTES)).is_ok());
+        assert!(PairingCode::parse(&padded(MAX_INPUT_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_code_is_not_shown_to_who_debugs() {
+        let code = PairingCode::from_stored("K7M9PQ2X".into());
+        assert_eq!(format!("{code:?}"), "PairingCode(redacted)");
     }
 
     proptest! {

@@ -175,3 +175,55 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// The rules in their order, by the names that metrics and logs have.
+    const RULES: [(Rule, &str); 13] = [
+        (Rule::Stale, "stale"),
+        (Rule::UnknownAccount, "unknown_account"),
+        (Rule::NotPairable, "not_pairable"),
+        (Rule::Blocked, "blocked"),
+        (Rule::Open, "open"),
+        (Rule::Allowed, "allowed"),
+        (Rule::NotAllowed, "not_allowed"),
+        (Rule::NotDirect, "not_direct"),
+        (Rule::Waiting, "waiting"),
+        (Rule::AlreadyChallenged, "already_challenged"),
+        (Rule::ChallengeAgain, "challenge_again"),
+        (Rule::PendingFull, "pending_full"),
+        (Rule::Challenge, "challenge"),
+    ];
+
+    #[test]
+    fn rules_have_their_numbers_their_names_and_a_sentence_each() {
+        for (number, (rule, name)) in (1..).zip(RULES) {
+            assert_eq!((rule.number(), rule.as_str()), (number, name));
+        }
+        let sentences: HashSet<&str> = RULES.iter().map(|(rule, _)| rule.reason()).collect();
+        assert_eq!(sentences.len(), RULES.len());
+        assert!(sentences.iter().all(|sentence| sentence.contains(' ')), "{sentences:?}");
+    }
+
+    #[test]
+    fn a_reason_is_called_the_same_everywhere() {
+        for reason in DropReason::ALL {
+            let name = reason.as_str();
+            assert!(RULES.iter().any(|(_, rule)| *rule == name), "{name}");
+            assert_eq!(reason.to_string(), name);
+            assert_eq!(serde_json::to_value(reason).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn decisions_have_the_names_of_the_metrics() {
+        let code = PairingCode::from_stored("K7M9PQ2X".into());
+        assert_eq!(Decision::Admit.as_str(), "admit");
+        assert_eq!(Decision::Challenge { code }.as_str(), "challenge");
+        assert_eq!(Decision::Drop(DropReason::Waiting).as_str(), "drop");
+    }
+}

@@ -147,6 +147,37 @@ mod tests {
     use crate::{AccountId, ChannelId, SenderId};
 
     #[test]
+    fn every_kind_has_its_name() {
+        let key = || {
+            SenderKey::new(
+                ChannelId::parse("whatsapp").unwrap(),
+                AccountId::default_account(),
+                SenderId::parse("+14155550100").unwrap(),
+            )
+        };
+        let at = OffsetDateTime::UNIX_EPOCH;
+        let id = AccountId::parse("").unwrap_err();
+        for (error, kind) in [
+            (PairingError::UnknownCode { attempts_left: 1 }, "unknown_code"),
+            (PairingError::MistypedCode, "mistyped_code"),
+            (CodeError::Form.into(), "mistyped_code"),
+            (PairingError::Expired { key: key(), at }, "expired"),
+            (PairingError::AlreadyApproved { key: key(), at }, "already_approved"),
+            (PairingError::AlreadyRejected { key: key(), at }, "already_rejected"),
+            (PairingError::LockedOut { remaining: Duration::ZERO }, "locked_out"),
+            (PairingError::Blocked { key: key() }, "blocked"),
+            (id.into(), "invalid"),
+            (PairingError::Invalid { name: "n", value: "v".into(), expected: "e" }, "invalid"),
+            (PairingError::Unsupported { channel: "c", what: "w" }, "unsupported"),
+            (PairingError::delivery("down"), "delivery"),
+            (PairingError::Stale { max_staleness: Duration::ZERO, source: None }, "stale"),
+            (PairingError::backend("full"), "storage"),
+        ] {
+            assert_eq!(error.kind(), kind);
+        }
+    }
+
+    #[test]
     fn moments_are_told_in_utc_and_whole_seconds() {
         let (channel, account) = (ChannelId::parse("whatsapp"), AccountId::parse("work"));
         let sender = SenderId::parse("+14155550100").unwrap();

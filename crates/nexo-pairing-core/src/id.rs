@@ -370,5 +370,11 @@ mod tests {
         assert!(AccountScope::One(account.clone()).covers(&account));
         assert!(!AccountScope::from_stored("personal".into()).covers(&account));
         assert_eq!(serde_json::to_string(&AccountScope::All).unwrap(), "\"*\"");
+        let one = AccountScope::One(account);
+        for scope in [AccountScope::All, one.clone()] {
+            let json = serde_json::to_string(&scope).unwrap();
+            assert_eq!(serde_json::from_str::<AccountScope>(&json).unwrap(), scope);
+        }
+        assert_eq!((AccountScope::All.to_string(), one.to_string()), ("*".into(), "work".into()));
     }
 }

@@ -243,6 +243,33 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_is_called_the_same_everywhere() {
+        for (mode, name) in
+            [(Mode::Open, "open"), (Mode::Allowlist, "allowlist"), (Mode::Pairing, "pairing")]
+        {
+            assert_eq!((mode.as_str(), mode.to_string().as_str()), (name, name));
+            assert_eq!(serde_json::to_value(mode).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_text_has_the_code_or_the_command() {
+        for text in ["{code}", "{command}", "{code} or {command}"] {
+            let options = PolicyOptions { challenge_text: Some(text.into()), ..Default::default() };
+            let policy = PairingPolicy::default().with(&options).unwrap();
+            assert_eq!(policy.challenge_text.as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_contradiction_is_told_as_it_was_written() {
+        let error = policy(r#"{"auto_challenge":false,"mode":"pairing"}"#).unwrap_err().to_string();
+        assert!(error.contains("mode is pairing but auto_challenge is false"), "{error}");
+        let error = policy(r#"{"auto_challenge":true,"mode":"open"}"#).unwrap_err().to_string();
+        assert!(error.contains("mode is open but auto_challenge is true"), "{error}");
+    }
+
+    #[test]
     fn the_old_name_of_the_modes_is_understood() {
         assert_eq!(policy(r#"{"auto_challenge":true}"#).unwrap().mode, Mode::Pairing);
         assert_eq!(policy(r#"{"auto_challenge":false}"#).unwrap().mode, Mode::Open);

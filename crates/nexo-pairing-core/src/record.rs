@@ -322,3 +322,16 @@ impl AuditEvent {
         Self { seq, at, actor, action, channel, account_id, sender_id, detail }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_for_good_and_without_a_note_unless_it_is_told() {
+        assert_eq!(Grant::unlimited(), Grant { expires_in: None, note: None });
+        let grant = Grant::unlimited().expires_in(Grant::MAX_EXPIRES_IN).note("a friend");
+        assert_eq!(grant.expires_in.map(|it| it.as_secs()), Some(315_360_000), "ten years");
+        assert_eq!(grant.note.as_deref(), Some("a friend"));
+    }
+}
