@@ -281,6 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn kinds_have_their_names() {
+        assert_eq!(KeyError::Id.kind(), "invalid");
+        assert_eq!(KeyError::Missing { path: "/k".into() }.kind(), "key_file");
+        assert_eq!(KeyError::Random(RandomError).kind(), "random");
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_its_owners_to_open_or_in_a_folder_that_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairing.key");
+        let hint = || KeyError::io(&path, io::ErrorKind::PermissionDenied.into()).hint().unwrap();
+        assert_eq!(
+            hint(),
+            format!("run as the owner of the folder: ls -ld {}", folder.path().display())
+        );
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(hint(), format!("as its owner: chmod 600 {}", path.display()));
+    }
+
+    #[test]
     fn a_hint_can_be_pasted_into_a_shell() {
         let hint = |path: &str| {
             let error = KeyError::Mode { path: path.into(), mode: 0o644, external: false };

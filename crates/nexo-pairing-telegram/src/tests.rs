@@ -125,6 +125,7 @@ fn user_names_are_taken_only_when_they_are_allowed() {
     let named = adapter().allow_usernames();
     assert_eq!(named.normalize_sender("@User_Name").as_deref(), Some("@user_name"));
     assert_eq!(named.normalize_sender("123456789").as_deref(), Some("123456789"));
+    assert_eq!(format!("{named:?}"), "TelegramPairingAdapter { usernames: true, .. }");
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn the_channel_is_one_that_a_store_takes_and_no_sender_is_a_group() {
     let adapter = WhatsappPairingAdapter::new(Arc::new(Broken));
     assert_eq!(adapter.channel_id(), "whatsapp");
     assert!(ChannelId::check(adapter.channel_id()).is_ok());
+    assert_eq!(format!("{adapter:?}"), "WhatsappPairingAdapter { .. }");
     for canonical in ["+5491155556666", "lid:123456789012345"] {
         assert_eq!(adapter.normalize_sender(canonical).as_deref(), Some(canonical));
         assert!(!adapter.is_group(canonical), "{canonical}");

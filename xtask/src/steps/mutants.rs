@@ -24,6 +24,7 @@ const PACKAGES: [&str; 5] = [
 const VARIABLE: &str = "NEXO_PAIRING_MUTANTS";
 
 pub(crate) fn run(context: &Context) -> Outcome {
+    tools::run(context)?;
     tools::ensure(context, &TOOL)?;
     let part = std::env::var(VARIABLE).unwrap_or_default();
     let mut problems = Vec::new();

@@ -114,3 +114,32 @@ impl SetupCodeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_part_and_the_rule() {
+        for (part, name) in [
+            (SetupCodePart::Payload, "payload"),
+            (SetupCodePart::Token, "token"),
+            (SetupCodePart::Claims, "claims"),
+            (SetupCodePart::Signature, "signature"),
+            (SetupCodePart::Url, "url"),
+            (SetupCodePart::Profile, "profile"),
+            (SetupCodePart::Nonce, "nonce"),
+            (SetupCodePart::Expiry, "expiry"),
+            (SetupCodePart::Label, "device label"),
+        ] {
+            let error = part.must("be short");
+            assert_eq!(
+                (error.to_string(), error.part()),
+                (format!("the {name} must be short"), part)
+            );
+        }
+        let error = SetupCodePart::Url.check_length("wss", 2).unwrap_err();
+        assert_eq!(error.to_string(), "the url must have at most 2 bytes, not 3");
+        assert_eq!(SetupCodePart::Url.check_length("wss", 3), Ok(()));
+    }
+}

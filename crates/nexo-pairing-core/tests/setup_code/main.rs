@@ -43,6 +43,9 @@ fn a_code_tells_its_format_and_goes_back_and_forth() {
         assert_eq!(decode_setup_code(&format!(" \t{payload}\r\n\u{a0}")).unwrap(), code);
         assert_eq!(token_expires_at(&code.bootstrap_token), Some(code.expires_at));
         assert_eq!(token_device_label(&code.bootstrap_token).unwrap(), "Ana's iPhone");
+        let shown = format!("{code:?}");
+        assert!(shown.contains("wss://nexo.example.com/pair") && shown.contains("redacted"));
+        assert!(!shown.contains(&code.bootstrap_token), "{shown}");
     }
     assert_eq!(token_expires_at("x"), None);
     assert_eq!(token_device_label(""), None);

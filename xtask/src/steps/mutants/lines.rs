@@ -19,7 +19,7 @@ struct Part {
     code: &'static [&'static str],
     /// The package that has to compile before a test is worth the time.
     package: &'static str,
-    /// What `cargo test` is told, the quickest first.
+    /// What nextest is told, the quickest first.
     tests: &'static [&'static [&'static str]],
 }
 
@@ -36,12 +36,12 @@ const PARTS: [Part; 2] = [
             "crates/nexo-pairing-gate/src/roster.rs",
         ],
         package: "nexo-pairing-gate",
-        tests: &[&["-p", "nexo-pairing-gate", "--tests"], MODEL],
+        tests: &[&["-p", "nexo-pairing-gate"], MODEL],
     },
     Part {
         code: &["crates/nexo-pairing-store/src/batch.rs", "crates/nexo-pairing-store/src/op"],
         package: "nexo-pairing-store",
-        tests: &[&["-p", "nexo-pairing-store", "--tests"], MODEL],
+        tests: &[&["-p", "nexo-pairing-store"], MODEL],
     },
 ];
 
@@ -51,7 +51,7 @@ const STEPS: &str = "20000";
 /// After how many seconds a test that does not end has noticed as well.
 const LIMIT: &str = "120";
 
-/// What may be taken out unnoticed: the path, a colon, the line, and on the lines before it, after `#`, why.
+/// What may be taken out unnoticed: the path, the function and the line, and before it, after `#`, why.
 const EXPLAINED: &str = "xtask/src/steps/mutants/explained.txt";
 
 /// Lines to take out of a file, and what stays in their place.
@@ -72,6 +72,12 @@ struct Counted {
     unbuildable: usize,
     caught: usize,
     missed: BTreeSet<String>,
+}
+
+impl Counted {
+    fn total(&self) -> usize {
+        self.unbuildable + self.caught + self.missed.len()
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -103,14 +109,19 @@ pub(super) fn run(context: &Context, only: &str) -> Outcome {
         bench.prepare(&files)?;
         loop {
             let Some(job) = lock(&queue).pop_front() else { return Ok(()) };
-            match bench.try_cut(&job)? {
-                Fate::Unbuildable => lock(&counted).unbuildable += 1,
-                Fate::Caught => lock(&counted).caught += 1,
+            let fate = bench.try_cut(&job)?;
+            let mut counted = lock(&counted);
+            match fate {
+                Fate::Unbuildable => counted.unbuildable += 1,
+                Fate::Caught => counted.caught += 1,
                 Fate::Missed => {
                     let missed = job.describe(context)?;
                     println!("missed: {missed}");
-                    lock(&counted).missed.insert(missed);
+                    counted.missed.insert(missed);
                 }
+            }
+            if counted.total() % 100 == 0 {
+                println!("{} tried", counted.total());
             }
         }
     };
@@ -149,7 +160,7 @@ impl Bench<'_> {
         for part in &PARTS {
             // What takes long for the first time is not what the limit is for.
             for tests in part.tests {
-                let build = ["test", "--no-run", "--quiet", "--locked", "--all-features"];
+                let build = ["nextest", "run", "--no-run", "--locked", "--all-features"];
                 self.ends_well("3600", &[&build[..], tests].concat())?;
             }
             match self.judge(part)? {
@@ -181,7 +192,7 @@ impl Bench<'_> {
             return Ok(Fate::Unbuildable);
         }
         for tests in part.tests {
-            let arguments = ["test", "--quiet", "--locked", "--all-features"];
+            let arguments = ["nextest", "run", "--fail-fast", "--locked", "--all-features"];
             if !self.passes(&[&arguments[..], tests].concat())? {
                 return Ok(Fate::Caught);
             }
@@ -213,8 +224,11 @@ impl Bench<'_> {
 impl Job {
     fn describe(&self, context: &Context) -> Outcome<String> {
         let text = read(&context.root().join(&self.file))?;
-        let line = text.lines().nth(self.cut.lines.start).unwrap_or_default().trim();
-        Ok(format!("{}: {line}", self.file.display()))
+        let lines: Vec<&str> = text.lines().collect();
+        let (before, from) = lines.split_at(self.cut.lines.start);
+        let function = before.iter().rev().find_map(|line| function(line)).unwrap_or_default();
+        let line = from.first().map(|line| line.trim()).unwrap_or_default();
+        Ok(format!("{} {function}: {line}", self.file.display()))
     }
 }
 
@@ -265,6 +279,13 @@ fn is_code(line: &str) -> bool {
     let declares =
         ["//", "#[", "use ", "mod ", "pub", "fn ", "async fn ", "impl", "struct ", "enum "];
     !line.is_empty() && !closes(line) && !declares.iter().any(|start| line.starts_with(start))
+}
+
+/// The name of the function that a line begins.
+fn function(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once("fn ")?;
+    let begins = before.split_whitespace().all(|word| word.starts_with("pub") || word == "async");
+    after.split(['(', '<']).next().filter(|_| begins && !before.contains("//"))
 }
 
 fn closes(line: &str) -> bool {
@@ -369,8 +390,17 @@ mod tests {
     }
 
     #[test]
+    fn a_function_is_known_by_its_first_line() {
+        assert_eq!(function("    pub(crate) async fn look(&self) {"), Some("look"));
+        assert_eq!(function("fn sum<T>(of: T) {"), Some("sum"));
+        assert_eq!(function("    let holds = |fn_name| 1;"), None);
+        assert_eq!(function("    // the fn (below)"), None);
+        assert_eq!(function("    let f: fn (u8) = g;"), None);
+    }
+
+    #[test]
     fn a_line_that_may_be_taken_out_stands_after_the_reason() {
-        let text = "# Only saves time.\na/b.rs: return None;\n\n";
-        assert_eq!(explained(text), BTreeSet::from(["a/b.rs: return None;".to_owned()]));
+        let text = "# Only saves time.\na/b.rs find: return None;\n\n";
+        assert_eq!(explained(text), BTreeSet::from(["a/b.rs find: return None;".to_owned()]));
     }
 }
