@@ -148,3 +148,17 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_cannot_be_put_in_its_place_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::new(Secret::default());
+        let error = publish(&folder.path().join("x".repeat(300)), &key).unwrap_err();
+        assert!(matches!(error, KeyError::Io { .. }), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

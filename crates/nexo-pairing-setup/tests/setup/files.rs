@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use nexo_pairing_setup::{KeyError, SetupCodeIssuer};
-use rustix::process::geteuid;
+use rustix::process::{Uid, geteuid};
+use rustix::thread::set_thread_res_uid;
 
 use crate::support::{Keys, both, key_bytes, mode, names, write_key};
 
@@ -123,16 +124,55 @@ fn a_file_of_somebody_else_is_refused() {
     assert_eq!(hint(&error), format!("as root: chown {us} {}", path.display()));
 }
 
+/// Does something as a user without rights, in a folder of his: nothing is unreadable for root.
+fn unprivileged<T: Send>(keys: &Keys, work: impl FnOnce() -> T + Send) -> T {
+    let nobody = Uid::from_raw(65_534);
+    if geteuid().is_root() {
+        chown(keys.folder(), Some(nobody.as_raw()), None).unwrap();
+    }
+    // Only this thread changes.
+    let work = || {
+        if geteuid().is_root() {
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        }
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap())
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_refused() {
-    if geteuid().is_root() {
-        return; // Nothing is unreadable for root.
+    let keys = Keys::new();
+    unprivileged(&keys, || {
+        write_key(&keys.path(), &key_bytes(0));
+        set_mode(&keys.path(), 0);
+        let error = refused(&keys);
+        assert!(matches!(error, KeyError::Permission { .. }), "{error}");
+        assert_eq!(hint(&error), format!("as its owner: chmod 600 {}", keys.path().display()));
+    });
+}
+
+#[test]
+fn a_file_of_somebody_else_that_cannot_be_read_is_his_unless_others_keep_it() {
+    if !geteuid().is_root() {
+        return; // Only root can make a file that is somebody else's.
     }
     let keys = Keys::holding(&key_bytes(0));
-    set_mode(&keys.path(), 0);
-    let error = refused(&keys);
-    assert!(matches!(error, KeyError::Permission { .. }), "{error}");
-    assert!(hint(&error).contains("chmod 600"));
+    unprivileged(&keys, || {
+        let error = refused(&keys);
+        assert!(matches!(error, KeyError::Owner { owner: 0, .. }), "{error}");
+        let error = keys.open_external().unwrap_err();
+        assert!(matches!(error, KeyError::Permission { .. }), "{error}");
+    });
+}
+
+#[test]
+fn links_that_lead_in_a_circle_are_no_link_to_replace_where_others_keep_them() {
+    let keys = Keys::new();
+    symlink(keys.path(), keys.path()).unwrap();
+    let error = keys.open_external().unwrap_err();
+    assert!(matches!(error, KeyError::Io { .. }), "{error}");
+    assert!(matches!(refused(&keys), KeyError::Symlink { .. }));
 }
 
 #[test]
