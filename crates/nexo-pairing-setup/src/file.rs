@@ -161,4 +161,29 @@ mod tests {
         assert!(matches!(error, KeyError::Io { .. }), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+
+    #[test]
+    fn what_is_not_there_needs_no_removing_and_what_stays_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        assert!(!remove(&path).unwrap());
+        fs::write(&path, "").unwrap();
+        assert!(remove(&path).unwrap() && !path.exists());
+        assert!(remove(folder.path()).is_err());
+    }
+
+    #[test]
+    fn folders_are_made_where_they_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (deep, file) = (folder.path().join("a/b"), folder.path().join("file"));
+        make_folder(&deep).unwrap();
+        make_folder(&deep).unwrap();
+        assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o7777, 0o700);
+        fs::write(&file, "").unwrap();
+        assert!(make_folder(&file).is_err() && make_folder(&file.join("c")).is_err());
+        assert_eq!(
+            (folder_of(&file), folder_of(Path::new("key"))),
+            (folder.path(), Path::new("."))
+        );
+    }
 }
