@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o7777, 0o700);
         fs::write(&file, "").unwrap();
         assert!(make_folder(&file).is_err() && make_folder(&file.join("c")).is_err());
+        assert!(sync(&deep).is_ok() && sync(&deep.join("c")).is_err());
         assert_eq!(
             (folder_of(&file), folder_of(Path::new("key"))),
             (folder.path(), Path::new("."))

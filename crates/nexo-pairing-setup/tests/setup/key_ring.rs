@@ -184,3 +184,11 @@ fn there_is_a_current_key_while_keys_rotate() {
     });
     assert_eq!(issuer.keys().len(), 51);
 }
+
+#[test]
+fn a_ring_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+    let keys = Keys::holding(&key_bytes(0));
+    fs::write(keys.ring(), "").unwrap();
+    let error = keys.open().unwrap_err();
+    assert!(error.to_string().contains("pairing.key.d"), "{error}");
+}

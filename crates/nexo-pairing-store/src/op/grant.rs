@@ -160,7 +160,7 @@ pub(crate) fn seed(
     Ok(Ok(report))
 }
 
-/// Erases a target. `pseudonym` stands for it in the audit log from now on.
+/// Erases a target. A hash of it, with `salt`, stands for it in the audit log from now on.
 pub(crate) fn forget(
     write: &mut Write<'_>,
     target: &Target,

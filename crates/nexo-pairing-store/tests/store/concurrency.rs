@@ -11,7 +11,8 @@ use nexo_pairing_store::{Inspection, PairingStore, RandomSource, StoreError};
 
 use crate::legacy::old_file;
 use crate::support::{
-    World, account, channel, everywhere, key, key_on, minutes, options, sender, store_error,
+    Repeating, World, account, channel, everywhere, key, key_on, minutes, options, sender,
+    store_error,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -203,24 +204,9 @@ async fn what_nobody_waits_for_is_done_or_not_done() {
     }
 }
 
-/// Draws the same bytes a number of times before others come.
-#[derive(Debug)]
-struct Repeating {
-    draws: AtomicU32,
-    of_each: u32,
-}
-
-impl RandomSource for Repeating {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
-        let number = self.draws.fetch_add(1, Ordering::SeqCst) / self.of_each;
-        bytes.fill(number as u8);
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_code_that_is_taken_is_drawn_again() {
-    let random = Arc::new(Repeating { draws: AtomicU32::new(0), of_each: 4 });
+    let random = Arc::new(Repeating::each(4));
     let world = World::with(|options| options.random = Arc::clone(&random) as _).await;
     let mut codes = Vec::new();
     for number in 0..3 {
@@ -237,7 +223,7 @@ async fn a_code_that_is_taken_is_drawn_again() {
 
 #[tokio::test]
 async fn numbers_that_always_repeat_are_an_error() {
-    let random = Arc::new(Repeating { draws: AtomicU32::new(0), of_each: u32::MAX });
+    let random = Arc::new(Repeating::each(u32::MAX));
     let world = World::with(|options| options.random = random).await;
     world.code("+1").await;
     let refused = world.store.upsert_pending(NewRequest::new(key("+2"))).await.unwrap_err();

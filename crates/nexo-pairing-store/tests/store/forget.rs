@@ -1,11 +1,13 @@
 //! What is left of a person who was forgotten: nothing that names him.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingBackend, SenderKey};
 
 use crate::support::{
-    World, account, bytes, channel, everywhere, hours, key, key_on, minutes, names, sender,
+    Repeating, World, account, bytes, channel, everywhere, hours, key, key_on, minutes, names,
+    sender,
 };
 
 /// An id that is found nowhere by chance.
@@ -97,6 +99,20 @@ async fn the_log_keeps_what_happened_under_one_pseudonym() {
     world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
     let log = world.store.audit(&Filter::all(), 100).await.unwrap();
     assert_ne!(log.last().unwrap().sender_id, Some(pseudonym));
+}
+
+#[tokio::test]
+async fn two_people_are_never_one_in_the_log() {
+    // As if chance gave the same salt twice.
+    let world = World::with(|options| options.random = Arc::new(Repeating::each(u32::MAX))).await;
+    for id in ["+1", "+2"] {
+        world.seed(id).await;
+        world.store.forget(&everywhere(id), &Actor::cli()).await.unwrap();
+    }
+    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
+    let forgotten: Vec<_> = log.iter().filter(|event| event.action == "forget").collect();
+    assert_eq!(forgotten.len(), 2);
+    assert_ne!(forgotten[0].sender_id, forgotten[1].sender_id);
 }
 
 #[tokio::test]

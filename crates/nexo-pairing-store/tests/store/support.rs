@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexo_pairing_core::{
@@ -134,6 +134,27 @@ impl World {
     /// A connection as the sqlite3 shell has it.
     pub(crate) fn shell(&self) -> Connection {
         shell(&self.path)
+    }
+}
+
+/// Draws the same bytes a number of times before others come.
+#[derive(Debug)]
+pub(crate) struct Repeating {
+    pub(crate) draws: AtomicU32,
+    of_each: u32,
+}
+
+impl Repeating {
+    pub(crate) fn each(of_each: u32) -> Self {
+        Self { draws: AtomicU32::new(0), of_each }
+    }
+}
+
+impl RandomSource for Repeating {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+        let number = self.draws.fetch_add(1, Ordering::SeqCst) / self.of_each;
+        bytes.fill(number as u8);
+        Ok(())
     }
 }
 
