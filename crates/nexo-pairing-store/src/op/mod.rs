@@ -81,3 +81,18 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
     // Only a year beyond 9999 has no such form.
     at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_stamp_that_no_calendar_has_is_the_nearest_that_it_has() {
+        assert_eq!(rfc3339(at(1_800_000_000)), "2027-01-15T08:00:00Z");
+        let elsewhere = UtcOffset::from_hms(-3, 0, 0).unwrap();
+        assert_eq!(rfc3339(at(0).to_offset(elsewhere)), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(at(i64::MAX)), "9999-12-31T23:59:59Z");
+        assert_eq!(rfc3339(at(i64::MIN)), "0001-01-01T00:00:00Z");
+        assert_eq!(rfc3339(at(-62_135_596_801)), "0001-01-01T00:00:00Z");
+    }
+}
