@@ -22,3 +22,24 @@ impl Clock for CoarseClock {
         since_start.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_and_never_back() {
+        let mut last = CoarseClock.elapsed();
+        for _ in 0..3 {
+            let mut next = CoarseClock.elapsed();
+            while next == last {
+                std::thread::yield_now();
+                next = CoarseClock.elapsed();
+            }
+            assert!(next > last && next - last < Duration::from_secs(60));
+            last = next;
+        }
+        let now = SystemClock::default().now();
+        assert!((CoarseClock.now() - now).abs() < time::Duration::MINUTE);
+    }
+}

@@ -163,6 +163,8 @@ fn eight_digits(digits: [u8; 8]) -> Option<u64> {
 mod tests {
     use std::collections::HashSet;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -221,6 +223,20 @@ mod tests {
                 let mut digits = *b"12345678";
                 digits[place] = byte;
                 assert_eq!(eight_digits(digits), None, "{digits:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_the_ids_own_and_tells_what_stands_before_it(
+            digits in 1..=MAX_DIGITS,
+            random: u64,
+        ) {
+            let value = random % 10_u64.pow(digits as u32);
+            for (kind, prefix) in (0..).zip(["", "+", "-", "lid:"]) {
+                let id = format!("{prefix}{value}");
+                prop_assert_eq!(number(&id), (value > 0).then_some(kind << 60 | value), "{}", id);
             }
         }
     }
