@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -47,9 +47,6 @@ const PARTS: [Part; 2] = [
 
 /// How many operations the model plays for each line: most show within the first hundred.
 const STEPS: &str = "20000";
-
-/// After how many seconds a test that does not end has noticed as well.
-const LIMIT: &str = "120";
 
 /// What may be taken out unnoticed: the path, the function and the line, and before it, after `#`, why.
 const EXPLAINED: &str = "xtask/src/steps/mutants/explained.txt";
@@ -158,11 +155,6 @@ impl Bench<'_> {
             Failure::new(format!("the copy in {}: {error}", checkout.display()))
         })?;
         for part in &PARTS {
-            // What takes long for the first time is not what the limit is for.
-            for tests in part.tests {
-                let build = ["nextest", "run", "--no-run", "--locked", "--all-features"];
-                self.ends_well("3600", &[&build[..], tests].concat())?;
-            }
             match self.judge(part)? {
                 Fate::Missed => (),
                 other => {
@@ -192,7 +184,8 @@ impl Bench<'_> {
             return Ok(Fate::Unbuildable);
         }
         for tests in part.tests {
-            let arguments = ["nextest", "run", "--fail-fast", "--locked", "--all-features"];
+            let arguments =
+                ["nextest", "run", "--profile", "mutants", "--locked", "--all-features"];
             if !self.passes(&[&arguments[..], tests].concat())? {
                 return Ok(Fate::Caught);
             }
@@ -201,15 +194,9 @@ impl Bench<'_> {
     }
 
     fn passes(&self, arguments: &[&str]) -> Outcome<bool> {
-        self.ends_well(LIMIT, arguments)
-    }
-
-    fn ends_well(&self, limit: &str, arguments: &[&str]) -> Outcome<bool> {
         let failed = |error| Failure::new(format!("{}: {error}", self.folder.display()));
         let said = fs::File::create(self.folder.join("said")).map_err(failed)?;
-        let mut command: Command = self.context.command("timeout");
-        // The tests that it runs end with it.
-        command.args(["--signal=KILL", limit, "cargo"]).args(arguments);
+        let mut command = self.context.cargo(arguments);
         command.current_dir(self.checkout()).env("CARGO_TARGET_DIR", self.folder.join("target"));
         command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("NEXO_PAIRING_STEPS", STEPS);
         command.stdin(Stdio::null()).stdout(said.try_clone().map_err(failed)?).stderr(said);
