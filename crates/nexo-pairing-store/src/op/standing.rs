@@ -101,7 +101,6 @@ pub(crate) fn each(
         })
     });
     let taken = take(&mut rows);
-    drop(rows);
     match (failed, taken) {
         (Some(error), _) => Err(error),
         (None, Err(error)) => Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),

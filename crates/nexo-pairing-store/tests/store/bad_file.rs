@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nexo_pairing_core::{Filter, PairingBackend};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::mirrored::Copy;
 use crate::support::{World, names, options, store_error};
 
 /// Why a store of this file cannot be opened. What opening says, looking and copying say too.
@@ -181,6 +183,34 @@ async fn damage_inside_is_told_when_it_is_met() {
     let error = refused_with(&damaged).await;
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.hint().unwrap().contains("mv BACKUP"));
+}
+
+#[tokio::test]
+async fn damage_that_a_load_comes_upon_is_told_as_such() {
+    let (_folder, path) = database().await;
+    let whole = fs::read(&path).unwrap();
+    let of_a_sender = |page: &[u8]| page.windows(12).any(|at| at == b"+14155550150");
+    let mut told = 0;
+    for number in 1..whole.len() / 4096 {
+        let mut damaged = whole.clone();
+        let page = &mut damaged[number * 4096..][..4096];
+        if !of_a_sender(page) {
+            continue;
+        }
+        page[..200].fill(0xa5);
+        fs::write(&path, &damaged).unwrap();
+        let (_, options) = options();
+        let store = PairingStore::open_with(&path, options).await.unwrap();
+        let copy = Arc::new(Copy::default());
+        store.attach(copy.weak());
+        if let Err(error) = store.refresh().await {
+            let error = store_error(error);
+            assert!(matches!(error, StoreError::Damaged { .. }), "page {number}: {error}");
+            assert_eq!(copy.state().position, None);
+            told += 1;
+        }
+    }
+    assert!(told > 0, "no load came upon the damage");
 }
 
 #[tokio::test]
