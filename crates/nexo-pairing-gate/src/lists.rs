@@ -201,3 +201,36 @@ impl Lists {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nexo_pairing_core::SenderId;
+
+    use super::*;
+
+    fn standing(channel: &str, scope: &str) -> Standing {
+        let (channel, scope) = (channel.to_owned(), scope.to_owned());
+        let (channel, scope) = (ChannelId::from_stored(channel), AccountScope::from_stored(scope));
+        let mut standing = Standing::stranger(channel, scope, SenderId::from_stored("1".into()));
+        standing.blocked = true;
+        standing
+    }
+
+    #[test]
+    fn what_no_message_can_come_from_is_on_no_list() {
+        let mut lists = Lists::default();
+        for (channel, scope) in [("Old Channel", "main"), ("Old Channel", "*"), ("test", "a b")] {
+            lists.merge(standing(channel, scope));
+            assert!(lists.find(channel, scope).account.is_none(), "{channel}/{scope}");
+        }
+        assert!(!lists.has_blocks());
+        lists.merge(standing("test", "main"));
+        assert!(lists.has_blocks() && lists.find("test", "main").account.is_some());
+        lists.remove(&standing("test", "main"));
+        assert!(!lists.has_blocks());
+        lists.merge(standing("test", "*"));
+        assert!(lists.has_blocks());
+        lists.remove(&standing("test", "*"));
+        assert!(!lists.has_blocks());
+    }
+}

@@ -46,8 +46,8 @@ fn change(context: &Context, package: &str, part: &str) -> Outcome {
     let mut mutants = context.cargo(&["mutants", "--all-features", "--package", package]);
     mutants.arg("--output").arg(&output).args(["--jobs", "2", "--colors", "never"]);
     if !part.is_empty() {
-        mutants.args(["--file", &format!("**/*{part}*")]);
+        // In the name of the file, or in that of a folder.
+        mutants.args(["--file", &format!("**/*{part}*"), "--file", &format!("**/*{part}*/**")]);
     }
-    // A file that has no change to make is no failure, nor is one that is filtered out.
     context::run(mutants.args(["--", "--tests"]).env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }

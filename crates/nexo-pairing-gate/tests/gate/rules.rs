@@ -85,6 +85,8 @@ async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
         assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
         let dropped = world.screen(direct("id:friend").with_alt(nine.clone())).await;
         assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
+        let eight = world.screen(direct("id:friend").with_alt(nine[..8].to_vec())).await;
+        assert_eq!(eight.decision, Decision::Admit, "so many are read, and none is blocked");
     }
 }
 
