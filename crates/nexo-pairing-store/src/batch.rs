@@ -236,6 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn what_one_that_fails_put_away_is_put_away_by_the_next() {
+        let put_away = |queue: &Queue, then: &'static str| {
+            queue.push(move |write| {
+                let was_done = write.expired.replace(true);
+                write.tx.execute(then, ())?;
+                Ok(i64::from(was_done))
+            })
+        };
+        let (good, bad) = ("INSERT INTO t VALUES (1)", "INSERT INTO nowhere VALUES (1)");
+        let (told, _) = written(|queue| {
+            vec![put_away(queue, bad), put_away(queue, good), put_away(queue, "DELETE FROM t")]
+        });
+        assert!(told[0].is_err(), "{told:?}");
+        assert_eq!((&told[1], &told[2]), (&Ok(0), &Ok(1)));
+    }
+
+    #[test]
     fn all_are_told_when_the_transaction_is_gone() {
         // As SQLite does by itself on a full disk.
         let roll_back = |queue: &Queue| {
