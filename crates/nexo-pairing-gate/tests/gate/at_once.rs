@@ -90,12 +90,23 @@ async fn a_change_through_the_same_store_is_seen_at_once() {
 
 #[tokio::test]
 async fn ids_that_are_none_are_errors_at_once() {
-    let world = World::new(Mode::Open).await;
-    for (channel, account) in [("", "main"), ("a.b", "main"), ("test", ""), ("test", "*")] {
-        let decided = world.gate.try_admit(channel, account, "id:1", &world.policy, None);
-        assert!(matches!(decided, Err(PairingError::Id(_))), "{channel}/{account}: {decided:?}");
-        let inbound = Inbound::direct(channel, account, "id:1");
-        let screened = world.gate.try_screen(&inbound, &world.policy, &world.registry);
-        assert!(matches!(screened, Err(PairingError::Id(_))), "{channel}/{account}");
+    for mode in [Mode::Open, Mode::Allowlist, Mode::Pairing] {
+        let world = World::new(mode).await;
+        for is_loaded in [false, true] {
+            if is_loaded {
+                world.seed("main", "id:1").await;
+                assert_eq!(at_once(&world, "id:1").await, Some(Decision::Admit));
+            }
+            for (channel, account) in [("", "main"), ("a.b", "main"), ("test", ""), ("test", "*")] {
+                let decided = world.gate.try_admit(channel, account, "id:1", &world.policy, None);
+                assert!(
+                    matches!(decided, Err(PairingError::Id(_))),
+                    "{channel}/{account}: {decided:?}"
+                );
+                let inbound = Inbound::direct(channel, account, "id:1");
+                let screened = world.gate.try_screen(&inbound, &world.policy, &world.registry);
+                assert!(matches!(screened, Err(PairingError::Id(_))), "{channel}/{account}");
+            }
+        }
     }
 }
