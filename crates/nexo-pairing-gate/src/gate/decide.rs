@@ -52,7 +52,7 @@ impl PairingGate {
             if place.account.is_none() {
                 raw.check().inspect_err(|_| counters.undecided())?;
             }
-            if let Verdict::Decided(rule, decision) = self.judge(message, &state, place, true) {
+            if let Verdict::Decided(rule, decision) = self.judge(message, &state, place) {
                 counters.decided(rule, &decision);
                 return Ok(Some((rule, decision)));
             }
@@ -83,26 +83,19 @@ impl PairingGate {
     /// Rules 1 to 10 and 12: from memory, which is brought up to date first.
     pub(super) async fn look(&self, message: &Message<'_>) -> Result<Verdict, PairingError> {
         let freshness = self.freshen().await;
-        let is_fresh = freshness.is_ok();
         // Rule 1.
         if message.raw.policy.mode != Mode::Open || self.roster.may_have_blocks() {
             freshness?;
         }
         let state = self.roster.read();
         let place = state.lists.find(message.raw.channel, message.raw.account);
-        Ok(self.judge(message, &state, place, is_fresh))
+        Ok(self.judge(message, &state, place))
     }
 
     /// Rules 2 to 10 and 12: from memory, which may be stale only in mode `open` where nobody was
     /// ever blocked.
     #[inline]
-    fn judge(
-        &self,
-        message: &Message<'_>,
-        state: &State,
-        place: Place<'_>,
-        is_fresh: bool,
-    ) -> Verdict {
+    fn judge(&self, message: &Message<'_>, state: &State, place: Place<'_>) -> Verdict {
         let Raw { channel, account, policy, .. } = *message.raw;
         let drop = |rule| Verdict::Decided(rule, settled(rule));
         // Rule 2.
@@ -113,10 +106,6 @@ impl PairingGate {
         let may_be_blocked = message.is_unresolved && self.roster.may_have_blocks();
         if message.is_nobody && policy.mode != Mode::Open || may_be_blocked {
             return drop(Rule::NotPairable);
-        }
-        // In mode `open`, without a store and without a block that was ever known.
-        if !is_fresh {
-            return Verdict::Decided(Rule::Open, Decision::Admit);
         }
         let (senders, is_direct) = (&message.senders, message.is_direct);
         let question = Question { senders, is_direct, policy };

@@ -302,6 +302,19 @@ async fn rule_12_an_account_has_three_requests_at_most() {
 }
 
 #[tokio::test]
+async fn rule_12_an_account_has_as_many_requests_as_its_policy_says() {
+    for max in [1, 5] {
+        let mut world = World::new(Mode::Pairing).await;
+        world.policy.max_pending = max;
+        for stranger in 0..max {
+            world.challenge(&format!("id:{stranger}")).await;
+        }
+        assert_dropped(&world.write("id:x").await, Rule::PendingFull, DropReason::PendingFull);
+        assert_eq!(world.adapter.sent.lock().unwrap().len(), max as usize);
+    }
+}
+
+#[tokio::test]
 async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
     let mut world = World::new(Mode::Pairing).await;
     world.policy.language = nexo_pairing_core::Language::Es;
