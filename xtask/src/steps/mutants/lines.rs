@@ -112,7 +112,7 @@ pub(super) fn run(context: &Context, only: &str) -> Outcome {
                 Fate::Unbuildable => counted.unbuildable += 1,
                 Fate::Caught => counted.caught += 1,
                 Fate::Missed => {
-                    let missed = job.describe(context)?;
+                    let missed = job.describe(&bench.checkout())?;
                     println!("missed: {missed}");
                     counted.missed.insert(missed);
                 }
@@ -209,8 +209,9 @@ impl Bench<'_> {
 }
 
 impl Job {
-    fn describe(&self, context: &Context) -> Outcome<String> {
-        let text = read(&context.root().join(&self.file))?;
+    /// The path, the function and the line, in a checkout as it was when the job was made.
+    fn describe(&self, checkout: &Path) -> Outcome<String> {
+        let text = read(&checkout.join(&self.file))?;
         let lines: Vec<&str> = text.lines().collect();
         let (before, from) = lines.split_at(self.cut.lines.start);
         let function = before.iter().rev().find_map(|line| function(line)).unwrap_or_default();
