@@ -124,3 +124,26 @@ fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
         ]
     );
 }
+
+#[test]
+fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::with_accounts(Mode::Allowlist, Some(&["main"])).await;
+            for channel in ["test", "test", "test", "evil"] {
+                let (gate, policy) = (&world.gate, &world.policy);
+                gate.should_admit(channel, "main", "id:1", policy, None).await.unwrap();
+            }
+        });
+    });
+    assert_eq!(
+        counted(&snapshotter),
+        [
+            "pairing_decisions_total{channel=other,decision=drop,reason=unknown_account} 1",
+            "pairing_decisions_total{channel=test,decision=drop,reason=not_allowed} 3",
+        ]
+    );
+}
