@@ -217,12 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn what_no_message_can_come_from_is_on_no_list() {
+    fn what_no_message_can_come_from_and_what_says_nothing_is_on_no_list() {
         let mut lists = Lists::default();
         for (channel, scope) in [("Old Channel", "main"), ("Old Channel", "*"), ("test", "a b")] {
             lists.merge(standing(channel, scope));
             assert!(lists.find(channel, scope).account.is_none(), "{channel}/{scope}");
         }
+        let mut nothing = standing("test", "main");
+        nothing.blocked = false;
+        lists.merge(nothing);
+        assert!(lists.find("test", "main").account.is_none(), "of whom nothing is known");
         assert!(!lists.has_blocks());
         lists.merge(standing("test", "main"));
         assert!(lists.has_blocks() && lists.find("test", "main").account.is_some());
