@@ -93,3 +93,23 @@ fn is_name(name: &str) -> bool {
     let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_inner);
     name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name of four labels, some letters of which are written as `%61`, in so many bytes.
+    fn encoded(name_bytes: usize, bytes: usize) -> String {
+        let labels = [59, 59, 59, name_bytes - 180].map(|length| "a".repeat(length));
+        labels.join(".").replacen('a', "%61", (bytes - name_bytes) / 2)
+    }
+
+    #[test]
+    fn a_host_is_read_from_so_many_bytes_and_no_more() {
+        let long = encoded(240, 2 * MAX_NAME_BYTES);
+        assert_eq!(long.len(), 506);
+        assert!(matches!(Host::parse(&long), Some(Host::Name(name)) if name.len() == 240));
+        let longer = encoded(241, 507);
+        assert_eq!((longer.len(), Host::parse(&longer)), (507, None));
+    }
+}
