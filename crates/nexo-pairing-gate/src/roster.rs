@@ -73,6 +73,13 @@ impl Roster {
     pub(crate) fn set_accounts(&self, mut accounts: Option<Vec<(ChannelId, AccountId)>>) {
         accounts.iter_mut().for_each(|accounts| accounts.sort_unstable());
         self.write().accounts = accounts;
+        self.measure_pending();
+    }
+
+    /// Sets the gauges of pending requests, of those channels that are known by now.
+    fn measure_pending(&self) {
+        let state = self.read();
+        self.telemetry.measure_pending(|channel| state.lists.pending(channel));
     }
 
     /// Everything as it is at one moment. Whoever changes it has read what he writes before, so that
@@ -105,10 +112,9 @@ impl Mirror for Roster {
         if is_first || lists.has_blocks() {
             self.may_have_blocks.store(lists.has_blocks(), Ordering::Release);
         }
-        self.telemetry.measure_pending(|channel| lists.pending(channel));
-        let old = std::mem::replace(&mut self.write().lists, lists);
-        // Freeing a million entries takes a while: not while the others wait.
-        drop(old);
+        // Freeing a million entries takes a while: that of the old lists is not done while others wait.
+        let _old = std::mem::replace(&mut self.write().lists, lists);
+        self.measure_pending();
         Ok(())
     }
 
@@ -124,7 +130,7 @@ impl Mirror for Roster {
         }
         lists.position = Some(position);
         drop(state);
-        self.telemetry.measure_pending(|channel| self.read().lists.pending(channel));
+        self.measure_pending();
     }
 
     fn now(&self) -> Duration {
@@ -144,4 +150,25 @@ impl Mirror for Roster {
 fn nanoseconds(duration: Duration) -> u64 {
     // 584 years of a clock that begins with the process.
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use nexo_pairing_core::ManualClock;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn it_knows_up_to_where_its_lists_are_the_stores() {
+        let clock = ManualClock::new(OffsetDateTime::UNIX_EPOCH);
+        let roster = Roster::new(clock, Arc::new(Telemetry::new()));
+        assert_eq!(roster.position(), None);
+        roster.replace(&mut std::iter::empty(), 7).unwrap();
+        assert_eq!(roster.position(), Some(7));
+        roster.update(Vec::new(), 8);
+        assert_eq!(roster.position(), Some(8));
+        roster.invalidate();
+        assert_eq!(roster.position(), None);
+    }
 }

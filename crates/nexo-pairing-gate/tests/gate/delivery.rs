@@ -1,11 +1,14 @@
 //! What becomes of a challenge on its way, and how all of it is counted.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::support::{World, direct};
+use crate::support::{World, channel, direct, key};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use nexo_pairing_core::{Decision, Inbound, Mode, PairingAdapterRegistry, Rule};
-use nexo_pairing_gate::Delivery;
+use nexo_pairing_core::{
+    AccountId, Decision, Inbound, Mode, NewRequest, PairingAdapterRegistry, PairingBackend, Rule,
+};
+use nexo_pairing_gate::{Delivery, GateOptions, PairingGate};
 use time::Duration;
 
 #[tokio::test]
@@ -133,6 +136,8 @@ fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let world = World::with_accounts(Mode::Allowlist, Some(&["main"])).await;
+            let request = NewRequest::new(key("main", "id:2"));
+            world.store.upsert_pending(request).await.unwrap();
             for channel in ["test", "test", "test", "evil"] {
                 let (gate, policy) = (&world.gate, &world.policy);
                 gate.should_admit(channel, "main", "id:1", policy, None).await.unwrap();
@@ -144,6 +149,30 @@ fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
         [
             "pairing_decisions_total{channel=other,decision=drop,reason=unknown_account} 1",
             "pairing_decisions_total{channel=test,decision=drop,reason=not_allowed} 3",
+            "pairing_requests_pending{channel=test} 1",
         ]
     );
+}
+
+#[test]
+fn requests_that_were_there_before_are_counted_from_the_start() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new(Mode::Pairing).await;
+            world.challenge("id:1").await;
+            let mut options = GateOptions::default();
+            let account = AccountId::parse("main").unwrap();
+            options.accounts = Some(vec![(channel(), account)]);
+            // What the other gate measured is not this one's.
+            metrics::gauge!("pairing_requests_pending", "channel" => "test").set(0.0);
+            let gate = PairingGate::with_options(Arc::clone(&world.store) as _, options);
+            world.store.refresh().await.unwrap();
+            drop(gate);
+        });
+    });
+    let counted = counted(&snapshotter);
+    assert!(counted.contains(&"pairing_requests_pending{channel=test} 1".into()), "{counted:?}");
 }
