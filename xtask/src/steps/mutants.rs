@@ -4,8 +4,10 @@
 //! for: any single line of the gate's decision and of the store's transactions is taken out. What is
 //! missed and why that does no harm stands in `.cargo/mutants.toml` and in `mutants/explained.txt`.
 
+mod cuts;
 mod lines;
 
+use super::documents;
 use super::tools::{self, CargoTool};
 use crate::context::{self, Context, Failure, Outcome};
 
@@ -27,6 +29,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     tools::run(context)?;
     tools::ensure(context, &TOOL)?;
     let part = std::env::var(VARIABLE).unwrap_or_default();
+    let files = documents::files(context)?;
+    if !files.iter().any(|file| file.to_string_lossy().contains(&part)) {
+        return Err(Failure::new(format!("{VARIABLE}={part}: no file has this in its path")));
+    }
     let mut problems = Vec::new();
     for package in PACKAGES {
         if let Err(failure) = change(context, package, &part) {
@@ -49,5 +55,7 @@ fn change(context: &Context, package: &str, part: &str) -> Outcome {
         // In the name of the file, or in that of a folder.
         mutants.args(["--file", &format!("**/*{part}*"), "--file", &format!("**/*{part}*/**")]);
     }
-    context::run(mutants.args(["--", "--tests"]).env("CARGO_PROFILE_DEV_DEBUG", "0"))
+    // Nextest ends what hangs, as a failure; if cargo-mutants did, it would be one of this step.
+    mutants.args(["--test-tool", "nextest", "--minimum-test-timeout", "3600"]);
+    context::run(mutants.env("NEXTEST_PROFILE", "mutants").env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }
