@@ -122,7 +122,7 @@ pub(crate) const RELEASE: &[Step] = &[
 pub(crate) const OTHERS: &[Step] = &[
     Step {
         name: "mutants",
-        about: "Every change of the code makes a test fail; takes two hours.",
+        about: "Every change of the code makes a test fail; takes hours.",
         run: mutants::run,
     },
     Step {

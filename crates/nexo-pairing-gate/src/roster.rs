@@ -78,6 +78,7 @@ impl Roster {
 
     /// Sets the gauges of pending requests, of those channels that are known by now.
     fn measure_pending(&self) {
+        // Under the lock, so that no gauge is left at what was counted before another change.
         let state = self.read();
         self.telemetry.measure_pending(|channel| state.lists.pending(channel));
     }
@@ -112,7 +113,7 @@ impl Mirror for Roster {
         if is_first || lists.has_blocks() {
             self.may_have_blocks.store(lists.has_blocks(), Ordering::Release);
         }
-        // Freeing a million entries takes a while: that of the old lists is not done while others wait.
+        // Kept until the lock is released: freeing a million entries takes a while.
         let _old = std::mem::replace(&mut self.write().lists, lists);
         self.measure_pending();
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use crate::support::{World, at_once, channel, key};
+use crate::support::{TestAdapter, World, at_once, channel, key};
 use async_trait::async_trait;
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
@@ -320,6 +320,21 @@ async fn a_load_is_as_old_as_its_beginning() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_the_store_to_confirm_lists_that_are_fresh() {
+    let backend = Arc::new(Faulty::default());
+    backend.works.store(true, Ordering::SeqCst);
+    let (gate, _) = gate(&backend);
+    assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
+    backend.hangs.store(true, Ordering::SeqCst);
+    let refreshes = backend.refreshes.load(Ordering::SeqCst);
+    let stranger = Inbound::direct("test", "main", "id:9");
+    let (policy, registry) = (PairingPolicy::new(Mode::Pairing), PairingAdapterRegistry::new());
+    let explained = gate.explain(&stranger, &policy, &registry).await.unwrap();
+    assert_eq!(explained.rule, Rule::Challenge);
+    assert_eq!(backend.refreshes.load(Ordering::SeqCst), refreshes);
+}
+
+#[tokio::test]
 async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
@@ -328,6 +343,11 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     backend.works.store(false, Ordering::SeqCst);
     clock.advance(time::Duration::seconds(6));
     assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit, "there was no block");
+    let registry = PairingAdapterRegistry::new();
+    registry.register(Arc::new(TestAdapter::default()));
+    let (status, open) = (Inbound::direct("test", "main", "status"), PairingPolicy::default());
+    let nobody = gate.screen(&status, &open, &registry).await.unwrap();
+    assert_eq!((nobody.decision, nobody.rule), (Decision::Admit, Rule::NotPairable));
     // A block that is gone again was known once.
     let mut block = standing(AccountScope::All);
     block.blocked = true;
