@@ -163,16 +163,23 @@ fn requests_that_were_there_before_are_counted_from_the_start() {
         runtime.block_on(async {
             let world = World::new(Mode::Pairing).await;
             world.challenge("id:1").await;
-            let mut options = GateOptions::default();
-            let account = AccountId::parse("main").unwrap();
-            options.accounts = Some(vec![(channel(), account)]);
-            // What the other gate measured is not this one's.
-            metrics::gauge!("pairing_requests_pending", "channel" => "test").set(0.0);
-            let gate = PairingGate::with_options(Arc::clone(&world.store) as _, options);
-            world.store.refresh().await.unwrap();
-            drop(gate);
+            let accounts = Some(vec![(channel(), AccountId::parse("main").unwrap())]);
+            for is_loaded_first in [false, true] {
+                // What the gate before measured is not this one's.
+                metrics::gauge!("pairing_requests_pending", "channel" => "test").set(0.0);
+                let mut options = GateOptions::default();
+                if !is_loaded_first {
+                    options.accounts = accounts.clone();
+                }
+                let gate = PairingGate::with_options(Arc::clone(&world.store) as _, options);
+                world.store.refresh().await.unwrap();
+                if is_loaded_first {
+                    gate.set_accounts(accounts.clone());
+                }
+                let counted = counted(&snapshotter);
+                let pending = "pairing_requests_pending{channel=test} 1".to_owned();
+                assert!(counted.contains(&pending), "{is_loaded_first}: {counted:?}");
+            }
         });
     });
-    let counted = counted(&snapshotter);
-    assert!(counted.contains(&"pairing_requests_pending{channel=test} 1".into()), "{counted:?}");
 }
