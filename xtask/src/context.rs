@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::metadata::Metadata;
 
@@ -50,13 +50,13 @@ impl Context {
     /// Says what could not be checked here, so that nobody takes it for checked.
     pub(crate) fn not_checked(&self, what: &str) {
         println!("NOT checked: {what}");
-        let mut all = self.not_checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.not_checked);
         all.push(what.to_owned());
     }
 
     /// All that could not be checked.
     pub(crate) fn left_unchecked(&self) -> Vec<String> {
-        self.not_checked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.not_checked).clone()
     }
 
     /// The root of the checkout.
@@ -84,6 +84,11 @@ impl Context {
         let arguments = ["metadata", "--no-deps", "--format-version", "1", "--locked"];
         Metadata::parse(&output(&mut self.cargo(&arguments))?).map_err(Failure::new)
     }
+}
+
+/// Locks it, also when somebody panicked meanwhile: what is behind it is whole at any moment.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Shows a command and runs it; its output goes where ours goes.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::context::{self, Context, Failure, Outcome, output};
+use crate::context::{self, Context, Failure, Outcome, lock, output};
 
 /// The package of the targets, from the root.
 const PACKAGE: &str = "tests/fuzz";
@@ -123,10 +123,6 @@ fn fuzz(context: &Context, name: &str, built: &Path, work: &Path, seconds: u64) 
 /// The line by which libFuzzer ends.
 fn done(said: &str) -> Option<&str> {
     said.lines().rev().find_map(|line| line.strip_prefix("Done "))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

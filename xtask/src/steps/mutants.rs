@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             problems.push(failure.to_string());
         }
     }
-    if let Err(failure) = lines::run(context, &part) {
+    if let Err(failure) = lines::run(context, &files, &part) {
         problems.push(failure.to_string());
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::list(&problems)) }

@@ -83,34 +83,40 @@ fn counted(snapshotter: &Snapshotter) -> Vec<String> {
     lines
 }
 
-#[test]
-fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
+/// What is counted while something is done.
+fn counted_while(work: impl AsyncFnOnce(&Snapshotter)) -> Vec<String> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut world = World::new(Mode::Pairing).await;
-            world.seed("main", "id:1").await;
-            world.write("id:1").await;
-            world.write("id:2").await;
-            world.write("id:2").await;
-            world.adapter.is_broken.store(true, Ordering::SeqCst);
-            world.write("id:3").await;
-            world.adapter.is_broken.store(false, Ordering::SeqCst);
-            world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
-            world.write("id:4").await;
-            for stranger in ["evil-1", "evil-2"] {
-                world.screen(Inbound::direct(stranger, "main", "id:1")).await;
-            }
-            let bad = Inbound::direct("BAD", "main", "x");
-            assert!(world.gate.screen(&bad, &world.policy, &world.registry).await.is_err());
-            world.policy.mode = Mode::Open;
-            world.screen(direct("status")).await;
-        });
+        runtime.block_on(work(&snapshotter));
+    });
+    counted(&snapshotter)
+}
+
+#[test]
+fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
+    let counted = counted_while(async |_| {
+        let mut world = World::new(Mode::Pairing).await;
+        world.seed("main", "id:1").await;
+        world.write("id:1").await;
+        world.write("id:2").await;
+        world.write("id:2").await;
+        world.adapter.is_broken.store(true, Ordering::SeqCst);
+        world.write("id:3").await;
+        world.adapter.is_broken.store(false, Ordering::SeqCst);
+        world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
+        world.write("id:4").await;
+        for stranger in ["evil-1", "evil-2"] {
+            world.screen(Inbound::direct(stranger, "main", "id:1")).await;
+        }
+        let bad = Inbound::direct("BAD", "main", "x");
+        assert!(world.gate.screen(&bad, &world.policy, &world.registry).await.is_err());
+        world.policy.mode = Mode::Open;
+        world.screen(direct("status")).await;
     });
     assert_eq!(
-        counted(&snapshotter),
+        counted,
         [
             "pairing_decision_seconds{} n=5",
             "pairing_decisions_total{channel=other,decision=challenge,reason=challenge} 2",
@@ -130,22 +136,17 @@ fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
 
 #[test]
 fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    metrics::with_local_recorder(&recorder, || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let world = World::with_accounts(Mode::Allowlist, Some(&["main"])).await;
-            let request = NewRequest::new(key("main", "id:2"));
-            world.store.upsert_pending(request).await.unwrap();
-            for channel in ["test", "test", "test", "evil"] {
-                let (gate, policy) = (&world.gate, &world.policy);
-                gate.should_admit(channel, "main", "id:1", policy, None).await.unwrap();
-            }
-        });
+    let counted = counted_while(async |_| {
+        let world = World::with_accounts(Mode::Allowlist, Some(&["main"])).await;
+        let request = NewRequest::new(key("main", "id:2"));
+        world.store.upsert_pending(request).await.unwrap();
+        for channel in ["test", "test", "test", "evil"] {
+            let (gate, policy) = (&world.gate, &world.policy);
+            gate.should_admit(channel, "main", "id:1", policy, None).await.unwrap();
+        }
     });
     assert_eq!(
-        counted(&snapshotter),
+        counted,
         [
             "pairing_decisions_total{channel=other,decision=drop,reason=unknown_account} 1",
             "pairing_decisions_total{channel=test,decision=drop,reason=not_allowed} 3",
@@ -156,30 +157,25 @@ fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
 
 #[test]
 fn requests_that_were_there_before_are_counted_from_the_start() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    metrics::with_local_recorder(&recorder, || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let world = World::new(Mode::Pairing).await;
-            world.challenge("id:1").await;
-            let accounts = Some(vec![(channel(), AccountId::parse("main").unwrap())]);
-            for is_loaded_first in [false, true] {
-                // What the gate before measured is not this one's.
-                metrics::gauge!("pairing_requests_pending", "channel" => "test").set(0.0);
-                let mut options = GateOptions::default();
-                if !is_loaded_first {
-                    options.accounts = accounts.clone();
-                }
-                let gate = PairingGate::with_options(Arc::clone(&world.store) as _, options);
-                world.store.refresh().await.unwrap();
-                if is_loaded_first {
-                    gate.set_accounts(accounts.clone());
-                }
-                let counted = counted(&snapshotter);
-                let pending = "pairing_requests_pending{channel=test} 1".to_owned();
-                assert!(counted.contains(&pending), "{is_loaded_first}: {counted:?}");
+    counted_while(async |snapshotter| {
+        let world = World::new(Mode::Pairing).await;
+        world.challenge("id:1").await;
+        let accounts = Some(vec![(channel(), AccountId::parse("main").unwrap())]);
+        for is_loaded_first in [false, true] {
+            // What the gate before measured is not this one's.
+            metrics::gauge!("pairing_requests_pending", "channel" => "test").set(0.0);
+            let mut options = GateOptions::default();
+            if !is_loaded_first {
+                options.accounts = accounts.clone();
             }
-        });
+            let gate = PairingGate::with_options(Arc::clone(&world.store) as _, options);
+            world.store.refresh().await.unwrap();
+            if is_loaded_first {
+                gate.set_accounts(accounts.clone());
+            }
+            let counted = counted(snapshotter);
+            let pending = "pairing_requests_pending{channel=test} 1".to_owned();
+            assert!(counted.contains(&pending), "{is_loaded_first}: {counted:?}");
+        }
     });
 }

@@ -73,10 +73,11 @@ fn is_code(line: &str) -> bool {
 
 /// The name of the function that a line begins, or of the constant outside of any.
 fn begun(line: &str) -> Option<&str> {
-    let word = |word: &&str| !["async", "const", "pub"].contains(word) && !word.starts_with("pub(");
+    let qualifies =
+        |word: &str| ["async", "const", "pub"].contains(&word) || word.starts_with("pub(");
     let constant = || line.split_once("const ").filter(|_| indent(line) == 0);
     let (before, after) = line.split_once("fn ").or_else(constant)?;
-    let begins = before.split_whitespace().all(|before| !word(&before));
+    let begins = before.split_whitespace().all(qualifies);
     after.split(['(', '<', ':', ' ']).next().filter(|_| begins)
 }
 

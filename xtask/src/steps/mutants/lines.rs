@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::cuts::{Cut, cuts};
-use crate::context::{Context, Failure, Outcome};
-use crate::steps::{documents, scratch};
+use crate::context::{Context, Failure, Outcome, lock};
+use crate::steps::scratch;
 
 /// Code from which lines are taken out, and the tests that have to notice.
 struct Part {
@@ -78,8 +78,8 @@ enum Fate {
     Missed,
 }
 
-pub(super) fn run(context: &Context, only: &str) -> Outcome {
-    let files = documents::files(context)?;
+/// Tries what stands in those of these files that have `only` in their paths.
+pub(super) fn run(context: &Context, files: &BTreeSet<PathBuf>, only: &str) -> Outcome {
     let mut jobs = VecDeque::new();
     for part in &PARTS {
         let is_asked = |path: &&PathBuf| path.to_string_lossy().contains(only);
@@ -97,7 +97,7 @@ pub(super) fn run(context: &Context, only: &str) -> Outcome {
     let (queue, counted) = (Mutex::new(jobs), Mutex::new(Counted::default()));
     let try_all = |number: usize| -> Outcome {
         let bench = Bench { context, folder: folder.join(number.to_string()) };
-        bench.prepare(&files)?;
+        bench.prepare(files)?;
         while let Some(job) = next(&queue) {
             let fate = bench.try_cut(&job)?;
             lock(&counted).add(fate, &job);
@@ -249,10 +249,6 @@ fn read(path: &Path) -> Outcome<String> {
 
 fn write(path: &Path, text: &str) -> Outcome {
     fs::write(path, text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
