@@ -21,6 +21,7 @@ mod policy;
 mod record;
 mod registry;
 pub mod setup_code;
+mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
 pub use backend::{Filter, Mirror, NewRequest, PairingBackend, Span, Standing, Target};
@@ -38,3 +39,4 @@ pub use record::{
 };
 pub use registry::PairingAdapterRegistry;
 pub use setup_code::{SetupCode, SetupCodeError, SetupCodeFormat, TokenClaims};
+pub use warning::WarningLimiter;
