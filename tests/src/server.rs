@@ -53,6 +53,14 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
+    /// Where `nexo-pair claim` keeps the session of a device of this name, below `NEXO_HOME`; `device` is
+    /// as it stands in the name of the file.
+    #[must_use]
+    pub fn session_file(&self, device: &str) -> String {
+        let address = self.address;
+        format!("pairing/sessions/{device}@{}_{}.token", address.ip(), address.port())
+    }
+
     /// The status of `GET /session` with this session token, and what is told.
     #[must_use]
     pub fn session(&self, token: &str) -> (u16, Value) {

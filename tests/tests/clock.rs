@@ -61,7 +61,8 @@ impl World {
         if output.code != 0 {
             return Err(output.error()["kind"].as_str().unwrap().to_owned());
         }
-        let file = home.path().join("pairing/sessions/default.token");
+        let told = output.json();
+        let file = told["session_file"].as_str().unwrap();
         Ok(std::fs::read_to_string(file).unwrap().trim().to_owned())
     }
 }

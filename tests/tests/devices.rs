@@ -5,9 +5,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use nexo_pairing_tests::{Home, Output, Server, Terminal, files_below, wait_for};
+use rustix::process::geteuid;
 use serde_json::{Value, json};
 
 /// What 0.1.8 kept sessions in; its token stands there in clear.
@@ -57,7 +58,7 @@ fn a_device_is_paired_listed_let_in_and_shown_the_door() {
     assert_eq!(told["device_label"], "phone");
     assert_eq!(told["url"], format!("{url}/pair"));
     assert_eq!(told["replaced"], false);
-    let file = home.path().join("pairing/sessions/phone.token");
+    let file = home.path().join(gateway.session_file("phone"));
     assert_eq!(told["session_file"], file.to_str().unwrap());
 
     let devices = home.json(&["devices", "list"]);
@@ -95,7 +96,7 @@ fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
     assert!(error["hint"].as_str().unwrap().contains("another one"), "{error}");
     assert_eq!(gateway.session(&token).0, 401);
     // The second did not touch what the first has kept.
-    let file = home.path().join("pairing/sessions/Ana%27s%20iPhone.token");
+    let file = home.path().join(gateway.session_file("Ana%27s%20iPhone"));
     assert_eq!(fs::read_to_string(&file).unwrap(), token);
     assert_eq!(files_below(file.parent().unwrap()).len(), 1);
 
@@ -174,10 +175,10 @@ fn a_device_that_nobody_has_named_names_itself() {
     let claimed = home.run_with(&["claim", "--json", "--device-label", "kitchen tablet"], &code);
     kept(&claimed);
     assert_eq!(claimed.json()["device_label"], "kitchen tablet");
-    assert!(home.path().join("pairing/sessions/kitchen%20tablet.token").exists());
+    assert!(home.path().join(gateway.session_file("kitchen%20tablet")).exists());
     let code = issue(&home, &gateway.url("ws"), &[]).to_string();
     kept(&home.run_with(&["claim", "--json"], &code));
-    assert!(home.path().join("pairing/sessions/default.token").exists());
+    assert!(home.path().join(gateway.session_file("default")).exists());
     let devices = home.json(&["devices", "list"]);
     assert_eq!(devices["devices"][0]["device_label"], "kitchen tablet");
     assert_eq!(devices["devices"][1]["device_label"], Value::Null);
@@ -206,6 +207,42 @@ fn a_code_that_is_no_good_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_claim_without_room_for_its_token_leaves_the_code_good() {
+    let (home, companion) = (Home::new(), Home::new());
+    let gateway = Server::start(&home, &[]);
+    let file = companion.beside("code.txt");
+    fs::write(&file, issue(&home, &gateway.url("ws"), &[])["payload"].as_str().unwrap()).unwrap();
+    // A disk of its own that is full, and then is not.
+    let script = r#"mount -t tmpfs -o size=256k tmpfs "$NEXO_HOME" || exit 77
+        cat /dev/zero > "$NEXO_HOME/filler" 2>/dev/null
+        "$0" "$@"; full=$?
+        rm "$NEXO_HOME/filler"
+        "$0" "$@" && exit "$full""#;
+    let claim = companion.command(&["claim", "--json", "--file", file.to_str().unwrap()]);
+    let user = if geteuid().is_root() { &[][..] } else { &["--user", "--map-root-user"] };
+    let mut command = Command::new("unshare");
+    command.arg("--mount").args(user).args(["sh", "-c", script]);
+    command.arg(claim.get_program()).args(claim.get_args()).env("NEXO_HOME", companion.path());
+    let output = Output::of(command);
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.error()["message"].as_str().unwrap().contains("No space left"), "{output:?}");
+    assert_eq!(output.json()["replaced"], false);
+}
+
+#[test]
+fn a_foreign_setup_code_leaves_the_session_of_this_gateway() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let (gateway, foreign) = (Server::start(&home, &[]), Server::start(&elsewhere, &[]));
+    let args = ["--for-device", "phone"];
+    let ours = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &args)));
+    let theirs = claim(&home, &issue(&elsewhere, &foreign.url("ws"), &args));
+    assert_eq!(theirs.json()["replaced"], false);
+    assert_ne!(kept(&theirs), ours);
+    let file = home.path().join(gateway.session_file("phone"));
+    assert_eq!(fs::read_to_string(file).unwrap(), ours);
+}
+
+#[test]
 fn no_secret_is_told_however_talkative_the_program_is() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
@@ -219,7 +256,7 @@ fn no_secret_is_told_however_talkative_the_program_is() {
         let output = Output::of(command);
         assert_eq!(output.code, exit, "{output:?}");
         if exit == 0 {
-            let kept = home.path().join("pairing/sessions/default.token");
+            let kept = home.path().join(gateway.session_file("default"));
             token = fs::read_to_string(kept).unwrap();
         }
         let told = output.stdout + &output.stderr;

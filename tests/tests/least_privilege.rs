@@ -58,7 +58,7 @@ fn all_that_is_made_is_its_users_alone_under_every_umask() {
             "nexo/state/pairing.db-shm",
             "nexo/state/pairing.db.lock",
             "nexo/secret/pairing.key",
-            "nexo/pairing/sessions/phone.token",
+            &format!("nexo/{}", server.session_file("phone")),
             "code.png",
             "copy.db",
         ] {

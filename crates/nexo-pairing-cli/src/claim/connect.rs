@@ -38,14 +38,14 @@ pub(super) struct Gateway {
     pub(super) is_tls: bool,
     /// Host and port, to be told.
     pub(super) peer: String,
-    host: String,
-    port: u16,
+    pub(super) host: String,
+    pub(super) port: u16,
 }
 
 impl Gateway {
     pub(super) fn parse(url: &str) -> Result<Self, ClaimError> {
         let wrong = |rule| ClaimError::Url { rule };
-        let uri: Uri = url.parse().map_err(|_| wrong("is none"))?;
+        let uri: Uri = url.parse().map_err(|_| wrong("is invalid"))?;
         let (is_websocket, is_tls) = match uri.scheme_str() {
             Some("ws") => (true, false),
             Some("wss") => (true, true),

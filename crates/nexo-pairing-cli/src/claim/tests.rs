@@ -139,8 +139,8 @@ async fn a_code_that_leads_nowhere_is_told_as_such() {
         ("ws://127.0.0.1:x@evil.example/pair", "must not have a user name"),
         ("ws://127.0.0.1:99999/pair", "must have a port"),
         ("ws://127.0.0.1:/pair", "must have a port"),
-        ("ws://127.0.0.1\\@evil.example/pair", "is none"),
-        ("ws://[::1/pair", "is none"),
+        ("ws://127.0.0.1\\@evil.example/pair", "is invalid"),
+        ("ws://[::1/pair", "is invalid"),
     ] {
         let (kind, told) = refusal(&code(url)).await;
         assert!(kind == "malformed" && told.contains(rule), "{url}: {told}");

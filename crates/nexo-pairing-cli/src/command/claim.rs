@@ -20,7 +20,8 @@ use crate::text::{escaped, moment};
 #[derive(Debug, Args)]
 #[command(
     after_help = "The session token is not printed; it is in $NEXO_HOME/pairing/sessions, in a file \
-    named like the device, which only you can read. A session that was in it is replaced.\n\n\
+    named for the device and the gateway, which only you can read. The session that this gateway gave \
+    this device before is replaced.\n\n\
     Examples:\n  nexo-pair start --json | nexo-pair claim\n  \
     nexo-pair claim --file code.txt --ca-cert my-ca.pem"
 )]
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<Exit, CliE
         UnverifiedToken::parse(&code.bootstrap_token).and_then(|token| token.read_claims());
     let (profile, label) = claims.ok().map(|claims| (claims.profile, claims.device_label)).unzip();
     let label = label.flatten().or_else(|| args.device_label.clone());
-    let file = SessionFile::prepare(home, label.as_deref())?;
+    let file = SessionFile::prepare(home, &code.url, label.as_deref())?;
 
     let session = claim(&code, args.device_label.as_deref(), roots, &Patience::default()).await?;
     let (file, is_replaced) = file.save(session.token.as_str())?;
