@@ -99,7 +99,7 @@ impl App {
         drop(touching);
         let app = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = app.store.touch(&id).await {
+            if let Err(error) = app.store.touch(&id, None).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "a session was not noted as seen"

@@ -41,7 +41,7 @@ pub use inspect::Inspection;
 pub use legacy::read_legacy_sessions;
 pub use random::{OsRandom, RandomSource};
 pub use session::{
-    Cancellation, ClaimId, ImportReport, ImportedSession, IssuedSession, RedeemError, Redemption,
-    RedemptionState, SecretError, Session, SessionId, SessionToken, SetupEvent,
+    Cancellation, ClaimId, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
+    Redemption, RedemptionState, SecretError, Session, SessionId, SessionToken, SetupEvent,
 };
 pub use store::{PairingStore, StoreOptions};

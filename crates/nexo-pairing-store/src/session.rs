@@ -3,6 +3,7 @@
 mod error;
 mod import;
 mod operations;
+mod peer;
 mod secret;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use time::serde::rfc3339;
 pub use error::RedeemError;
 pub(crate) use import::read_row;
 pub use import::{ImportReport, ImportedSession};
+pub use peer::PeerAddress;
 pub use secret::{ClaimId, SecretError, SessionToken};
 
 /// The shortest that a session may be asked to live: a second.
@@ -109,6 +111,10 @@ pub struct Session {
     /// When it was ended, if it was; `expires_at` where it ran out and that was noticed.
     #[serde(with = "rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
+    /// Where the setup code was claimed from, if that is known.
+    pub claim_peer: Option<PeerAddress>,
+    /// Where the device was last heard of from, when `last_seen_at` was written, if that is known.
+    pub last_peer: Option<PeerAddress>,
 }
 
 impl Session {
@@ -145,6 +151,8 @@ pub struct Redemption {
     /// How long after its beginning the session can still be renewed: at most 365 days; less than
     /// `session_ttl`, such as 0, is not at all. Default 30 days.
     pub renew_for: Duration,
+    /// The address of the client. It goes into the audit log and the list of devices. Default: unknown.
+    pub peer: Option<PeerAddress>,
     /// What a setup code that is presented twice does. Default: the session is revoked.
     pub on_replay: OnReplay,
 }
@@ -159,6 +167,7 @@ impl Redemption {
             device_label: None,
             session_ttl: Duration::from_secs(86_400),
             renew_for: Duration::from_secs(30 * 86_400),
+            peer: None,
             on_replay: OnReplay::default(),
         }
     }

@@ -52,8 +52,8 @@ pub use nexo_pairing_setup::{
 #[doc(inline)]
 pub use nexo_pairing_store::{
     Cancellation, ClaimId, ImportReport, ImportedSession, Inspection, IssuedSession, OsRandom,
-    PairingStore, RandomSource, RedeemError, Redemption, RedemptionState, SecretError, Session,
-    SessionId, SessionToken, SetupEvent, StoreError, StoreOptions, read_legacy_sessions,
+    PairingStore, PeerAddress, RandomSource, RedeemError, Redemption, RedemptionState, SecretError,
+    Session, SessionId, SessionToken, SetupEvent, StoreError, StoreOptions, read_legacy_sessions,
 };
 
 #[cfg(feature = "telegram")]

@@ -89,7 +89,7 @@ impl World {
         match *op {
             Op::Touch(number) => {
                 let number = number % devices;
-                store.touch(&model.devices.all[number].id).await.unwrap();
+                store.touch(&model.devices.all[number].id, None).await.unwrap();
                 model.touch(number);
             }
             Op::Renew(number, ttl) => {

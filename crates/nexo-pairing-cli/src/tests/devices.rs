@@ -38,10 +38,12 @@ async fn a_device_is_listed_until_it_is_revoked() {
     assert_eq!(devices[0]["profile"], "companion-v1");
     let keys: Vec<&String> = devices[0].as_object().unwrap().keys().collect();
     let expected = [
+        "claim_peer",
         "device_label",
         "expires_at",
         "id",
         "issued_at",
+        "last_peer",
         "last_seen_at",
         "profile",
         "renew_until",

@@ -13,7 +13,8 @@ use super::audit::About;
 use super::session::{self, end};
 use super::{Write, at};
 use crate::session::{
-    Cancellation, ClaimId, RedeemError, Redemption, RedemptionState, Session, SessionId,
+    Cancellation, ClaimId, PeerAddress, RedeemError, Redemption, RedemptionState, Session,
+    SessionId,
 };
 
 /// What a new session, or a session with a new token, is made of.
@@ -73,7 +74,7 @@ pub(crate) fn redeem(
 fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite::Result<Session> {
     let Redemption { claims, session_ttl, renew_for, .. } = redemption;
     let claim_id = redemption.claim_id.as_ref().map(ClaimId::sha256);
-    note(write, claims, Some(&fresh.id), claim_id.as_ref())?;
+    note(write, claims, Some(&fresh.id), claim_id.as_ref(), redemption.peer)?;
     let ends = |after: Duration| at(write.now.saturating_add(session::seconds(after)));
     let session = Session {
         id: fresh.id.clone(),
@@ -84,6 +85,8 @@ fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite:
         renew_until: ends(*renew_for.max(session_ttl)),
         last_seen_at: None,
         revoked_at: None,
+        claim_peer: redemption.peer,
+        last_peer: None,
     };
     session::insert(write, &session, &fresh.token_sha256)?;
     write.audit_session(&Actor::device(), "session_issued", &session)?;
@@ -127,7 +130,7 @@ pub(crate) fn cancel(
         }
         Some(_) => Ok(Cancellation::AlreadyCancelled),
         None => {
-            note(write, claims, None, None)?;
+            note(write, claims, None, None, None)?;
             let detail = json!({ "profile": claims.profile, "device_label": claims.device_label });
             write.audit(actor.as_str(), "code_cancelled", About::default(), &detail)?;
             Ok(Cancellation::Cancelled)
@@ -165,20 +168,22 @@ fn note(
     claims: &TokenClaims,
     session: Option<&SessionId>,
     claim_id: Option<&Digest>,
+    peer: Option<PeerAddress>,
 ) -> rusqlite::Result<()> {
     write
         .tx
         .prepare_cached(
             "INSERT INTO pairing_redemptions
-                    (nonce, session_id, claim_id_sha256, redeemed_at, expires_at)
-                VALUES (?1, ?2, ?3, ?4, ?5)",
+                    (nonce, session_id, claim_id_sha256, redeemed_at, expires_at, peer)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             claims.nonce,
             session.map(SessionId::as_str),
             claim_id.map(AsRef::as_ref),
             write.now,
-            claims.expires_at.unix_timestamp()
+            claims.expires_at.unix_timestamp(),
+            session::stored_peer(peer)
         ])
         .map(drop)
 }

@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::audit::About;
 use super::{Write, at, rfc3339};
-use crate::session::{ImportReport, ImportedSession, Session, SessionId, SetupEvent};
+use crate::session::{ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent};
 
 /// What a [`Session`] is read from.
 macro_rules! columns {
     () => {
-        " id, profile, device_label, issued_at, expires_at, renew_until, last_seen_at, revoked_at "
+        " id, profile, device_label, issued_at, expires_at, renew_until, last_seen_at, revoked_at,
+            claim_peer, last_peer "
     };
 }
 
@@ -61,8 +62,9 @@ pub(crate) fn insert(write: &Write<'_>, session: &Session, token: &Digest) -> ru
         .tx
         .prepare_cached(
             "INSERT INTO pairing_sessions
-                    (id, token_sha256, profile, device_label, issued_at, expires_at, renew_until)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    (id, token_sha256, profile, device_label, issued_at, expires_at, renew_until,
+                        claim_peer)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             session.id.as_str(),
@@ -71,18 +73,24 @@ pub(crate) fn insert(write: &Write<'_>, session: &Session, token: &Digest) -> ru
             session.device_label,
             session.issued_at.unix_timestamp(),
             session.expires_at.unix_timestamp(),
-            session.renew_until.unix_timestamp()
+            session.renew_until.unix_timestamp(),
+            stored_peer(session.claim_peer)
         ])
         .map(drop)
 }
 
-/// Notes that a device was heard of, unless that was noted within a minute.
-pub(crate) fn touch(write: &Write<'_>, id: &SessionId) -> rusqlite::Result<()> {
+/// Records that a device was heard of, and from where, unless that was recorded within a minute.
+pub(crate) fn touch(
+    write: &Write<'_>,
+    id: &SessionId,
+    peer: Option<PeerAddress>,
+) -> rusqlite::Result<()> {
     let session = of_id(write.tx, id.as_str())?;
     let now = at(write.now);
     if session.is_some_and(|session| session.is_live(now) && session.wants_touch(now)) {
-        let touch = "UPDATE pairing_sessions SET last_seen_at = ?2 WHERE id = ?1";
-        write.tx.prepare_cached(touch)?.execute(params![id.as_str(), write.now])?;
+        let touch = "UPDATE pairing_sessions SET last_seen_at = ?2, last_peer = ?3 WHERE id = ?1";
+        let row = params![id.as_str(), write.now, stored_peer(peer)];
+        write.tx.prepare_cached(touch)?.execute(row)?;
     }
     Ok(())
 }
@@ -154,6 +162,8 @@ pub(crate) fn import(
             renew_until: imported.expires_at,
             last_seen_at: None,
             revoked_at: None,
+            claim_peer: None,
+            last_peer: None,
         };
         if of_token(write.tx, &token)?.is_some() {
             report.unchanged += 1;
@@ -215,5 +225,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
         renew_until: at(row.get(5)?),
         last_seen_at: row.get::<_, Option<i64>>(6)?.map(at),
         revoked_at: row.get::<_, Option<i64>>(7)?.map(at),
+        claim_peer: peer(row, 8)?,
+        last_peer: peer(row, 9)?,
     })
+}
+
+/// An address as a column holds it.
+pub(crate) fn stored_peer(peer: Option<PeerAddress>) -> Option<String> {
+    peer.map(|peer| peer.to_string())
+}
+
+fn peer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<PeerAddress>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| PeerAddress::from_stored(&text)))
 }

@@ -7,8 +7,8 @@ use nexo_pairing_core::{Actor, PairingError, TokenClaims};
 use ring::digest::Digest;
 
 use super::{
-    Cancellation, ImportReport, ImportedSession, IssuedSession, MAX_TTL, MIN_TTL, RedeemError,
-    Redemption, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
+    Cancellation, ImportReport, ImportedSession, IssuedSession, MAX_TTL, MIN_TTL, PeerAddress,
+    RedeemError, Redemption, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
 };
 use crate::PairingStore;
 use crate::op::redemption::{self, Fresh};
@@ -96,15 +96,19 @@ impl PairingStore {
         self.read(move |connection, now| session::live_of_token(connection, &hash, now)).await
     }
 
-    /// Notes that the device was heard of. Writes at most once a minute for each session; ask
-    /// [`Session::wants_touch`] first, so that the other calls do not wait for the writer.
+    /// Records that the device was heard of, and from where. Writes at most once a minute for each
+    /// session; ask [`Session::wants_touch`] first, so that the other calls do not wait for the writer.
     ///
     /// # Errors
     ///
     /// [`PairingError::Backend`] when the store fails.
-    pub async fn touch(&self, id: &SessionId) -> Result<(), PairingError> {
+    pub async fn touch(
+        &self,
+        id: &SessionId,
+        peer: Option<PeerAddress>,
+    ) -> Result<(), PairingError> {
         let id = id.clone();
-        self.write(move |write| session::touch(write, &id)).await
+        self.write(move |write| session::touch(write, &id, peer)).await
     }
 
     /// Lets a live session live for `ttl` (a second to 365 days) from now, but not beyond its

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::legacy::old_file;
 use crate::old::Old;
 use crate::redeem::redemption;
-use crate::support::{START, moment, options};
+use crate::support::{START, moment, options, shell};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -101,7 +101,7 @@ async fn the_file_of_0_1_8_takes_sessions() {
 }
 
 #[tokio::test]
-async fn version_3_is_what_this_program_writes() {
+async fn version_3_is_upgraded() {
     let (_folder, store) = upgrade(
         3,
         "INSERT INTO pairing_sessions VALUES
@@ -122,9 +122,42 @@ async fn version_3_is_what_this_program_writes() {
 }
 
 #[tokio::test]
+async fn version_3_with_a_flood_of_replays_is_upgraded() {
+    let (folder, store) = upgrade(
+        3,
+        "INSERT INTO pairing_sessions VALUES
+            ('00000000000000a1', x'0102', 'companion-v1', 'kitchen', 1800000000, 1800086400,
+                1802592000, 1800000000, 1800000030, 'replay');
+        INSERT INTO pairing_redemptions VALUES
+            ('00000000000000000000000000000001', '00000000000000a1', NULL, 1800000000, 1800000600);
+        INSERT INTO pairing_audit(at, actor, action, detail_json) VALUES
+            (1800000000, 'device', 'session_issued', '{\"session\":\"00000000000000a1\",
+                \"profile\":\"companion-v1\",\"device_label\":\"kitchen\"}'),
+            (1800000030, 'device', 'replay', '{\"session\":\"00000000000000a1\",\"revoked\":true}'),
+            (1800000031, 'device', 'replay', 'not JSON'),
+            (1800000032, 'cli', 'unlock', '{\"session\":\"of something else\"}');",
+    )
+    .await;
+    let session = store.list_sessions(true).await.unwrap().remove(0);
+    assert_eq!((session.claim_peer, session.last_peer), (None, None));
+    let told = store.redeem(redemption(1, None)).await.unwrap_err();
+    assert!(matches!(told, RedeemError::Replayed { revoked: false, .. }), "{told:?}");
+    assert_eq!(store.audit(&Filter::all(), 10).await.unwrap().len(), 5);
+    let shell = shell(&folder.path().join("pairing.db"));
+    let mut rows = shell
+        .prepare("SELECT session_id, device_label FROM pairing_audit WHERE seq <= 4 ORDER BY seq")
+        .unwrap();
+    let rows: Vec<(Option<String>, Option<String>)> =
+        rows.query_map((), |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap();
+    let id = Some("00000000000000a1".to_owned());
+    let kitchen = Some("kitchen".to_owned());
+    assert_eq!(rows, [(id.clone(), kitchen), (id, None), (None, None), (None, None)]);
+}
+
+#[tokio::test]
 async fn every_version_has_its_test() {
     let newest = embedded::migrations::runner().get_migrations().len();
-    assert_eq!(newest, 3, "a new migration wants a test above that upgrades real old rows");
+    assert_eq!(newest, 4, "a new migration wants a test above that upgrades real old rows");
 }
 
 #[tokio::test]

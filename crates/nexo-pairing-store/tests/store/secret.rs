@@ -21,7 +21,7 @@ async fn the_database_holds_no_clear_token_and_no_claim_id() {
     let first = world.redeem(Some(1)).await.unwrap();
     let second = world.redeem(Some(1)).await.unwrap();
     world.store.session(&second.token).await.unwrap().unwrap();
-    world.store.touch(&second.session.id).await.unwrap();
+    world.store.touch(&second.session.id, None).await.unwrap();
     world.store.renew_session(&second.token, hours(48)).await.unwrap().unwrap();
     world.redeem(Some(2)).await.unwrap_err();
     let ended = world.device(2).await;

@@ -1,9 +1,12 @@
 //! A session's life: heard of, renewed, ended, put away.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use nexo_pairing_core::{Actor, Filter, PairingBackend, PairingError};
-use nexo_pairing_store::{RedemptionState, Session, SessionId, SessionToken, SetupEvent};
+use nexo_pairing_store::{
+    PeerAddress, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
+};
 use serde_json::json;
 
 use crate::redeem::{claims, redemption};
@@ -64,7 +67,7 @@ async fn a_session_from_the_future_is_not_live_but_can_be_revoked() {
     world.clock.set(moment(START - 6));
     assert!(!world.accepts(&issued).await && world.live().await.is_empty());
     assert_eq!(world.store.renew_session(&issued.token, hours(1)).await.unwrap(), None);
-    world.store.touch(&issued.session.id).await.unwrap();
+    world.store.touch(&issued.session.id, None).await.unwrap();
     assert_eq!(world.store.list_sessions(true).await.unwrap()[0].last_seen_at, None);
     let revoked = world.store.revoke_session(&issued.session.id, &Actor::cli()).await.unwrap();
     assert!(revoked.is_some());
@@ -118,7 +121,7 @@ async fn a_device_is_noted_once_a_minute() {
     assert!(seen().await.wants_touch(moment(START)));
     for (after, noted) in [(0, 0), (59, 0), (60, 60), (61, 60), (3600, 3600)] {
         world.clock.set(moment(START + after));
-        world.store.touch(&issued.session.id).await.unwrap();
+        world.store.touch(&issued.session.id, None).await.unwrap();
         let session = seen().await;
         assert_eq!(session.last_seen_at, Some(moment(START + noted)), "after {after} s");
         assert!(!session.wants_touch(moment(START + after)));
@@ -127,9 +130,9 @@ async fn a_device_is_noted_once_a_minute() {
     // A stamp from the future is none.
     world.clock.set(moment(START + 3594));
     assert!(seen().await.wants_touch(moment(START + 3594)));
-    world.store.touch(&issued.session.id).await.unwrap();
+    world.store.touch(&issued.session.id, None).await.unwrap();
     assert_eq!(seen().await.last_seen_at, Some(moment(START + 3594)));
-    world.store.touch(&SessionId::parse("0123456789abcdef").unwrap()).await.unwrap();
+    world.store.touch(&SessionId::parse("0123456789abcdef").unwrap(), None).await.unwrap();
     assert_eq!(world.audit().await.len(), 1, "and it is no matter for the log");
 }
 
@@ -167,6 +170,8 @@ async fn a_session_is_told_in_json_with_rfc_3339_times_and_no_token() {
         "renew_until": "2027-02-14T08:00:00Z",
         "last_seen_at": null,
         "revoked_at": null,
+        "claim_peer": null,
+        "last_peer": null,
     });
     assert_eq!(told, expected);
 }
@@ -301,4 +306,26 @@ async fn old_codes_are_forgotten_when_there_are_very_many() {
     world.store.purge_sessions().await.unwrap();
     assert_eq!(count(), 10_000);
     assert_eq!(world.store.redemption(&claims(1).nonce).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_session_shows_where_it_was_claimed_and_used_from() {
+    let world = World::new().await;
+    let peer = |text: &str| Some(PeerAddress::from(text.parse::<IpAddr>().unwrap()));
+    let mut redemption = redemption(1, None);
+    redemption.peer = peer("::ffff:203.0.113.7");
+    let issued = world.store.redeem(redemption).await.unwrap();
+    assert_eq!((issued.session.claim_peer, issued.session.last_peer), (peer("203.0.113.7"), None));
+    world.store.touch(&issued.session.id, peer("2001:db8::7")).await.unwrap();
+    // Within a minute nothing is written, not even another address.
+    world.store.touch(&issued.session.id, peer("2001:db8::8")).await.unwrap();
+    let found = world.live().await.remove(0);
+    assert_eq!((found.claim_peer, found.last_peer), (peer("203.0.113.7"), peer("2001:db8::7")));
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(
+        (&json["claim_peer"], &json["last_peer"]),
+        (&"203.0.113.7".into(), &"2001:db8::7".into())
+    );
+    let told = world.redeem(None).await.unwrap_err();
+    assert!(!format!("{told:?} {found:?}").contains("203.0.113"), "personal: {told:?}");
 }

@@ -37,8 +37,9 @@ pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliE
 }
 
 fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
-    let mut table = Table::new(["ID", "DEVICE", "PROFILE", "SINCE", "SEEN", "SESSION"]);
+    let mut table = Table::new(["ID", "DEVICE", "PROFILE", "SINCE", "SEEN", "ADDRESS", "SESSION"]);
     for session in sessions {
+        let peer = session.last_peer.or(session.claim_peer).map(|peer| peer.to_string());
         let seen = session.last_seen_at.map(|at| format!("{} ago", length(now - at)));
         table.row([
             session.id.as_str(),
@@ -46,6 +47,7 @@ fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
             &session.profile,
             &moment(session.issued_at),
             &seen.unwrap_or_else(|| "never".to_owned()),
+            peer.as_deref().unwrap_or("-"),
             &state(session, now),
         ]);
     }
