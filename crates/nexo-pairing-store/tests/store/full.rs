@@ -134,7 +134,7 @@ async fn what_was_acknowledged_survives_a_full_disk() {
     let (_, options) = options();
     let store = PairingStore::open_with(&path, options.clone()).await.unwrap();
     let copy = Copy::of(&store);
-    disk.fill(200_000);
+    disk.fill(300_000);
     let mut done = 0;
     let error = loop {
         match seed(&store, done).await {
