@@ -163,6 +163,7 @@ impl CliError {
                 | PairingError::Unsupported { .. } => Exit::Usage,
                 PairingError::Delivery(_)
                 | PairingError::Stale { .. }
+                | PairingError::Overloaded(_)
                 | PairingError::Backend(_) => Exit::Storage,
                 _ => Exit::Refused,
             },
@@ -326,7 +327,7 @@ fn pairing_hint(error: &PairingError) -> Option<String> {
             shell_word(&format!("{}:{}", key.channel, key.sender_id))
         ),
         PairingError::Stale { source: Some(source), .. } => return pairing_hint(source),
-        PairingError::Backend(source) => {
+        PairingError::Backend(source) | PairingError::Overloaded(source) => {
             return source.downcast_ref::<StoreError>().and_then(StoreError::hint);
         }
         _ => return None,

@@ -98,6 +98,10 @@ pub enum PairingError {
         #[source]
         source: Option<Box<PairingError>>,
     },
+    /// The store has no room for more work of this kind: too much of it waits, or the disk is nearly
+    /// full. Nothing was changed; the same call may succeed later.
+    #[error("the store takes no more work of this kind now")]
+    Overloaded(#[source] Box<dyn Error + Send + Sync>),
     /// The store failed.
     #[error("the store failed")]
     Backend(#[source] Box<dyn Error + Send + Sync>),
@@ -107,6 +111,11 @@ impl PairingError {
     /// A failure of a store, with its cause.
     pub fn backend(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Backend(cause.into())
+    }
+
+    /// A refusal of a store that has no room for more work, with its cause.
+    pub fn overloaded(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Overloaded(cause.into())
     }
 
     /// A failure to hand a message over, with its cause.
@@ -129,6 +138,7 @@ impl PairingError {
             Self::Unsupported { .. } => "unsupported",
             Self::Delivery(_) => "delivery",
             Self::Stale { .. } => "stale",
+            Self::Overloaded(_) => "overloaded",
             Self::Backend(_) => "storage",
         }
     }
@@ -171,6 +181,7 @@ mod tests {
             (PairingError::Unsupported { channel: "c", what: "w" }, "unsupported"),
             (PairingError::delivery("down"), "delivery"),
             (PairingError::Stale { max_staleness: Duration::ZERO, source: None }, "stale"),
+            (PairingError::overloaded("busy"), "overloaded"),
             (PairingError::backend("full"), "storage"),
         ] {
             assert_eq!(error.kind(), kind);

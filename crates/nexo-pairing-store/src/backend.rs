@@ -16,7 +16,7 @@ use crate::op::{code, grant, list, request};
 #[async_trait]
 impl PairingBackend for PairingStore {
     async fn upsert_pending(&self, request: NewRequest) -> Result<UpsertOutcome, PairingError> {
-        self.write(move |write| request::upsert(write, &request)).await?
+        self.write_for_stranger(move |write| request::upsert(write, &request)).await?
     }
 
     async fn challenge_undelivered(
@@ -26,7 +26,10 @@ impl PairingBackend for PairingStore {
         retry_after: Duration,
     ) -> Result<(), PairingError> {
         let key = key.clone();
-        self.write(move |write| request::undelivered(write, &key, cooldown, retry_after)).await
+        self.write_for_stranger(move |write| {
+            request::undelivered(write, &key, cooldown, retry_after)
+        })
+        .await
     }
 
     fn attach(&self, mirror: Weak<dyn Mirror>) {
@@ -101,7 +104,7 @@ impl PairingBackend for PairingStore {
 
     async fn is_allowed(&self, key: &SenderKey) -> Result<bool, PairingError> {
         let key = key.clone();
-        self.read(move |connection, now| {
+        self.read_for_stranger(move |connection, now| {
             let (channel, account) = (key.channel.as_str(), key.account_id.as_str());
             list::is_allowed(connection, channel, account, key.sender_id.as_str(), now)
         })

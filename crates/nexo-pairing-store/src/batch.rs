@@ -3,28 +3,44 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::mem;
+use std::iter;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::op::{After, Write};
+use crate::worker::Caller;
 use crate::{StoreError, StoreOptions};
 
 /// How many writes share a transaction at most, so that the first of them does not wait long for the
 /// last.
 const MAX_BATCH: usize = 256;
 
+/// How many writes for strangers wait at most. The largest, a request with its metadata, takes some
+/// 5 kB; each process serves them in far less than a second once it gets the database's lock.
+pub(crate) const MAX_WAITING: usize = 1024;
+
 /// The writes that wait for their turn.
 #[derive(Default)]
-pub(crate) struct Queue(Mutex<VecDeque<Box<dyn Operation>>>);
+pub(crate) struct Queue(Mutex<Waiting>);
+
+/// Operators' writes go first: a crowd of strangers, or the 10 s that each of their transactions may
+/// wait for a lock, must not keep an operator from blocking somebody.
+#[derive(Default)]
+struct Waiting {
+    operators: VecDeque<Box<dyn Operation>>,
+    strangers: VecDeque<Box<dyn Operation>>,
+}
 
 /// A write, and whoever waits for its answer.
 pub(crate) trait Operation: Send {
     /// Does it, and keeps the answer.
     fn run(&mut self, write: &mut Write<'_>) -> rusqlite::Result<()>;
+
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
 
     /// Gives the answer, or says why there is none.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -39,33 +55,48 @@ pub(crate) struct Written {
 }
 
 impl Queue {
-    /// Puts a write at the end.
-    pub(crate) fn push<T, F>(&self, op: F) -> oneshot::Receiver<Result<T, StoreError>>
+    /// Puts a write at the end of its queue. `None` when too many strangers' writes wait already.
+    pub(crate) fn push<T, F>(
+        &self,
+        caller: Caller,
+        op: F,
+    ) -> Option<oneshot::Receiver<Result<T, StoreError>>>
     where
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { op: Some(op), value: None, answer };
-        self.waiting(|waiting| waiting.push_back(Box::new(asked)));
-        answered
+        let asked = Box::new(Asked { op: Some(op), value: None, answer });
+        let mut waiting = self.lock();
+        match caller {
+            Caller::Operator => waiting.operators.push_back(asked),
+            Caller::Stranger if waiting.strangers.len() >= MAX_WAITING => return None,
+            Caller::Stranger => waiting.strangers.push_back(asked),
+        }
+        Some(answered)
     }
 
-    /// The one that has waited longest.
+    /// The one whose turn it is.
     pub(crate) fn first(&self) -> Option<Box<dyn Operation>> {
-        self.waiting(VecDeque::pop_front)
+        self.lock().pop()
     }
 
     /// Those that go together, in their order.
     pub(crate) fn next(&self) -> VecDeque<Box<dyn Operation>> {
-        self.waiting(|waiting| {
-            let later = waiting.split_off(waiting.len().min(MAX_BATCH));
-            mem::replace(waiting, later)
-        })
+        let mut waiting = self.lock();
+        iter::from_fn(|| waiting.pop()).take(MAX_BATCH).collect()
     }
 
-    fn waiting<T>(&self, with: impl FnOnce(&mut VecDeque<Box<dyn Operation>>) -> T) -> T {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// The next write that somebody waits for. What was abandoned before it began is not done.
+    fn pop(&mut self) -> Option<Box<dyn Operation>> {
+        iter::from_fn(|| self.operators.pop_front().or_else(|| self.strangers.pop_front()))
+            .find(|operation| !operation.is_abandoned())
     }
 }
 
@@ -175,6 +206,10 @@ where
         Ok(())
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { value, answer, .. } = *self;
         // The caller may be gone: what was done stays done.
@@ -208,8 +243,15 @@ mod tests {
         (told, rows.unwrap())
     }
 
+    fn push<F>(queue: &Queue, op: F) -> Answer
+    where
+        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<i64> + Send + 'static,
+    {
+        queue.push(Caller::Stranger, op).unwrap()
+    }
+
     fn insert(queue: &Queue, x: i64) -> Answer {
-        queue.push(move |write| {
+        push(queue, move |write| {
             write.tx.execute("INSERT INTO t VALUES (?1)", params![x])?;
             Ok(x)
         })
@@ -224,7 +266,7 @@ mod tests {
     #[test]
     fn one_that_fails_is_taken_back_and_the_others_are_kept() {
         let half_done = |queue: &Queue| {
-            queue.push(|write| {
+            push(queue, |write| {
                 write.tx.execute("INSERT INTO t VALUES (7)", ())?;
                 write.tx.execute("INSERT INTO t VALUES (1)", ())?;
                 Ok(7)
@@ -239,7 +281,7 @@ mod tests {
     #[test]
     fn what_one_that_fails_put_away_is_put_away_by_the_next() {
         let put_away = |queue: &Queue, then: &'static str| {
-            queue.push(move |write| {
+            push(queue, move |write| {
                 let was_done = write.expired.replace(true);
                 write.tx.execute(then, ())?;
                 Ok(i64::from(was_done))
@@ -257,7 +299,7 @@ mod tests {
     fn all_are_told_when_the_transaction_is_gone() {
         // As SQLite does by itself on a full disk.
         let roll_back = |queue: &Queue| {
-            queue.push(|write| {
+            push(queue, |write| {
                 write.tx.execute_batch("ROLLBACK")?;
                 write.tx.execute("INSERT INTO nowhere VALUES (1)", ())?;
                 Ok(0)
@@ -276,5 +318,32 @@ mod tests {
         let _answers: Vec<_> = (0..300).map(|x| insert(&queue, x)).collect();
         assert_eq!((queue.next().len(), queue.next().len()), (256, 44));
         assert_eq!(queue.next().len(), 0);
+    }
+    #[test]
+    fn operators_go_first_and_are_never_refused_for_a_crowd() {
+        let (told, rows) = written(|queue| {
+            let mut answers: Vec<_> = (0..MAX_WAITING as i64).map(|x| insert(queue, x)).collect();
+            assert!(queue.push(Caller::Stranger, |_| Ok(())).is_none());
+            let operator = |write: &mut Write<'_>| {
+                write.tx.execute("INSERT INTO t VALUES (-1)", ())?;
+                Ok(-1)
+            };
+            answers.insert(0, queue.push(Caller::Operator, operator).unwrap());
+            // Those of the later batches.
+            answers.truncate(MAX_BATCH);
+            answers
+        });
+        assert_eq!((rows[0], rows.len()), (-1, MAX_BATCH));
+        assert!(told.iter().all(Result::is_ok), "{told:?}");
+    }
+
+    #[test]
+    fn what_was_abandoned_before_it_began_is_not_done() {
+        let (told, rows) = written(|queue| {
+            let kept = insert(queue, 1);
+            (2..=MAX_WAITING as i64).for_each(|x| drop(insert(queue, x)));
+            vec![kept, queue.push(Caller::Operator, |_| Ok(0)).unwrap()]
+        });
+        assert_eq!((told, rows), (vec![Ok(1), Ok(0)], vec![1]));
     }
 }

@@ -81,6 +81,15 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// Too many writes or reads that strangers caused wait already. Becomes a
+    /// [`PairingError::Overloaded`].
+    #[error("{waiting} operations wait for the database {} already", .path.display())]
+    QueueFull {
+        /// The path.
+        path: PathBuf,
+        /// How many wait.
+        waiting: usize,
+    },
     /// The disk is full.
     #[error("there is no space left for the database {}", .path.display())]
     Full {
@@ -199,6 +208,10 @@ impl StoreError {
             Self::NetworkFileSystem { .. } => {
                 "put it on a local disk, with --db or pairing.storage.path".to_owned()
             }
+            Self::QueueFull { path, .. } => format!(
+                "try again in a moment; if this goes on, find out who holds the database: fuser {}",
+                path.display()
+            ),
             Self::Busy { path, .. } => {
                 format!("find out who holds it: fuser {}", path.display())
             }
@@ -273,7 +286,10 @@ fn extended_code(error: &rusqlite::Error) -> Option<i32> {
 
 impl From<StoreError> for PairingError {
     fn from(error: StoreError) -> Self {
-        Self::backend(error)
+        match error {
+            StoreError::QueueFull { .. } => Self::overloaded(error),
+            error => Self::backend(error),
+        }
     }
 }
 

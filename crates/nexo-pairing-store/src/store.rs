@@ -14,7 +14,7 @@ use crate::op::{After, Write};
 use crate::open::{self, Opened, place, schema};
 use crate::random::{OsRandom, RandomSource};
 use crate::watch::{Answer, Watcher};
-use crate::worker::{self, Holder, Jobs, Worker};
+use crate::worker::{self, Caller, Holder, Jobs, Worker};
 use crate::{StoreError, inspect};
 
 /// What a store may be told besides its path.
@@ -174,9 +174,10 @@ impl PairingStore {
     pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), PairingError> {
         let destination = destination.as_ref().to_owned();
         let path = self.inner.shared.path.clone();
-        let backup = self
-            .reading()
-            .run(move |opened| inspect::backup(&path, &opened.connection, &destination));
+        let database = path.clone();
+        let backup = self.reading().run(Caller::Operator, &database, move |opened| {
+            inspect::backup(&path, &opened.connection, &destination)
+        });
         Ok(backup.await?)
     }
 
@@ -187,8 +188,29 @@ impl PairingStore {
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.write_as(Caller::Operator, op).await
+    }
+
+    /// [`write`](Self::write) for a stranger or a device: refused when too many of these wait already.
+    pub(crate) async fn write_for_stranger<T, F>(&self, op: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.write_as(Caller::Stranger, op).await
+    }
+
+    async fn write_as<T, F>(&self, caller: Caller, op: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let shared = Arc::clone(&self.inner.shared);
-        let answered = shared.queue.push(op);
+        let answered = shared.queue.push(caller, op);
+        let answered = answered.ok_or_else(|| StoreError::QueueFull {
+            path: shared.path.clone(),
+            waiting: batch::MAX_WAITING,
+        })?;
         // Whoever has the turn takes the others along, whose turns then find nothing to do.
         self.inner.writer.jobs().send(move |opened| shared.write(opened))?;
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
@@ -200,8 +222,26 @@ impl PairingStore {
         T: Send + 'static,
         F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.read_as(Caller::Operator, op).await
+    }
+
+    /// [`read`](Self::read) for whoever presents a token: refused when too many of these wait already.
+    pub(crate) async fn read_for_stranger<T, F>(&self, op: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.read_as(Caller::Stranger, op).await
+    }
+
+    async fn read_as<T, F>(&self, caller: Caller, op: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
+    {
         let shared = Arc::clone(&self.inner.shared);
-        let read = self.reading().run(move |opened| {
+        let path = shared.path.clone();
+        let read = self.reading().run(caller, &path, move |opened| {
             let now = shared.options.clock.now().unix_timestamp();
             op(&opened.connection, now).map_err(|error| StoreError::sqlite(&shared.path, error))
         });
@@ -215,9 +255,12 @@ impl PairingStore {
     /// [`PairingError::Backend`] with the [`StoreError`] that a read or a write would meet; after 10 s
     /// when somebody else holds the database.
     pub async fn probe(&self) -> Result<(), PairingError> {
-        self.read(|connection, _| connection.query_row(PROBE_READ, (), |_| Ok(()))).await?;
+        self.read_for_stranger(|connection, _| connection.query_row(PROBE_READ, (), |_| Ok(())))
+            .await?;
         let shared = Arc::clone(&self.inner.shared);
-        let probe = self.inner.writer.jobs().run(move |opened| {
+        let path = shared.path.clone();
+        // Whoever reaches a server may ask it for its health.
+        let probe = self.inner.writer.jobs().run(Caller::Stranger, &path, move |opened| {
             let probed = probe(&mut opened.connection);
             probed.map_err(|error| StoreError::sqlite(&shared.path, error))
         });
@@ -335,11 +378,12 @@ impl Shared {
     /// Puts away what has run out, when the writer finds the time.
     fn keep_house(self: &Arc<Self>, writer: &Jobs) {
         let shared = Arc::clone(self);
-        let mut kept = shared.queue.push(|write| write.expire().and_then(|()| write.trim()));
+        let mut kept =
+            shared.queue.push(Caller::Operator, |write| write.expire().and_then(|()| write.trim()));
         // A writer that is gone needs no house.
         let _ = writer.send(move |opened| {
             shared.write(opened);
-            if let Ok(Err(error)) = kept.try_recv() {
+            if let Some(Ok(Err(error))) = kept.as_mut().map(oneshot::Receiver::try_recv) {
                 tracing::warn!(%error, "what has run out could not be put away");
             }
         });

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,14 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// How often the log says that the same is still wrong.
 const REPORT_AGAIN: Duration = Duration::from_secs(60);
 
+/// How many refreshes wait at most: each message that finds a gate out of date asks for one.
+const MAX_REFRESHES: usize = 1024;
+
 /// Keeps the mirrors of a file up to date. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    refresh: Option<Sender<Answer>>,
+    path: PathBuf,
+    refresh: Option<SyncSender<Answer>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -38,18 +42,24 @@ impl Watcher {
         interval: Duration,
         housekeeping: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let (refresh, refreshes) = mpsc::channel();
+        let (refresh, refreshes) = mpsc::sync_channel(MAX_REFRESHES);
+        let database = path.clone();
         let thread = worker::spawn("pairing-watch", move || {
             let watch = Watch::new(path, feed);
             watch.run(&refreshes, interval, &housekeeping);
         })?;
-        Ok(Self { refresh: Some(refresh), thread: Some(thread) })
+        Ok(Self { path: database, refresh: Some(refresh), thread: Some(thread) })
     }
 
     /// Asks for a refresh now; `answer` learns what came of it.
     pub(crate) fn refresh(&self, answer: Answer) -> Result<(), StoreError> {
         let refresh = self.refresh.as_ref().ok_or(StoreError::Closed)?;
-        refresh.send(answer).map_err(|_| StoreError::Closed)
+        refresh.try_send(answer).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                StoreError::QueueFull { path: self.path.clone(), waiting: MAX_REFRESHES }
+            }
+            TrySendError::Disconnected(_) => StoreError::Closed,
+        })
     }
 }
 

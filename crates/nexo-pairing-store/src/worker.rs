@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
@@ -23,14 +24,32 @@ pub(crate) struct Worker {
 
 /// The way to a worker's thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Jobs(Sender<Job>);
+pub(crate) struct Jobs {
+    sender: Sender<Job>,
+    /// How many jobs for strangers wait.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// For whom something is done. Who they are was checked before they got here: an operator is never
+/// refused for a crowd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// An operator, or the store's own housekeeping.
+    Operator,
+    /// A sender who is not admitted yet, or whoever presents a setup code or a token.
+    Stranger,
+}
+
+/// How many jobs for strangers wait for one thread at most. Each takes less than 1 kB.
+const MAX_WAITING: usize = 1024;
 
 impl Worker {
     /// Starts the thread.
     pub(crate) fn start(name: &str, mut holder: Holder) -> Result<Self, StoreError> {
         let (sender, jobs) = mpsc::channel();
         let thread = spawn(name, move || run(&jobs, &mut holder))?;
-        Ok(Self { jobs: Jobs(sender), thread: Mutex::new(Some(thread)) })
+        let jobs = Jobs { sender, waiting: Arc::default() };
+        Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
     }
 
     /// The way to the thread.
@@ -40,16 +59,29 @@ impl Worker {
 }
 
 impl Jobs {
-    /// Runs `job` on the thread. It runs to its end even if the caller is dropped meanwhile.
-    pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, StoreError>
+    /// Runs `job`, which uses the database at `path`, on the thread. Once begun it runs to its end even
+    /// if the caller is dropped meanwhile.
+    pub(crate) async fn run<T, F>(
+        &self,
+        caller: Caller,
+        path: &Path,
+        job: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Opened) -> Result<T, StoreError> + Send + 'static,
     {
+        let place = match caller {
+            Caller::Operator => None,
+            Caller::Stranger => Some(Place::take(&self.waiting, path)?),
+        };
         let (answer, answered) = oneshot::channel();
         self.send(move |opened| {
-            // The caller may be gone: what was done stays done.
-            let _ = answer.send(opened.and_then(job));
+            drop(place);
+            if !answer.is_closed() {
+                // The caller may go meanwhile: what was done stays done.
+                let _ = answer.send(opened.and_then(job));
+            }
         })?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -59,14 +91,34 @@ impl Jobs {
         &self,
         job: impl FnOnce(Result<&mut Opened, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.0.send(Some(Box::new(job))).map_err(|_| StoreError::Closed)
+        self.sender.send(Some(Box::new(job))).map_err(|_| StoreError::Closed)
+    }
+}
+
+/// A stranger's place among the jobs that wait.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(waiting: &Arc<AtomicUsize>, path: &Path) -> Result<Self, StoreError> {
+        let taken = waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| {
+            (waiting < MAX_WAITING).then_some(waiting + 1)
+        });
+        taken
+            .map(|_| Self(Arc::clone(waiting)))
+            .map_err(|waiting| StoreError::QueueFull { path: path.into(), waiting })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         // Others may still hold a way to the thread. One that has ended needs no end.
-        let _ = self.jobs.0.send(None);
+        let _ = self.jobs.sender.send(None);
         let thread = self.thread.get_mut().ok().and_then(Option::take);
         join_from_elsewhere(thread);
     }

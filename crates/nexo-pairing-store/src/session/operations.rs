@@ -55,7 +55,8 @@ impl PairingStore {
         self.random().fill(&mut *bytes)?;
         let token = SessionToken::from_random(&bytes);
         let fresh = Fresh { id: self.new_session_id()?, token_sha256: token.sha256() };
-        let redeemed = self.write(move |write| redemption::redeem(write, &redemption, &fresh));
+        let redeemed =
+            self.write_for_stranger(move |write| redemption::redeem(write, &redemption, &fresh));
         let (session, is_repeated) = redeemed.await??;
         Ok(IssuedSession { session, token, is_repeated })
     }
@@ -93,7 +94,10 @@ impl PairingStore {
     /// [`PairingError::Backend`] when the store fails.
     pub async fn session(&self, token: &SessionToken) -> Result<Option<Session>, PairingError> {
         let hash = token.sha256();
-        self.read(move |connection, now| session::live_of_token(connection, &hash, now)).await
+        self.read_for_stranger(move |connection, now| {
+            session::live_of_token(connection, &hash, now)
+        })
+        .await
     }
 
     /// Records that the device was heard of, and from where. Writes at most once a minute for each
@@ -108,7 +112,7 @@ impl PairingStore {
         peer: Option<PeerAddress>,
     ) -> Result<(), PairingError> {
         let id = id.clone();
-        self.write(move |write| session::touch(write, &id, peer)).await
+        self.write_for_stranger(move |write| session::touch(write, &id, peer)).await
     }
 
     /// Lets a live session live for `ttl` (a second to 365 days) from now, but not beyond its
@@ -127,7 +131,7 @@ impl PairingStore {
         if !self.is_known(hash).await? {
             return Ok(None);
         }
-        self.write(move |write| session::renew(write, &hash, ttl)).await
+        self.write_for_stranger(move |write| session::renew(write, &hash, ttl)).await
     }
 
     /// Ends a session, as its device asks for it. `false` when the token is of none that could be
@@ -141,7 +145,7 @@ impl PairingStore {
         if !self.is_known(hash).await? {
             return Ok(false);
         }
-        self.write(move |write| session::end_by_device(write, &hash)).await
+        self.write_for_stranger(move |write| session::end_by_device(write, &hash)).await
     }
 
     /// The live sessions, oldest first; with those that ended, if asked for.
@@ -214,7 +218,9 @@ impl PairingStore {
     /// Whether there is a session with this token, live or not. Asked before a write, for which others
     /// have to wait: anybody may present any token.
     async fn is_known(&self, token: Digest) -> Result<bool, PairingError> {
-        let found = self.read(move |connection, _| session::of_token(connection, &token)).await?;
+        let found = self
+            .read_for_stranger(move |connection, _| session::of_token(connection, &token))
+            .await?;
         Ok(found.is_some())
     }
 

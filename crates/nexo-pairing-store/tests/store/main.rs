@@ -21,6 +21,7 @@ mod mirrored;
 mod old;
 mod place;
 mod probe;
+mod queue;
 mod redeem;
 mod replaced;
 mod request;
