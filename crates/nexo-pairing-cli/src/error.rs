@@ -89,6 +89,9 @@ pub(crate) enum CliError {
         id: String,
         reason: String,
     },
+    /// An id that was to be taken as it is, and that the channel's adapter would never make.
+    #[error("`{id}` would match no message: the channel's adapter makes `{canonical}` of it")]
+    NotCanonical { id: String, canonical: String, command: String },
     /// There is no adapter for a channel, so that nobody knows how its ids are written.
     #[error("there is no adapter for the channel `{channel}` here; there is one for {known}")]
     NoAdapter { channel: String, known: String },
@@ -144,7 +147,7 @@ impl CliError {
             Self::NoBus => "no_bus",
             Self::Plugin { .. } => "plugin",
             Self::Usage(_) => "usage",
-            Self::SenderRefused { .. } => "sender_refused",
+            Self::SenderRefused { .. } | Self::NotCanonical { .. } => "sender_refused",
             Self::NoAdapter { .. } => "no_adapter",
             Self::Nothing { kind, .. } => kind,
             Self::Declined => "declined",
@@ -196,6 +199,7 @@ impl CliError {
             Self::LoopbackOnly { .. }
             | Self::Verify(_)
             | Self::SenderRefused { .. }
+            | Self::NotCanonical { .. }
             | Self::NoAdapter { .. }
             | Self::Nothing { .. }
             | Self::Malformed(_)
@@ -214,6 +218,7 @@ impl CliError {
             Self::NoAdapter { .. } | Self::Plugin { .. } => {
                 Some("with --raw the id is taken as it is".to_owned())
             }
+            Self::NotCanonical { command, .. } => Some(format!("leave out --raw: {command}")),
             Self::Nothing { hint, .. } => hint.clone(),
             Self::Malformed(_) => {
                 Some("copy all of it once more, or have another one issued".to_owned())

@@ -23,7 +23,8 @@ pub(crate) struct Whom {
     /// Only on this account of the channel, not on all.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Take the sender's id as it is, without asking the channel's adapter.
+    /// Take the sender's id as it is, without asking a plugin; refused where an adapter here makes
+    /// another id of it.
     #[arg(long)]
     pub(crate) raw: bool,
 }
@@ -67,9 +68,10 @@ impl From<Target> for TargetKey {
 impl Whom {
     /// The senders that are meant: what the adapter makes of the id and, where exactly that id is
     /// stored, this one too. Both, because an old row with another spelling must not outlive the
-    /// revocation of its owner.
+    /// revocation of its owner. `command` is the name of the command that asks.
     pub(crate) async fn targets(
         &self,
+        command: &str,
         known: &View,
         registry: &PairingAdapterRegistry,
     ) -> Result<Vec<Target>, CliError> {
@@ -90,6 +92,14 @@ impl Whom {
                 account
             }
         };
+        if self.raw && accounts.is_empty() {
+            check_raw(registry, &channel, text, |canonical| {
+                let person = shell_word(&format!("{channel}:{canonical}"));
+                let account = self.account.as_deref().map(shell_word);
+                let account = account.map(|account| format!(" --account {account}"));
+                format!("nexo-pair {command} {person}{}", account.unwrap_or_default())
+            })?;
+        }
         let mut senders = match sender_of(registry, &channel, text, self.raw).await {
             Ok(sender) => vec![sender],
             Err(_) if !accounts.is_empty() => Vec::new(),
@@ -147,6 +157,29 @@ pub(crate) async fn sender_of(
     match resolved.map_err(|error| CliError::plugin(channel.as_str(), error))? {
         Some(sender) => SenderId::parse(&sender).map_err(|error| refused(id, error.to_string())),
         None => Err(refused(id, format!("it is nobody that can be paired on {channel}"))),
+    }
+}
+
+/// Checks an id that is taken as it is and is not stored: an adapter that makes another id of it would
+/// never give the gate this one. `command` writes the same command for the canonical id.
+///
+/// # Errors
+///
+/// [`CliError::NotCanonical`], which names that id and the command.
+pub(crate) fn check_raw(
+    registry: &PairingAdapterRegistry,
+    channel: &ChannelId,
+    id: &str,
+    command: impl FnOnce(&str) -> String,
+) -> Result<(), CliError> {
+    let adapter = registry.get(channel.as_str()).filter(|_| id.len() <= MAX_RAW_BYTES);
+    match adapter.and_then(|adapter| adapter.normalize_sender(id)) {
+        Some(canonical) if canonical != id => Err(CliError::NotCanonical {
+            id: cut(id, 100),
+            command: command(&canonical),
+            canonical,
+        }),
+        _ => Ok(()),
     }
 }
 

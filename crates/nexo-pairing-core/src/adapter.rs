@@ -72,6 +72,17 @@ pub trait PairingChannelAdapter: Send + Sync {
         Ok(self.normalize_sender(raw))
     }
 
+    /// Whether a raw id that cannot be paired is the channel's own account (Telegram's anonymous
+    /// administrator), of which the channel says that it is no single person. Any other id of which
+    /// no canonical one can be made may be a blocked person's, and is treated as one while anybody
+    /// on the channel is blocked. Default: no.
+    ///
+    /// Called with at most 1024 bytes; it must not block.
+    fn is_channel_account(&self, raw: &str) -> bool {
+        let _ = raw;
+        false
+    }
+
     /// Whether a canonical id is a group's, and not a person's. Groups are never challenged.
     fn is_group(&self, canonical: &str) -> bool {
         let _ = canonical;
@@ -166,7 +177,7 @@ mod tests {
     fn what_an_adapter_leaves_out_follows_from_what_it_has() {
         assert_eq!(at_once(Least.resolve_sender("raw:ana")).unwrap().as_deref(), Some("ana"));
         assert_eq!(at_once(Least.resolve_sender("ana")).unwrap(), None);
-        assert!(!Least.is_group("-100"));
+        assert!(!Least.is_group("-100") && !Least.is_channel_account("777000"));
         assert_eq!(Least.route(), DeliveryRoute::Adapter);
         let refused = at_once(Least.send_qr_image("work", "ana", b"png")).unwrap_err();
         assert!(

@@ -292,6 +292,9 @@ pub struct NewRequest {
     pub key: SenderKey,
     /// Other ids of the same sender: a grant, a block, a request or a wait of theirs counts.
     pub alt: Vec<SenderId>,
+    /// Whether the event has another id, of which no canonical one could be made: it may be a blocked
+    /// person's. Default `false`.
+    pub has_unreadable_id: bool,
     /// What helps the operator to recognise the sender.
     pub meta: Value,
     /// How many live requests the account may have.
@@ -309,6 +312,7 @@ impl NewRequest {
         Self {
             key,
             alt: Vec::new(),
+            has_unreadable_id: false,
             meta: Value::Null,
             max_pending: 3,
             ttl: Duration::from_secs(3600),

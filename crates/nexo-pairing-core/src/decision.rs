@@ -43,7 +43,7 @@ pub enum DropReason {
     UnknownAccount,
     /// The adapter says that this is nobody that can be paired.
     NotPairable,
-    /// The operator blocked the sender.
+    /// The operator blocked the sender, or somebody on the channel who may be the sender.
     Blocked,
     /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
     NotAllowed,
@@ -104,7 +104,8 @@ pub enum Rule {
     UnknownAccount = 2,
     /// The adapter makes no sender of the raw id.
     NotPairable = 3,
-    /// The sender, or an id he also has, is blocked.
+    /// The sender, or an id he also has, is blocked; or the event has an id of which no canonical one
+    /// can be made while anybody on the channel is blocked.
     Blocked = 4,
     /// Mode `open`: nobody is asked.
     Open = 5,
@@ -162,7 +163,10 @@ impl Rule {
             Self::NotPairable => {
                 "the channel's adapter says that nobody can be paired with this id"
             }
-            Self::Blocked => "the sender, or another of his ids, is blocked",
+            Self::Blocked => {
+                "one of the sender's ids is blocked, or cannot be read while somebody on the channel is \
+                 blocked"
+            }
             Self::Open => "the account's mode is open: nobody is asked",
             Self::Allowed => "the sender, or another of his ids, is allowed",
             Self::NotAllowed => "the account's mode is allowlist and the sender is not on the list",

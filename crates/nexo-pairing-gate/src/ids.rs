@@ -84,18 +84,20 @@ impl<V> Ids<V> {
         self.get(sender).is_some()
     }
 
-    pub(crate) fn insert(&mut self, sender: &Sender<'_>, value: V) {
+    /// Sets a sender's value; returns the old one.
+    pub(crate) fn insert(&mut self, sender: &Sender<'_>, value: V) -> Option<V> {
         match sender.number {
             Some(number) => self.numbers.insert(number, value),
             None => self.texts.insert(sender.id.as_ref().into(), value),
-        };
+        }
     }
 
-    pub(crate) fn remove(&mut self, sender: &Sender<'_>) {
+    /// Removes a sender; returns the value.
+    pub(crate) fn remove(&mut self, sender: &Sender<'_>) -> Option<V> {
         match sender.number {
             Some(number) => self.numbers.remove(&number),
             None => self.texts.remove(&*sender.id),
-        };
+        }
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
@@ -104,10 +106,6 @@ impl<V> Ids<V> {
 
     pub(crate) fn len(&self) -> usize {
         self.numbers.len() + self.texts.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -209,7 +207,7 @@ mod tests {
             assert_eq!(lists.get(&Sender::new(*id)), Some(&index), "{id}");
             lists.remove(&Sender::new(*id));
         }
-        assert!(lists.is_empty());
+        assert_eq!(lists.len(), 0);
     }
 
     #[test]

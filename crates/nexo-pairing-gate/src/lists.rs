@@ -39,6 +39,8 @@ struct Channel {
     accounts: HashMap<Box<str>, Account, RandomState>,
     /// Who is blocked on every account.
     blocked: Ids<()>,
+    /// How many blocks there are, those for one account included.
+    blocks: usize,
 }
 
 /// Grows with the operator's lists, with the requests that are pending (capped) and with the
@@ -56,6 +58,11 @@ pub(crate) struct Account {
 }
 
 impl Place<'_> {
+    /// Whether anybody is blocked on this channel, on whichever account.
+    pub(crate) fn has_blocks(self) -> bool {
+        self.channel.is_some_and(|channel| channel.blocks > 0)
+    }
+
     /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
     /// for the store to confirm. The time is asked for only where something has an end.
     #[inline]
@@ -129,10 +136,7 @@ impl Lists {
     }
 
     pub(crate) fn has_blocks(&self) -> bool {
-        self.channels.iter().any(|(_, channel)| {
-            !channel.blocked.is_empty()
-                || channel.accounts.values().any(|account| !account.blocked.is_empty())
-        })
+        self.channels.iter().any(|(_, channel)| channel.blocks > 0)
     }
 
     /// Adds what a standing says, if messages can come from its place: rows from before today's
@@ -154,8 +158,8 @@ impl Lists {
         let channel = &mut self.channels[index].1;
         let sender = Sender::new(sender.as_str());
         let AccountScope::One(account) = scope else {
-            if blocked {
-                channel.blocked.insert(&sender, ());
+            if blocked && channel.blocked.insert(&sender, ()).is_none() {
+                channel.blocks += 1;
             }
             return;
         };
@@ -167,8 +171,8 @@ impl Lists {
         }
         let Some(account) = channel.accounts.get_mut(account.as_str()) else { return };
         match allowed {
-            Some(Span::Always) => account.allowed.insert(&sender, ()),
-            Some(span) => account.visiting.insert(&sender, span),
+            Some(Span::Always) => drop(account.allowed.insert(&sender, ())),
+            Some(span) => drop(account.visiting.insert(&sender, span)),
             None => {}
         }
         if let Some(pending) = pending {
@@ -177,8 +181,8 @@ impl Lists {
         if let Some(waiting) = waiting {
             account.waiting.insert(&sender, waiting);
         }
-        if blocked {
-            account.blocked.insert(&sender, ());
+        if blocked && account.blocked.insert(&sender, ()).is_none() {
+            channel.blocks += 1;
         }
     }
 
@@ -189,11 +193,11 @@ impl Lists {
         let Some((_, channel)) = channel else { return };
         let sender = Sender::new(standing.sender.as_str());
         let AccountScope::One(account) = &standing.scope else {
-            channel.blocked.remove(&sender);
+            channel.blocks -= usize::from(channel.blocked.remove(&sender).is_some());
             return;
         };
         if let Some(account) = channel.accounts.get_mut(account.as_str()) {
-            account.blocked.remove(&sender);
+            channel.blocks -= usize::from(account.blocked.remove(&sender).is_some());
             account.allowed.remove(&sender);
             account.visiting.remove(&sender);
             account.waiting.remove(&sender);
@@ -236,5 +240,22 @@ mod tests {
         assert!(lists.has_blocks());
         lists.remove(&standing("test", "*"));
         assert!(!lists.has_blocks());
+    }
+
+    #[test]
+    fn a_block_counts_once_for_its_channel_however_often_it_is_said() {
+        let mut lists = Lists::default();
+        let has_blocks = |lists: &Lists, channel| lists.find(channel, "other").has_blocks();
+        for _ in 0..2 {
+            lists.merge(standing("test", "main"));
+            lists.merge(standing("test", "*"));
+        }
+        assert!(has_blocks(&lists, "test") && !has_blocks(&lists, "else"));
+        for _ in 0..2 {
+            lists.remove(&standing("test", "main"));
+        }
+        assert!(has_blocks(&lists, "test"), "the one for all accounts is left");
+        lists.remove(&standing("test", "*"));
+        assert!(!has_blocks(&lists, "test"));
     }
 }

@@ -49,9 +49,9 @@ impl<'a> Raw<'a> {
         Ok(())
     }
 
-    /// The other ids that are looked at.
+    /// The other ids; an empty one is none.
     fn others(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.alt.iter().take(Inbound::MAX_ALT).map(String::as_str)
+        self.alt.iter().map(String::as_str).filter(|id| !id.is_empty())
     }
 }
 
@@ -62,8 +62,8 @@ pub(crate) struct Message<'a> {
     pub(crate) senders: Senders<'a>,
     /// Whether the adapter makes no sender of who wrote.
     pub(crate) is_nobody: bool,
-    /// Whether an id could not be read: nobody knows whose it is.
-    pub(crate) is_unresolved: bool,
+    /// Whether no canonical id could be made of one of the ids: it may be anybody's.
+    pub(crate) has_unreadable_id: bool,
     pub(crate) is_direct: bool,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Message<'a> {
             raw,
             senders: Senders::default(),
             is_nobody: false,
-            is_unresolved: raw.alt.len() > Inbound::MAX_ALT,
+            has_unreadable_id: raw.others().nth(Inbound::MAX_ALT).is_some(),
             is_direct: !raw.is_group,
         }
     }
@@ -84,9 +84,9 @@ impl<'a> Message<'a> {
     pub(crate) fn read(&mut self, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
         let Some(sender) = canonical(self.raw.sender, adapter) else { return false };
         self.take_first(sender, adapter);
-        for id in self.raw.others() {
+        for id in self.raw.others().take(Inbound::MAX_ALT) {
             let Some(sender) = canonical(id, adapter) else { return false };
-            self.take(sender);
+            self.take(id, sender, adapter);
         }
         true
     }
@@ -95,9 +95,9 @@ impl<'a> Message<'a> {
     pub(crate) async fn resolve(&mut self, adapter: Option<&dyn PairingChannelAdapter>) {
         let sender = self.ask(self.raw.sender, adapter).await;
         self.take_first(sender, adapter);
-        for id in self.raw.others() {
+        for id in self.raw.others().take(Inbound::MAX_ALT) {
             let sender = self.ask(id, adapter).await;
-            self.take(sender);
+            self.take(id, sender, adapter);
         }
     }
 
@@ -113,19 +113,29 @@ impl<'a> Message<'a> {
             (Some(sender), Some(adapter)) => self.is_direct &= !adapter.is_group(sender.as_str()),
             (Some(_), None) => {}
         }
-        self.take(sender);
+        self.take(self.raw.sender, sender, adapter);
     }
 
     #[inline]
-    fn take(&mut self, sender: Option<Sender<'a>>) {
-        if let Some(sender) = sender {
-            self.senders.add(sender);
+    fn take(
+        &mut self,
+        raw: &str,
+        sender: Option<Sender<'a>>,
+        adapter: Option<&dyn PairingChannelAdapter>,
+    ) {
+        match sender {
+            Some(sender) => self.senders.add(sender),
+            None => {
+                let adapter = adapter.filter(|_| raw.len() <= MAX_RAW_BYTES);
+                let is_own = adapter.is_some_and(|adapter| adapter.is_channel_account(raw));
+                self.has_unreadable_id |= !is_own;
+            }
         }
     }
 
     /// The canonical form of a raw id; the adapter asks for it where it has to.
     async fn ask(
-        &mut self,
+        &self,
         id: &'a str,
         adapter: Option<&dyn PairingChannelAdapter>,
     ) -> Option<Sender<'a>> {
@@ -141,7 +151,6 @@ impl<'a> Message<'a> {
                 let channel = self.raw.channel;
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(channel, error, "a sender could not be resolved");
-                self.is_unresolved = true;
                 None
             }
         }

@@ -21,6 +21,11 @@ pub(crate) fn canonical(raw: &str, usernames: bool) -> Option<String> {
     }
 }
 
+/// Whether `raw` is one of Telegram's own accounts.
+pub(crate) fn is_shared(raw: &str) -> bool {
+    SHARED_IDS.iter().any(|id| id.to_string() == raw)
+}
+
 fn is_id(text: &str) -> bool {
     // `parse` alone would also take a plus sign, zeros in front and a minus sign before 0.
     let digits = text.strip_prefix('-').unwrap_or(text);

@@ -126,6 +126,10 @@ impl PairingChannelAdapter for TelegramPairingAdapter {
         id::canonical(raw, self.usernames)
     }
 
+    fn is_channel_account(&self, raw: &str) -> bool {
+        id::is_shared(raw)
+    }
+
     fn is_group(&self, canonical: &str) -> bool {
         canonical.starts_with('-')
     }

@@ -133,3 +133,13 @@ fn the_channel_is_one_that_a_store_takes() {
     assert_eq!(adapter().channel_id(), "telegram");
     assert!(ChannelId::check(adapter().channel_id()).is_ok());
 }
+
+#[test]
+fn telegrams_own_accounts_are_known_in_the_one_form_they_have() {
+    for own in ["777000", "1087968824", "136817688"] {
+        assert!(adapter().is_channel_account(own), "{own}");
+    }
+    for other in ["0777000", "+777000", "777001", "-1087968824", "@GroupAnonymousBot", ""] {
+        assert!(!adapter().is_channel_account(other), "{other}");
+    }
+}

@@ -104,6 +104,11 @@ impl PairingChannelAdapter for WhatsappPairingAdapter {
         jid::canonical(raw)
     }
 
+    /// WhatsApp's own account `0`, under which it writes to its users.
+    fn is_channel_account(&self, raw: &str) -> bool {
+        matches!(raw, "0@c.us" | "0@s.whatsapp.net")
+    }
+
     fn format_challenge(&self, challenge: &Challenge) -> String {
         challenge.plain_text()
     }

@@ -93,5 +93,10 @@ fn the_channel_is_one_that_a_store_takes_and_no_sender_is_a_group() {
     for canonical in ["+5491155556666", "lid:123456789012345"] {
         assert_eq!(adapter.normalize_sender(canonical).as_deref(), Some(canonical));
         assert!(!adapter.is_group(canonical), "{canonical}");
+        assert!(!adapter.is_channel_account(canonical), "{canonical}");
+    }
+    for (raw, is_own) in [("0@c.us", true), ("0@s.whatsapp.net", true), ("0@lid", false)] {
+        assert_eq!(adapter.is_channel_account(raw), is_own, "{raw}");
+        assert_eq!(adapter.normalize_sender(raw), None);
     }
 }

@@ -27,8 +27,15 @@ impl World {
             let told = gate.explain(&inbound, &policy, &self.registry).await.unwrap();
             let is_group = channel == self.adapter_channel() && id.starts_with('-');
             let key = (channel, account, id);
-            let (mode, alt, max_pending) = (Mode::Pairing, Vec::new(), 3);
-            let message = Message { key, alt, is_group, mode, max_pending, cooldown: 300 };
+            let message = Message {
+                key,
+                alt: Vec::new(),
+                has_unreadable_id: false,
+                is_group,
+                mode: Mode::Pairing,
+                max_pending: 3,
+                cooldown: 300,
+            };
             let rule = self.model.judge(&message, &ACCOUNTS);
             assert_eq!(told.rule, rule, "{message:?}");
         }

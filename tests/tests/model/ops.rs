@@ -102,6 +102,8 @@ pub(crate) struct Said {
     pub(crate) account: String,
     pub(crate) sender: Sender,
     pub(crate) alt: Vec<String>,
+    /// Whether it has another id that nobody can read.
+    pub(crate) is_unreadable: bool,
     pub(crate) is_group: bool,
     pub(crate) mode: Mode,
     pub(crate) max_pending: u32,
@@ -109,6 +111,14 @@ pub(crate) struct Said {
     pub(crate) cooldown: i64,
     /// Whether a challenge would be delivered.
     pub(crate) is_connected: bool,
+}
+
+impl Said {
+    /// The other ids of its sender, with one that neither an adapter nor a store takes.
+    pub(crate) fn alt_as_sent(&self) -> Vec<String> {
+        let unreadable = self.is_unreadable.then(|| "\n".to_owned());
+        self.alt.iter().cloned().chain(unreadable).collect()
+    }
 }
 
 /// Who says a message; on whatsapp, which has no adapter here, always an id.
@@ -172,9 +182,9 @@ fn said() -> impl Strategy<Value = Said> {
         prop_oneof![1 => Just(Mode::Open), 1 => Just(Mode::Allowlist), 10 => Just(Mode::Pairing)];
     let (ttl, cooldown) = (prop_oneof![Just(HOUR), Just(60)], prop_oneof![Just(300), Just(10)]);
     let limits = (1..=3_u32, ttl, cooldown);
-    let flags = (prop::bool::weighted(0.05), prop::bool::weighted(0.8));
+    let flags = [0.05, 0.8, 0.1].map(prop::bool::weighted);
     (one_of(CHANNELS), account, sender, alt, mode, limits, flags).prop_map(
-        |(channel, account, sender, alt, mode, limits, (is_group, is_connected))| {
+        |(channel, account, sender, alt, mode, limits, [is_group, is_connected, is_unreadable])| {
             let (max_pending, ttl, cooldown) = limits;
             let sender = match sender {
                 Sender::Id(id) => Sender::Id(id),
@@ -187,6 +197,7 @@ fn said() -> impl Strategy<Value = Said> {
                 account,
                 sender,
                 alt,
+                is_unreadable,
                 is_group,
                 mode,
                 max_pending,

@@ -54,7 +54,7 @@ impl World {
         policy.pending_ttl = Duration::from_secs(said.ttl.unsigned_abs());
         policy.challenge_cooldown = Duration::from_secs(said.cooldown.unsigned_abs());
         let inbound = Inbound::direct(said.channel.as_str(), said.account.as_str(), raw);
-        let inbound = inbound.with_alt(said.alt.clone()).in_group(said.is_group);
+        let inbound = inbound.with_alt(said.alt_as_sent()).in_group(said.is_group);
         self.adapter.is_broken.store(!said.is_connected, Ordering::SeqCst);
         let sent = self.adapter.sent.load(Ordering::SeqCst);
         self.store(handle);
@@ -67,7 +67,7 @@ impl World {
         assert_eq!(sent, u64::from(is_challenge && has_adapter), "one message for each challenge");
         match id {
             Some(id) => self.decided(said, id, screened),
-            None => self.nobody(handle, said, &screened),
+            None => self.nobody(said, &screened),
         }
     }
 
@@ -77,6 +77,7 @@ impl World {
         let message = Message {
             key: (said.channel.clone(), said.account.clone(), id.to_owned()),
             alt: said.alt.clone(),
+            has_unreadable_id: said.is_unreadable,
             is_group: said.is_group || is_groups,
             mode: said.mode,
             max_pending: said.max_pending as usize,
@@ -117,6 +118,7 @@ impl World {
         let message = Message {
             key: (said.channel.clone(), said.account.clone(), id.clone()),
             alt: said.alt.clone(),
+            has_unreadable_id: said.is_unreadable,
             is_group: false,
             mode: Mode::Pairing,
             max_pending: said.max_pending as usize,
@@ -124,6 +126,7 @@ impl World {
         };
         let mut request = NewRequest::new(real(&message.key));
         request.alt = said.alt.iter().map(|id| SenderId::parse(id).unwrap()).collect();
+        request.has_unreadable_id = said.is_unreadable;
         request.max_pending = said.max_pending;
         request.ttl = seconds(said.ttl);
         request.cooldown = seconds(said.cooldown);
@@ -150,21 +153,15 @@ impl World {
         }
     }
 
-    /// What becomes of a message of nobody: only where everybody is let in, he is too, unless another of
-    /// his ids is blocked or he may be somebody who is.
-    fn nobody(&self, handle: usize, said: &Said, screened: &Screened) {
-        let mut ids = said.alt.iter();
-        let is_blocked = ids.any(|id| {
-            self.model.is_blocked(&(said.channel.clone(), said.account.clone(), id.clone()))
-        });
-        let may_be_blocked =
-            matches!(said.sender, Sender::Down) && self.processes[handle].saw_blocks;
+    /// What becomes of a message of nobody: it is admitted only where everybody is, and only while
+    /// nobody on the channel is blocked, who it could be.
+    fn nobody(&self, said: &Said, screened: &Screened) {
         let (rule, is_admitted) = if !ACCOUNTS.contains(&said.account.as_str()) {
             (Rule::UnknownAccount, false)
-        } else if said.mode != Mode::Open || may_be_blocked {
-            (Rule::NotPairable, false)
-        } else if is_blocked {
+        } else if self.model.has_blocks(&said.channel) {
             (Rule::Blocked, false)
+        } else if said.mode != Mode::Open {
+            (Rule::NotPairable, false)
         } else {
             (Rule::NotPairable, true)
         };

@@ -59,6 +59,8 @@ pub(crate) struct Message {
     pub(crate) key: Key,
     /// The other ids of its sender.
     pub(crate) alt: Vec<String>,
+    /// Whether there is another id, which cannot be read.
+    pub(crate) has_unreadable_id: bool,
     pub(crate) is_group: bool,
     pub(crate) mode: Mode,
     pub(crate) max_pending: usize,
@@ -106,7 +108,9 @@ impl Model {
         let (now, keys) = (self.now, message.keys());
         if !accounts.contains(&account.as_str()) {
             Rule::UnknownAccount
-        } else if keys.iter().any(|key| self.is_blocked(key)) {
+        } else if keys.iter().any(|key| self.is_blocked(key))
+            || message.has_unreadable_id && self.has_blocks(channel)
+        {
             Rule::Blocked
         } else if message.mode == Mode::Open {
             Rule::Open
@@ -271,6 +275,11 @@ impl Model {
 
     pub(crate) fn is_blocked(&self, key: &Key) -> bool {
         self.blocks.keys().any(|block| is_of(block, key))
+    }
+
+    /// Whether anybody is blocked on a channel.
+    pub(crate) fn has_blocks(&self, channel: &str) -> bool {
+        self.blocks.keys().any(|block| block.0 == channel)
     }
 
     /// Whether a grant holds, blocked or not.

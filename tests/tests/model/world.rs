@@ -26,8 +26,6 @@ pub(crate) struct Process {
     pub(crate) gate: PairingGate,
     /// Whether the other process wrote since this one looked.
     is_behind: bool,
-    /// Whether its gate has ever seen a block.
-    pub(crate) saw_blocks: bool,
 }
 
 pub(crate) struct World {
@@ -103,8 +101,7 @@ impl World {
         options.accounts = Some(all.collect());
         let gate = PairingGate::with_options(Arc::new(store.clone()), options);
         store.refresh().await.unwrap();
-        let saw_blocks = !self.model.blocks.is_empty();
-        Process { store, gate, is_behind: false, saw_blocks }
+        Process { store, gate, is_behind: false }
     }
 
     /// The store of a process, to write through: the other one does not know of it yet.
@@ -119,7 +116,6 @@ impl World {
         if std::mem::take(&mut process.is_behind) {
             process.store.refresh().await.unwrap();
         }
-        process.saw_blocks |= !self.model.blocks.is_empty();
     }
 
     pub(crate) fn set_clock(&mut self, now: i64) {

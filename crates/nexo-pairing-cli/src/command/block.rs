@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliE
     let registry = args.whom.adapters(&config).await?;
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.
-    let targets = args.whom.targets(found.view(), &registry).await?;
+    let targets = args.whom.targets("block", found.view(), &registry).await?;
     let store = found.or_create().await?;
     let (mut revoked, mut dropped) = (Vec::new(), Vec::new());
     for target in &targets {

@@ -11,7 +11,7 @@ use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, PairingB
 use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
-use crate::person::{is_stored, sender_of, wrong_id};
+use crate::person::{check_raw, is_stored, sender_of, wrong_id};
 use crate::text::{escaped, shell_word};
 
 /// The longest list that is read, in bytes.
@@ -36,7 +36,8 @@ pub(crate) struct Seed {
     /// A list of senders; - is standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Take the ids as they are, without asking the channel's adapter.
+    /// Take the ids as they are, without asking a plugin; refused where an adapter here makes another
+    /// id of one.
     #[arg(long)]
     raw: bool,
 }
@@ -54,6 +55,16 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.
     let registry = adapters_for(channel.as_str(), args.raw, &config).await?;
+    if args.raw {
+        for (_, id) in &ids {
+            let exact = SenderId::from_stored(id.clone());
+            if !is_stored(found.view(), &channel, &exact).await? {
+                check_raw(&registry, &channel, id, |canonical| {
+                    format!("nexo-pair seed {channel} {account} {}", shell_word(canonical))
+                })?;
+            }
+        }
+    }
     let senders = senders(found.view(), &registry, &channel, ids, args.raw).await?;
     let store = found.or_create().await?;
     let report = store.seed(&channel, &account, &senders, &Actor::seed()).await?;

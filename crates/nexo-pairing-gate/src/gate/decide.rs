@@ -102,9 +102,12 @@ impl PairingGate {
         if !state.is_known(channel, account) {
             return drop(Rule::UnknownAccount);
         }
-        // Rule 3. An id that could not be read may be a blocked one.
-        let may_be_blocked = message.is_unresolved && self.roster.may_have_blocks();
-        if message.is_nobody && policy.mode != Mode::Open || may_be_blocked {
+        // Rule 4 for an id that nobody can read: it may be a blocked person's.
+        if message.has_unreadable_id && place.has_blocks() {
+            return drop(Rule::Blocked);
+        }
+        // Rule 3.
+        if message.is_nobody && policy.mode != Mode::Open {
             return drop(Rule::NotPairable);
         }
         let (senders, is_direct) = (&message.senders, message.is_direct);
@@ -128,6 +131,7 @@ impl PairingGate {
         let (channel, account) = (ChannelId::parse(channel)?, AccountId::parse(account)?);
         let mut request = NewRequest::new(SenderKey::new(channel, account, sender));
         request.alt = senders.collect::<Result<_, _>>()?;
+        request.has_unreadable_id = message.has_unreadable_id;
         if !meta.is_null() && meta.to_string().len() <= Inbound::MAX_META_BYTES {
             request.meta = meta.clone();
         }

@@ -3,7 +3,7 @@
 use crate::support::{World, assert_dropped, channel, direct, key};
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, ChannelId, Decision, DropReason, Grant, Inbound, Mode,
-    PairingBackend, Rule,
+    NewRequest, PairingBackend, PairingChannelAdapter, Rule, SenderId, SenderKey, UpsertOutcome,
 };
 use nexo_pairing_gate::Delivery;
 use time::Duration;
@@ -70,7 +70,7 @@ async fn rule_2_accounts_are_known_in_whatever_order_they_are_given() {
 }
 
 #[tokio::test]
-async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
+async fn rule_4_an_id_that_cannot_be_read_may_be_a_blocked_one() {
     let nine: Vec<String> = (0..9).map(|n| format!("id:{n}")).collect();
     for mode in [Mode::Open, Mode::Pairing] {
         let world = World::new(mode).await;
@@ -79,12 +79,24 @@ async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
             |alt: &[&str]| direct("id:friend").with_alt(alt.iter().map(|&a| a.into()).collect());
         assert_eq!(world.screen(friend(&["down"])).await.decision, Decision::Admit);
         world.block(AccountScope::All, "id:8").await;
-        let dropped = world.screen(friend(&["down"])).await;
-        assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
-        let dropped = world.write("down").await;
-        assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
+        for unreadable in ["down", "status", "id:\n", &"x".repeat(1025)] {
+            let dropped = world.screen(friend(&[unreadable])).await;
+            assert_dropped(&dropped, Rule::Blocked, DropReason::Blocked);
+            let dropped = world.write(unreadable).await;
+            assert_dropped(&dropped, Rule::Blocked, DropReason::Blocked);
+            assert_eq!(world.explain(direct(unreadable)).await.rule, Rule::Blocked);
+            let gate = &world.gate;
+            let admitted = gate.should_admit("test", "main", unreadable, &world.policy, {
+                Some(&*world.adapter as &dyn PairingChannelAdapter)
+            });
+            assert_eq!(admitted.await.unwrap(), Decision::Drop(DropReason::Blocked));
+        }
         let dropped = world.screen(direct("id:friend").with_alt(nine.clone())).await;
-        assert_dropped(&dropped, Rule::NotPairable, DropReason::NotPairable);
+        assert_dropped(&dropped, Rule::Blocked, DropReason::Blocked);
+        let own = world.screen(friend(&["", "own"])).await;
+        assert_eq!(own.decision, Decision::Admit, "no id, and the channel's own, are no person's");
+        let elsewhere = Inbound::direct("other", "main", "id:\n");
+        assert_ne!(world.screen(elsewhere).await.rule, Rule::Blocked, "another channel");
         let eight = world.screen(direct("id:friend").with_alt(nine[..8].to_vec())).await;
         assert_eq!(eight.decision, Decision::Admit, "so many are read, and none is blocked");
     }
@@ -97,8 +109,32 @@ async fn rule_4_comes_before_mode_open_also_for_who_is_nobody() {
     let screened = world.screen(direct("status").with_alt(vec!["id:1".into()])).await;
     assert_dropped(&screened, Rule::Blocked, DropReason::Blocked);
     assert_eq!(screened.sender, None);
-    let screened = world.screen(direct("status").with_alt(vec!["id:2".into()])).await;
+    let screened = world.screen(direct("own").with_alt(vec!["id:1".into()])).await;
+    assert_dropped(&screened, Rule::Blocked, DropReason::Blocked);
+    let screened = world.screen(direct("own").with_alt(vec!["id:2".into()])).await;
     assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::NotPairable));
+}
+
+#[tokio::test]
+async fn rule_4_the_store_agrees_about_ids_that_cannot_be_read() {
+    let world = World::new(Mode::Pairing).await;
+    let request = |channel: &str, id: &str| {
+        let (channel, account) = (ChannelId::parse(channel).unwrap(), AccountId::default_account());
+        let key = SenderKey::new(channel, account, SenderId::parse(id).unwrap());
+        let mut request = NewRequest::new(key);
+        request.has_unreadable_id = true;
+        request
+    };
+    let outcome = world.store.upsert_pending(request("test", "id:1")).await.unwrap();
+    assert!(matches!(outcome, UpsertOutcome::Created { .. }), "{outcome:?}");
+    // Between the gate's decision and this somebody was blocked, on another account.
+    world.block(AccountScope::One(AccountId::parse("main").unwrap()), "id:9").await;
+    for id in ["id:1", "id:2"] {
+        let outcome = world.store.upsert_pending(request("test", id)).await.unwrap();
+        assert!(matches!(outcome, UpsertOutcome::Blocked), "{outcome:?}");
+    }
+    let outcome = world.store.upsert_pending(request("other", "id:1")).await.unwrap();
+    assert!(matches!(outcome, UpsertOutcome::Created { .. }), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use nexo_pairing_store::{PairingStore, StoreOptions};
 use time::{Duration, OffsetDateTime};
 
 /// The channel of the tests: `id:7`, `ID:7` and `id:7...` are the same sender, `group:…` is a group,
-/// anything else is nobody.
+/// `own` is the channel's own account, and anything else is nobody.
 #[derive(Default)]
 pub(crate) struct TestAdapter {
     /// What was sent: account, recipient, text.
@@ -42,6 +42,10 @@ impl PairingChannelAdapter for TestAdapter {
             "down" => Err(PairingError::delivery("nobody answers")),
             _ => Ok(None),
         }
+    }
+
+    fn is_channel_account(&self, raw: &str) -> bool {
+        raw == "own"
     }
 
     fn is_group(&self, canonical: &str) -> bool {

@@ -28,6 +28,9 @@ pub(crate) fn upsert(
         .map(|sender| sender.as_str())
         .collect();
 
+    if request.has_unreadable_id && write.has_blocks(channel)? {
+        return Ok(Ok(UpsertOutcome::Blocked));
+    }
     for sender in &senders {
         if write.is_blocked(channel, account, sender)? {
             return Ok(Ok(UpsertOutcome::Blocked));
@@ -182,6 +185,13 @@ impl Write<'_> {
         self.tx
             .prepare_cached(super::list::IS_BLOCKED)?
             .query_row([channel, account, sender], |row| row.get(0))
+    }
+
+    /// Whether anybody is blocked on any account of a channel.
+    fn has_blocks(&self, channel: &str) -> rusqlite::Result<bool> {
+        self.tx
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM pairing_blocked WHERE channel = ?1)")?
+            .query_row([channel], |row| row.get(0))
     }
 
     fn is_allowed(&self, channel: &str, account: &str, sender: &str) -> rusqlite::Result<bool> {

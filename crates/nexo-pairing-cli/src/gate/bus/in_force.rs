@@ -80,6 +80,10 @@ impl PairingChannelAdapter for Rehearsing {
         self.0.resolve_sender(raw).await
     }
 
+    fn is_channel_account(&self, raw: &str) -> bool {
+        self.0.is_channel_account(raw)
+    }
+
     fn is_group(&self, canonical: &str) -> bool {
         self.0.is_group(canonical)
     }

@@ -1,0 +1,139 @@
+//! What a block holds for: the person, and every id that nobody can read while it stands.
+
+use nexo_pairing_tests::Home;
+use serde_json::{Value, json};
+
+const FRIEND: &str = "5491155556666@c.us";
+
+const BLOCKED: &str = "whatsapp:+5491155550002";
+
+fn line(channel: &str, from: &str, alt: &Value) -> Value {
+    json!({"channel": channel, "account": "personal", "from": from, "alt": alt, "text": "hi"})
+}
+
+/// Lines with an id of which no canonical one can be made.
+fn unreadable() -> Vec<Value> {
+    let long = "9".repeat(1025);
+    let many: Vec<String> = (0..9).map(|n| format!("549115555000{n}@c.us")).collect();
+    vec![
+        line("whatsapp", "5491155550002@elsewhere.example", &Value::Null),
+        line("whatsapp", "5491155550002@c.us@c.us", &Value::Null),
+        line("whatsapp", "5491155550002@c.us\u{0}", &Value::Null),
+        line("whatsapp", "", &Value::Null),
+        line("whatsapp", &long, &Value::Null),
+        line("whatsapp", FRIEND, &json!("5491155550002@elsewhere.example")),
+        line("whatsapp", FRIEND, &json!(["123456789012345@lid", "?"])),
+        line("whatsapp", FRIEND, &json!(long)),
+        line("whatsapp", FRIEND, &json!(many)),
+    ]
+}
+
+#[test]
+fn while_anybody_is_blocked_an_id_that_cannot_be_read_is_dropped_in_every_mode() {
+    for mode in ["open", "allowlist", "pairing"] {
+        let home = Home::configured(&format!("gate: {{ mode: {mode} }}"));
+        home.json(&["seed", "whatsapp", "personal", FRIEND]);
+        // On another account of the channel: whose id it is is not known.
+        home.json(&["block", BLOCKED, "--account", "work"]);
+        let mut gate = home.gate(&[]);
+        for line in unreadable() {
+            let answer = gate.ask(&line);
+            let told = (&answer["decision"], &answer["reason"]);
+            assert_eq!(told, (&json!("drop"), &json!("blocked")), "{mode}: {line}: {answer}");
+        }
+        let friend = line("whatsapp", FRIEND, &json!(["", "123456789012345@lid"]));
+        assert_eq!(gate.ask(&friend)["decision"], "admit", "{mode}: all of his ids can be read");
+        // The block says nothing of another channel.
+        let other = gate.say(&line("telegram", "@somebody", &Value::Null)).remove(0);
+        assert_ne!(other["reason"], "blocked", "{mode}: {other}");
+    }
+}
+
+#[test]
+fn without_a_block_nothing_changes_for_ids_that_cannot_be_read() {
+    for (mode, decision) in [("open", "admit"), ("allowlist", "drop"), ("pairing", "drop")] {
+        let home = Home::configured(&format!("gate: {{ mode: {mode} }}"));
+        home.json(&["block", BLOCKED]);
+        home.json(&["unblock", BLOCKED]);
+        home.json(&["block", "telegram:777888999"]);
+        let mut gate = home.gate(&[]);
+        let answer = gate.ask(&unreadable()[0]);
+        assert_eq!(answer["decision"], decision, "{mode}: {answer}");
+        assert_ne!(answer["reason"], "blocked", "{mode}: {answer}");
+    }
+}
+
+#[test]
+fn the_channels_own_accounts_are_nobody_whom_a_block_could_be_for() {
+    let home = Home::configured("gate: { mode: open }");
+    home.json(&["block", "telegram:777888999"]);
+    home.json(&["block", BLOCKED]);
+    let mut gate = home.gate(&[]);
+    for (channel, own) in [
+        ("telegram", "777000"),
+        ("telegram", "1087968824"),
+        ("telegram", "136817688"),
+        ("whatsapp", "0@c.us"),
+        ("whatsapp", "0@s.whatsapp.net"),
+    ] {
+        assert_eq!(gate.ask(&line(channel, own, &Value::Null))["decision"], "admit", "{own}");
+    }
+    let (known, unknown) = (json!("777000"), json!("0777000"));
+    assert_eq!(gate.ask(&line("telegram", "123456789", &known))["decision"], "admit");
+    assert_eq!(gate.ask(&line("telegram", "123456789", &unknown))["reason"], "blocked");
+}
+
+#[test]
+fn a_block_that_is_set_while_the_gate_runs_holds_for_them_at_once() {
+    let home = Home::configured("gate: { mode: open }");
+    let mut gate = home.gate(&[]);
+    let unreadable = &unreadable()[0];
+    let before = gate.ask(unreadable);
+    assert_eq!(before["decision"], "admit");
+    home.json(&["block", BLOCKED]);
+    let after = gate.say_until_not(&before, unreadable).remove(0);
+    assert_eq!(after["reason"], "blocked", "{after}");
+    home.json(&["unblock", BLOCKED]);
+    assert_eq!(gate.say_until_not(&after, unreadable).remove(0)["decision"], "admit");
+}
+
+#[test]
+fn raw_is_refused_where_the_adapter_makes_another_id_of_it() {
+    let home = Home::configured("gate: { mode: open }");
+    let jid = "5491155550002@s.whatsapp.net";
+    for args in [
+        &["block", &format!("whatsapp:{jid}"), "--raw"][..],
+        &["seed", "whatsapp", "personal", jid, "--raw"],
+        &["revoke", &format!("whatsapp:{jid}"), "--raw"],
+        &["unblock", &format!("whatsapp:{jid}"), "--raw"],
+        &["forget", &format!("whatsapp:{jid}"), "--raw"],
+    ] {
+        let (code, error) = home.error(args);
+        assert_eq!((code, &error["kind"]), (1, &json!("sender_refused")), "{args:?}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("+5491155550002"), "it names the canonical id: {message}");
+        let hint = error["hint"].as_str().unwrap();
+        let command = format!("leave out --raw: nexo-pair {}", args[0]);
+        assert!(hint.starts_with(&command) && hint.ends_with("+5491155550002"), "{hint}");
+    }
+    // What the adapter leaves as it is, and what it makes nobody of, may be meant exactly.
+    home.json(&["block", "whatsapp:+5491155550002", "--raw"]);
+    home.json(&["seed", "telegram", "bot", "@User_Name", "--raw"]);
+}
+
+#[test]
+fn a_raw_id_that_is_stored_matches_itself() {
+    let home = Home::configured("gate: { mode: open }");
+    home.json(&["block", "whatsapp:+5491155550002"]);
+    home.json(&["seed", "whatsapp", "personal", "+5491155550003"]);
+    let odd = "5491155550002@s.whatsapp.net";
+    // As versions before wrote them with --raw.
+    home.sqlite(&format!("UPDATE pairing_blocked SET sender_id = '{odd}'"));
+    home.sqlite("UPDATE pairing_allow_from SET sender_id = '5491155550003@c.us'");
+    let revoked = home.json(&["revoke", "whatsapp:5491155550003@c.us", "--raw"]);
+    assert_eq!(revoked["revoked"][0]["sender_id"], "5491155550003@c.us");
+    let unblocked = home.json(&["unblock", &format!("whatsapp:{odd}"), "--raw"]);
+    assert_eq!(unblocked["unblocked"][0]["sender_id"], odd, "{unblocked}");
+    let forgotten = home.json(&["forget", "whatsapp:5491155550003@c.us", "--raw"]);
+    assert_eq!(forgotten["forgotten"][0]["sender_id"], "5491155550003@c.us", "{forgotten}");
+}
