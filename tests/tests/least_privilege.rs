@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use nexo_pairing_tests::{Output, Server, User, files_below};
+use nexo_pairing_tests::{Output, Server, User, files_below, program};
+use rustix::process::geteuid;
 
 const UMASKS: [&str; 5] = ["000", "022", "027", "077", "0777"];
 
@@ -145,5 +147,84 @@ fn what_a_crash_left_beside_it_counts_also_where_nothing_can_be_written() {
             assert_eq!((refused.code, refused.stdout.as_str()), (3, ""), "{refused:?}");
         }
         assert_eq!(files_below(&folder), files);
+    }
+}
+
+/// The program as root, for the home of a service that runs as another user.
+fn as_root(service: &User, args: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.args(args).env_clear().env("NEXO_HOME", service.home()).env("HOME", service.home());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = Output::of(command);
+    assert_eq!(output.code, 0, "{args:?}: {output:?}");
+    output
+}
+
+#[test]
+fn what_root_does_for_a_service_leaves_it_running() {
+    if !geteuid().is_root() {
+        println!("not tested: only root can act for another user");
+        return;
+    }
+    let service = User::with_umask("022");
+    fs::create_dir_all(service.home()).unwrap();
+    service.own(&service.home());
+    service.own(service.home().parent().unwrap());
+    let start = ["start", "--public-url", "wss://nexo.example.com", "--json"];
+    // Root comes first, and makes database, key and folders.
+    as_root(&service, &["seed", "whatsapp", "personal", "+5491155556666"]);
+    as_root(&service, &start);
+    as_root(&service, &["keys", "rotate"]);
+    service.does(&["seed", "whatsapp", "personal", "+14155550100"]);
+    service.does(&start);
+    service.does(&["keys", "rotate"]);
+    // As the manual says: a backup, moved into place.
+    let backup = service.home().join("backup.db");
+    as_root(&service, &["backup", backup.to_str().unwrap()]);
+    fs::rename(&backup, service.database()).unwrap();
+    service.does(&["revoke", "whatsapp:+14155550100"]);
+    // Nothing is told that would take from the service what it needs.
+    chown(service.home().join("secret/pairing.key"), Some(12_345), None).unwrap();
+    let mut doctor = Command::new(program());
+    doctor.arg("doctor").env_clear().env("NEXO_HOME", service.home());
+    let checks = String::from_utf8(doctor.output().unwrap().stdout).unwrap();
+    assert!(checks.contains("chown 65534 ") && !checks.contains("chown 0 "), "{checks}");
+}
+
+#[test]
+fn doctor_sees_who_else_could_open_the_gate() {
+    let user = User::with_umask("022");
+    let config = user.home().join("config");
+    fs::create_dir_all(&config).unwrap();
+    let file = config.join("pairing.yaml");
+    let yaml = "pairing:\n  gate: {mode: pairing}\n  trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]\n";
+    fs::write(&file, yaml).unwrap();
+    for path in [user.home().parent().unwrap(), &user.home(), &config, &file] {
+        user.own(path);
+    }
+    let found = |name: &str| {
+        let output = user.run(&["doctor", "--json"]);
+        let checks = output.json()["checks"].as_array().unwrap().clone();
+        let check = checks.into_iter().find(|check| check["name"] == name).unwrap();
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("message"), text("mend"))
+    };
+    assert_eq!(found("folders").0, "ok");
+    let (status, message, mend) = found("trusted_proxies");
+    assert!(status == "warn" && message.starts_with("0.0.0.0/0 "), "{message}");
+    assert!(mend.contains("pairing.trusted_proxies"), "{mend}");
+    for folder in [&user.home(), &config] {
+        fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+        let (status, message, mend) = found("folders");
+        assert!(status == "fail" && message.contains("everybody"), "{message}");
+        assert_eq!(mend, format!("chmod go-w {}", folder.display()));
+        fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+    }
+    // Only root can give a file away.
+    if geteuid().is_root() {
+        chown(&file, Some(12_345), None).unwrap();
+        let (status, message, mend) = found("configuration");
+        assert!(status == "warn" && message.contains("user 12345"), "{message}");
+        assert_eq!(mend, format!("sudo chown 65534 {}", file.display()));
     }
 }

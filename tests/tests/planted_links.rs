@@ -86,6 +86,24 @@ fn the_key() {
     }
 }
 
+/// Root would give what it leads to to the owner of the folder.
+#[test]
+fn the_lock_of_the_key_ring() {
+    let home = Home::new();
+    home.json(&START);
+    home.json(&["keys", "rotate"]);
+    let bait = Bait::new(&home);
+    let link = home.path().join("secret/pairing.key.d/.lock");
+    for target in bait.each() {
+        fs::remove_file(&link).unwrap();
+        symlink(target, &link).unwrap();
+        refuses(&home, &["keys", "rotate"]);
+        bait.is_untouched();
+    }
+    fs::remove_file(&link).unwrap();
+    home.json(&["keys", "rotate"]);
+}
+
 #[test]
 fn the_folder_of_the_old_keys() {
     let home = Home::new();
@@ -116,7 +134,7 @@ fn a_session() {
     fs::create_dir_all(&folder).unwrap();
     fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
     for target in bait.each() {
-        let file = folder.join("phone.token");
+        let file = home.path().join(server.session_file("phone"));
         symlink(target, &file).unwrap();
         let claimed = claim();
         assert_eq!(claimed.code, 0, "{claimed:?}");

@@ -67,10 +67,13 @@ fn race(on_replay: &str) -> (usize, usize) {
             scope.spawn(move || {
                 start.wait();
                 let (home, claimed) = claim_elsewhere(payload);
-                let file = home.path().join("pairing/sessions/default.token");
+                let sessions = home.path().join("pairing/sessions");
                 match claimed.code {
-                    0 => tokens.lock().unwrap().push(std::fs::read_to_string(file).unwrap()),
-                    1 => assert!(!file.exists()),
+                    0 => {
+                        let file = text(&claimed.json(), "session_file");
+                        tokens.lock().unwrap().push(std::fs::read_to_string(file).unwrap());
+                    }
+                    1 => assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 0),
                     other => panic!("{other}: {claimed:?}"),
                 }
             });

@@ -1,11 +1,12 @@
 //! `doctor`: looks for what is wrong on this machine, and says how to mend it. It changes nothing.
 
+mod above;
 mod contents;
 mod files;
 mod policy;
 
 use clap::Args;
-use nexo_pairing::config::Config;
+use nexo_pairing::config::{Config, Network};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -95,6 +96,12 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
     // Without a configuration there may still be a database to look at.
     let flag = || context.db_flag().map(Database::at);
     if let Some(database) = config.as_ref().map(Database::of).or_else(flag) {
+        if let Some(config) = &config {
+            let mut decisive = vec![config.secret_path(), database.path()];
+            decisive.extend(config.file());
+            above::folders(&decisive, database.path(), &mut checks);
+            checks.extend(proxies(config));
+        }
         files::folder(database.path(), &mut checks);
         files::disk(database.path(), &mut checks);
         let is_usable = match files::database(database.path(), &mut checks) {
@@ -131,6 +138,20 @@ async fn key(config: &Config) -> Check {
         },
         Err(error) => Check::error(name, &error),
     }
+}
+
+/// Networks that hold more than private addresses: whoever is in one names any address as their own.
+fn proxies(config: &Config) -> Option<Check> {
+    let is_wide = |network: &&Network| network.prefix() < if network.is_ipv6() { 7 } else { 8 };
+    let network = config.trusted_proxies().iter().find(is_wide)?;
+    Some(Check::warn(
+        "trusted_proxies",
+        format!(
+            "{network} holds more than proxies: anybody there can name any address as a client's, and so \
+             evade the limits of failed claims"
+        ),
+        "name the addresses of the proxies in pairing.trusted_proxies",
+    ))
 }
 
 fn done(context: &mut Context, checks: Vec<Check>) -> Result<Exit, CliError> {

@@ -38,6 +38,18 @@ impl Network {
             _ => false,
         }
     }
+
+    /// How many bits all its addresses have in common: 0 to 32, for IPv6 to 128.
+    #[must_use]
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether it is a network of IPv6 addresses.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        self.address.is_ipv6()
+    }
 }
 
 /// The bits of the network's part in an address of `width` bits.

@@ -8,7 +8,7 @@ use nexo_pairing_core::SetupCodeError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{KeyId, RandomError};
+use crate::{KeyId, RandomError, file};
 
 /// What is wrong with a key file or with what was asked of the key ring. A file that is refused was
 /// left as it is.
@@ -58,7 +58,7 @@ pub enum KeyError {
         path: PathBuf,
         /// Whose it is.
         owner: u32,
-        /// Who we are.
+        /// Who we are; where the folder belongs to neither of the two, its owner.
         expected: u32,
     },
     /// The key, or its folder, may not be read or written.
@@ -156,9 +156,7 @@ impl KeyError {
             }
             Self::Mode { path, external: false, .. } => format!("chmod 600 {}", quoted(path)),
             Self::Mode { path, external: true, .. } => format!("chmod go-w {}", quoted(path)),
-            Self::Owner { path, expected, .. } => {
-                format!("as root: chown {expected} {}", quoted(path))
-            }
+            Self::Owner { path, owner, expected } => owner_hint(path, *owner, *expected),
             Self::Permission { path, .. } if path.symlink_metadata().is_ok() => {
                 format!("as its owner: chmod 600 {}", quoted(path))
             }
@@ -189,6 +187,15 @@ impl KeyError {
             }
             _ => Self::Io { path, source },
         }
+    }
+}
+
+/// What to do about a file of another user. The owner of the folder keeps what is theirs.
+pub(crate) fn owner_hint(path: &Path, owner: u32, expected: u32) -> String {
+    if file::folder_owner(path) == Some(owner) {
+        format!("run it as the owner of the folder: sudo -u '#{owner}' nexo-pair …")
+    } else {
+        format!("as root: chown {expected} {}", quoted(path))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -66,11 +66,39 @@ fn open(path: &Path, external: bool) -> Result<File, KeyError> {
 }
 
 fn check_owner(path: &Path, owner: u32) -> Result<(), KeyError> {
-    let expected = geteuid().as_raw();
-    if owner == expected {
-        return Ok(());
+    match wrong_owner(path, owner) {
+        Some(expected) => Err(KeyError::Owner { path: path.into(), owner, expected }),
+        None => Ok(()),
     }
-    Err(KeyError::Owner { path: path.into(), owner, expected })
+}
+
+/// A file of ours belongs to us or, for root, to the owner of its folder: the user that the service runs
+/// as. Whose it has to be, where it is neither's.
+pub(crate) fn wrong_owner(path: &Path, owner: u32) -> Option<u32> {
+    let us = geteuid();
+    let folder = folder_owner(path).unwrap_or(us.as_raw());
+    if owner == us.as_raw() || us.is_root() && owner == folder {
+        None
+    } else if owner == folder {
+        Some(us.as_raw())
+    } else {
+        Some(folder)
+    }
+}
+
+/// Who owns the folder that a file is in.
+pub(crate) fn folder_owner(path: &Path) -> Option<u32> {
+    fs::metadata(folder_of(path)).ok().map(|folder| folder.uid())
+}
+
+/// Gives what root makes in somebody's folder to the owner of that folder, who could not use it
+/// otherwise.
+pub(crate) fn give_to_owner(made: &File, path: &Path) -> io::Result<()> {
+    if geteuid().is_root() {
+        let folder = fs::metadata(folder_of(path))?;
+        fchown(made, Some(folder.uid()), Some(folder.gid()))?;
+    }
+    Ok(())
 }
 
 /// Puts a key where there is none. `false` when there is one already: it stays.
@@ -101,6 +129,7 @@ pub(crate) fn write(path: &Path, key: &Key) -> Result<(), KeyError> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         // The umask may have taken bits away.
         file.set_permissions(Permissions::from_mode(0o600))?;
+        give_to_owner(&file, path)?;
         file.write_all(key.secret())?;
         file.sync_all()
     };
@@ -121,8 +150,17 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), KeyError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {
             // The umask may have taken bits away.
-            fs::set_permissions(path, Permissions::from_mode(0o700))
-                .map_err(|error| KeyError::io(path, error))?;
+            let private = Permissions::from_mode(0o700);
+            let prepare = || {
+                if !geteuid().is_root() {
+                    return fs::set_permissions(path, private);
+                }
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let folder = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+                folder.set_permissions(private)?;
+                give_to_owner(&folder, path)
+            };
+            prepare().map_err(|error| KeyError::io(path, error))?;
             sync(folder_of(path))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -6,9 +6,10 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use time::OffsetDateTime;
 
 use crate::key::{Key, KeyId};
@@ -168,10 +169,17 @@ fn lock(folder: &Path) -> Result<File, KeyError> {
     let path = folder.join(".lock");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    // Whoever may write to the folder could have put a link to somebody else's file there.
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let lock = || {
         let file = options.open(&path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.nlink() != 1 {
+            return Err(io::Error::other("it is a link, or not a regular file"));
+        }
         // The umask may have taken bits away, and the next one has to open it.
         file.set_permissions(Permissions::from_mode(0o600))?;
+        file::give_to_owner(&file, &path)?;
         file.lock().map(|()| file)
     };
     lock().map_err(|error| KeyError::io(&path, error))

@@ -141,6 +141,11 @@ pub(crate) fn backup(
         .prefix(".pairing-backup-")
         .tempfile_in(folder)
         .map_err(|error| StoreError::io(folder, error))?;
+    // Moved into place by root, it has to open for the service. A database in memory is nobody's.
+    if path.exists() {
+        place::give_to_owner(partial.as_file(), path)
+            .map_err(|error| StoreError::io(partial.path(), error))?;
+    }
     let sqlite = |error| StoreError::sqlite(&destination, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(partial.path(), flags).map_err(sqlite)?;

@@ -55,8 +55,9 @@ pub(crate) fn open_or_create(path: &Path) -> Result<Opened, StoreError> {
     place::refuse_links(path)?;
     let mut lock = OpenLock::take(path)?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let folder = path.parent().unwrap_or(path);
     // Closed at once: closing any descriptor of the file drops the locks of all connections.
-    match made.map(drop) {
+    match made.and_then(|file| place::give_to_owner(&file, folder)) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(StoreError::io(path, error))
         }

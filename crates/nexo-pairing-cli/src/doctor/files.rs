@@ -8,6 +8,7 @@ use nexo_pairing::config::Config;
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 
 use super::Check;
+use super::above::wrong_owner;
 use crate::text::shell_word;
 
 /// Below this, a warning: a WAL and an upgrade need some room.
@@ -24,14 +25,16 @@ pub(super) fn configuration(config: &Config, checks: &mut Vec<Check>) {
         return;
     };
     // Who can write it can open the gate.
-    match fs::metadata(file) {
-        Ok(metadata) if metadata.mode() & 0o022 != 0 => checks.push(Check::warn(
-            name,
-            format!("{} can be written by others", file.display()),
-            format!("chmod go-w {}", word(file)),
-        )),
-        _ => checks.push(Check::ok(name, format!("read from {}", file.display()))),
-    }
+    let found = fs::metadata(file).ok().and_then(|metadata| {
+        let message = format!("{} can be written by others", file.display());
+        let is_open = metadata.mode() & 0o022 != 0;
+        let open = is_open.then(|| (message, format!("chmod go-w {}", word(file))));
+        open.or_else(|| wrong_owner(file, &metadata))
+    });
+    checks.push(match found {
+        Some((message, mend)) => Check::warn(name, message, mend),
+        None => Check::ok(name, format!("read from {}", file.display())),
+    });
 }
 
 /// The folder of the database.
@@ -77,13 +80,13 @@ fn existing_folder(folder: &Path, metadata: &Metadata) -> Check {
     };
     if access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let message = format!("{shown} belongs to user {} and cannot be used", metadata.uid());
-        Check::fail(name, message, take_over(folder))
+        Check::fail(name, message, as_owner(metadata.uid()))
     } else if mode & 0o022 != 0 && mode & 0o1000 == 0 {
         // Who can write here can put another database in place of this one.
         Check::fail(name, format!("{shown} can be written by others (mode {mode:o})"), private)
-    } else if metadata.uid() != user() {
+    } else if metadata.uid() != user() && user() != 0 {
         let message = format!("{shown} belongs to user {}, not to this one", metadata.uid());
-        Check::warn(name, message, take_over(folder))
+        Check::warn(name, message, as_owner(metadata.uid()))
     } else if mode & 0o077 != 0 {
         Check::warn(name, format!("{shown} is open to others (mode {mode:o})"), private)
     } else {
@@ -126,12 +129,18 @@ pub(super) fn database(path: &Path, checks: &mut Vec<Check>) -> Found {
         return Found::Other;
     }
     let mode = metadata.mode() & 0o777;
-    checks.push(if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
-        let message = format!("{shown} belongs to user {} and cannot be used", metadata.uid());
-        Check::fail(name, message, take_over(path))
-    } else if metadata.uid() != user() {
-        let message = format!("{shown} belongs to user {}, not to this one", metadata.uid());
-        Check::warn(name, message, take_over(path))
+    let owner = metadata.uid();
+    // The service runs as the owner of the folder.
+    let expected = fs::metadata(folder_of(path)).map_or(user(), |folder| folder.uid());
+    checks.push(if owner != expected && (expected == user() || user() == 0) {
+        let message = format!("{shown} belongs to user {owner}, its folder to user {expected}");
+        Check::fail(name, message, format!("sudo chown {expected} {}", word(path)))
+    } else if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
+        let message = format!("{shown} belongs to user {owner} and cannot be used");
+        Check::fail(name, message, as_owner(owner))
+    } else if owner != user() && user() != 0 {
+        let message = format!("{shown} belongs to user {owner}, not to this one");
+        Check::warn(name, message, as_owner(owner))
     } else if mode & 0o077 != 0 {
         let message = format!("{shown} is open to others (mode {mode:o})");
         Check::warn(name, message, format!("chmod 600 {}", word(path)))
@@ -228,7 +237,7 @@ pub(super) fn disk(database: &Path, checks: &mut Vec<Check>) {
 }
 
 /// The folder that a file lies in.
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -241,15 +250,16 @@ fn existing(folder: &Path) -> PathBuf {
     found.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-fn take_over(path: &Path) -> String {
-    format!("run as its owner, or: sudo chown {} {}", user(), word(path))
+/// What is somebody's stays theirs: their service needs it.
+fn as_owner(owner: u32) -> String {
+    format!("run as its owner: sudo -u '#{owner}' nexo-pair doctor")
 }
 
-fn user() -> u32 {
+pub(super) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn word(path: &Path) -> String {
+pub(super) fn word(path: &Path) -> String {
     shell_word(&path.to_string_lossy())
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::UrlSource;
-use crate::error::quoted;
+use crate::error::{owner_hint, quoted};
 
 /// Why no URL is given out. No setup code may be issued then.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ pub enum TunnelFileProblem {
     Owner {
         /// Whose it is.
         owner: u32,
-        /// Who we are.
+        /// Who we are; where the folder belongs to neither of the two, its owner.
         expected: u32,
     },
     /// Others can write to it.
@@ -167,8 +167,8 @@ impl ResolveError {
             Self::TunnelFile { path, problem } => {
                 let file = quoted(path);
                 match problem {
-                    TunnelFileProblem::Owner { expected, .. } => {
-                        format!("as root: chown {expected} {file}")
+                    TunnelFileProblem::Owner { owner, expected } => {
+                        owner_hint(path, *owner, *expected)
                     }
                     TunnelFileProblem::Mode { .. } => format!("chmod go-w {file}"),
                     TunnelFileProblem::Io(_) => format!("see who may read it: ls -la {file}"),

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::geteuid;
 use time::OffsetDateTime;
 
 use super::TunnelFileProblem;
+use crate::file::wrong_owner;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: usize = 4096;
@@ -28,8 +28,8 @@ pub(super) fn read(
     if !metadata.is_file() {
         return Err(TunnelFileProblem::NotAFile);
     }
-    let (owner, expected) = (metadata.uid(), geteuid().as_raw());
-    if owner != expected {
+    let owner = metadata.uid();
+    if let Some(expected) = wrong_owner(path, owner) {
         return Err(TunnelFileProblem::Owner { owner, expected });
     }
     let mode = metadata.mode() & 0o7777;

@@ -1,7 +1,7 @@
 //! Key files as they should be, and as they should not.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -120,7 +120,39 @@ fn a_file_of_somebody_else_is_refused() {
     let options = keys.options();
     let error = SetupCodeIssuer::open_with(&path, options).unwrap_err();
     assert!(matches!(error, KeyError::Owner { owner: found, .. } if found == owner), "{error}");
-    assert_eq!(hint(&error), format!("as root: chown {us} {}", path.display()));
+    let expected = match us {
+        0 => format!("as root: chown 0 {}", path.display()),
+        _ => "run it as the owner of the folder: sudo -u '#0' nexo-pair …".to_owned(),
+    };
+    assert_eq!(hint(&error), expected);
+}
+
+/// A service runs as its own user, and root looks after it.
+#[test]
+fn what_root_makes_for_a_service_is_the_services() {
+    if !geteuid().is_root() {
+        println!("not tested: only root can act for another user");
+        return;
+    }
+    const SERVICE: u32 = 12_345;
+    let keys = Keys::new();
+    chown(keys.folder(), Some(SERVICE), Some(SERVICE)).unwrap();
+    let path = keys.folder().join("secret/pairing.key");
+    let open = || SetupCodeIssuer::open_with(&path, keys.options());
+    open().unwrap().rotate().unwrap();
+    let mut made = vec![path.clone(), path.parent().unwrap().to_owned()];
+    let ring = keys.folder().join("secret/pairing.key.d");
+    made.extend(fs::read_dir(&ring).unwrap().map(|entry| entry.unwrap().path()));
+    made.push(ring);
+    assert_eq!(made.len(), 5, "{made:?}");
+    for path in made {
+        assert_eq!(fs::metadata(&path).unwrap().uid(), SERVICE, "{}", path.display());
+    }
+    // Root goes on using it, and is told to give back what somebody has taken.
+    open().unwrap();
+    chown(&path, Some(777), None).unwrap();
+    let error = open().unwrap_err();
+    assert_eq!(hint(&error), format!("as root: chown {SERVICE} {}", path.display()));
 }
 
 /// Does something as another user than root, in a folder of his: nothing is unreadable for root.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::place::{FileId, PUT_AWAY, beside};
+use super::place::{FileId, PUT_AWAY, beside, give_to_owner};
 use crate::StoreError;
 
 /// How long another process may take to open the same file.
@@ -30,7 +30,10 @@ impl OpenLock {
         let lock_path = beside(path, ".lock");
         let io = |error| StoreError::io(&lock_path, error);
         let file = open(&lock_path)?;
-        give_to_owner(&file, path);
+        // The database's owner or, before there is one, the folder's. Where it is refused, root alone uses
+        // the file.
+        let of = if path.exists() { path } else { path.parent().unwrap_or(path) };
+        let _ = give_to_owner(&file, of);
         let since = Instant::now();
         loop {
             match file.try_lock() {
@@ -126,16 +129,5 @@ fn open(path: &Path) -> Result<File, StoreError> {
         Ok(file)
     } else {
         Err(StoreError::NotAFile { path: path.into() })
-    }
-}
-
-/// What root makes beside somebody's database is that one's, or he could not open it any more. So
-/// does SQLite with what it makes.
-fn give_to_owner(lock: &File, path: &Path) {
-    if rustix::process::geteuid().is_root()
-        && let Ok(database) = fs::metadata(path)
-    {
-        // Where it is refused, root alone uses the file.
-        let _ = std::os::unix::fs::fchown(lock, Some(database.uid()), Some(database.gid()));
     }
 }

@@ -1,10 +1,12 @@
 //! Where a database file lies: which file it is, what lies beside it, who may read it.
 
-use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::StoreError;
 
@@ -68,12 +70,38 @@ pub(crate) fn resolve(path: &Path, create: bool) -> Result<PathBuf, StoreError> 
         _ => Path::new("."),
     };
     if create {
-        let mut builder = DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| StoreError::io(folder, error))?;
+        make_folder(folder).map_err(|error| StoreError::io(folder, error))?;
     }
     let folder = fs::canonicalize(folder).map_err(|error| StoreError::io(path, error))?;
     Ok(folder.join(name))
+}
+
+/// Makes a folder (mode 0700) and those above it, as far as they are missing.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(folder);
+    make_folder(above)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        // Another process was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Ok(()) if rustix::process::geteuid().is_root() => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = File::from(rustix::fs::open(folder, flags, Mode::empty())?);
+            give_to_owner(&made, if above.as_os_str().is_empty() { Path::new(".") } else { above })
+        }
+        made => made,
+    }
+}
+
+/// Gives what root makes to the owner of `of`, who could not use it otherwise.
+pub(crate) fn give_to_owner(made: &File, of: &Path) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        let of = fs::metadata(of)?;
+        fchown(made, Some(of.uid()), Some(of.gid()))?;
+    }
+    Ok(())
 }
 
 /// The file of SQLite's or ours that lies beside a database.

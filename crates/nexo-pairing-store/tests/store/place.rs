@@ -123,6 +123,30 @@ async fn what_root_makes_beside_somebodys_file_is_that_ones() {
     }
 }
 
+/// A service runs as its own user, and root looks after it.
+#[tokio::test]
+async fn what_root_makes_in_somebodys_folder_is_the_folders_owners() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not tested: only root can act for another user");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(12_345), Some(12_345)).unwrap();
+    let state = folder.path().join("nexo/state");
+    let store = PairingStore::open(state.join("pairing.db")).await.unwrap();
+    store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
+    // A backup goes where root wants it, and opens for the service when it is moved into place.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let backup = elsewhere.path().join("backup.db");
+    store.backup(&backup).await.unwrap();
+    let mut made = vec![backup, state.clone(), folder.path().join("nexo")];
+    made.extend(names(&state).into_iter().map(|name| state.join(name)));
+    assert_eq!(made.len(), 7, "{made:?}");
+    for path in made {
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 12_345, "{}", path.display());
+    }
+}
+
 #[tokio::test]
 async fn names_are_taken_as_they_are() {
     let folder = tempfile::tempdir().unwrap();

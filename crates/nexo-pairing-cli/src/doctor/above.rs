@@ -1,0 +1,117 @@
+//! Looks at who could replace a file: the owners and modes of the folders above it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Check;
+use super::files::{user, word};
+
+/// The folders above these files, each told once. The folder of the database itself has a check of its
+/// own.
+pub(super) fn folders(files: &[&Path], database: &Path, checks: &mut Vec<Check>) {
+    let name = "folders";
+    let before = checks.len();
+    let mut seen: BTreeSet<PathBuf> = database.parent().map(real).into_iter().collect();
+    for file in files {
+        for folder in real(file).ancestors().skip(1) {
+            if !seen.insert(folder.to_owned()) {
+                continue;
+            }
+            let Ok(metadata) = fs::metadata(folder) else { continue };
+            checks.extend(look(folder, &metadata));
+        }
+    }
+    if checks.len() == before {
+        let message = "only their owners can replace the configuration, the key and the database";
+        checks.push(Check::ok(name, message));
+    }
+}
+
+fn look(folder: &Path, metadata: &Metadata) -> Option<Check> {
+    let (name, shown, mode) = ("folders", folder.display(), metadata.mode() & 0o7777);
+    // In a folder like /tmp everybody can only move what is theirs.
+    let is_sticky = mode & 0o1000 != 0;
+    let mend = || format!("chmod go-w {}", word(folder));
+    if mode & 0o002 != 0 && !is_sticky {
+        let message = format!(
+            "{shown} can be written by everybody (mode {mode:o}), who can put another configuration, key \
+             or database in place"
+        );
+        return Some(Check::fail(name, message, mend()));
+    }
+    let gid = metadata.gid();
+    // Who is in root's group is as good as root.
+    if mode & 0o020 != 0 && !is_sticky && gid != 0 {
+        let message = format!("{shown} can be written by the group {gid} (mode {mode:o})");
+        return Some(Check::warn(name, message, mend()));
+    }
+    None
+}
+
+/// The path without links; as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        if let Ok(real) = fs::canonicalize(above) {
+            let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
+/// What is wrong with who owns a file that decides: it has to be root's, the user's or, for root, the
+/// folder's owner's.
+pub(super) fn wrong_owner(file: &Path, metadata: &Metadata) -> Option<(String, String)> {
+    let folder = fs::metadata(super::files::folder_of(file)).ok()?;
+    let (owner, us) = (metadata.uid(), user());
+    if owner == 0 || owner == us || us == 0 && owner == folder.uid() {
+        return None;
+    }
+    let message = format!("{} belongs to user {owner}, who can change it", file.display());
+    let mend = format!("sudo chown {} {}", if us == 0 { folder.uid() } else { us }, word(file));
+    Some((message, mend))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn every_folder_above_counts_and_is_told_once() {
+        let home = tempfile::tempdir().unwrap();
+        let (state, config) = (home.path().join("nexo/state"), home.path().join("nexo/config"));
+        fs::create_dir_all(&state).unwrap();
+        fs::create_dir(&config).unwrap();
+        let link = home.path().join("link.yaml");
+        symlink(config.join("pairing.yaml"), &link).unwrap();
+        fs::write(config.join("pairing.yaml"), "").unwrap();
+        let (database, key) =
+            (state.join("pairing.db"), home.path().join("nexo/secret/pairing.key"));
+        let told = || {
+            let mut checks = Vec::new();
+            folders(&[&link, &key, &database], &database, &mut checks);
+            checks.into_iter().map(|check| (check.status, check.mend)).collect::<Vec<_>>()
+        };
+        let mend = |folder: &Path| Some(format!("chmod go-w {}", folder.display()));
+        for (folder, mode, expected) in [
+            (&config, 0o700, (Status::Ok, None)),
+            (&config, 0o777, (Status::Fail, mend(&config))),
+            (&config, 0o1777, (Status::Ok, None)),
+            (
+                &state.parent().unwrap().to_owned(),
+                0o777,
+                (Status::Fail, mend(state.parent().unwrap())),
+            ),
+        ] {
+            let before = fs::metadata(folder).unwrap().permissions();
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(told(), [expected], "{folder:?} {mode:o}");
+            fs::set_permissions(folder, before).unwrap();
+        }
+    }
+}
