@@ -18,6 +18,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::support::{Running, World};
 
 /// A certificate for `localhost`, in files.
+#[derive(Clone)]
 pub(crate) struct Certificate {
     pub(crate) files: TlsFiles,
     der: CertificateDer<'static>,
@@ -37,6 +38,14 @@ impl Certificate {
 
     /// Connects and trusts this certificate only.
     pub(crate) async fn connect(&self, server: &Running) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake(server.connect().await).await
+    }
+
+    /// The client's side of a handshake; trusts this certificate only.
+    pub(crate) async fn handshake(
+        &self,
+        stream: TcpStream,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -45,7 +54,7 @@ impl Certificate {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, server.connect().await).await
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
     Answer, Running, World, answer, claim, connect_from, exchange, frame, is_closed, post, request,
-    upgrade, websocket_answer, websocket_frames,
+    take_all_files, upgrade, websocket_answer, websocket_frames,
 };
 
 /// Short, so that a test need not wait for long; long enough for a slow machine.
@@ -104,6 +103,22 @@ async fn what_is_too_large_is_refused() {
     assert_eq!(server.post(&claim(4096)).await.status, 200);
 }
 
+#[tokio::test]
+async fn a_request_that_is_not_http_1_is_refused_and_the_preface_of_http_2_is_not_answered() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    for sent in ["hello\r\n\r\n", "GET /healthz HTTP/2.0\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
+        let answer = server.send(sent).await;
+        assert_eq!((answer.status, answer.body.as_str()), (400, ""), "{sent:?}");
+    }
+    let mut stream = server.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // The client sends more than is read, so the connection may be reset.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"");
+}
+
 /// Sends frames, and says what came back.
 async fn frames(server: &Running, frames: &[Vec<u8>]) -> (Option<String>, Option<u16>) {
     let mut stream = server.connect().await;
@@ -192,12 +207,6 @@ async fn the_oldest_idle_connection_makes_room() {
         let answer: Answer = exchange(stream, &request("GET", "/healthz", &[], "")).await;
         assert_eq!(answer.status, 200);
     }
-}
-
-/// Lets this process have as many files as it may.
-fn take_all_files() {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod claims;
+mod crowd;
 mod cut;
 mod lifecycle;
 mod limits;

@@ -9,6 +9,7 @@ use nexo_pairing_core::{Clock, ManualClock, SetupCode};
 use nexo_pairing_server::{Server, ServerHandle, ServerOptions};
 use nexo_pairing_setup::{IssuerOptions, SetupCodeIssuer};
 use nexo_pairing_store::{PairingStore, StoreOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -296,6 +297,12 @@ pub(crate) async fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
     socket.connect(to).await.unwrap()
+}
+
+/// Raises this process's limit of open files as far as it may.
+pub(crate) fn take_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
 }
 
 /// Whether the other side closes the connection; waits for it.
