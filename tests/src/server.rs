@@ -1,5 +1,6 @@
 //! A running `nexo-pair serve`, and requests to it.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,20 @@ impl Server {
     /// Starts a server by its command.
     #[must_use]
     pub fn of(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::inherit()).spawn().expect("it starts");
+        command.stderr(Stdio::inherit());
+        Self::spawn(command)
+    }
+
+    /// Starts a server in a home whose standard error goes to a file.
+    #[must_use]
+    pub fn logging_to(log: &Path, home: &Home, args: &[&str]) -> Self {
+        let mut command = home.command(&[Self::COMMAND, args].concat());
+        command.stderr(File::create(log).expect("the folder is there"));
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it starts");
         let stdout = child.stdout.as_mut().expect("standard output is a pipe");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");

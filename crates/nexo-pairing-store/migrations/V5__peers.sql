@@ -33,7 +33,6 @@ UPDATE pairing_audit
 
 CREATE INDEX pairing_audit_at ON pairing_audit(at);
 CREATE INDEX pairing_audit_action ON pairing_audit(action);
-CREATE INDEX pairing_audit_channel ON pairing_audit(channel) WHERE channel IS NOT NULL;
 CREATE INDEX pairing_audit_sender ON pairing_audit(sender_id) WHERE sender_id IS NOT NULL;
 CREATE INDEX pairing_audit_session ON pairing_audit(session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX pairing_audit_label ON pairing_audit(device_label, session_id)

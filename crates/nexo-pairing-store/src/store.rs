@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{Clock, Mirror, PairingError, SystemClock, metric};
+use nexo_pairing_core::{Clock, Mirror, PairingError, SystemClock, WarningLimiter, metric};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::batch::{self, Queue};
 use crate::feed::Feed;
-use crate::op::{After, Write};
+use crate::op::Write;
 use crate::open::{self, Opened, place, schema};
 use crate::random::{OsRandom, RandomSource};
 use crate::watch::{Answer, Watcher};
@@ -71,6 +71,9 @@ struct Shared {
     options: StoreOptions,
     queue: Queue,
     feed: Arc<Feed>,
+    /// Warnings of replays, by session and whether they ended it: whoever saw a code can cause any
+    /// number of them.
+    replays: WarningLimiter<(String, bool)>,
 }
 
 impl PairingStore {
@@ -159,8 +162,9 @@ impl PairingStore {
 
     fn new(path: PathBuf, writer: Worker, reader: Option<Worker>, options: StoreOptions) -> Self {
         describe_metrics();
-        let shared =
-            Arc::new(Shared { path, options, queue: Queue::default(), feed: Arc::default() });
+        let replays = WarningLimiter::new(Arc::clone(&options.clock));
+        let (queue, feed) = (Queue::default(), Arc::default());
+        let shared = Arc::new(Shared { path, options, queue, feed, replays });
         Self { inner: Arc::new(Inner { watcher: Mutex::default(), writer, reader, shared }) }
     }
 
@@ -339,7 +343,7 @@ impl Shared {
             return;
         }
         let wipe = written.after.iter().any(|after| after.wipe);
-        written.after.into_iter().for_each(After::tell);
+        written.after.into_iter().for_each(|after| after.tell(&self.replays));
         // The writes are done, whatever becomes of this: mirrors that cannot follow know it.
         if let Err(error) = self.publish(opened) {
             tracing::error!(%error, "the mirrors cannot follow the store");

@@ -54,8 +54,27 @@ pub(crate) enum Redeemed {
     Replayed(usize, bool),
 }
 
+/// Claims of a code that came again, for one action of the audit log: the first five have an entry
+/// each, later ones share one a minute.
+#[derive(Debug, Default)]
+struct Repeats {
+    total: u64,
+    audited: u64,
+    audited_at: Option<i64>,
+}
+
+impl Repeats {
+    fn is_due(&self, now: i64) -> bool {
+        self.total <= 5 || self.audited_at.is_none_or(|at| now < at || now >= at + 60)
+    }
+}
+
+/// The actions that have [`Repeats`], in the order in which they are audited.
+const REPEATS: [&str; 2] = ["replay", "session_reissued"];
+
 #[derive(Debug, Default)]
 pub(crate) struct Devices {
+    repeats: [[Repeats; REPEATS.len()]; CODES],
     pub(crate) codes: [Option<Use>; CODES],
     pub(crate) all: Vec<Device>,
     /// Every token there ever was, and of which session; `None` when there is a newer one.
@@ -64,7 +83,7 @@ pub(crate) struct Devices {
 
 impl Devices {
     /// Ends what has run out, and forgets what ended a month ago.
-    pub(crate) fn purge(&mut self, now: i64) -> u64 {
+    fn purge(&mut self, now: i64) -> u64 {
         let month_ago = now - 30 * DAY;
         let mut purged = 0;
         for device in self.all.iter_mut().filter(|device| !device.is_purged) {
@@ -106,14 +125,14 @@ impl Model {
                 let device = &mut self.devices.all[number];
                 let is_same = claim.is_some() && claim == first;
                 if is_same && device.is_live(now) {
-                    self.note_device("session_reissued");
+                    self.repeated(code, 1, false);
                     return Redeemed::Reissued(number);
                 }
                 let ends = !is_same && !refuse && device.can_end(now);
                 if ends {
                     device.revoked = Some(now);
                 }
-                self.note_device("replay");
+                self.repeated(code, 0, ends);
                 Redeemed::Replayed(number, ends)
             }
         }
@@ -153,6 +172,35 @@ impl Model {
             self.note(actor, action, &Key::default());
         }
         ends
+    }
+
+    /// Counts a claim that came again.
+    fn repeated(&mut self, code: usize, action: usize, is_audited: bool) {
+        let repeats = &mut self.devices.repeats[code][action];
+        repeats.total += 1;
+        if is_audited || repeats.is_due(self.now) {
+            self.audit_repeats(code, action);
+        }
+    }
+
+    fn audit_repeats(&mut self, code: usize, action: usize) {
+        let repeats = &mut self.devices.repeats[code][action];
+        repeats.audited = repeats.total;
+        repeats.audited_at = Some(self.now);
+        self.note_device(REPEATS[action]);
+    }
+
+    /// Audits what was counted and has no entry yet, and forgets what ended a month ago.
+    pub(crate) fn purge_devices(&mut self) -> u64 {
+        for code in 0..CODES {
+            for action in 0..REPEATS.len() {
+                let repeats = &self.devices.repeats[code][action];
+                if repeats.total > repeats.audited && repeats.is_due(self.now) {
+                    self.audit_repeats(code, action);
+                }
+            }
+        }
+        self.devices.purge(self.now)
     }
 
     fn note_device(&mut self, action: &str) {

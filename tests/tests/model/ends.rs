@@ -44,7 +44,7 @@ impl Model {
         let mut index = 0..;
         self.log
             .retain(|(at, ..)| index.next().is_some_and(|index| index >= first || *at > year_ago));
-        self.devices.purge(now);
+        self.purge_devices();
         u64::try_from(before - self.requests.len()).unwrap()
     }
 

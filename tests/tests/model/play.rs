@@ -247,7 +247,7 @@ impl World {
             }
             Op::Purge => assert_eq!(store.purge_expired().await.unwrap(), model.purge()),
             Op::PurgeDevices => {
-                let purged = model.devices.purge(model.now);
+                let purged = model.purge_devices();
                 assert_eq!(store.purge_sessions().await.unwrap(), purged);
             }
             _ => {}

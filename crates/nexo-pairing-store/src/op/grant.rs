@@ -155,7 +155,7 @@ pub(crate) fn seed(
     let [inserted, reactivated, unchanged] =
         [inserted, reactivated, known - reactivated].map(|count| count as u64);
     let report = SeedReport::new(inserted, reactivated, unchanged);
-    let about = About { channel: Some(channel_id), account: Some(account_id), sender: None };
+    let about = About { channel: Some(channel_id), account: Some(account_id), ..About::default() };
     write.audit(actor.as_str(), "seed", about, &json!(report))?;
     Ok(Ok(report))
 }

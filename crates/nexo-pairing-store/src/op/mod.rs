@@ -6,6 +6,7 @@ pub(crate) mod grant;
 pub(crate) mod list;
 pub(crate) mod purge;
 pub(crate) mod redemption;
+pub(crate) mod repeat;
 pub(crate) mod request;
 pub(crate) mod session;
 pub(crate) mod standing;
@@ -13,7 +14,7 @@ pub(crate) mod standing;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
-use nexo_pairing_core::{Span, metric};
+use nexo_pairing_core::{Span, WarningLimiter, metric};
 use rusqlite::Transaction;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
@@ -49,7 +50,7 @@ pub(crate) struct After {
 
 impl After {
     /// Adds to the metrics and to the log what belongs there.
-    pub(crate) fn tell(self) {
+    pub(crate) fn tell(self, replays: &WarningLimiter<(String, bool)>) {
         if self.expired > 0 {
             metrics::counter!(metric::CODES_EXPIRED_TOTAL).increment(self.expired);
         }
@@ -58,7 +59,15 @@ impl After {
             metrics::counter!(metric::APPROVALS_TOTAL, &labels).increment(1);
         }
         if let Some((session, revoked)) = self.replay {
-            tracing::warn!(session, revoked, "a setup code was presented a second time");
+            // Apart, so that the end of a session is not suppressed by what came before.
+            if let Some(suppressed) = replays.allow((session.clone(), revoked)) {
+                tracing::warn!(
+                    session,
+                    revoked,
+                    suppressed,
+                    "a setup code was presented a second time"
+                );
+            }
         }
     }
 }

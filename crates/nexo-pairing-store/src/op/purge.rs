@@ -140,6 +140,7 @@ impl Write<'_> {
     /// Ends sessions that have run out, so that a clock that is set back does not revive them. Forgets
     /// those that ended long ago, and setup codes that expired long ago. Says how many sessions it forgot.
     pub(crate) fn purge_sessions(&self) -> rusqlite::Result<u64> {
+        self.audit_repeated_claims()?;
         self.tx.execute(
             "UPDATE pairing_sessions SET revoked_at = expires_at, revoked_via = 'expiry'
                 WHERE revoked_at IS NULL AND expires_at <= ?1",

@@ -10,6 +10,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::audit::About;
+use super::repeat::Repeat;
 use super::session::{self, end};
 use super::{Write, at};
 use crate::session::{
@@ -59,13 +60,13 @@ pub(crate) fn redeem(
     let is_same = used.is_by(redemption.claim_id.as_ref());
     match session {
         Some(session) if is_same && session.is_live(at(write.now)) => {
-            reissue(write, &session, fresh)?;
+            reissue(write, redemption, &session, fresh)?;
             Ok(Ok((session, true)))
         }
         // Who has the claim id is no thief, and takes nothing from himself.
         session => {
             let revokes = !is_same && redemption.on_replay != OnReplay::Refuse;
-            replay(write, session_id, session, revokes).map(Err)
+            replay(write, redemption, session_id, session, revokes).map(Err)
         }
     }
 }
@@ -89,33 +90,41 @@ fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite:
         last_peer: None,
     };
     session::insert(write, &session, &fresh.token_sha256)?;
-    write.audit_session(&Actor::device(), "session_issued", &session)?;
+    write.audit_session(&Actor::device(), "session_issued", &session, session.claim_peer)?;
     Ok(session)
 }
 
 /// Gives a client whose answer was lost another token.
-fn reissue(write: &Write<'_>, session: &Session, fresh: &Fresh) -> rusqlite::Result<()> {
+fn reissue(
+    write: &Write<'_>,
+    Redemption { claims, peer, .. }: &Redemption,
+    session: &Session,
+    fresh: &Fresh,
+) -> rusqlite::Result<()> {
     write
         .tx
         .prepare_cached("UPDATE pairing_sessions SET token_sha256 = ?2 WHERE id = ?1")?
         .execute(params![session.id.as_str(), fresh.token_sha256.as_ref()])?;
-    write.audit_session(&Actor::device(), "session_reissued", session)
+    let session = (session.id.as_str(), Some(session));
+    write.repeated(Repeat::Reissue, &claims.nonce, session, *peer, false)
 }
 
 /// A setup code was presented a second time. When it was not by the same client, one of the two is a
 /// thief, and nobody knows which.
 fn replay(
     write: &mut Write<'_>,
+    Redemption { claims, peer, .. }: &Redemption,
     session_id: &str,
     session: Option<Session>,
     revokes: bool,
 ) -> rusqlite::Result<RedeemError> {
     let ended = if revokes { end(write, session_id, "replay")? } else { None };
     let revoked = ended.is_some();
-    let detail = json!({ "session": session_id, "revoked": revoked });
-    write.audit(Actor::device().as_str(), "replay", About::default(), &detail)?;
+    let session = ended.or(session);
+    let of = (session_id, session.as_ref());
+    write.repeated(Repeat::Replay, &claims.nonce, of, *peer, revoked)?;
     write.after.replay = Some((session_id.to_owned(), revoked));
-    Ok(RedeemError::Replayed { session: ended.or(session).map(Box::new), revoked })
+    Ok(RedeemError::Replayed { session: session.map(Box::new), revoked })
 }
 
 /// Burns a setup code.

@@ -117,7 +117,7 @@ pub(crate) fn end_by_device(write: &Write<'_>, token: &Digest) -> rusqlite::Resu
     let Some(session) = of_token(write.tx, token)? else { return Ok(false) };
     let device = Actor::device();
     let Some(ended) = end(write, session.id.as_str(), device.as_str())? else { return Ok(false) };
-    write.audit_session(&device, "session_ended", &ended)?;
+    write.audit_session(&device, "session_ended", &ended, None)?;
     Ok(true)
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn revoke(
 ) -> rusqlite::Result<Option<Session>> {
     let ended = end(write, id.as_str(), actor.as_str())?;
     if let Some(session) = &ended {
-        write.audit_session(actor, "session_revoked", session)?;
+        write.audit_session(actor, "session_revoked", session, None)?;
     }
     Ok(ended)
 }
@@ -208,10 +208,15 @@ impl Write<'_> {
         actor: &Actor,
         action: &str,
         session: &Session,
+        peer: Option<PeerAddress>,
     ) -> rusqlite::Result<()> {
         let Session { id, profile, device_label, .. } = session;
-        let detail = json!({ "session": id, "profile": profile, "device_label": device_label });
-        self.audit(actor.as_str(), action, About::default(), &detail)
+        let mut detail = json!({ "session": id, "profile": profile, "device_label": device_label });
+        if let Some(peer) = peer {
+            detail["peer"] = json!(peer);
+        }
+        let about = About::session(id.as_str(), device_label.as_deref());
+        self.audit(actor.as_str(), action, about, &detail)
     }
 }
 

@@ -23,6 +23,7 @@ mod place;
 mod probe;
 mod queue;
 mod redeem;
+mod repeated;
 mod replaced;
 mod request;
 mod restored;

@@ -1,0 +1,164 @@
+//! Repeated claims of one code are counted on its row; few of them are audited.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use nexo_pairing_core::{Filter, PairingBackend};
+use nexo_pairing_store::{PairingStore, PeerAddress, RedeemError};
+use serde_json::{Value, json};
+
+use crate::redeem::{claims, redemption};
+use crate::support::{START, World, hours, minutes, moment, options};
+
+/// Audited one by one.
+const FIRST: usize = 5;
+
+async fn details(store: &PairingStore, action: &str) -> Vec<Value> {
+    let events = store.audit(&Filter::all(), 10_000).await.unwrap();
+    events.into_iter().filter(|event| event.action == action).map(|event| event.detail).collect()
+}
+
+/// How many repeated claims the entries stand for.
+fn counted(details: &[Value]) -> u64 {
+    details.iter().map(|detail| detail["count"].as_u64().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn fifteen_seconds_of_replays_are_six_entries_that_tell_all_of_them() {
+    const A_SECOND: u64 = 2050;
+    let (clock, options) = options();
+    let store = PairingStore::open_memory_with(options).await.unwrap();
+    let session = store.redeem(redemption(1, None)).await.unwrap().session;
+    for second in 0..15 {
+        for number in 0..A_SECOND {
+            let mut replay = redemption(1, None);
+            let ip = IpAddr::from([10, 0, second, u8::try_from(number % 250).unwrap()]);
+            replay.peer = Some(PeerAddress::from(ip));
+            let told = store.redeem(replay).await.unwrap_err();
+            assert!(matches!(told, RedeemError::Replayed { .. }), "{told:?}");
+        }
+        clock.advance(time::Duration::SECOND);
+    }
+    let entries = details(&store, "replay").await;
+    assert_eq!(entries.len(), FIRST);
+    let first = json!({
+        "session": session.id.as_str(), "revoked": true, "peer": "10.0.0.0", "count": 1, "total": 1,
+    });
+    assert_eq!(entries[0], first);
+    // The flood is over; what came since the last entry is told all the same, once.
+    clock.advance(time::Duration::MINUTE);
+    for _ in 0..3 {
+        store.purge_sessions().await.unwrap();
+    }
+    let entries = details(&store, "replay").await;
+    assert_eq!((entries.len(), counted(&entries)), (FIRST + 1, 15 * A_SECOND));
+    let peer = format!("10.0.14.{}", (A_SECOND - 1) % 250);
+    let last = json!({
+        "session": session.id.as_str(), "revoked": false, "peer": peer,
+        "count": 15 * A_SECOND - FIRST as u64, "total": 15 * A_SECOND,
+    });
+    assert_eq!(entries[FIRST], last);
+}
+
+#[tokio::test]
+async fn a_day_of_repeated_claims_is_an_entry_a_minute() {
+    for (claim, action) in [(None, "replay"), (Some(1), "session_reissued")] {
+        let (clock, options) = options();
+        let store = PairingStore::open_memory_with(options).await.unwrap();
+        let repeat = |number| {
+            let mut redemption = redemption(number, claim);
+            redemption.claims.expires_at = moment(START + 86_400);
+            redemption
+        };
+        store.redeem(repeat(1)).await.unwrap();
+        let every = 7;
+        for _ in 0..86_000 / every {
+            clock.advance(time::Duration::seconds(every));
+            assert_eq!(store.redeem(repeat(1)).await.is_ok(), claim.is_some());
+        }
+        let entries = details(&store, action).await;
+        let minutes = 86_400 / 60;
+        assert!((minutes / 2..=FIRST + minutes).contains(&entries.len()), "{}", entries.len());
+        let total = entries.last().unwrap()["total"].as_u64().unwrap();
+        assert_eq!(counted(&entries), total);
+    }
+}
+
+#[tokio::test]
+async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audited() {
+    let world = World::new().await;
+    let refused = |number| {
+        let mut redemption = redemption(number, None);
+        redemption.on_replay = nexo_pairing_core::OnReplay::Refuse;
+        redemption
+    };
+    for number in 1..=2 {
+        world.device(number).await;
+        for _ in 0..20 {
+            world.store.redeem(refused(number)).await.unwrap_err();
+        }
+    }
+    assert_eq!(details(&world.store, "replay").await.len(), 2 * FIRST);
+    // The operator changed `on_replay`.
+    world.store.redeem(redemption(2, None)).await.unwrap_err();
+    let entries = details(&world.store, "replay").await;
+    assert_eq!(entries.len(), 2 * FIRST + 1);
+    let last = entries.last().unwrap();
+    assert_eq!(
+        (&last["revoked"], &last["count"], &last["total"]),
+        (&true.into(), &16.into(), &21.into())
+    );
+}
+
+#[tokio::test]
+async fn a_code_whose_session_is_forgotten_is_counted_too() {
+    let world = World::new().await;
+    let day = Duration::from_secs(86_400);
+    let long = |number| {
+        let mut redemption = redemption(number, None);
+        redemption.claims.expires_at = moment(START + 100 * 86_400);
+        redemption.session_ttl = hours(1);
+        redemption
+    };
+    world.store.redeem(long(1)).await.unwrap();
+    world.pass(40 * day);
+    assert_eq!(world.store.purge_sessions().await.unwrap(), 1);
+    for _ in 0..100 {
+        let told = world.store.redeem(long(1)).await.unwrap_err();
+        assert!(matches!(told, RedeemError::Replayed { session: None, .. }), "{told:?}");
+    }
+    assert_eq!(details(&world.store, "replay").await.len(), FIRST);
+    world.pass(minutes(1));
+    world.store.purge_expired().await.unwrap();
+    assert_eq!(counted(&details(&world.store, "replay").await), 100);
+}
+
+#[tokio::test]
+async fn several_processes_share_one_count() {
+    let world = World::new().await;
+    world.device(1).await;
+    let other = world.another().await;
+    for _ in 0..20 {
+        world.redeem(None).await.unwrap_err();
+        other.redeem(redemption(1, None)).await.unwrap_err();
+    }
+    assert_eq!(details(&other, "replay").await.len(), FIRST);
+    let count = "SELECT replays, last_replay_peer FROM pairing_redemptions WHERE nonce = ?1";
+    let row = world.shell().query_row(count, [&claims(1).nonce], |row| row.try_into());
+    let row: (i64, Option<String>) = row.unwrap();
+    assert_eq!(row, (40, None));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_stop_the_audit() {
+    let world = World::new().await;
+    world.device(1).await;
+    for _ in 0..20 {
+        world.redeem(None).await.unwrap_err();
+    }
+    world.clock.set(moment(START - 86_400));
+    for _ in 0..20 {
+        world.redeem(None).await.unwrap_err();
+    }
+    assert_eq!(details(&world.store, "replay").await.len(), FIRST + 1);
+}
