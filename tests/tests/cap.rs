@@ -8,7 +8,7 @@ use std::thread;
 use nexo_pairing::{
     Decision, DropReason, Filter, Mode, PairingBackend, PairingGate, PairingPolicy, PairingStore,
 };
-use nexo_pairing_tests::{Home, message};
+use nexo_pairing_tests::{Home, message, wait_for};
 use serde_json::Value;
 
 /// How often each race is run.
@@ -114,4 +114,27 @@ fn eight_processes_get_three_codes() {
         let listed = home.json(&["list", "--account", &account]);
         assert_eq!(listed["pending"].as_array().unwrap().len(), CAP, "{listed}");
     }
+}
+
+#[test]
+fn invented_accounts_share_one_cap() {
+    const TOTAL: usize = 4096;
+    const BEYOND: usize = 1000;
+    let home = Home::new();
+    let mut gate = home.gate(&["--auto-challenge"]);
+    let strangers = (0..TOTAL + BEYOND)
+        .map(|number| format!("{}\n", message("telegram", &format!("a{number}"), "1194292426")));
+    gate.write(strangers.collect::<String>());
+    let answers = gate.sync();
+    let count = |field: &str, value: &str| answers.iter().filter(|a| a[field] == value).count();
+    assert_eq!((count("decision", "challenge"), count("reason", "pending_full")), (TOTAL, BEYOND));
+    // A place that becomes free is given away again.
+    home.json(&["block", "telegram:1194292426", "--account", "a7"]);
+    let next = || message("telegram", "another", "1194292427");
+    wait_for("a free place", || (gate.say(&next())[0]["decision"] == "challenge").then_some(()));
+    assert_eq!(gate.ask(&message("telegram", "one_more", "1194292428"))["reason"], "pending_full");
+    assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), format!("{TOTAL}\n"));
+    // 22,910 of them took 96 MB before.
+    assert!(gate.memory() < 64 << 10, "{} kB", gate.memory());
+    assert_eq!(gate.end().code, 0);
 }

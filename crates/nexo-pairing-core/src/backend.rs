@@ -299,6 +299,9 @@ pub struct NewRequest {
     pub meta: Value,
     /// How many live requests the account may have.
     pub max_pending: u32,
+    /// How many live requests there may be over all accounts: whoever can name accounts that nobody
+    /// configured gets `max_pending` requests on each.
+    pub max_pending_total: u32,
     /// How long the code lives.
     pub ttl: Duration,
     /// How long after a challenge the sender is not challenged again.
@@ -306,7 +309,13 @@ pub struct NewRequest {
 }
 
 impl NewRequest {
-    /// A request with the default limits: 3 pending, 60 minutes to live, 5 minutes of cooldown.
+    /// How many live requests there may be over all accounts, where nothing else is said: a store with
+    /// so many takes some 2 MB on the disk, and a gate some 20 MB if each is on an account of its own.
+    pub const MAX_PENDING_TOTAL: u32 = 4096;
+
+    /// A request with the default limits: 3 pending on its account and
+    /// [`MAX_PENDING_TOTAL`](Self::MAX_PENDING_TOTAL) in all, 60 minutes to live, 5 minutes of
+    /// cooldown.
     #[must_use]
     pub fn new(key: SenderKey) -> Self {
         Self {
@@ -315,6 +324,7 @@ impl NewRequest {
             has_unreadable_id: false,
             meta: Value::Null,
             max_pending: 3,
+            max_pending_total: Self::MAX_PENDING_TOTAL,
             ttl: Duration::from_secs(3600),
             cooldown: Duration::from_secs(300),
         }

@@ -174,7 +174,9 @@ impl Rule {
             Self::Waiting => "the sender was rejected, or let codes expire, and has to wait",
             Self::AlreadyChallenged => "the sender was sent his code only a moment ago",
             Self::ChallengeAgain => "the sender's request is pending: the same code is sent again",
-            Self::PendingFull => "the account has as many pending requests as it may",
+            Self::PendingFull => {
+                "as many requests are pending as may be, on this account or in all"
+            }
             Self::Challenge => "a stranger in mode pairing: a new code is sent",
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, DropReason, Inbound, Mirror,
+    AccountId, Challenge, ChannelId, Clock, Decision, DropReason, Inbound, Mirror, NewRequest,
     PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingError, PairingPolicy,
     Rule, SenderId, SenderKey,
 };
@@ -36,12 +36,17 @@ pub struct GateOptions {
     /// How old the lists may be when the store cannot be read. Beyond that, nothing is decided.
     /// Default 5 s.
     pub max_staleness: Duration,
+    /// How many live requests there may be over all accounts; beyond that, strangers are dropped as
+    /// [`PendingFull`](nexo_pairing_core::DropReason::PendingFull). Default
+    /// [`NewRequest::MAX_PENDING_TOTAL`](nexo_pairing_core::NewRequest::MAX_PENDING_TOTAL).
+    pub max_pending_total: u32,
 }
 
 impl Default for GateOptions {
     fn default() -> Self {
         let (clock, max_staleness) = (Arc::new(CoarseClock), Duration::from_secs(5));
-        Self { clock, accounts: None, max_staleness }
+        let max_pending_total = NewRequest::MAX_PENDING_TOTAL;
+        Self { clock, accounts: None, max_staleness, max_pending_total }
     }
 }
 

@@ -107,6 +107,10 @@ impl<V> Ids<V> {
     pub(crate) fn len(&self) -> usize {
         self.numbers.len() + self.texts.len()
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl<V> Default for Ids<V> {

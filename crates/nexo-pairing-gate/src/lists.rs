@@ -1,7 +1,9 @@
 //! The operator's lists, and the rules that need nothing else.
 
 use std::cell::LazyCell;
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 use foldhash::fast::RandomState;
 use nexo_pairing_core::{
@@ -17,6 +19,8 @@ pub(crate) struct Question<'a> {
     pub(crate) senders: &'a Senders<'a>,
     pub(crate) is_direct: bool,
     pub(crate) policy: &'a PairingPolicy,
+    /// How many requests may live over all accounts.
+    pub(crate) max_pending_total: usize,
 }
 
 #[derive(Debug, Default)]
@@ -25,11 +29,14 @@ pub(crate) struct Lists {
     pub(crate) position: Option<i64>,
     /// Few, and looked through in less time than a hash takes.
     channels: Vec<(Box<str>, Channel)>,
+    /// The requests of all accounts.
+    requests: Requests,
 }
 
 /// Where a message came in, as far as the lists know it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
+    requests: &'a Requests,
     channel: Option<&'a Channel>,
     pub(crate) account: Option<&'a Account>,
 }
@@ -72,7 +79,7 @@ impl Place<'_> {
         now: impl FnOnce() -> OffsetDateTime,
     ) -> Rule {
         let now = LazyCell::new(now);
-        let Self { channel, account } = self;
+        let Self { requests: all, channel, account } = self;
         let senders = || question.senders.iter();
 
         if channel.is_some_and(|channel| senders().any(|id| channel.blocked.contains(id)))
@@ -97,23 +104,26 @@ impl Place<'_> {
         if !question.is_direct {
             return Rule::NotDirect;
         }
-        let Some(account) = account else { return Rule::Challenge };
-        if senders().any(|id| account.waiting.get(id).is_some_and(holds)) {
-            return Rule::Waiting;
+        if let Some(account) = account {
+            if senders().any(|id| account.waiting.get(id).is_some_and(holds)) {
+                return Rule::Waiting;
+            }
+            let live = |(span, _): &&(Span, OffsetDateTime)| holds(span);
+            let mut requests = senders().filter_map(|id| account.pending.get(id));
+            if let Some((_, challenged_at)) = requests.find(live) {
+                let cooldown = time::Duration::try_from(question.policy.challenge_cooldown);
+                let over = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
+                let is_recent = Span::Between(*challenged_at, over).holds(*now);
+                return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
+            }
+            let pending = account.pending.values().filter(live).count();
+            if pending >= question.policy.max_pending as usize {
+                return Rule::PendingFull;
+            }
         }
-        let live = |(span, _): &&(Span, OffsetDateTime)| holds(span);
-        let mut requests = senders().filter_map(|id| account.pending.get(id));
-        if let Some((_, challenged_at)) = requests.find(live) {
-            let cooldown = time::Duration::try_from(question.policy.challenge_cooldown);
-            let over = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
-            let is_recent = Span::Between(*challenged_at, over).holds(*now);
-            return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
-        }
-        let pending = account.pending.values().filter(live).count();
-        if pending >= question.policy.max_pending as usize {
-            return Rule::PendingFull;
-        }
-        Rule::Challenge
+        let max = question.max_pending_total;
+        // Most of the time there are not so many, and the time does not matter.
+        if all.count >= max && all.live(*now) >= max { Rule::PendingFull } else { Rule::Challenge }
     }
 }
 
@@ -122,7 +132,12 @@ impl Lists {
     #[inline]
     pub(crate) fn find(&self, channel: &str, account: &str) -> Place<'_> {
         let channel = self.channel(channel);
-        Place { channel, account: channel.and_then(|channel| channel.accounts.get(account)) }
+        let requests = &self.requests;
+        Place {
+            requests,
+            channel,
+            account: channel.and_then(|channel| channel.accounts.get(account)),
+        }
     }
 
     fn channel(&self, name: &str) -> Option<&Channel> {
@@ -176,7 +191,10 @@ impl Lists {
             None => {}
         }
         if let Some(pending) = pending {
-            account.pending.insert(&sender, pending);
+            self.requests.add(pending.0);
+            if let Some((replaced, _)) = account.pending.insert(&sender, pending) {
+                self.requests.remove(replaced);
+            }
         }
         if let Some(waiting) = waiting {
             account.waiting.insert(&sender, waiting);
@@ -186,23 +204,88 @@ impl Lists {
         }
     }
 
-    /// Takes away everything about a key.
+    /// Removes everything about a key, and the account and the channel of which nothing is left:
+    /// strangers may name any.
     pub(crate) fn remove(&mut self, standing: &Standing) {
         let name = standing.channel.as_str();
-        let channel = self.channels.iter_mut().find(|(known, _)| **known == *name);
-        let Some((_, channel)) = channel else { return };
-        let sender = Sender::new(standing.sender.as_str());
-        let AccountScope::One(account) = &standing.scope else {
-            channel.blocks -= usize::from(channel.blocked.remove(&sender).is_some());
+        let Some(index) = self.channels.iter().position(|(known, _)| **known == *name) else {
             return;
         };
-        if let Some(account) = channel.accounts.get_mut(account.as_str()) {
-            channel.blocks -= usize::from(account.blocked.remove(&sender).is_some());
-            account.allowed.remove(&sender);
-            account.visiting.remove(&sender);
-            account.waiting.remove(&sender);
-            account.pending.remove(&sender);
+        let channel = &mut self.channels[index].1;
+        let sender = Sender::new(standing.sender.as_str());
+        if let AccountScope::One(id) = &standing.scope {
+            if let Some(account) = channel.accounts.get_mut(id.as_str()) {
+                if let Some((span, _)) = account.remove(&sender) {
+                    self.requests.remove(span);
+                }
+                if account.is_empty() {
+                    channel.accounts.remove(id.as_str());
+                }
+            }
+        } else {
+            channel.blocks -= usize::from(channel.blocked.remove(&sender).is_some());
         }
+        if channel.accounts.is_empty() && channel.blocked.is_empty() {
+            self.channels.swap_remove(index);
+        }
+    }
+}
+
+impl Account {
+    /// Removes what is known of a sender besides a block, and returns their request.
+    fn remove(&mut self, sender: &Sender<'_>) -> Option<(Span, OffsetDateTime)> {
+        self.allowed.remove(sender);
+        self.visiting.remove(sender);
+        self.waiting.remove(sender);
+        self.pending.remove(sender)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blocked.is_empty()
+            && self.allowed.is_empty()
+            && self.visiting.is_empty()
+            && self.waiting.is_empty()
+            && self.pending.is_empty()
+    }
+}
+
+/// The requests of all accounts, counted by when they begin and end: how many of them live is known by
+/// looking at those that do not, which are few, as the store ends them soon.
+#[derive(Debug, Default)]
+struct Requests {
+    count: usize,
+    begin: BTreeMap<OffsetDateTime, usize>,
+    end: BTreeMap<OffsetDateTime, usize>,
+}
+
+impl Requests {
+    fn add(&mut self, span: Span) {
+        self.count += 1;
+        if let Span::Between(from, until) = span {
+            *self.begin.entry(from).or_default() += 1;
+            *self.end.entry(until).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, span: Span) {
+        self.count -= 1;
+        if let Span::Between(from, until) = span {
+            for (times, time) in [(&mut self.begin, from), (&mut self.end, until)] {
+                if let Entry::Occupied(mut entry) = times.entry(time) {
+                    *entry.get_mut() -= 1;
+                    if *entry.get() == 0 {
+                        entry.remove();
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many live at a moment, by [`Span::holds`].
+    fn live(&self, now: OffsetDateTime) -> usize {
+        let ahead = (Bound::Excluded(now.saturating_add(Span::LEEWAY)), Bound::Unbounded);
+        let over = self.end.range(..=now).chain(self.begin.range(ahead));
+        self.count.saturating_sub(over.map(|(_, count)| count).sum())
     }
 }
 
@@ -241,21 +324,27 @@ mod tests {
         lists.remove(&standing("test", "*"));
         assert!(!lists.has_blocks());
     }
-
     #[test]
-    fn a_block_counts_once_for_its_channel_however_often_it_is_said() {
+    fn accounts_and_channels_that_strangers_named_do_not_stay() {
         let mut lists = Lists::default();
-        let has_blocks = |lists: &Lists, channel| lists.find(channel, "other").has_blocks();
-        for _ in 0..2 {
-            lists.merge(standing("test", "main"));
-            lists.merge(standing("test", "*"));
+        let at = |seconds| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds);
+        let names: Vec<_> = (0..100).map(|n| (format!("c{}", n % 10), format!("a{n}"))).collect();
+        for (channel, account) in &names {
+            let mut request = standing(channel, account);
+            request.blocked = false;
+            request.pending = Some((Span::Between(at(0), at(60)), at(0)));
+            lists.merge(request.clone());
+            // The same once more counts once.
+            lists.merge(request);
         }
-        assert!(has_blocks(&lists, "test") && !has_blocks(&lists, "else"));
-        for _ in 0..2 {
-            lists.remove(&standing("test", "main"));
+        assert_eq!((lists.requests.count, lists.requests.live(at(59))), (100, 100));
+        let before = at(0) - Span::LEEWAY - time::Duration::SECOND;
+        assert_eq!((lists.requests.live(at(60)), lists.requests.live(before)), (0, 0));
+        for (channel, account) in &names {
+            lists.remove(&standing(channel, account));
         }
-        assert!(has_blocks(&lists, "test"), "the one for all accounts is left");
-        lists.remove(&standing("test", "*"));
-        assert!(!has_blocks(&lists, "test"));
+        assert!(lists.channels.is_empty());
+        let Requests { count, begin, end } = &lists.requests;
+        assert!(*count == 0 && begin.is_empty() && end.is_empty());
     }
 }

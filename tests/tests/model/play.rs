@@ -12,7 +12,7 @@ use nexo_pairing::{
 use crate::codes::Refusal;
 use crate::ends::Outcome;
 use crate::ops::{ACCOUNTS, Code, Op, SENDERS, Said, Sender, Step};
-use crate::rules::{Key, Message};
+use crate::rules::{Key, MAX_PENDING_TOTAL, Message};
 use crate::world::{START, World, actor, moment, named, real, real_target};
 
 impl World {
@@ -128,6 +128,7 @@ impl World {
         request.alt = said.alt.iter().map(|id| SenderId::parse(id).unwrap()).collect();
         request.has_unreadable_id = said.is_unreadable;
         request.max_pending = said.max_pending;
+        request.max_pending_total = MAX_PENDING_TOTAL;
         request.ttl = seconds(said.ttl);
         request.cooldown = seconds(said.cooldown);
         let answer = self.store(handle).upsert_pending(request).await.unwrap();

@@ -67,6 +67,9 @@ pub(crate) struct Message {
     pub(crate) cooldown: i64,
 }
 
+/// How many live requests there may be over all accounts. Few, so that it is reached.
+pub(crate) const MAX_PENDING_TOTAL: u32 = 4;
+
 impl Message {
     /// All that its sender may be known by.
     fn keys(&self) -> Vec<Key> {
@@ -130,7 +133,9 @@ impl Model {
         } else {
             let others =
                 self.pending().filter(|other| (&other.key.0, &other.key.1) == (channel, account));
-            if others.count() < message.max_pending { Rule::Challenge } else { Rule::PendingFull }
+            let is_full = others.count() >= message.max_pending
+                || self.pending().count() >= MAX_PENDING_TOTAL as usize;
+            if is_full { Rule::PendingFull } else { Rule::Challenge }
         }
     }
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use crate::ops::{ACCOUNTS, CHANNELS, SENDERS};
-use crate::rules::{Key, Model};
+use crate::rules::{Key, MAX_PENDING_TOTAL, Model};
 
 /// When every play begins, in UTC seconds.
 pub(crate) const START: i64 = 1_800_000_000;
@@ -99,6 +99,7 @@ impl World {
             ACCOUNTS.iter().map(of).collect::<Vec<_>>()
         });
         options.accounts = Some(all.collect());
+        options.max_pending_total = MAX_PENDING_TOTAL;
         let gate = PairingGate::with_options(Arc::new(store.clone()), options);
         store.refresh().await.unwrap();
         Process { store, gate, is_behind: false }

@@ -111,7 +111,8 @@ impl PairingGate {
             return drop(Rule::NotPairable);
         }
         let (senders, is_direct) = (&message.senders, message.is_direct);
-        let question = Question { senders, is_direct, policy };
+        let max_pending_total = self.options.max_pending_total as usize;
+        let question = Question { senders, is_direct, policy, max_pending_total };
         match place.decide(&question, || self.options.clock.now()) {
             Rule::Open if message.is_nobody => Verdict::Decided(Rule::NotPairable, Decision::Admit),
             rule @ (Rule::ChallengeAgain | Rule::Challenge) => Verdict::Ask(rule),
@@ -136,6 +137,7 @@ impl PairingGate {
             request.meta = meta.clone();
         }
         request.max_pending = policy.max_pending;
+        request.max_pending_total = self.options.max_pending_total;
         request.ttl = policy.pending_ttl;
         request.cooldown = policy.challenge_cooldown;
         let outcome = self.backend.0.upsert_pending(request).await?;

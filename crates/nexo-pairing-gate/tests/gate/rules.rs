@@ -351,6 +351,23 @@ async fn rule_12_an_account_has_as_many_requests_as_its_policy_says() {
 }
 
 #[tokio::test]
+async fn rule_12_all_accounts_together_have_a_cap() {
+    let world = World::with_options(Mode::Pairing, |options| options.max_pending_total = 4).await;
+    let write = |account: String| {
+        let inbound = Inbound::direct("test", account, "id:1");
+        async { world.screen(inbound).await }
+    };
+    for number in 0..4 {
+        assert_eq!(write(format!("a{number}")).await.rule, Rule::Challenge);
+    }
+    assert_dropped(&write("a4".to_owned()).await, Rule::PendingFull, DropReason::PendingFull);
+    // Those that have a request keep it, and a place is free once a code has run out.
+    assert_eq!(write("a3".to_owned()).await.rule, Rule::AlreadyChallenged);
+    world.pass(Duration::hours(1));
+    assert_eq!(write("a4".to_owned()).await.rule, Rule::Challenge);
+}
+
+#[tokio::test]
 async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
     let mut world = World::new(Mode::Pairing).await;
     world.policy.language = nexo_pairing_core::Language::Es;

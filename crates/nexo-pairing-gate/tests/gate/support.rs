@@ -95,6 +95,15 @@ impl World {
     }
 
     pub(crate) async fn with_accounts(mode: Mode, accounts: Option<&[&str]>) -> Self {
+        Self::with_options(mode, |options| {
+            options.accounts = accounts.map(|accounts| {
+                accounts.iter().map(|name| (channel(), AccountId::parse(name).unwrap())).collect()
+            });
+        })
+        .await
+    }
+
+    pub(crate) async fn with_options(mode: Mode, change: impl FnOnce(&mut GateOptions)) -> Self {
         let start = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let clock = ManualClock::new(start);
         let mut options = StoreOptions::default();
@@ -102,9 +111,7 @@ impl World {
         let store = Arc::new(PairingStore::open_memory_with(options).await.unwrap());
         let mut options = GateOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        options.accounts = accounts.map(|accounts| {
-            accounts.iter().map(|name| (channel(), AccountId::parse(name).unwrap())).collect()
-        });
+        change(&mut options);
         let gate = PairingGate::with_options(Arc::clone(&store) as _, options);
         let adapter = Arc::new(TestAdapter::default());
         let registry = PairingAdapterRegistry::new();

@@ -51,13 +51,14 @@ pub(crate) fn upsert(
             return Ok(Ok(outcome));
         }
     }
-    let pending: i64 = write
+    let (pending, total): (u32, u32) = write
         .tx
         .prepare_cached(
-            "SELECT count(*) FROM pairing_pending WHERE channel = ?1 AND account_id = ?2",
+            "SELECT (SELECT count(*) FROM pairing_pending WHERE channel = ?1 AND account_id = ?2),
+                (SELECT count(*) FROM pairing_pending)",
         )?
-        .query_row([channel, account], |row| row.get(0))?;
-    if pending >= i64::from(request.max_pending) {
+        .query_row([channel, account], |row| row.try_into())?;
+    if pending >= request.max_pending || total >= request.max_pending_total {
         return Ok(Ok(UpsertOutcome::PendingFull));
     }
     create(write, request)

@@ -92,6 +92,23 @@ async fn the_limits_of_a_request_are_the_callers() {
 }
 
 #[tokio::test]
+async fn all_accounts_together_have_a_cap() {
+    let world = World::new().await;
+    let on = |account: &str| {
+        let mut request = NewRequest::new(key_on(account, "+1"));
+        request.max_pending_total = 3;
+        world.store.upsert_pending(request)
+    };
+    for account in ["a", "b", "c"] {
+        assert!(matches!(on(account).await.unwrap(), UpsertOutcome::Created { .. }));
+    }
+    assert_eq!(on("d").await.unwrap(), UpsertOutcome::PendingFull);
+    assert_eq!(on("c").await.unwrap(), UpsertOutcome::AlreadyChallenged);
+    world.pass(hours(1));
+    assert!(matches!(on("d").await.unwrap(), UpsertOutcome::Created { .. }));
+}
+
+#[tokio::test]
 async fn who_is_let_in_or_blocked_meanwhile_gets_no_code() {
     let world = World::new().await;
     world.seed("+1").await;
