@@ -1,5 +1,7 @@
 //! A running `nexo-pair gate`.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -22,6 +24,11 @@ pub struct Gate {
     remarks: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
     marks: u32,
+    /// How many lines were written, and the beginning of the next one.
+    lines: u64,
+    begun: Vec<u8>,
+    /// The lines that have no answer yet.
+    unanswered: RefCell<BTreeSet<u64>>,
 }
 
 impl Gate {
@@ -54,7 +61,8 @@ impl Gate {
             }),
         ];
         let input = child.stdin.take();
-        Self { child, input, answers, remarks, readers, marks: 0 }
+        let (lines, begun, unanswered) = (0, Vec::new(), RefCell::default());
+        Self { child, input, answers, remarks, readers, marks: 0, lines, begun, unanswered }
     }
 
     /// Says a message; everything that is answered to it.
@@ -81,19 +89,34 @@ impl Gate {
         })
     }
 
-    /// Everything that is answered to what was written before: a line of a plugin's own, whose
-    /// answer is known, is written after it.
+    /// Everything that is answered to what was written before, in the order of its lines.
     pub fn sync(&mut self) -> Vec<Value> {
+        let mut answers = Vec::new();
+        loop {
+            self.read_until_marked(&mut answers);
+            if self.unanswered.borrow().is_empty() {
+                break;
+            }
+            // A line waits for the store. What is sent with its decision comes before the next mark.
+            while !self.unanswered.borrow().is_empty() {
+                answers.push(self.read());
+            }
+        }
+        answers.sort_by_key(line_of);
+        answers
+    }
+
+    /// Writes a line of a plugin's own, whose answer is known, and reads what is answered before it.
+    fn read_until_marked(&mut self, answers: &mut Vec<Value>) {
         self.marks += 1;
         let mark = self.marks.to_string();
         let topic = format!("plugin.inbound.mark.{mark}");
         let line = json!({"topic": topic, "payload": {"kind": "connected"}});
         self.write(format!("{line}\n"));
-        let mut answers = Vec::new();
         loop {
             let answer = self.read();
             if answer["channel"] == "mark" && answer["account"] == mark.as_str() {
-                return answers;
+                return;
             }
             answers.push(answer);
         }
@@ -101,6 +124,16 @@ impl Gate {
 
     /// Writes bytes to its standard input.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        for part in bytes.as_ref().split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if self.begun.ends_with(b"\n") {
+                self.lines += 1;
+                if !self.begun.trim_ascii().is_empty() {
+                    self.unanswered.borrow_mut().insert(self.lines);
+                }
+                self.begun.clear();
+            }
+        }
         let input = self.input.as_mut().expect("standard input is open");
         let written = input.write_all(bytes.as_ref()).and_then(|()| input.flush());
         written.unwrap_or_else(|error| panic!("{error}; the gate said: {}", self.remarks()));
@@ -116,10 +149,7 @@ impl Gate {
     #[must_use]
     pub fn read_timed(&self) -> (Instant, Value) {
         match self.answers.recv_timeout(DEADLINE) {
-            Ok((at, line)) => {
-                let answer = serde_json::from_str(&line);
-                (at, answer.unwrap_or_else(|error| panic!("{error}: {line}")))
-            }
+            Ok((at, line)) => (at, self.json(&line)),
             Err(RecvTimeoutError::Timeout) => {
                 panic!("waited in vain for an answer; the gate said: {}", self.remarks())
             }
@@ -137,8 +167,14 @@ impl Gate {
     /// What it has answered until now, and was not read.
     #[must_use]
     pub fn answered(&self) -> Vec<Value> {
-        let json = |(_, line): (Instant, String)| serde_json::from_str(&line);
-        self.answers.try_iter().map(json).collect::<Result<_, _>>().expect("it answers in JSON")
+        self.answers.try_iter().map(|(_, line)| self.json(&line)).collect()
+    }
+
+    /// An answer, which is noted as one.
+    fn json(&self, line: &str) -> Value {
+        let answer = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.unanswered.borrow_mut().remove(&line_of(&answer));
+        answer
     }
 
     /// What it has said on standard error until now.
@@ -182,6 +218,13 @@ impl Gate {
         let stdout = self.answers.try_iter().map(|(_, line)| line + "\n").collect();
         Output { code: exit_code(status), stdout, stderr: self.remarks() }
     }
+}
+
+/// The number of the line that an answer of a gate on a pipe belongs to; 0 for one on a bus.
+#[must_use]
+pub fn line_of(answer: &Value) -> u64 {
+    let line = answer.get("error").map_or(&answer["line"], |error| &error["line"]);
+    line.as_u64().unwrap_or_default()
 }
 
 impl Drop for Gate {

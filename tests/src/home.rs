@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Gate, OLD_DATABASE, program};
+use crate::{Gate, OLD_DATABASE, line_of, program};
 
 /// An empty `NEXO_HOME`, which is gone with the test.
 #[derive(Debug)]
@@ -189,6 +189,15 @@ impl Output {
         let json = |line| serde_json::from_str(line);
         let lines = self.stdout.lines().map(json).collect::<Result<_, _>>();
         lines.unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// What a gate on a pipe answered, in the order of its lines.
+    #[must_use]
+    pub fn answers(&self) -> Vec<Value> {
+        let mut answers = self.lines();
+        // What is to be sent comes with the decision.
+        answers.sort_by_key(line_of);
+        answers
     }
 
     /// What stands below `error` in the JSON on standard error.

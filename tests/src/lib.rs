@@ -12,6 +12,7 @@ mod server;
 mod shim;
 mod terminal;
 mod user;
+mod write_lock;
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -21,13 +22,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 pub use files::{FileState, files_below};
-pub use gate::Gate;
+pub use gate::{Gate, line_of};
 pub use home::{Home, Output};
 pub use python::python;
 pub use server::{Client, Server, claim_elsewhere};
 pub use shim::{Fault, Shim};
 pub use terminal::{Terminal, scan};
 pub use user::User;
+pub use write_lock::WriteLock;
 
 /// When something that should have happened long ago is given up; generous, for machines with much
 /// else to do.

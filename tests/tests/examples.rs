@@ -30,7 +30,7 @@ fn the_gate_runs_green_on_the_events_of_the_plugins() {
     let home = Home::new();
     let output = home.run_with(&["gate", "--auto-challenge"], INBOUND);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    let answers = output.lines();
+    let answers = output.answers();
     let is_outbound = |answer: &&Value| answer.get("outbound").is_some();
     let told: Vec<_> = answers.iter().filter(|answer| !is_outbound(answer)).map(told).collect();
     assert_eq!(told, EXPECTED);

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
 
-use nexo_pairing_tests::{DEADLINE, Gate, Home, message, wait_for};
+use nexo_pairing_tests::{DEADLINE, Gate, Home, line_of, message, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn bad_lines_are_told_by_number_and_the_rest_is_answered() {
     ];
     let output = home.run_with(&["gate"], lines.join(&b'\n'));
     assert_eq!((output.code, output.stderr.as_str()), (1, ""));
-    let told: Vec<Value> = output.lines().iter().map(outline).collect();
+    let told: Vec<Value> = output.answers().iter().map(outline).collect();
     let expected = json!([
         "admit",
         [2, "invalid_json"],
@@ -103,7 +103,7 @@ fn events_of_nexo_are_read_and_those_of_a_plugin_itself_pass() {
         gate.ask(&event("plugin.inbound.whatsapp.personal", connected)),
         json!({
             "decision": "admit", "reason": "notice", "channel": "whatsapp", "account": "personal",
-            "sender": null,
+            "sender": null, "line": 1,
         })
     );
     let from = json!({"kind": "message", "from": "5491155556666@c.us", "text": "hi"});
@@ -118,7 +118,7 @@ fn events_of_nexo_are_read_and_those_of_a_plugin_itself_pass() {
 }
 
 #[test]
-fn answers_keep_the_order_of_their_lines() {
+fn answers_name_their_lines_and_those_of_one_sender_keep_the_order() {
     let home = Home::new();
     let known: Vec<String> = (0..100).map(|n| format!("+5491155550{n:03}")).collect();
     let mut seed = vec!["seed", "whatsapp", "personal"];
@@ -130,13 +130,23 @@ fn answers_keep_the_order_of_their_lines() {
         writeln!(input, "{}", line(sender)).unwrap();
     }
     let output = home.run_with(&["gate", "--auto-challenge"], input);
-    let answers = output.lines();
-    let answered = answers.iter().filter_map(|answer| answer["sender"].as_str());
+    let by_line = output.answers();
+    let decisions = by_line.iter().filter(|answer| !is_outbound(answer));
+    let numbers = decisions.clone().map(|answer| answer["line"].as_u64().unwrap());
+    assert!(numbers.eq(1..=1000));
+    let answered = decisions.map(|answer| answer["sender"].as_str().unwrap());
     assert!(answered.eq(senders.map(String::as_str)));
+    let as_written = output.lines();
+    for sender in &known {
+        let own = as_written.iter().filter(|answer| answer["sender"] == sender.as_str());
+        assert!(own.map(line_of).is_sorted(), "{sender}");
+    }
     // The text of a challenge comes right after it.
-    for (index, answer) in answers.iter().enumerate() {
+    for (index, answer) in as_written.iter().enumerate() {
         let is_challenge = answer["decision"] == "challenge";
-        assert_eq!(answers.get(index + 1).is_some_and(is_outbound), is_challenge, "{answer}");
+        let next = as_written.get(index + 1).filter(|next| is_outbound(next));
+        assert_eq!(next.is_some(), is_challenge, "{answer}");
+        assert!(next.is_none_or(|next| line_of(next) == line_of(answer)), "{answer}");
     }
 }
 
@@ -234,6 +244,16 @@ fn when_nobody_reads_its_answers_it_ends_in_silence() {
     }
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn strangers_cause_one_warning_a_minute() {
+    let home = Home::new();
+    let lines = (0..100).map(|n| format!("{}\n", message("irc", &format!("network_{n}"), "ana")));
+    let output = home.run_with(&["gate", "--auto-challenge"], lines.collect::<String>());
+    assert_eq!((output.code, output.answers().len()), (0, 100), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains("no code was sent on irc/network_0: "), "{}", output.stderr);
 }
 
 /// How many lines a gate is given when its memory is looked at.

@@ -31,7 +31,7 @@ fn mode_allowlist_writes_a_code_to_nobody() {
         let home = Home::configured("gate:\n  mode: allowlist\n  challenge_cooldown_secs: 10");
         let output = home.run_with(args, STRANGERS);
         assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-        assert_eq!(decisions(&output.lines()), ["not_allowed"; 7]);
+        assert_eq!(decisions(&output.answers()), ["not_allowed"; 7]);
         assert!(!output.stdout.contains("code") && !output.stdout.contains("outbound"));
         assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "0\n");
     }
@@ -42,17 +42,17 @@ fn mode_allowlist_repeats_no_code_that_another_mode_has_given() {
     let home = Home::configured("gate:\n  mode: pairing\n  challenge_cooldown_secs: 10");
     let line = r#"{"channel":"whatsapp","account":"personal","from":"5491155550001@c.us"}"#;
     let output = home.run_with(&["gate"], line);
-    assert_eq!(decisions(&output.lines()), ["challenge"]);
+    assert_eq!(decisions(&output.answers()), ["challenge"]);
     home.sqlite("UPDATE pairing_pending SET last_challenged_at = last_challenged_at - 60");
 
     home.configure("gate:\n  mode: allowlist");
     let output = home.run_with(&["gate"], line);
-    assert_eq!(decisions(&output.lines()), ["not_allowed"]);
+    assert_eq!(decisions(&output.answers()), ["not_allowed"]);
     assert!(!output.stdout.contains("code") && !output.stdout.contains("outbound"));
 
     home.configure("gate:\n  mode: pairing\n  challenge_cooldown_secs: 10");
     let output = home.run_with(&["gate"], line);
-    assert_eq!(decisions(&output.lines()), ["challenge"], "it was there all the time");
+    assert_eq!(decisions(&output.answers()), ["challenge"], "it was there all the time");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn mode_allowlist_admits_who_is_on_the_list() {
     home.json(&["seed", "telegram", "cody_nexo_bot", "-1001234567890"]);
     let output = home.run_with(&["gate"], STRANGERS);
     let (no, yes) = ("not_allowed", "admit");
-    assert_eq!(decisions(&output.lines()), [yes, no, no, no, yes, yes, no]);
+    assert_eq!(decisions(&output.answers()), [yes, no, no, no, yes, yes, no]);
 }
 
 #[test]
@@ -71,14 +71,14 @@ fn mode_open_admits_everybody_who_is_not_blocked() {
     let home = Home::new();
     let output = home.run_with(&["gate"], STRANGERS);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    assert_eq!(decisions(&output.lines()), ["admit"; 7]);
+    assert_eq!(decisions(&output.answers()), ["admit"; 7]);
     assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "0\n");
 
     home.json(&["block", "whatsapp:+5491155550002"]);
     let output = home.run_with(&["gate"], STRANGERS);
     let admit = "admit";
     assert_eq!(
-        decisions(&output.lines()),
+        decisions(&output.answers()),
         [admit, "blocked", admit, admit, admit, admit, admit],
         "he is blocked under his other id, too"
     );
@@ -89,7 +89,7 @@ fn mode_pairing_challenges_nobody_in_front_of_others() {
     let home = Home::configured("gate:\n  mode: pairing");
     let output = home.run_with(&["gate"], STRANGERS);
     assert_eq!(
-        decisions(&output.lines()),
+        decisions(&output.answers()),
         [
             "challenge",
             "challenge",
@@ -138,7 +138,7 @@ fn auto_challenge_is_for_accounts_that_say_nothing_else() {
     let line = message("whatsapp", "personal", "5491155550001").to_string();
     let decide = |home: &Home, args: &[&str]| {
         let output = home.run_with(&[&["gate", "--dry-run"], args].concat(), &line);
-        decisions(&output.lines())[0].to_owned()
+        decisions(&output.answers())[0].to_owned()
     };
     assert_eq!(decide(&home, &[]), "admit");
     assert_eq!(decide(&home, &["--auto-challenge"]), "challenge");
@@ -169,7 +169,7 @@ fn a_dry_run_writes_nothing_at_all() {
         assert!(output.stderr.contains("it decides on a copy of"), "{what}: {output:?}");
         assert_eq!(output.stderr.lines().count(), 1, "{what}: {output:?}");
         // It shows who would be challenged, and gives no code: nobody could use it.
-        let answers = output.lines();
+        let answers = output.answers();
         assert_eq!(answers.len(), 7, "{what}: {output:?}");
         let known = what == "with a database";
         let expected = if known { "already_challenged" } else { "challenge" };

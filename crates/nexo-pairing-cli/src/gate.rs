@@ -4,6 +4,7 @@
 mod answer;
 mod bus;
 mod lines;
+mod load;
 mod pipe;
 mod remarks;
 mod screen;
@@ -35,22 +36,23 @@ pub(crate) struct Gate {
 
 const GUIDE: &str = r#"In, one object a line, or a whole Nexo event:
   {"channel":"whatsapp","account":"personal","from":"5491155556666@c.us","meta":{"push_name":"Ana"}}
-Out, in the same order:
-  {"decision":"admit","channel":"whatsapp","account":"personal","sender":"+5491155556666"}
-  {"decision":"drop","reason":"blocked","channel":…,"account":…,"sender":…}
-  {"decision":"challenge","channel":…,"account":…,"sender":…,"code":"K7M9PQ2X"}
-  {"outbound":{"topic":"plugin.outbound.whatsapp.personal","payload":{…}}}
-Deliver a message only when its decision is "admit"; publish each "outbound" once. An event of the
-plugin itself, such as "connected", is admitted with the reason "notice". A line that cannot be
-decided yields {"error":{"line":…,"kind":…,"message":…}}: its message must not be delivered, and the
-exit status is 1 in the end.
+Out, with the number of the line, from 1:
+  {"decision":"admit","channel":"whatsapp","account":"personal","sender":"+5491155556666","line":1}
+  {"decision":"drop","reason":"blocked","channel":…,"account":…,"sender":…,"line":2}
+  {"decision":"challenge","channel":…,"account":…,"sender":…,"code":"K7M9PQ2X","line":3}
+  {"outbound":{"topic":"plugin.outbound.whatsapp.personal","payload":{…}},"line":3}
+Order is kept for each sender. Answers pass those of others that wait for the database, so find a
+message by "line". Deliver it only when its decision is "admit"; publish each "outbound" once. An
+event of the plugin itself, such as "connected", is admitted with the reason "notice". A line that
+cannot be decided yields {"error":{"line":…,"kind":…,"message":…}}: its message must not be
+delivered, and the exit status is 1 in the end.
 
 With --nats it stands on a bus: it takes events from plugin.inbound.>, shares them with the other
 gates of its group, publishes those that are admitted, unchanged, on pairing.admitted.CHANNEL[.ACCOUNT],
 and sends the challenges itself. What cannot be read goes to pairing.rejected, with the reason. With
 --dry-run it listens beside the group, publishes nothing and prints its decisions.
 
-SIGTERM and SIGINT end it after the line in hand, or when what was taken from the bus is finished;
+SIGTERM and SIGINT end it when the lines that were read, or what was taken from the bus, are finished;
 SIGHUP reads the configuration again (storage.path, audit_days and nats.… are looked at when it
 starts).
 

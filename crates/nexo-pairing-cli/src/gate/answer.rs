@@ -17,6 +17,9 @@ pub(super) struct Answer<'a> {
     sender: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    /// The line of the input that it answers, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
 }
 
 impl<'a> Answer<'a> {
@@ -37,6 +40,7 @@ impl<'a> Answer<'a> {
                 Decision::Challenge { code } if shows_code => Some(code.as_str()),
                 _ => None,
             },
+            line: None,
         }
     }
 
@@ -47,6 +51,11 @@ impl<'a> Answer<'a> {
             _ => "notice",
         };
         let (decision, reason) = (decision.as_str(), Some(reason));
-        Self { decision, reason, channel, account, sender: None, code: None }
+        Self { decision, reason, channel, account, sender: None, code: None, line: None }
+    }
+
+    /// The same answer, to a line of the input.
+    pub(super) fn for_line(self, line: u64) -> Self {
+        Self { line: Some(line), ..self }
     }
 }

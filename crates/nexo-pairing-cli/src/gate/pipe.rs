@@ -18,7 +18,7 @@ use super::{Running, start};
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit};
 
-/// How long an ending gate waits for the line in hand, and for somebody to take its answer.
+/// How long an ending gate waits for the lines that wait, and for somebody to take their answers.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
@@ -72,7 +72,7 @@ pub(super) async fn run(
             () = grace.over() => {
                 break Err(CliError::Io {
                     what: "end in time".to_owned(),
-                    source: io::Error::other("the last answer was not taken"),
+                    source: io::Error::other("lines still wait, or their answers are not taken"),
                 });
             }
         }

@@ -1,18 +1,37 @@
 //! What a gate says to the operator while it runs.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nexo_pairing::{SystemClock, WarningLimiter};
 
 use crate::context::Database;
 use crate::text::escaped;
 
 /// Standard error, for several threads.
 #[derive(Clone)]
-pub(super) struct Remarks(Arc<Mutex<Box<dyn Write + Send>>>);
+pub(super) struct Remarks(Arc<Inner>);
+
+struct Inner {
+    stderr: Mutex<Box<dyn Write + Send>>,
+    warnings: WarningLimiter<Warning>,
+}
+
+/// What a message can cause to be said, again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Warning {
+    /// A sender was not told the code.
+    NoCodeSent,
+    /// An admitted message did not reach the bus.
+    NotPassedOn,
+    /// There was no room for a message.
+    Overloaded,
+}
 
 impl Remarks {
     pub(super) fn new(stderr: Box<dyn Write + Send>) -> Self {
-        Self(Arc::new(Mutex::new(stderr)))
+        let warnings = WarningLimiter::new(SystemClock::shared());
+        Self(Arc::new(Inner { stderr: Mutex::new(stderr), warnings }))
     }
 
     /// Says what a dry run works on.
@@ -29,16 +48,30 @@ impl Remarks {
     /// Says a line; nothing is decided by whether somebody hears it.
     pub(super) fn say(&self, text: &str) {
         let line = format!("nexo-pair gate: {text}\n");
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+        let _ = self.stderr().write_all(line.as_bytes());
+    }
+
+    /// Says a line that messages can cause: one a minute of each kind, with the number of those left
+    /// out.
+    pub(super) fn warn(&self, kind: Warning, text: impl FnOnce() -> String) {
+        match self.0.warnings.allow(kind) {
+            None => {}
+            Some(0) => self.say(&text()),
+            Some(more) => self.say(&format!("{} ({more} more since the last warning)", text())),
+        }
+    }
+
+    fn stderr(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        self.0.stderr.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Write for Remarks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        self.stderr().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+        self.stderr().flush()
     }
 }

@@ -1,31 +1,43 @@
 //! Decides on each line and writes the answer.
+//!
+//! What is decided from memory is answered at once. A line that needs the store waits ([`Waiting`]), and
+//! so does every later line of its sender. As long as the store is quick, answers keep the order of
+//! their lines: those of later lines are held back for [`PATIENCE`]. After that they pass, until no
+//! line waits any more.
 
+mod decider;
+mod output;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nexo_pairing::{
-    Delivery, Inbound, InboundEvent, PairingAdapterRegistry, PairingBackend, PairingGate,
-    PairingStore, Screened,
+    Inbound, InboundEvent, PairingAdapterRegistry, PairingBackend, PairingGate, PairingStore,
 };
-use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::lines::{Batch, MAX_LINE_BYTES};
-use super::remarks::Remarks;
+use super::remarks::{Remarks, Warning};
 use super::{Settings, accounts, options};
-use crate::channels::{Recorder, adapters};
+use crate::channels::adapters_for_names;
 use crate::error::{CliError, Exit, chain};
-use crate::json;
-use crate::text::cut;
+use decider::Decider;
+use output::Output;
+use waiting::{Decided, Key, Waiting};
 
 /// How much is gathered at most before it is written, in bytes.
 const GATHERED_BYTES: usize = 256 << 10;
+
+/// How long answers wait for those of earlier lines, and a line for room to wait. A healthy disk makes
+/// a request durable in less.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -48,53 +60,31 @@ impl Stop {
     }
 }
 
-/// Answers lines, in order.
+/// Answers lines.
 pub(super) struct Screener {
-    gate: PairingGate,
+    decider: Arc<Decider>,
     store: PairingStore,
-    settings: Settings,
     next_settings: watch::Receiver<Settings>,
     registry: PairingAdapterRegistry,
-    published: Arc<Recorder>,
+    waiting: Waiting,
+    /// Whether answers no longer wait for those of earlier lines.
+    is_stalled: bool,
+    /// Whether nothing was decided since a line waited for room in vain.
+    is_stuck: bool,
     stdout: Box<dyn Write + Send>,
-    remarks: Remarks,
-    dry_run: bool,
-    /// Answers that are not written yet.
-    answers: Vec<u8>,
+    output: Output,
     /// The number of the line in hand, from 1.
     line: u64,
-    /// Whether a line could not be decided.
-    failed: bool,
 }
 
 /// Why nothing more is answered.
 enum Ended {
     /// Whoever read the answers has gone.
     Unread,
-    Failed(io::Error),
-}
-
-#[derive(Serialize)]
-struct OutboundLine<'a> {
-    outbound: Published<'a>,
-}
-
-#[derive(Serialize)]
-struct Published<'a> {
-    topic: &'a str,
-    payload: &'a Value,
-}
-
-#[derive(Serialize)]
-struct ErrorLine<'a> {
-    error: LineError<'a>,
-}
-
-#[derive(Serialize)]
-struct LineError<'a> {
-    line: u64,
-    kind: &'a str,
-    message: &'a str,
+    Failed {
+        what: &'static str,
+        source: io::Error,
+    },
 }
 
 impl Screener {
@@ -105,61 +95,76 @@ impl Screener {
         remarks: Remarks,
         dry_run: bool,
     ) -> Self {
-        let published = Arc::new(Recorder::default());
         let settings = next_settings.borrow().clone();
+        let gate = PairingGate::with_options(Arc::new(store.clone()), options(&settings));
         Self {
-            gate: PairingGate::with_options(Arc::new(store.clone()), options(&settings)),
+            decider: Arc::new(Decider::new(gate, settings, remarks, dry_run)),
             store,
-            settings,
             next_settings,
-            registry: adapters(published.clone()),
-            published,
+            registry: adapters_for_names(),
+            waiting: Waiting::new(),
+            is_stalled: false,
+            is_stuck: false,
             stdout,
-            remarks,
-            dry_run,
-            answers: Vec::new(),
+            output: Output::default(),
             line: 0,
-            failed: false,
         }
     }
 
     /// Answers batches until there are no more, until it is asked to stop, or until nobody reads
-    /// the answers.
+    /// the answers. Lines that wait are answered before it ends.
     pub(super) async fn run(
         mut self,
-        mut batches: mpsc::Receiver<io::Result<Batch>>,
+        batches: mpsc::Receiver<io::Result<Batch>>,
         stop: &Stop,
     ) -> Result<Exit, CliError> {
         self.load().await;
-        let mut ended = Ok(());
-        while ended.is_ok() && !stop.is_asked() {
-            let batch = tokio::select! {
-                biased;
-                () = stop.wake.notified() => break,
-                batch = batches.recv() => batch,
-            };
-            ended = match batch {
-                None => break,
-                Some(Ok(batch)) => self.answer_batch(&batch, stop).await,
-                Some(Err(source)) => {
-                    let what = "read standard input".to_owned();
-                    return Err(CliError::Io { what, source });
-                }
-            };
-        }
-        match ended {
-            Err(Ended::Failed(source)) => {
-                Err(CliError::Io { what: "write the answers".to_owned(), source })
+        match self.answer_all(batches, stop).await {
+            Err(Ended::Failed { what, source }) => {
+                Err(CliError::Io { what: what.to_owned(), source })
             }
-            _ if self.failed => Ok(Exit::Refused),
+            _ if self.output.has_errors => Ok(Exit::Refused),
             _ => Ok(Exit::Done),
         }
     }
 
+    async fn answer_all(
+        &mut self,
+        mut batches: mpsc::Receiver<io::Result<Batch>>,
+        stop: &Stop,
+    ) -> Result<(), Ended> {
+        let mut ended = Ok(());
+        while !stop.is_asked() {
+            tokio::select! {
+                biased;
+                () = stop.wake.notified() => break,
+                Ok(()) = self.next_settings.changed() => self.take_settings(),
+                Some(decided) = self.waiting.next() => {
+                    self.take(decided);
+                    self.write()?;
+                }
+                batch = batches.recv() => match batch {
+                    None => break,
+                    Some(Ok(batch)) => self.answer_batch(&batch, stop).await?,
+                    Some(Err(source)) => {
+                        ended = Err(Ended::Failed { what: "read standard input", source });
+                        break;
+                    }
+                },
+            }
+        }
+        while let Some(decided) = self.waiting.next().await {
+            self.take(decided);
+            self.write()?;
+        }
+        ended
+    }
+
     async fn answer_batch(&mut self, batch: &Batch, stop: &Stop) -> Result<(), Ended> {
-        self.take_settings();
+        let settings = self.decider.settings().clone();
         if batch.skipped {
             self.line += 1;
+            self.settle().await?;
             self.too_long();
         }
         let mut rest = batch.lines.as_slice();
@@ -170,86 +175,121 @@ impl Screener {
             let line = &rest[..rest.len() - after.len()];
             rest = after;
             self.line += 1;
-            let took_a_while = self.answer(line).await;
-            if took_a_while || self.answers.len() >= GATHERED_BYTES {
+            self.answer(line, &settings).await?;
+            if self.output.bytes().len() >= GATHERED_BYTES {
                 self.write()?;
             }
         }
         self.write()
     }
 
-    /// Answers one line; says whether it had to wait for the store.
-    async fn answer(&mut self, line: &[u8]) -> bool {
+    /// Answers one line, or has it wait.
+    async fn answer(&mut self, line: &[u8], settings: &Settings) -> Result<(), Ended> {
         let line = match line.strip_prefix(BYTE_ORDER_MARK) {
             Some(line) if self.line == 1 => line.trim_ascii(),
             _ => line.trim_ascii(),
         };
         if line.is_empty() {
-            return false;
+            return Ok(());
         }
-        if line.len() > MAX_LINE_BYTES {
-            self.too_long();
-            return false;
+        let event = (line.len() <= MAX_LINE_BYTES).then(|| InboundEvent::parse(line));
+        if let Some(Ok(InboundEvent::Message(inbound))) = event {
+            return self.message(line, &inbound, settings).await;
         }
-        match InboundEvent::parse(line) {
-            Ok(InboundEvent::Message(inbound)) => {
-                let policy = self.settings.policy(&inbound.channel, &inbound.account);
-                match self.gate.screen(&inbound, policy, &self.registry).await {
-                    Ok(screened) => {
-                        self.decided(&inbound, &screened);
-                        return screened.delivery.is_some();
-                    }
-                    Err(error) => {
-                        self.undecided(error.kind(), &chain(&error));
-                        return true;
-                    }
-                }
+        self.settle().await?;
+        match event {
+            None => self.too_long(),
+            Some(Ok(InboundEvent::Notice { channel, account, .. })) => {
+                self.notice(&channel, &account);
             }
-            Ok(InboundEvent::Notice { channel, account, .. }) => self.notice(&channel, &account),
-            Ok(_) => self.undecided("unknown_event", "the event is of an unknown sort"),
-            Err(error) => self.undecided(error.kind(), &chain(&error)),
+            Some(Ok(_)) => self.undecided("unknown_event", "the event is of an unknown sort"),
+            Some(Err(error)) => self.undecided(error.kind(), &chain(&error)),
         }
-        false
+        Ok(())
+    }
+
+    /// Answers a message from memory, unless it or an earlier one of its sender needs the store.
+    async fn message(
+        &mut self,
+        line: &[u8],
+        inbound: &Inbound,
+        settings: &Settings,
+    ) -> Result<(), Ended> {
+        let mut keys = Vec::new();
+        if !self.waiting.is_empty() {
+            keys = self.waiting.keys(inbound, &self.registry);
+        }
+        if !self.waiting.has_earlier(&keys) {
+            let policy = settings.policy(&inbound.channel, &inbound.account);
+            let decided = self.decider.gate.try_screen(inbound, policy, &self.registry);
+            if let Some(decided) = decided.transpose() {
+                self.settle().await?;
+                match decided {
+                    Ok(screened) => {
+                        let answer = Answer::new(inbound, &screened, !self.decider.dry_run);
+                        self.output.decided(self.line, answer);
+                    }
+                    Err(error) => self.undecided(error.kind(), &chain(&error)),
+                }
+                return Ok(());
+            }
+            keys = self.waiting.keys(inbound, &self.registry);
+        }
+        self.wait(line, keys).await
+    }
+
+    /// Has a line wait for the store; refuses it when too many wait and none of them is decided.
+    async fn wait(&mut self, line: &[u8], keys: Vec<Key>) -> Result<(), Ended> {
+        while !self.waiting.reserve(line.len()) {
+            if self.is_stuck {
+                self.overloaded();
+                return Ok(());
+            }
+            self.write()?;
+            match timeout(PATIENCE, self.waiting.next()).await {
+                Ok(Some(decided)) => self.take(decided),
+                _ => self.is_stuck = true,
+            }
+        }
+        let decide = Arc::clone(&self.decider).screen(self.line, line.into());
+        self.waiting.push(self.line, line.len(), keys, decide);
+        Ok(())
+    }
+
+    /// Waits for the lines before the one in hand, as long as the store is quick.
+    async fn settle(&mut self) -> Result<(), Ended> {
+        if self.is_stalled || self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.write()?;
+        let mut all = Vec::new();
+        let decide = async {
+            while let Some(decided) = self.waiting.next().await {
+                all.push(decided);
+            }
+        };
+        let is_late = timeout(PATIENCE, decide).await.is_err();
+        all.sort_unstable_by_key(|decided| decided.line);
+        all.into_iter().for_each(|decided| self.take(decided));
+        self.is_stalled = is_late;
+        Ok(())
+    }
+
+    /// Takes the answers to a line that waited.
+    fn take(&mut self, decided: Decided) {
+        self.is_stuck = false;
+        self.is_stalled &= !self.waiting.is_empty();
+        self.output.append(decided.output);
     }
 
     /// Answers an event without a sender.
     fn notice(&mut self, channel: &str, account: &str) {
-        let decision = match self.gate.notice(channel, account) {
-            Ok(decision) => decision,
-            Err(error) => return self.undecided(error.kind(), &chain(&error)),
-        };
-        self.push(&Answer::notice(channel, account, &decision));
-    }
-
-    fn decided(&mut self, inbound: &Inbound, screened: &Screened) {
-        // A code of a dry run opens nothing.
-        self.push(&Answer::new(inbound, screened, !self.dry_run));
-        if let Some(delivery) = &screened.delivery {
-            self.delivered(inbound, delivery);
-        }
-    }
-
-    /// Passes on what the adapter published, or says that nobody was told his code.
-    fn delivered(&mut self, inbound: &Inbound, delivery: &Delivery) {
-        let published = self.published.take();
-        if self.dry_run {
-            return;
-        }
-        for (topic, payload) in &published {
-            self.push(&OutboundLine { outbound: Published { topic, payload } });
-        }
-        let why = match delivery {
-            Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
-            Delivery::NoAdapterNoBrokerTopic => {
-                let known = self.registry.channels().join(", ");
-                format!("there is no adapter for this channel here, only for {known}")
+        match self.decider.gate.notice(channel, account) {
+            Ok(decision) => {
+                self.output.decided(self.line, Answer::notice(channel, account, &decision));
             }
-            Delivery::PublishFailed(error) => chain(error),
-            other => format!("{other:?}"),
-        };
-        let (channel, account) = (cut(&inbound.channel, 32), cut(&inbound.account, 64));
-        let line = self.line;
-        self.remarks.say(&format!("line {line}: no code was sent on {channel}/{account}: {why}"));
+            Err(error) => self.undecided(error.kind(), &chain(&error)),
+        }
     }
 
     fn too_long(&mut self) {
@@ -257,43 +297,41 @@ impl Screener {
         self.undecided("too_long", &message);
     }
 
-    fn undecided(&mut self, kind: &str, message: &str) {
-        self.failed = true;
-        let error = LineError { line: self.line, kind, message };
-        self.push(&ErrorLine { error });
+    fn overloaded(&mut self) {
+        let message = "too many lines wait for the store, which decides none of them";
+        self.undecided("overloaded", message);
+        self.decider.remarks.warn(Warning::Overloaded, || format!("line {}: {message}", self.line));
     }
 
-    fn push(&mut self, line: &impl Serialize) {
-        // Neither writing to memory nor these types can fail.
-        let _ = json::write(&mut self.answers, line);
-        self.answers.push(b'\n');
+    fn undecided(&mut self, kind: &str, message: &str) {
+        self.output.undecided(self.line, kind, message);
     }
 
     fn write(&mut self) -> Result<(), Ended> {
-        if self.answers.is_empty() {
+        let bytes = self.output.bytes();
+        if bytes.is_empty() {
             return Ok(());
         }
-        let written = self.stdout.write_all(&self.answers).and_then(|()| self.stdout.flush());
-        self.answers.clear();
-        written.map_err(|error| match error.kind() {
+        let written = self.stdout.write_all(bytes).and_then(|()| self.stdout.flush());
+        self.output.clear();
+        written.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => Ended::Unread,
-            _ => Ended::Failed(error),
+            _ => Ended::Failed { what: "write the answers", source },
         })
     }
 
     /// Puts a configuration that was read again in force, between two batches.
     fn take_settings(&mut self) {
-        if !self.next_settings.has_changed().unwrap_or(false) {
-            return;
-        }
-        self.settings = self.next_settings.borrow_and_update().clone();
-        self.gate.set_accounts(accounts(&self.settings));
+        let settings = self.next_settings.borrow_and_update().clone();
+        self.decider.gate.set_accounts(accounts(&settings));
+        *self.decider.settings() = settings;
     }
 
     /// Waits for the roster, so that the first line is decided by it.
     async fn load(&mut self) {
         if let Err(error) = self.store.refresh().await {
-            self.remarks.say(&format!("the lists could not be read: {}", chain(&error)));
+            let remarks = &self.decider.remarks;
+            remarks.say(&format!("the lists could not be read: {}", chain(&error)));
         }
     }
 }

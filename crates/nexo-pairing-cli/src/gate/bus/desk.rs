@@ -13,7 +13,7 @@ use super::subject::Address;
 use super::tally::{End, Tally};
 use crate::error::chain;
 use crate::gate::answer::Answer;
-use crate::gate::remarks::Remarks;
+use crate::gate::remarks::{Remarks, Warning};
 use crate::text::cut;
 
 /// The gate, and what it works with.
@@ -135,13 +135,16 @@ impl Desk {
             Delivery::PublishFailed(error) => chain(error),
             other => format!("{other:?}"),
         };
-        let (channel, account) = (cut(&inbound.channel, 32), cut(&inbound.account, 64));
-        self.remarks.say(&format!("no code was sent on {channel}/{account}: {why}"));
+        self.remarks.warn(Warning::NoCodeSent, || {
+            let (channel, account) = (cut(&inbound.channel, 32), cut(&inbound.account, 64));
+            format!("no code was sent on {channel}/{account}: {why}")
+        });
     }
 
     fn told(&self, published: Result<(), NatsError>) {
         if let Err(error) = published {
-            self.remarks.say(&format!("a message was not passed on: {}", chain(&error)));
+            let what = || format!("a message was not passed on: {}", chain(&error));
+            self.remarks.warn(Warning::NotPassedOn, what);
         }
     }
 }

@@ -3,12 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use crate::gate::remarks::Remarks;
-
-/// How often it is told, at most, that messages are refused because too many wait.
-const TOLD: Duration = Duration::from_secs(10);
+use crate::gate::remarks::{Remarks, Warning};
 
 /// What became of the messages since the start.
 #[derive(Debug, Default)]
@@ -20,7 +16,6 @@ pub(super) struct Tally {
     rejected: AtomicU64,
     overloaded: AtomicU64,
     reported: Mutex<Counts>,
-    told: Mutex<Option<Instant>>,
 }
 
 /// What a message came to.
@@ -61,13 +56,11 @@ impl Tally {
     /// Counts a message for which there was no room; says so now and then.
     pub(super) fn overloaded(&self, subject: &str, remarks: &Remarks) {
         let count = self.overloaded.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() >= TOLD) {
-            *told = Some(Instant::now());
-            remarks.say(&format!(
+        remarks.warn(Warning::Overloaded, || {
+            format!(
                 "too many messages wait, the last of them on {subject}: {count} were refused so far"
-            ));
-        }
+            )
+        });
     }
 
     /// How many messages are not finished.

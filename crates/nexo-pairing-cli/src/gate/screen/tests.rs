@@ -4,6 +4,7 @@ use std::path::Path;
 
 use nexo_pairing::config::Sources;
 use nexo_pairing::{AccountScope, Actor, ChannelId, SenderId, Target};
+use serde_json::Value;
 
 use super::*;
 
@@ -16,9 +17,13 @@ fn settings(folder: &Path, yaml: &str) -> Settings {
 
 async fn ask(screener: &mut Screener, line: &str) -> Value {
     screener.take_settings();
-    screener.answer(line.as_bytes()).await;
-    let answer = serde_json::from_slice(&screener.answers).unwrap();
-    screener.answers.clear();
+    let settings = screener.decider.settings().clone();
+    assert!(screener.answer(line.as_bytes(), &settings).await.is_ok());
+    while let Some(decided) = screener.waiting.next().await {
+        screener.take(decided);
+    }
+    let answer = serde_json::from_slice(screener.output.bytes()).unwrap();
+    screener.output.clear();
     answer
 }
 

@@ -1,0 +1,221 @@
+//! Lines that wait for the store, beside those that are decided from memory.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use nexo_pairing::{Inbound, PairingAdapterRegistry};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::unconstrained;
+
+use super::output::Output;
+use crate::gate::load::Load;
+
+/// How many lines are decided at once. The store puts them into one transaction.
+const MAX_DECIDED_AT_ONCE: usize = 64;
+
+/// Lines that wait, within the bounds of [`Load`]. They are decided side by side, the lines of one
+/// sender one after the other.
+pub(super) struct Waiting {
+    lines: FuturesUnordered<BoxFuture<'static, Decided>>,
+    senders: Senders,
+    load: Load,
+    permits: Arc<Semaphore>,
+    hasher: RandomState,
+}
+
+/// Stands for an id on a channel. Two ids with the same key only keep their order, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key(u64);
+
+/// A line that no longer waits.
+pub(super) struct Decided {
+    /// Its number.
+    pub(super) line: u64,
+    pub(super) output: Output,
+    keys: Vec<Key>,
+    bytes: usize,
+}
+
+impl Waiting {
+    pub(super) fn new() -> Self {
+        Self {
+            lines: FuturesUnordered::new(),
+            senders: Senders::default(),
+            load: Load::default(),
+            permits: Arc::new(Semaphore::new(MAX_DECIDED_AT_ONCE)),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The keys of a message's sender: one for each id the gate looks at, in the form the adapter
+    /// gives it, so that several spellings are one sender.
+    pub(super) fn keys(&self, inbound: &Inbound, registry: &PairingAdapterRegistry) -> Vec<Key> {
+        let adapter = registry.get(&inbound.channel);
+        let ids = inbound.alt.iter().take(Inbound::MAX_ALT);
+        let key = |id: &String| {
+            let canonical = adapter.as_ref().and_then(|adapter| adapter.normalize_sender(id));
+            let id = canonical.as_ref().unwrap_or(id);
+            Key(self.hasher.hash_one((&inbound.channel, id)))
+        };
+        std::iter::once(&inbound.raw_sender).chain(ids).map(key).collect()
+    }
+
+    /// Whether an earlier line of the same sender waits.
+    pub(super) fn has_earlier(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| self.senders.0.contains_key(key))
+    }
+
+    /// Reserves room for a line of so many bytes; `false` when there is none.
+    pub(super) fn reserve(&self, bytes: usize) -> bool {
+        self.load.add(bytes)
+    }
+
+    /// Adds a line for which room was reserved. `decide` begins when the earlier lines of its sender
+    /// are decided.
+    pub(super) fn push<F>(&mut self, line: u64, bytes: usize, keys: Vec<Key>, decide: F)
+    where
+        F: Future<Output = Output> + Send + 'static,
+    {
+        let turn = self.senders.join(line, &keys);
+        let permits = Arc::clone(&self.permits);
+        // Tokio's budget would have some of them polled later than those behind them.
+        self.lines.push(Box::pin(unconstrained(async move {
+            // Dropped when this line is decided: the next of its sender waits for it.
+            let _done = turn.done;
+            for mut before in turn.before {
+                // It carries no value: it fails when the line is decided.
+                while before.changed().await.is_ok() {}
+            }
+            // The semaphore is never closed.
+            let _permit = permits.acquire_owned().await;
+            Decided { line, output: decide.await, keys, bytes }
+        })));
+    }
+
+    /// The next line that is decided; `None` when none waits.
+    pub(super) async fn next(&mut self) -> Option<Decided> {
+        let decided = self.lines.next().await?;
+        self.senders.leave(decided.line, &decided.keys);
+        self.load.remove(decided.bytes);
+        Some(decided)
+    }
+}
+
+/// The last line that waits, by the ids of its sender. As many as lines wait, times the ids of one.
+#[derive(Default)]
+struct Senders(HashMap<Key, (u64, watch::Receiver<()>)>);
+
+/// A line's place behind the earlier ones of its sender.
+struct Turn {
+    before: Vec<watch::Receiver<()>>,
+    done: watch::Sender<()>,
+}
+
+impl Senders {
+    fn join(&mut self, line: u64, keys: &[Key]) -> Turn {
+        let (done, is_done) = watch::channel(());
+        let earlier = |key: &Key| self.0.insert(*key, (line, is_done.clone()));
+        // Two ids of one line have the same key where an event names its sender twice.
+        let earlier = keys.iter().filter_map(earlier).filter(|(other, _)| *other != line);
+        let before = earlier.map(|(_, before)| before).collect();
+        Turn { before, done }
+    }
+
+    fn leave(&mut self, line: u64, keys: &[Key]) {
+        for key in keys {
+            if self.0.get(key).is_some_and(|(last, _)| *last == line) {
+                self.0.remove(key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::channels::adapters_for_names;
+
+    fn keys(waiting: &Waiting, from: &str, alt: &[&str]) -> Vec<Key> {
+        let alt = alt.iter().map(|&id| id.to_owned()).collect();
+        let inbound = Inbound::direct("whatsapp", "personal", from).with_alt(alt);
+        waiting.keys(&inbound, &adapters_for_names())
+    }
+
+    /// Adds a line that is decided when the test says so.
+    fn push(waiting: &mut Waiting, line: u64, keys: Vec<Key>) -> oneshot::Sender<()> {
+        let (decide, decided) = oneshot::channel();
+        assert!(waiting.reserve(1));
+        waiting.push(line, 1, keys, async {
+            decided.await.unwrap();
+            Output::default()
+        });
+        decide
+    }
+
+    #[tokio::test]
+    async fn a_sender_keeps_the_order_of_the_lines_and_others_pass() {
+        let mut waiting = Waiting::new();
+        let ana = keys(&waiting, "5491155556666@c.us", &[]);
+        assert!(!waiting.has_earlier(&ana));
+        let first = push(&mut waiting, 1, ana);
+        let other_spelling = keys(&waiting, "+54 9 11 5555-6666", &["123456789012345@lid"]);
+        assert!(waiting.has_earlier(&other_spelling));
+        let second = push(&mut waiting, 2, other_spelling);
+        let other_id = keys(&waiting, "123456789012345@lid", &[]);
+        let third = push(&mut waiting, 3, other_id.clone());
+        let stranger = keys(&waiting, "5491155557777@c.us", &[]);
+        assert!(!waiting.has_earlier(&stranger));
+        let fourth = push(&mut waiting, 4, stranger);
+
+        for decide in [fourth, third, second, first] {
+            decide.send(()).unwrap();
+        }
+        let mut order = Vec::new();
+        while let Some(decided) = waiting.next().await {
+            order.push(decided.line);
+        }
+        order.retain(|line| *line != 4);
+        assert_eq!(order, [1, 2, 3]);
+        assert!(waiting.is_empty() && !waiting.has_earlier(&other_id));
+        assert!(waiting.senders.0.is_empty(), "nothing is left of who waited");
+    }
+
+    #[tokio::test]
+    async fn an_event_that_names_its_sender_twice_does_not_wait_for_itself() {
+        let mut waiting = Waiting::new();
+        let twice = keys(&waiting, "5491155556666@c.us", &["+5491155556666"]);
+        assert_eq!(twice[0], twice[1]);
+        push(&mut waiting, 1, twice).send(()).unwrap();
+        assert_eq!(waiting.next().await.unwrap().line, 1);
+        assert!(waiting.senders.0.is_empty());
+    }
+
+    #[tokio::test]
+    async fn senders_are_decided_in_the_order_of_their_lines_and_only_so_many_at_once() {
+        let mut waiting = Waiting::new();
+        let decide: Vec<_> = (0..100)
+            .map(|number| {
+                let keys = keys(&waiting, &format!("54911555{number:05}@c.us"), &[]);
+                push(&mut waiting, number, keys)
+            })
+            .collect();
+        assert!(waiting.next().now_or_never().is_none());
+        assert_eq!(waiting.permits.available_permits(), 0);
+        decide.into_iter().for_each(|decide| decide.send(()).unwrap());
+        for number in 0..100 {
+            assert_eq!(waiting.next().await.unwrap().line, number);
+        }
+        assert_eq!(waiting.permits.available_permits(), MAX_DECIDED_AT_ONCE);
+    }
+}
