@@ -215,6 +215,7 @@ impl Lists {
         let sender = Sender::new(standing.sender.as_str());
         if let AccountScope::One(id) = &standing.scope {
             if let Some(account) = channel.accounts.get_mut(id.as_str()) {
+                channel.blocks -= usize::from(account.blocked.remove(&sender).is_some());
                 if let Some((span, _)) = account.remove(&sender) {
                     self.requests.remove(span);
                 }
