@@ -206,6 +206,53 @@ fn a_code_that_is_no_good_leaves_nothing_behind() {
     assert_eq!(home.json(&["devices", "list", "--all"]), json!({ "devices": [] }));
 }
 
+/// A device chooses a name that looks like the one of another: it is never ended, or taken, for it.
+#[test]
+fn a_name_that_looks_like_another_is_marked_and_ends_neither() {
+    let home = Home::new();
+    let gateway = Server::start(&home, &[]);
+    let honest = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &["--for-device", "phone"])));
+    for label in ["phone ", "phone\u{fe0f}", "ph\u{43e}ne", "phone   companion-v1   never"] {
+        let code = issue(&home, &gateway.url("ws"), &[]).to_string();
+        let claimed = home.run_with(&["claim", "--json", "--device-label", label], &code);
+        let token = kept(&claimed);
+        let devices = home.json(&["devices", "list"])["devices"].clone();
+        assert_eq!(devices[0]["named_by_device"], false);
+        assert_eq!(devices[1]["named_by_device"], true, "{label:?}: {devices}");
+        let listed = home.run(&["devices", "list"]).stdout;
+        let id = devices[1]["id"].as_str().unwrap();
+        let line = listed.lines().find(|line| line.starts_with(id)).unwrap();
+        assert!(line.contains("  itself  "), "{listed}");
+        if label.starts_with("phone   ") {
+            // What imitates the columns of the table is written out.
+            assert!(line.contains("phone \\u{20}\\u{20}companion-v1"), "{listed}");
+        } else {
+            assert!(listed.contains("names that look alike: "), "{listed}");
+            let (code, error) = home.error(&["devices", "revoke", "phone"]);
+            assert_eq!(
+                (code, &error["kind"]),
+                (1, &json!("ambiguous_label")),
+                "{label:?}: {error}"
+            );
+            assert!(error["message"].as_str().unwrap().contains(id), "{error}");
+        }
+        assert_eq!(
+            (gateway.session(&honest).0, gateway.session(&token).0),
+            (200, 200),
+            "{label:?}"
+        );
+        home.json(&["devices", "revoke", id]);
+        assert_eq!(
+            (gateway.session(&honest).0, gateway.session(&token).0),
+            (200, 401),
+            "{label:?}"
+        );
+    }
+    // What is typed is what was seen.
+    home.json(&["devices", "revoke", "phone "]);
+    assert_eq!(gateway.session(&honest).0, 401);
+}
+
 #[test]
 fn a_claim_without_room_for_its_token_leaves_the_code_good() {
     let (home, companion) = (Home::new(), Home::new());

@@ -27,6 +27,7 @@ mod claim;
 mod cli;
 mod command;
 mod context;
+mod device_name;
 mod doctor;
 mod duration;
 mod error;

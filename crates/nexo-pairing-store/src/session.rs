@@ -94,8 +94,10 @@ pub struct Session {
     pub id: SessionId,
     /// What the device is: `companion-v1`, or another.
     pub profile: String,
-    /// What the operator calls the device, or what it calls itself.
+    /// What the operator calls the device, or what it calls itself: see `named_by_device`.
     pub device_label: Option<String>,
+    /// Whether `device_label` is the device's own choice: nobody vouches for it.
+    pub named_by_device: bool,
     /// Since when.
     #[serde(with = "rfc3339")]
     pub issued_at: OffsetDateTime,

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use nexo_pairing::Session;
 
 use crate::context::Context;
+use crate::device_name;
 use crate::error::{CliError, Exit};
 use crate::text::escaped;
 
@@ -42,8 +43,8 @@ pub(crate) async fn run(args: Devices, context: &mut Context) -> Result<Exit, Cl
 
 /// A device as people know it: its label, or what it is.
 fn name(session: &Session) -> String {
-    match &session.device_label {
-        Some(label) => format!("`{}`", escaped(label)),
+    match device_name::shown(session) {
+        Some(name) => format!("`{name}`"),
         None => format!("the {} without a name", escaped(&session.profile)),
     }
 }

@@ -10,9 +10,10 @@ use tokio::time::sleep;
 
 use super::view::View;
 use crate::context::Context;
+use crate::device_name;
 use crate::error::{CliError, Exit};
 use crate::io::Io;
-use crate::text::{escaped, length};
+use crate::text::length;
 
 /// How often it is looked whether the code was used.
 const POLL: Duration = Duration::from_millis(250);
@@ -93,8 +94,8 @@ async fn watch(
 }
 
 fn name(session: &Session) -> String {
-    match &session.device_label {
-        Some(label) => format!("{} (session {})", escaped(label), session.id),
+    match device_name::shown(session) {
+        Some(name) => format!("{name} (session {})", session.id),
         None => format!("session {}", session.id),
     }
 }

@@ -45,6 +45,7 @@ async fn a_device_is_listed_until_it_is_revoked() {
         "issued_at",
         "last_peer",
         "last_seen_at",
+        "named_by_device",
         "profile",
         "renew_until",
         "revoked_at",

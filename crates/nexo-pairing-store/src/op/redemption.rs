@@ -81,6 +81,7 @@ fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite:
         id: fresh.id.clone(),
         profile: claims.profile.clone(),
         device_label: claims.device_label.clone().or_else(|| redemption.device_label.clone()),
+        named_by_device: claims.device_label.is_none() && redemption.device_label.is_some(),
         issued_at: at(write.now),
         expires_at: ends(*session_ttl),
         renew_until: ends(*renew_for.max(session_ttl)),

@@ -15,7 +15,7 @@ use crate::session::{ImportReport, ImportedSession, PeerAddress, Session, Sessio
 macro_rules! columns {
     () => {
         " id, profile, device_label, issued_at, expires_at, renew_until, last_seen_at, revoked_at,
-            claim_peer, last_peer "
+            claim_peer, last_peer, named_by_device "
     };
 }
 
@@ -63,8 +63,8 @@ pub(crate) fn insert(write: &Write<'_>, session: &Session, token: &Digest) -> ru
         .prepare_cached(
             "INSERT INTO pairing_sessions
                     (id, token_sha256, profile, device_label, issued_at, expires_at, renew_until,
-                        claim_peer)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                        claim_peer, named_by_device)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             session.id.as_str(),
@@ -74,7 +74,8 @@ pub(crate) fn insert(write: &Write<'_>, session: &Session, token: &Digest) -> ru
             session.issued_at.unix_timestamp(),
             session.expires_at.unix_timestamp(),
             session.renew_until.unix_timestamp(),
-            stored_peer(session.claim_peer)
+            stored_peer(session.claim_peer),
+            session.named_by_device
         ])
         .map(drop)
 }
@@ -157,6 +158,7 @@ pub(crate) fn import(
             id: id.clone(),
             profile: imported.profile.clone(),
             device_label: imported.device_label.clone(),
+            named_by_device: false,
             issued_at: imported.issued_at,
             expires_at: imported.expires_at,
             renew_until: imported.expires_at,
@@ -232,6 +234,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
         revoked_at: row.get::<_, Option<i64>>(7)?.map(at),
         claim_peer: peer(row, 8)?,
         last_peer: peer(row, 9)?,
+        named_by_device: row.get(10)?,
     })
 }
 

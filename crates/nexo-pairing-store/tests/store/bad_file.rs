@@ -221,11 +221,11 @@ async fn a_newer_database_is_refused() {
     Connection::open(&path).unwrap().execute(newer, ()).unwrap();
     let before = fs::read(&path).unwrap();
     let error = refused(&path).await;
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 7, .. }), "{error}");
     assert!(fs::read(&path).unwrap() == before);
     assert_eq!(names(folder.path()), ["pairing.db", "pairing.db.lock"]);
     let inspection = Inspection::of(&path).await.unwrap();
-    assert_eq!((inspection.schema_version, inspection.newest_schema), (99, 5));
+    assert_eq!((inspection.schema_version, inspection.newest_schema), (99, 7));
 }
 
 #[tokio::test]

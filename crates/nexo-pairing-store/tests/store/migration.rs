@@ -155,9 +155,27 @@ async fn version_3_with_a_flood_of_replays_is_upgraded() {
 }
 
 #[tokio::test]
+async fn version_6_is_upgraded() {
+    let (_folder, store) = upgrade(
+        6,
+        "INSERT INTO pairing_sessions
+                (id, token_sha256, profile, device_label, issued_at, expires_at, renew_until)
+            VALUES ('00000000000000a1', x'0102', 'companion-v1', 'kitchen', 1800000000, 1800086400,
+                1802592000);",
+    )
+    .await;
+    let session = store.list_sessions(false).await.unwrap().remove(0);
+    // Who named it was not recorded: before, it was the operator unless the code had no name.
+    assert_eq!(
+        (session.device_label.as_deref(), session.named_by_device),
+        (Some("kitchen"), false)
+    );
+}
+
+#[tokio::test]
 async fn every_version_has_its_test() {
     let newest = embedded::migrations::runner().get_migrations().len();
-    assert_eq!(newest, 4, "a new migration wants a test above that upgrades real old rows");
+    assert_eq!(newest, 5, "a new migration wants a test above that upgrades real old rows");
 }
 
 #[tokio::test]

@@ -165,6 +165,7 @@ async fn a_session_is_told_in_json_with_rfc_3339_times_and_no_token() {
         "id": session.id.as_str(),
         "profile": "companion-v1",
         "device_label": "Ana's phone",
+        "named_by_device": false,
         "issued_at": "2027-01-15T08:00:00Z",
         "expires_at": "2027-01-16T08:00:00Z",
         "renew_until": "2027-02-14T08:00:00Z",

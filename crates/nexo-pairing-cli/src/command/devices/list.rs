@@ -6,6 +6,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::context::{Context, Database};
+use crate::device_name::{look_alikes, visible};
 use crate::error::{CliError, Exit};
 use crate::table::Table;
 use crate::text::{escaped, length, moment};
@@ -27,7 +28,11 @@ pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliE
         let now = OffsetDateTime::now_utc();
         let text = match sessions.len() {
             0 => "no device has a session\n\n".to_owned(),
-            count => format!("devices: {count}\n{}\n", table(&sessions, now).render()),
+            count => format!(
+                "devices: {count}\n{}{}\n",
+                table(&sessions, now).render(),
+                alike(&sessions, now)
+            ),
         };
         let missing = if database.exists() { "" } else { " (there is none yet)" };
         let path = database.path().to_string_lossy();
@@ -37,13 +42,15 @@ pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliE
 }
 
 fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
-    let mut table = Table::new(["ID", "DEVICE", "PROFILE", "SINCE", "SEEN", "ADDRESS", "SESSION"]);
+    let mut table =
+        Table::new(["ID", "DEVICE", "NAMED BY", "PROFILE", "SINCE", "SEEN", "ADDRESS", "SESSION"]);
     for session in sessions {
         let peer = session.last_peer.or(session.claim_peer).map(|peer| peer.to_string());
         let seen = session.last_seen_at.map(|at| format!("{} ago", length(now - at)));
         table.row([
             session.id.as_str(),
-            session.device_label.as_deref().unwrap_or("-"),
+            session.device_label.as_deref().map(visible).as_deref().unwrap_or("-"),
+            named_by(session),
             &session.profile,
             &moment(session.issued_at),
             &seen.unwrap_or_else(|| "never".to_owned()),
@@ -52,6 +59,27 @@ fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
         ]);
     }
     table
+}
+
+/// Who chose the name: nobody vouches for what a device calls itself.
+fn named_by(session: &Session) -> &'static str {
+    match session.device_label {
+        Some(_) if session.named_by_device => "itself",
+        Some(_) => "operator",
+        None => "-",
+    }
+}
+
+/// A line for each group of devices with a session whose names look alike.
+fn alike(sessions: &[Session], now: OffsetDateTime) -> String {
+    let live: Vec<Session> = sessions.iter().filter(|it| it.is_live(now)).cloned().collect();
+    let mut text = String::new();
+    for group in look_alikes(&live) {
+        let ids: Vec<&str> = group.iter().map(|session| session.id.as_str()).collect();
+        text +=
+            &format!("names that look alike: {}; tell them apart by their ids\n", ids.join(", "));
+    }
+    text
 }
 
 fn state(session: &Session, now: OffsetDateTime) -> String {

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::name;
 use crate::context::{Context, Database};
+use crate::device_name::{skeleton_of, visible};
 use crate::error::{CliError, Exit};
 use crate::text::escaped;
 
@@ -50,12 +51,16 @@ fn can_end(session: &Session, now: OffsetDateTime) -> bool {
     session.revoked_at.is_none() && session.expires_at > now
 }
 
-/// The session with this id or, if there is none, the only one of a device with this name.
+/// The session with this id or, if there is none, the only one of a device whose name looks like this one:
+/// what is typed is what was seen.
 fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Session>, CliError> {
     if let Some(session) = sessions.iter().find(|session| session.id.as_str() == device) {
         return Ok(Some(session));
     }
-    let is_named = |session: &&Session| session.device_label.as_deref() == Some(device);
+    let skeleton = skeleton_of(device);
+    let is_named = |session: &&Session| {
+        session.device_label.as_deref().is_some_and(|label| skeleton_of(label) == skeleton)
+    };
     let named: Vec<&Session> = sessions.iter().filter(is_named).collect();
     match named[..] {
         [] => Ok(None),
@@ -65,9 +70,9 @@ fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Sessio
             Err(CliError::Nothing {
                 kind: "ambiguous_label",
                 message: format!(
-                    "{} devices are called `{}`: {}",
+                    "{} devices have names that look like `{}`: {}",
                     ids.len(),
-                    escaped(device),
+                    visible(device),
                     ids.join(", ")
                 ),
                 hint: Some(format!("say which by its id: nexo-pair devices revoke {}", ids[0])),

@@ -1,0 +1,109 @@
+//! Names of devices, shown so that none passes for another.
+
+use std::collections::HashMap;
+
+use nexo_pairing::Session;
+use unicode_security::skeleton;
+
+use crate::text::{escaped, is_hidden};
+
+/// The name of a device, and who gave it; `None` for a device without a name.
+///
+/// A name that the operator did not put into the setup code is what the device calls itself, and says so.
+pub(crate) fn shown(session: &Session) -> Option<String> {
+    let label = visible(session.device_label.as_deref()?);
+    Some(if session.named_by_device { format!("{label} (its own name)") } else { label })
+}
+
+/// The name with everything written out that cannot be seen: what [`escaped`] does, and spaces but for
+/// single ones between other characters.
+pub(crate) fn visible(label: &str) -> String {
+    let mut shown = String::with_capacity(label.len());
+    let mut before = None;
+    let mut rest = label.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_edge = before.is_none_or(char::is_whitespace) || rest.peek().is_none();
+        let is_odd_space = c.is_whitespace() && (c != ' ' || is_edge);
+        // After a letter, it changes nothing that can be seen; after a symbol, it makes an emoji of it.
+        let is_odd_selector =
+            is_selector(c) && before.is_none_or(|c| c.is_alphanumeric() || c == ' ');
+        if is_odd_space || is_odd_selector {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        before = Some(c);
+    }
+    escaped(&shown)
+}
+
+/// What two names have in common that look alike: the skeleton of Unicode Technical Standard 39, without
+/// what cannot be seen and with single spaces.
+pub(crate) fn skeleton_of(label: &str) -> String {
+    let seen: String = label.chars().filter(|&c| !is_hidden(c) && !is_selector(c)).collect();
+    let words: Vec<&str> = seen.split_whitespace().collect();
+    skeleton(&words.join(" ")).collect()
+}
+
+/// The groups of sessions whose names look alike, each with two or more; in the order of the sessions.
+pub(crate) fn look_alikes(sessions: &[Session]) -> Vec<Vec<&Session>> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<&Session>> = Vec::new();
+    for session in sessions {
+        let Some(label) = &session.device_label else { continue };
+        let place = *places.entry(skeleton_of(label)).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(session);
+    }
+    groups.retain(|group| group.len() > 1);
+    groups
+}
+
+fn is_selector(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_alike_has_one_skeleton() {
+        for alike in [
+            "phone",
+            "phone ",
+            " phone",
+            "\u{a0}phone\u{3000}",
+            "phone\u{fe0f}",
+            "ph\u{200b}one",
+            "ph\u{43e}ne",
+            "ｐｈｏｎｅ",
+            "p\u{34f}hone",
+        ] {
+            assert_eq!(skeleton_of(alike), skeleton_of("phone"), "{alike:?}");
+        }
+        assert_eq!(skeleton_of("a   b"), skeleton_of("a b"));
+        for other in ["phone 2", "phoné", "Phone", "tablet", "p hone"] {
+            assert_ne!(skeleton_of(other), skeleton_of("phone"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_written_out() {
+        for (label, shown) in [
+            ("Ana's iPhone", "Ana's iPhone"),
+            ("phone ", "phone\\u{20}"),
+            (" phone", "\\u{20}phone"),
+            ("a   b", "a \\u{20}\\u{20}b"),
+            ("   ", "\\u{20}\\u{20}\\u{20}"),
+            ("a\u{a0}b", "a\\u{a0}b"),
+            ("phone\u{fe0f}", "phone\\u{fe0f}"),
+            ("\u{2764}\u{fe0f} phone", "\u{2764}\u{fe0f} phone"),
+            ("\u{202e}enohp", "\\u{202e}enohp"),
+        ] {
+            assert_eq!(visible(label), shown, "{label:?}");
+        }
+    }
+}
