@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::get;
-use nexo_pairing_core::{Clock, PairingError};
+use nexo_pairing_core::{Clock, PairingError, WarningLimiter};
 use nexo_pairing_setup::SetupCodeIssuer;
 use nexo_pairing_store::{PairingStore, Session, SessionId};
 
@@ -31,6 +31,10 @@ pub(crate) struct App {
     pub(crate) throttle: Throttle,
     pub(crate) redeemed: Redeemed,
     pub(crate) health: Health,
+    /// Claims that were refused, by reason and peer.
+    pub(crate) refused: WarningLimiter<(&'static str, Peer)>,
+    /// What failed for want of the store.
+    failed: WarningLimiter<&'static str>,
     settings: RwLock<Arc<Settings>>,
     touching: Mutex<HashSet<SessionId>>,
     told_of_a_proxy: AtomicBool,
@@ -47,6 +51,8 @@ impl App {
             throttle: Throttle::new(Arc::clone(&clock)),
             redeemed: Redeemed::new(),
             health: Health::default(),
+            refused: WarningLimiter::new(Arc::clone(&clock)),
+            failed: WarningLimiter::new(Arc::clone(&clock)),
             settings: RwLock::new(Arc::new(settings)),
             touching: Mutex::default(),
             told_of_a_proxy: AtomicBool::new(false),
@@ -64,14 +70,14 @@ impl App {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// Who sent a request.
-    pub(crate) fn client(&self, connected: IpAddr, headers: &HeaderMap) -> Peer {
+    /// The address that sent a request.
+    pub(crate) fn client(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let proxies = &self.settings().trusted_proxies;
         let client = peer::client(connected, headers, |address| proxies.contains(address));
         if headers.contains_key(FORWARDED_FOR) && !proxies.contains(connected.to_canonical()) {
             self.tell_once_of_a_proxy(connected);
         }
-        Peer::of(client)
+        client
     }
 
     /// All clients of a proxy that is not trusted are one. That is easily overlooked.
@@ -85,9 +91,18 @@ impl App {
         }
     }
 
-    /// Notes, behind the caller, that a device was heard of. A session is written at most once a
-    /// minute, however many requests come in the meantime.
-    pub(crate) fn touch(self: &Arc<Self>, session: &Session) {
+    /// Refuses a request because the store failed. The log tells the operator why, the answer does not.
+    pub(crate) fn unavailable(&self, what: &'static str, error: &PairingError) -> Refusal {
+        if let Some(suppressed) = self.failed.allow(what) {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, suppressed, "failed to {what}");
+        }
+        Refusal::Unavailable
+    }
+
+    /// Records, without the caller waiting for it, that a device was heard of and from where. A session
+    /// is written at most once a minute, however many requests come in the meantime.
+    pub(crate) fn touch(self: &Arc<Self>, session: &Session, client: IpAddr) {
         if !session.wants_touch(self.clock.now()) {
             return;
         }
@@ -99,7 +114,7 @@ impl App {
         drop(touching);
         let app = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = app.store.touch(&id, None).await {
+            if let Err(error) = app.store.touch(&id, Some(client.into())).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "a session was not noted as seen"
@@ -121,10 +136,4 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
         .with_state(app)
-}
-
-/// Tells the operator what failed, and the caller that it did.
-pub(crate) fn unavailable(what: &'static str, error: &PairingError) -> Refusal {
-    tracing::error!(error = error as &dyn std::error::Error, "failed to {what}");
-    Refusal::Unavailable
 }

@@ -1,5 +1,6 @@
 //! What becomes of a claim, however it came.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use metrics::Counter;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::answer::{Refusal, to_json};
-use crate::app::{App, unavailable};
+use crate::app::App;
 use crate::peer::Peer;
 use crate::session::Shown;
 
@@ -60,9 +61,10 @@ impl Redeemed {
 }
 
 impl App {
-    /// Turns a peer away that failed too often.
-    pub(crate) fn hear(&self, peer: Peer) -> Result<(), Refusal> {
-        self.throttle.wait(peer).map_or(Ok(()), |wait| Err(Refusal::Throttled(wait)))
+    /// Refuses a claim of a peer that failed too often.
+    pub(crate) fn hear(&self, client: IpAddr) -> Result<(), Refusal> {
+        let wait = self.throttle.wait(Peer::of(client));
+        wait.map_or(Ok(()), |wait| Err(self.refuse_claim(client, Refusal::Throttled(wait))))
     }
 
     /// Redeems a claim, and says in JSON what the companion gets for it.
@@ -71,15 +73,14 @@ impl App {
     /// its claim id. `lifetime` keeps the server from ending before.
     pub(crate) async fn claim(
         self: &Arc<Self>,
-        peer: Peer,
+        client: IpAddr,
         claim: &[u8],
         lifetime: watch::Receiver<bool>,
     ) -> Result<String, Refusal> {
-        self.hear(peer)?;
-        let redemption = match self.redemption(claim) {
-            Ok(redemption) => redemption,
-            Err(refusal) => return Err(self.refuse_claim(peer, refusal)),
-        };
+        self.hear(client)?;
+        let mut redemption =
+            self.redemption(claim).map_err(|refusal| self.refuse_claim(client, refusal))?;
+        redemption.peer = Some(client.into());
         let app = Arc::clone(self);
         let redeemed = tokio::spawn(async move {
             let _lifetime = lifetime;
@@ -88,33 +89,50 @@ impl App {
                     app.redeemed.ok.increment(1);
                     // An answer is lost now and then. More often, it is a flood of writes.
                     if issued.is_repeated {
-                        app.throttle.failed(peer);
+                        app.throttle.failed(Peer::of(client));
                     }
                     Ok(issued)
                 }
-                Err(error) => Err(app.refuse_claim(peer, refusal(error))),
+                Err(error) => Err(app.refuse_claim(client, app.refusal(error))),
             }
         });
         let IssuedSession { session, token, .. } =
             redeemed.await.map_err(|_| Refusal::Unavailable)??;
-        tracing::info!(session = %session.id, %peer, "a setup code was claimed");
+        tracing::info!(session = %session.id, %client, "a setup code was claimed");
         to_json(&Answer { session_token: token.as_str(), session: Shown::of(&session) })
     }
 
-    /// Counts a claim that is refused.
-    pub(crate) fn refuse_claim(&self, peer: Peer, refusal: Refusal) -> Refusal {
-        let counter = match refusal {
+    /// Counts and logs a claim that is refused.
+    pub(crate) fn refuse_claim(&self, client: IpAddr, refusal: Refusal) -> Refusal {
+        let peer = Peer::of(client);
+        let failed = match refusal {
             Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Signature | Refusal::Cancelled => {
-                &self.redeemed.invalid
+                Some(&self.redeemed.invalid)
             }
-            Refusal::Expired => &self.redeemed.expired,
-            Refusal::Replayed => &self.redeemed.replayed,
+            Refusal::Expired => Some(&self.redeemed.expired),
+            Refusal::Replayed => Some(&self.redeemed.replayed),
+            Refusal::Origin | Refusal::Throttled(_) => None,
             _ => return refusal,
         };
-        counter.increment(1);
-        self.throttle.failed(peer);
-        tracing::debug!(%peer, reason = refusal.kind(), "a claim was refused");
+        if let Some(counter) = failed {
+            counter.increment(1);
+            self.throttle.failed(peer);
+        }
+        let reason = refusal.kind();
+        if let Some(suppressed) = self.refused.allow((reason, peer)) {
+            tracing::warn!(%peer, reason, suppressed, "a claim was refused");
+        }
         refusal
+    }
+
+    fn refusal(&self, error: RedeemError) -> Refusal {
+        match error {
+            RedeemError::Expired { .. } => Refusal::Expired,
+            RedeemError::Replayed { .. } => Refusal::Replayed,
+            RedeemError::Cancelled => Refusal::Cancelled,
+            RedeemError::Store(error) => self.unavailable("redeem a setup code", &error),
+            _ => Refusal::Unavailable,
+        }
     }
 
     /// Reads a claim and verifies its token.
@@ -153,16 +171,6 @@ pub(crate) fn parse(claim: &[u8]) -> Result<Claim, Refusal> {
 fn claim_id(text: &str) -> Result<ClaimId, Refusal> {
     const FORM: &str = "claim_id has 22 to 128 characters of A-Z a-z 0-9 _ -";
     ClaimId::parse(text).map_err(|_| Refusal::Malformed(FORM))
-}
-
-fn refusal(error: RedeemError) -> Refusal {
-    match error {
-        RedeemError::Expired { .. } => Refusal::Expired,
-        RedeemError::Replayed { .. } => Refusal::Replayed,
-        RedeemError::Cancelled => Refusal::Cancelled,
-        RedeemError::Store(error) => unavailable("redeem a setup code", &error),
-        _ => Refusal::Unavailable,
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::answer::{Refusal, json_response};
-use crate::app::{App, unavailable};
+use crate::app::App;
 use crate::connection::Complete;
 
 /// How long a finding is told again, so that nobody loads the store by asking.
@@ -43,7 +43,7 @@ async fn is_well(app: Arc<App>) -> bool {
     }
     let looking = tokio::spawn(async move {
         let probe = app.store.probe().await;
-        let is_well = probe.map_err(|error| unavailable("use the store", &error)).is_ok();
+        let is_well = probe.map_err(|error| app.unavailable("use the store", &error)).is_ok();
         *found = Some((app.clock.elapsed(), is_well));
         is_well
     });

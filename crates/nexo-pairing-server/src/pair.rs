@@ -1,5 +1,6 @@
 //! `/pair`: claims, over a WebSocket or in a request.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
@@ -17,7 +18,6 @@ use crate::app::App;
 use crate::claim::MAX_CLAIM_BYTES;
 use crate::connection::Connection;
 use crate::origin;
-use crate::peer::Peer;
 use crate::websocket::{self, CloseCode, Unasked};
 
 /// How much of a body is read at most, in bytes.
@@ -26,7 +26,7 @@ const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 /// A WebSocket that is about to open.
 pub(crate) struct Opening {
     app: Arc<App>,
-    peer: Peer,
+    client: IpAddr,
     upgrade: OnUpgrade,
 }
 
@@ -37,15 +37,15 @@ pub(crate) async fn post(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let peer = admitted(&app, &connection, &parts.headers)?;
+    let client = admitted(&app, &connection, &parts.headers)?;
     if !is_json(&parts.headers) {
         return Err(Refusal::NotJson);
     }
     let claim = timeout_at(connection.deadline(), read(body)).await;
     connection.answer_begins()?;
     let claim = claim.map_err(|_| Refusal::Timeout)??;
-    let claim = claim.ok_or_else(|| app.refuse_claim(peer, Refusal::TooLarge))?;
-    let answer = app.claim(peer, &claim, connection.lifetime()).await?;
+    let claim = claim.ok_or_else(|| app.refuse_claim(client, Refusal::TooLarge))?;
+    let answer = app.claim(client, &claim, connection.lifetime()).await?;
     Ok(json_response(StatusCode::OK, answer))
 }
 
@@ -55,11 +55,11 @@ pub(crate) async fn websocket(
     Extension(connection): Extension<Arc<Connection>>,
     mut request: Request,
 ) -> Result<Response, Refusal> {
-    let peer = admitted(&app, &connection, request.headers())?;
+    let client = admitted(&app, &connection, request.headers())?;
     let response = websocket::accept(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
     let mut opening = connection.opening.lock().unwrap_or_else(PoisonError::into_inner);
-    *opening = Some(Opening { app, peer, upgrade });
+    *opening = Some(Opening { app, client, upgrade });
     Ok(response)
 }
 
@@ -76,14 +76,14 @@ impl Opening {
                 if connection.answer_begins().is_err() {
                     return;
                 }
-                let claimed = self.app.claim(self.peer, &claim, connection.lifetime()).await;
+                let claimed = self.app.claim(self.client, &claim, connection.lifetime()).await;
                 (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
             }
             Err(Unasked::Refused { close, refusal }) => {
                 if connection.answer_begins().is_err() {
                     return;
                 }
-                let refusal = self.app.refuse_claim(self.peer, refusal);
+                let refusal = self.app.refuse_claim(self.client, refusal);
                 ((close != CloseCode::PROTOCOL_ERROR).then(|| refusal.json()), close)
             }
             Err(Unasked::Gone) => return,
@@ -93,13 +93,13 @@ impl Opening {
     }
 }
 
-/// Who sends a claim, if he may.
-fn admitted(app: &App, connection: &Connection, headers: &HeaderMap) -> Result<Peer, Refusal> {
+/// The address of a client that may send a claim.
+fn admitted(app: &App, connection: &Connection, headers: &HeaderMap) -> Result<IpAddr, Refusal> {
+    let client = app.client(connection.peer, headers);
     if !origin::may_claim(headers, &app.settings().allowed_origins) {
-        return Err(Refusal::Origin);
+        return Err(app.refuse_claim(client, Refusal::Origin));
     }
-    let peer = app.client(connection.peer, headers);
-    app.hear(peer).map(|()| peer)
+    app.hear(client).map(|()| client)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

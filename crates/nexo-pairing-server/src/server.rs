@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use nexo_pairing_core::{SystemClock, WarningLimiter};
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -37,9 +38,6 @@ const OTHER_FILES: u64 = 128;
 
 /// How long nobody is let in when the system has no room for another connection.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// How often that is told, at most.
-const TOLD: Duration = Duration::from_secs(60);
 
 /// Lets companions claim setup codes and services check sessions.
 ///
@@ -266,16 +264,15 @@ impl Listener {
 
     /// Lets connections in, for ever.
     async fn accept(self, stopping: watch::Receiver<bool>) {
-        let mut told: Option<Instant> = None;
+        let warnings = WarningLimiter::new(SystemClock::shared());
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => self.serve(stream, address, stopping.clone()),
                 // Gone before it was let in.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if told.is_none_or(|told| told.elapsed() > TOLD) {
-                        tracing::warn!(%error, "connections cannot be let in");
-                        told = Some(Instant::now());
+                    if let Some(suppressed) = warnings.allow(error.kind()) {
+                        tracing::warn!(%error, suppressed, "failed to accept a connection");
                     }
                     self.connections.make_room();
                     sleep(PAUSE).await;

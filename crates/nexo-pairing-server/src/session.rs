@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nexo_pairing_store::{Session, SessionToken};
@@ -13,8 +13,8 @@ use time::format_description::well_known::Rfc3339;
 use time::serde::rfc3339;
 
 use crate::answer::{Refusal, json_response, to_json};
-use crate::app::{App, unavailable};
-use crate::connection::Complete;
+use crate::app::App;
+use crate::connection::{Complete, Connection};
 
 /// What is not percent-encoded in a header: the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -50,11 +50,12 @@ impl<'a> Shown<'a> {
 pub(crate) async fn show(
     _: Complete,
     State(app): State<Arc<App>>,
+    Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let session = app.store.session(&bearer(&headers)?).await;
-    let session = live(session.map_err(|error| unavailable("look up a session", &error))?)?;
-    app.touch(&session);
+    let session = live(session.map_err(|error| app.unavailable("look up a session", &error))?)?;
+    app.touch(&session, app.client(connection.peer, &headers));
     describe(&session)
 }
 
@@ -62,11 +63,14 @@ pub(crate) async fn show(
 pub(crate) async fn renew(
     _: Complete,
     State(app): State<Arc<App>>,
+    Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let ttl = app.settings().session_ttl;
     let session = app.store.renew_session(&bearer(&headers)?, ttl).await;
-    describe(&live(session.map_err(|error| unavailable("renew a session", &error))?)?)
+    let session = live(session.map_err(|error| app.unavailable("renew a session", &error))?)?;
+    app.touch(&session, app.client(connection.peer, &headers));
+    describe(&session)
 }
 
 /// `DELETE /session`: the device logs out.
@@ -76,7 +80,7 @@ pub(crate) async fn end(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let ended = app.store.end_session(&bearer(&headers)?).await;
-    if ended.map_err(|error| unavailable("end a session", &error))? {
+    if ended.map_err(|error| app.unavailable("end a session", &error))? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Refusal::Session { presented: true })

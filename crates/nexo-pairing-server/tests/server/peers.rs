@@ -1,10 +1,14 @@
 //! Who fails too often, and who that is.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use nexo_pairing_server::{Settings, TrustedProxies};
+use nexo_pairing_store::{PeerAddress, SessionToken};
 
 use crate::support::{
-    Answer, Running, World, claim, claim_with_id, connect_from, exchange, frame, post, read_head,
-    upgrade, websocket_frames,
+    Answer, Running, World, bearer, claim, claim_with_id, connect_from, exchange, frame, post,
+    read_head, upgrade, websocket_frames,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -110,4 +114,41 @@ async fn nobody_else_says_for_whom_he_speaks() {
     }
     let good = claim(&world.code());
     assert_eq!(server.send(&forwarded(&good, "192.0.2.100")).await.status, 429);
+}
+
+#[tokio::test]
+async fn claims_and_sessions_keep_the_address_of_their_client() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    // The proxy is 127.0.0.1; nobody else says for whom they speak.
+    let mut settings = Settings::default();
+    let proxy: IpAddr = [127, 0, 0, 1].into();
+    settings.trusted_proxies = TrustedProxies::from_fn(move |address| address == proxy);
+    server.handle.set(settings);
+    let from = async |source: &str, request: &str, by: &str| {
+        let header = format!("Host: x\r\nX-Forwarded-For: {by}");
+        let stream = connect_from(source, server.address).await;
+        exchange(stream, &request.replace("Host: x", &header)).await
+    };
+    let peers = async |token: &str| {
+        // Behind the writes of the requests before.
+        let ttl = Duration::from_secs(60);
+        let token = SessionToken::parse(token).unwrap();
+        let session = world.store.renew_session(&token, ttl).await.unwrap().unwrap();
+        [session.claim_peer, session.last_peer].map(|peer| peer.map(PeerAddress::ip))
+    };
+    let [client, other, direct]: [IpAddr; 3] =
+        ["192.0.2.1", "2001:db8::1", "127.0.0.2"].map(|address| address.parse().unwrap());
+
+    let claimed = from("127.0.0.1", &post(&claim(&world.code())), "192.0.2.1").await;
+    let token = claimed.text("session_token");
+    assert_eq!(peers(&token).await, [Some(client), None]);
+    from("127.0.0.1", &bearer("GET", "/session", &token), "198.51.100.7, 2001:db8::1").await;
+    assert_eq!(peers(&token).await, [Some(client), Some(other)]);
+    world.clock.advance(time::Duration::minutes(1));
+    from("127.0.0.2", &bearer("POST", "/session/renew", &token), "192.0.2.1").await;
+    assert_eq!(peers(&token).await, [Some(client), Some(direct)]);
+
+    let claimed = from("127.0.0.2", &post(&claim(&world.code())), "192.0.2.1").await;
+    assert_eq!(peers(&claimed.text("session_token")).await, [Some(direct), None]);
 }

@@ -128,7 +128,7 @@ impl PairingStore {
     ) -> Result<Option<Session>, PairingError> {
         check_ttl("ttl", ttl)?;
         let hash = token.sha256();
-        if !self.is_known(hash).await? {
+        if !self.has_not_ended(hash).await? {
             return Ok(None);
         }
         self.write_for_stranger(move |write| session::renew(write, &hash, ttl)).await
@@ -142,7 +142,7 @@ impl PairingStore {
     /// [`PairingError::Backend`] when the store fails.
     pub async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError> {
         let hash = token.sha256();
-        if !self.is_known(hash).await? {
+        if !self.has_not_ended(hash).await? {
             return Ok(false);
         }
         self.write_for_stranger(move |write| session::end_by_device(write, &hash)).await
@@ -215,13 +215,15 @@ impl PairingStore {
         self.write(move |write| session::record(write, &actor, &event)).await
     }
 
-    /// Whether there is a session with this token, live or not. Asked before a write, for which others
-    /// have to wait: anybody may present any token.
-    async fn is_known(&self, token: Digest) -> Result<bool, PairingError> {
-        let found = self
-            .read_for_stranger(move |connection, _| session::of_token(connection, &token))
-            .await?;
-        Ok(found.is_some())
+    /// Whether there is a session with this token that has not ended. Asked before a write, for which
+    /// others have to wait: anybody may present any token, and a device one that was revoked.
+    async fn has_not_ended(&self, token: Digest) -> Result<bool, PairingError> {
+        self.read_for_stranger(move |connection, now| {
+            let found = session::of_token(connection, &token)?;
+            Ok(found
+                .is_some_and(|it| it.revoked_at.is_none() && it.expires_at > crate::op::at(now)))
+        })
+        .await
     }
 
     fn new_session_id(&self) -> Result<SessionId, PairingError> {

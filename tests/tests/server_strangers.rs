@@ -1,0 +1,120 @@
+//! What strangers cost a `nexo-pair serve` that cannot use its database: one line a minute in the log, and
+//! no write that waits.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nexo_pairing::SetupCodeIssuer;
+use nexo_pairing_tests::{Client, Home, Server};
+use serde_json::{Value, json};
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The session token and the id of a new session.
+fn session(home: &Home, server: &Server) -> (String, String) {
+    let key = home.path().join("secret").join("pairing.key");
+    let issuer = SetupCodeIssuer::open_or_create(key).unwrap();
+    let minute = Duration::from_secs(60);
+    let code = issuer.issue(&server.url("ws"), "companion-v1", minute, None).unwrap();
+    let claim = json!({ "bootstrap_token": code.bootstrap_token });
+    let (status, told) = Client::connect(LOCAL, server.address()).unwrap().claim(&claim).unwrap();
+    assert_eq!(status, 200, "{told}");
+    let text = |key: &str| told[key].as_str().unwrap().to_owned();
+    (text("session_token"), text("session_id"))
+}
+
+/// A program that holds the lock for writing until it is dropped.
+struct Lock(Child);
+
+impl Lock {
+    fn hold(home: &Home) -> Self {
+        let mut command = Command::new("sqlite3");
+        command.args(["-batch", "-init", "/dev/null"]).arg(home.database());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"BEGIN IMMEDIATE; SELECT 'held';\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        Self(child)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
+    let home = Home::new();
+    let log = home.beside("serve.log");
+    let server = Server::logging_to(&log, &home, &[]);
+    let request = |client: &mut Client, line: &str, headers: &str, body: &Value| {
+        client.request(line, headers, &body.to_string()).unwrap().0
+    };
+    let mut clients =
+        [1, 2].map(|last| Client::connect(Ipv4Addr::new(127, 0, 0, last).into(), server.address()));
+    let foreign = "Origin: https://evil.example\r\n";
+    for client in &mut clients {
+        let client = client.as_mut().unwrap();
+        for _ in 0..200 {
+            assert_eq!(request(client, "POST /pair", foreign, &json!({})), 403);
+        }
+        for number in 0..200 {
+            let expected = if number < 10 { 400 } else { 429 };
+            assert_eq!(request(client, "POST /pair", "", &json!({})), expected);
+        }
+    }
+    for name in ["pairing.db", "pairing.db-wal", "pairing.db-shm"] {
+        fs::write(home.path().join("state").join(name), "this is not a database").unwrap();
+    }
+    let token = format!("Authorization: Bearer {}\r\n", "x".repeat(43));
+    let client = clients[0].as_mut().unwrap();
+    for _ in 0..200 {
+        assert_eq!(request(client, "GET /session", &token, &json!({})), 503);
+        assert_eq!(request(client, "POST /session/renew", &token, &json!({})), 503);
+        assert_eq!(request(client, "DELETE /session", &token, &json!({})), 503);
+    }
+    assert_eq!(server.end(), 0);
+    let log = fs::read_to_string(log).unwrap();
+    let lines = |with: &[&str]| {
+        log.lines().filter(|line| with.iter().all(|with| line.contains(with))).count()
+    };
+    for peer in ["127.0.0.1", "127.0.0.2"] {
+        assert_eq!(lines(&["a claim was refused", "malformed", peer]), 1, "{log}");
+        assert_eq!(lines(&["a claim was refused", "throttled", peer]), 1, "{log}");
+        assert_eq!(lines(&["a claim was refused", "origin_not_allowed", peer]), 1, "{log}");
+    }
+    for what in ["look up a session", "renew a session", "end a session"] {
+        assert_eq!(lines(&["failed to", what]), 1, "{log}");
+    }
+    assert_eq!(log.lines().count(), 6 + 3, "{log}");
+}
+
+#[test]
+fn a_token_that_ended_waits_for_no_lock_and_takes_no_memory() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let (token, id) = session(&home, &server);
+    home.json(&["devices", "revoke", &id]);
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let mut client = Client::connect(LOCAL, server.address()).unwrap();
+    let lock = Lock::hold(&home);
+    let before = server.memory();
+    for _ in 0..2000 {
+        for line in ["GET /session", "POST /session/renew", "DELETE /session"] {
+            assert_eq!(client.request(line, &bearer, "").unwrap().0, 401, "{line}");
+        }
+    }
+    let after = server.memory();
+    assert!(after < before + 4096, "memory went from {before} to {after} kB");
+    drop(lock);
+    assert_eq!(server.end(), 0);
+}
