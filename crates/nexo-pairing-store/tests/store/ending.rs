@@ -4,11 +4,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use nexo_pairing_core::{Actor, Mirror, PairingBackend, PairingError, Standing};
+use nexo_pairing_core::{Actor, Clock, Mirror, PairingBackend, PairingError, Standing};
 use nexo_pairing_store::{PairingStore, StoreError, StoreOptions};
+use time::OffsetDateTime;
 
 use crate::mirrored::Copy;
-use crate::support::{World, account, channel, everywhere, hours, options, sender, store_error};
+use crate::support::{
+    START, World, account, channel, everywhere, hours, moment, options, sender, store_error,
+};
 
 /// For how long a test waits for what has to come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -122,17 +125,44 @@ async fn a_store_may_end_on_one_of_its_own_threads() {
     }
 }
 
+/// A clock that stops whoever reads it next: says that they are there, and has them wait to go on.
+#[derive(Debug)]
+struct StoppingClock {
+    stop: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+}
+
+impl Clock for StoppingClock {
+    fn now(&self) -> OffsetDateTime {
+        if let Some((reached, go_on)) = self.stop.lock().unwrap().take() {
+            reached.send(()).unwrap();
+            go_on.recv_timeout(DEADLINE).unwrap();
+        }
+        moment(START)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
 #[tokio::test]
 async fn dropping_a_store_waits_for_what_was_begun() {
-    let World { store, path, folder, options, .. } = World::new().await;
+    let clock = Arc::new(StoppingClock { stop: Mutex::default() });
+    let World { store, path, folder, options, .. } =
+        World::with(|options| options.clock = Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let ((reached, begun), (go, go_on)) = (mpsc::channel(), mpsc::channel());
+    *clock.stop.lock().unwrap() = Some((reached, go_on));
     let ids: Vec<_> = (0..5000).map(|number| sender(&format!("+{number}"))).collect();
     let writing = tokio::spawn({
         let store = store.clone();
         async move { store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await }
     });
     tokio::task::yield_now().await;
+    // The transaction has its time, so it was begun; what was not would be skipped.
+    begun.recv_timeout(DEADLINE).unwrap();
     writing.abort();
     drop(writing.await);
+    go.send(()).unwrap();
     drop(store);
     let left = crate::support::names(folder.path());
     assert_eq!(left, ["pairing.db", "pairing.db.lock"], "closed, so that SQLite tidied up");
