@@ -32,7 +32,7 @@ UPDATE pairing_audit
             'replay');
 
 CREATE INDEX pairing_audit_at ON pairing_audit(at);
-CREATE INDEX pairing_audit_action ON pairing_audit(action);
+CREATE INDEX pairing_audit_action ON pairing_audit(action, at);
 CREATE INDEX pairing_audit_sender ON pairing_audit(sender_id) WHERE sender_id IS NOT NULL;
 CREATE INDEX pairing_audit_session ON pairing_audit(session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX pairing_audit_label ON pairing_audit(device_label, session_id)

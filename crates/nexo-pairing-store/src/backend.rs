@@ -10,8 +10,8 @@ use nexo_pairing_core::{
     PendingRequest, RejectedRequest, SeedReport, SenderId, SenderKey, Target, UpsertOutcome,
 };
 
-use crate::PairingStore;
 use crate::op::{code, grant, list, request};
+use crate::{AuditQuery, PairingStore};
 
 #[async_trait]
 impl PairingBackend for PairingStore {
@@ -132,8 +132,9 @@ impl PairingBackend for PairingStore {
     }
 
     async fn audit(&self, filter: &Filter, limit: u32) -> Result<Vec<AuditEvent>, PairingError> {
-        let filter = filter.clone();
-        self.read(move |connection, _| list::audit(connection, &filter, limit)).await
+        let mut query = AuditQuery::newest(limit);
+        query.filter = filter.clone();
+        self.audit_log(&query).await
     }
 
     async fn purge_expired(&self) -> Result<u64, PairingError> {

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod audit_query;
 mod backend;
 mod batch;
 mod connection;
@@ -36,6 +37,7 @@ mod store;
 mod watch;
 mod worker;
 
+pub use audit_query::AuditQuery;
 pub use error::StoreError;
 pub use inspect::Inspection;
 pub use legacy::read_legacy_sessions;

@@ -51,9 +51,10 @@ pub use nexo_pairing_setup::{
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
 pub use nexo_pairing_store::{
-    Cancellation, ClaimId, ImportReport, ImportedSession, Inspection, IssuedSession, OsRandom,
-    PairingStore, PeerAddress, RandomSource, RedeemError, Redemption, RedemptionState, SecretError,
-    Session, SessionId, SessionToken, SetupEvent, StoreError, StoreOptions, read_legacy_sessions,
+    AuditQuery, Cancellation, ClaimId, ImportReport, ImportedSession, Inspection, IssuedSession,
+    OsRandom, PairingStore, PeerAddress, RandomSource, RedeemError, Redemption, RedemptionState,
+    SecretError, Session, SessionId, SessionToken, SetupEvent, StoreError, StoreOptions,
+    read_legacy_sessions,
 };
 
 #[cfg(feature = "telegram")]

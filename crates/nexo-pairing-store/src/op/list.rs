@@ -1,8 +1,8 @@
 //! Reads what there is, for people and programs.
 
 use nexo_pairing_core::{
-    AccountScope, AllowedSender, AuditEvent, BlockedSender, ChannelId, Filter, PairingCode,
-    PendingRequest, SenderId,
+    AccountScope, AllowedSender, BlockedSender, ChannelId, Filter, PairingCode, PendingRequest,
+    SenderId,
 };
 use rusqlite::{Connection, Row, params};
 use serde_json::Value;
@@ -105,29 +105,6 @@ pub(crate) fn blocked(
             row.get(5)?,
         ))
     })
-}
-
-pub(crate) fn audit(
-    connection: &Connection,
-    filter: &Filter,
-    limit: u32,
-) -> rusqlite::Result<Vec<AuditEvent>> {
-    let sql = format!(
-        "SELECT seq, at, actor, action, channel, account_id, sender_id, detail_json
-            FROM pairing_audit WHERE {OF_FILTER} ORDER BY seq DESC LIMIT ?4"
-    );
-    let mut events = rows(connection, &sql, filter, i64::from(limit), |row| {
-        let detail: String = row.get(7)?;
-        let detail = serde_json::from_str(&detail).unwrap_or(Value::Null);
-        let (seq, when) = (row.get(0)?, at(row.get(1)?));
-        let mut event = AuditEvent::new(seq, when, row.get(2)?, row.get(3)?, detail);
-        event.channel = row.get(4)?;
-        event.account_id = row.get(5)?;
-        event.sender_id = row.get(6)?;
-        Ok(event)
-    })?;
-    events.reverse();
-    Ok(events)
 }
 
 /// The rows of a query whose `?1` to `?3` are a filter and whose `?4` is a number.

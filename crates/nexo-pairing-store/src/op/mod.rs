@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod code;
 pub(crate) mod grant;
 pub(crate) mod list;
+pub(crate) mod log;
 pub(crate) mod purge;
 pub(crate) mod redemption;
 pub(crate) mod repeat;

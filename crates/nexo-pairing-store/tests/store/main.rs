@@ -27,6 +27,7 @@ mod repeated;
 mod replaced;
 mod request;
 mod restored;
+mod search;
 mod secret;
 mod session;
 mod support;
