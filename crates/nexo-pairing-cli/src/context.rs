@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{
-    AllowedSender, AuditEvent, BlockedSender, Filter, PairingBackend, PairingStore, PendingRequest,
-    Session, StoreOptions,
+    AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingBackend, PairingStore,
+    PendingRequest, Session, StoreOptions,
 };
 
 use crate::cli::Global;
@@ -102,20 +102,16 @@ impl Database {
     }
 
     /// What is in it now; nothing is created, and nothing is upgraded.
-    pub(crate) async fn snapshot(&self) -> Result<View, CliError> {
-        Ok(View(self.copy().await?))
+    pub(crate) async fn view(&self) -> Result<View, CliError> {
+        Ok(View(PairingStore::view(&self.path, self.options.clone()).await?))
     }
 
     /// A copy for a gate to decide on; whatever that writes is lost with it.
     pub(crate) async fn rehearsal(&self) -> Result<PairingStore, CliError> {
-        let copy = self.copy().await?;
+        let copy = PairingStore::snapshot(&self.path, self.options.clone()).await?;
         // What has run out but was not put away yet decides too: it makes its sender wait.
         copy.purge_expired().await?;
         Ok(copy)
-    }
-
-    async fn copy(&self) -> Result<PairingStore, CliError> {
-        Ok(PairingStore::snapshot(&self.path, self.options.clone()).await?)
     }
 }
 
@@ -153,7 +149,7 @@ impl Found<'_> {
     }
 }
 
-/// A store to look at: there is no way to write through it, so that nothing is written to a copy.
+/// A store to look at: there is no way to write through it.
 #[derive(Debug)]
 pub(crate) struct View(PairingStore);
 
@@ -190,6 +186,10 @@ impl View {
         limit: u32,
     ) -> Result<Vec<AuditEvent>, CliError> {
         Ok(self.0.audit(filter, limit).await?)
+    }
+
+    pub(crate) async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, CliError> {
+        Ok(self.0.audit_log(query).await?)
     }
 
     pub(crate) async fn list_sessions(

@@ -114,7 +114,7 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
         };
         // There is nothing to learn from a database that cannot be read.
         if let Some(config) = config.filter(|_| is_usable) {
-            match database.snapshot().await {
+            match database.view().await {
                 Ok(known) => policy::check(&config, &known, &mut checks).await?,
                 Err(error) => checks.push(Check::error("contents", &error)),
             }

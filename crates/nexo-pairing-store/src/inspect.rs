@@ -41,8 +41,7 @@ impl Inspection {
 
 fn inspect(path: &Path) -> Result<Inspection, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
-    let connection = connect_to_read(path)?;
-    let schema_version = schema::version(&connection).map_err(sqlite)?;
+    let Source { connection, schema: schema_version, .. } = connect_to_read(path)?;
     let mut check = connection.prepare("PRAGMA integrity_check(20)").map_err(sqlite)?;
     let problems: Vec<String> =
         check.query_map((), |row| row.get(0)).and_then(Iterator::collect).map_err(sqlite)?;
@@ -103,20 +102,57 @@ fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime
     Ok(newest.map(at))
 }
 
-/// Copies the database at `path` into an empty connection. A file that is not there is empty.
-pub(crate) fn copy(path: &Path, into: &mut Connection) -> Result<(), StoreError> {
+/// A connection to the database at `path` that sees it as it is now and cannot write: to the file
+/// itself, or to a copy in memory where that is not safe or its schema is an older one. A file that is
+/// not there is empty.
+pub(crate) fn view(path: &Path) -> Result<Connection, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
-    let from = match connect_to_read(path) {
-        Ok(from) => from,
-        Err(StoreError::Missing { .. }) => return Ok(()),
+    let source = find_source(path)?;
+    let connection = match source {
+        Some(source) if source.is_locked && source.schema == schema::newest() => source.connection,
+        source => copy_of(path, source)?,
+    };
+    // The transaction begins with its first statement that reads.
+    connection
+        .execute_batch("PRAGMA query_only = ON; BEGIN")
+        .and_then(|()| schema::version(&connection))
+        .map_err(sqlite)?;
+    Ok(connection)
+}
+
+/// A copy, in memory, of the database at `path`, with the newest schema. A file that is not there is
+/// empty.
+pub(crate) fn copy(path: &Path) -> Result<Connection, StoreError> {
+    copy_of(path, find_source(path)?)
+}
+
+/// An empty database in memory; `path` is its name in errors.
+pub(crate) fn empty(path: &Path) -> Result<Connection, StoreError> {
+    copy_of(path, None)
+}
+
+fn find_source(path: &Path) -> Result<Option<Source>, StoreError> {
+    let source = match connect_to_read(path) {
+        Ok(source) => source,
+        Err(StoreError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (found, known) = (schema::version(&from).map_err(sqlite)?, schema::newest());
+    let (found, known) = (source.schema, schema::newest());
     if found > known {
         return Err(StoreError::Newer { path: path.into(), found, known });
     }
-    copy_pages(&from, into).map_err(sqlite)?;
-    connection::set_up(into).map_err(sqlite)
+    Ok(Some(source))
+}
+
+fn copy_of(path: &Path, source: Option<Source>) -> Result<Connection, StoreError> {
+    let sqlite = |error| StoreError::sqlite(path, error);
+    let mut copy = Connection::open_in_memory().map_err(sqlite)?;
+    if let Some(source) = source {
+        copy_pages(&source.connection, &mut copy).map_err(sqlite)?;
+    }
+    connection::set_up(&mut copy).map_err(sqlite)?;
+    schema::migrate(path, &mut copy)?;
+    Ok(copy)
 }
 
 /// Writes the database behind `connection` (at `path`) to a new file.
@@ -196,28 +232,48 @@ fn file_at(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
+/// A database that is to be left as it is.
+struct Source {
+    connection: Connection,
+    schema: u32,
+    /// Whether others know that it is read. Otherwise it may change under a reader, who has to be quick.
+    is_locked: bool,
+}
+
 /// Connects to a file that is there in a way that leaves it, and what lies beside it, as it was.
-fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+fn connect_to_read(path: &Path) -> Result<Source, StoreError> {
     let path = file_at(path)?;
     place::refuse_network(&path)?;
     place::refuse_links(&path)?;
     let sqlite = |error| StoreError::sqlite(&path, error);
     // The database that was put here is whole; SQLite would mix it with the other one's WAL.
     if lock::has_stale_wal(&path) {
-        return connect_read_only(&path, true).map_err(sqlite);
+        let connection = connect_read_only(&path, true).map_err(sqlite)?;
+        return Source::of(&path, connection, false);
     }
     let wal = fs::metadata(place::beside(&path, "-wal"));
     let is_whole =
         !wal.as_ref().is_ok_and(|wal| wal.len() > 0) && !place::beside(&path, "-journal").exists();
-    let connection = connect_read_write(&path).map_err(sqlite).or_else(|error| match error {
-        StoreError::Permission { .. } => connect_read_only(&path, is_whole).map_err(sqlite),
-        error => Err(error),
-    })?;
+    let (connection, is_locked) = match connect_read_write(&path).map_err(sqlite) {
+        Ok(connection) => (connection, true),
+        Err(StoreError::Permission { .. }) => {
+            (connect_read_only(&path, is_whole).map_err(sqlite)?, !is_whole)
+        }
+        Err(error) => return Err(error),
+    };
     // A WAL that is there already stays: it is another process's, or a crash left it.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, wal.is_ok())
         .map_err(sqlite)?;
-    Ok(connection)
+    Source::of(&path, connection, is_locked)
+}
+
+impl Source {
+    fn of(path: &Path, connection: Connection, is_locked: bool) -> Result<Self, StoreError> {
+        let schema =
+            schema::version(&connection).map_err(|error| StoreError::sqlite(path, error))?;
+        Ok(Self { connection, schema, is_locked })
+    }
 }
 
 fn connect_read_write(path: &Path) -> rusqlite::Result<Connection> {
@@ -257,4 +313,27 @@ fn readable(mut connection: Connection) -> rusqlite::Result<Connection> {
     connection::set_up(&mut connection)?;
     schema::version(&connection)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open;
+
+    #[test]
+    fn a_sound_file_is_read_in_place_and_an_older_one_as_a_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairing.db");
+        let is_in_place = || view(&path).unwrap().path() == path.to_str();
+        assert!(!is_in_place(), "there is none");
+        let opened = open::open_or_create(&path).unwrap();
+        assert!(is_in_place(), "in use");
+        drop(opened);
+        assert!(is_in_place(), "closed");
+        let older = folder.path().join("older.db");
+        Connection::open(&older).unwrap().execute("CREATE TABLE other (x)", ()).unwrap();
+        let view = view(&older).unwrap();
+        assert_ne!(view.path(), older.to_str());
+        assert_eq!(schema::version(&view).unwrap(), schema::newest());
+    }
 }

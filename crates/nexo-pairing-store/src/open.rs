@@ -25,12 +25,10 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// An empty database in memory.
-    pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        let sqlite = |error| StoreError::sqlite(Path::new(":memory:"), error);
-        let mut connection = Connection::open_in_memory().map_err(sqlite)?;
-        connection::set_up(&mut connection).map_err(sqlite)?;
-        Ok(Self { connection, id: None })
+    /// A database that stays what it is when another file is put in place of it: one in memory, or a
+    /// view of one moment.
+    pub(crate) fn detached(connection: Connection) -> Self {
+        Self { connection, id: None }
     }
 
     /// Which file it is; `None` in memory.

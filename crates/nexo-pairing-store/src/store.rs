@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::batch::{self, Queue};
 use crate::feed::Feed;
 use crate::op::Write;
-use crate::open::{self, Opened, place, schema};
+use crate::open::{self, Opened, place};
 use crate::random::{OsRandom, RandomSource};
 use crate::watch::{Answer, Watcher};
 use crate::worker::{self, Caller, Holder, Jobs, Worker};
@@ -126,7 +126,8 @@ impl PairingStore {
     ///
     /// As for [`open_memory`](Self::open_memory).
     pub async fn open_memory_with(options: StoreOptions) -> Result<Self, PairingError> {
-        Self::in_memory(PathBuf::from(":memory:"), options, |_| Ok(())).await
+        let path = PathBuf::from(":memory:");
+        Self::detached(path, options, inspect::empty).await
     }
 
     /// A private copy, in memory, of the database at `path`: nothing that is done to it reaches the
@@ -139,23 +140,32 @@ impl PairingStore {
         path: impl AsRef<Path>,
         options: StoreOptions,
     ) -> Result<Self, PairingError> {
-        let path = path.as_ref().to_owned();
-        let source = path.clone();
-        Self::in_memory(path, options, move |copy| inspect::copy(&source, copy)).await
+        Self::detached(path.as_ref().to_owned(), options, inspect::copy).await
     }
 
-    async fn in_memory(
+    /// A view of the database at `path` as it is now; operations that write fail. Nothing is made or
+    /// upgraded on disk. It reads the file itself, in one transaction that lasts as long as the view,
+    /// and takes no more memory however large the file is. A copy in memory is read instead where the
+    /// file has an older schema, or where it cannot be locked and may change while it is read. A file
+    /// that is not there is an empty store.
+    ///
+    /// Other processes can write meanwhile. What they write stays in the WAL until the view is dropped,
+    /// so drop it before anything that waits for a person.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn view(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, PairingError> {
+        Self::detached(path.as_ref().to_owned(), options, inspect::view).await
+    }
+
+    async fn detached(
         path: PathBuf,
         options: StoreOptions,
-        fill: impl FnOnce(&mut Connection) -> Result<(), StoreError> + Send + 'static,
+        connect: fn(&Path) -> Result<Connection, StoreError>,
     ) -> Result<Self, PairingError> {
         let name = path.clone();
-        let open = worker::once("pairing-open", move || {
-            let mut opened = Opened::in_memory()?;
-            fill(&mut opened.connection)?;
-            schema::migrate(&name, &mut opened.connection)?;
-            Ok(opened)
-        });
+        let open = worker::once("pairing-open", move || Ok(Opened::detached(connect(&name)?)));
         let writer = Worker::start("pairing-memory", Holder::holding(path.clone(), open.await?))?;
         Ok(Self::new(path, writer, None, options))
     }

@@ -32,7 +32,7 @@ pub(crate) struct List {
 
 pub(crate) async fn run(args: List, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
-    let known = database.snapshot().await?;
+    let known = database.view().await?;
     let (channel, account) = (args.channel.as_deref(), args.account.as_deref());
     let filter = filter(channel, account);
     let is_all = args.all || args.include_revoked;

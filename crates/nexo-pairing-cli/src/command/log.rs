@@ -1,22 +1,49 @@
 //! `log`: who did what, and when.
 
 use clap::Args;
-use nexo_pairing::AuditEvent;
+use nexo_pairing::{AuditEvent, AuditQuery, SenderId};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::{check_filter, filter};
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit};
+use crate::moment::parse_now;
 use crate::table::Table;
 use crate::text::{escaped, moment};
 
 #[derive(Debug, Args)]
-#[command(after_help = "The newest entry comes last.\n\n\
-    Example:\n  nexo-pair log --channel whatsapp --limit 200")]
+#[command(
+    after_help = "The newest entry comes last. An entry is shown if it matches all that is given.\n\n\
+    Examples:\n  nexo-pair log --channel whatsapp --limit 200\n  \
+    nexo-pair log --device \"Ana's iPhone\"\n  \
+    nexo-pair log --action replay --since 2d\n  \
+    nexo-pair log --since 2027-01-01 --until 2027-02-01 --sender +5491155556666"
+)]
 pub(crate) struct Log {
     /// Only this channel.
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
+    /// Only this sender, as the log shows them.
+    #[arg(long, value_name = "SENDER")]
+    sender: Option<String>,
+    /// Only the session with this id, or all sessions of devices with this label: claims, replays,
+    /// ends.
+    #[arg(long, value_name = "ID|LABEL")]
+    device: Option<String>,
+    /// Only this action: request, approve, reject, expire, seed, revoke, block, unblock, forget,
+    /// lockout, unlock, code_issued, code_cancelled, session_issued, session_reissued, replay, …
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
+    /// From this moment on: a date (UTC), an RFC 3339 time or an age such as 2d.
+    #[arg(long, value_name = "WHEN", value_parser = parse_now)]
+    since: Option<OffsetDateTime>,
+    /// Before this moment.
+    #[arg(long, value_name = "WHEN", value_parser = parse_now)]
+    until: Option<OffsetDateTime>,
+    /// Only entries older than the one with this number: `before` of the page that came last.
+    #[arg(long, value_name = "SEQ")]
+    before: Option<i64>,
     /// How many entries at most, up to 10000.
     #[arg(long, value_name = "N", default_value_t = 50,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -26,14 +53,30 @@ pub(crate) struct Log {
 pub(crate) async fn run(args: Log, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
     let channel = args.channel.as_deref();
-    let events = database.snapshot().await?.audit(&filter(channel, None), args.limit).await?;
+    // One more than is shown tells whether there is another page.
+    let mut query = AuditQuery::newest(args.limit + 1);
+    query.filter = filter(channel, None);
+    if let Some(sender) = args.sender {
+        query.filter = query.filter.sender(SenderId::from_stored(sender));
+    }
+    query.device = args.device;
+    query.action = args.action;
+    query.since = args.since;
+    query.until = args.until;
+    query.before = args.before;
+    let mut events = database.view().await?.audit_log(&query).await?;
     if events.is_empty() {
         check_filter(channel, None)?;
     }
-    context.print(&json!({ "events": events }), || {
+    let has_more = events.len() > args.limit as usize;
+    events.drain(..usize::from(has_more));
+    let before = events.first().filter(|_| has_more).map(|event| event.seq);
+    context.print(&json!({ "events": events, "before": before }), || {
         let table =
             if events.is_empty() { "nothing is logged\n".to_owned() } else { table(&events) };
-        format!("{table}database: {}\n", escaped(&database.path().to_string_lossy()))
+        let older = before.map(|seq| format!("older entries: --before {seq}\n"));
+        let path = database.path().to_string_lossy();
+        format!("{table}{}database: {}\n", older.unwrap_or_default(), escaped(&path))
     })?;
     Ok(Exit::Done)
 }

@@ -128,7 +128,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::{Opened, schema};
+    use crate::inspect;
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -137,8 +137,7 @@ mod tests {
 
     #[test]
     fn every_search_goes_by_an_index_and_none_scans_the_log() {
-        let mut connection = Opened::in_memory().unwrap().connection;
-        schema::migrate(std::path::Path::new(":memory:"), &mut connection).unwrap();
+        let connection = inspect::empty(std::path::Path::new(":memory:")).unwrap();
         for (lead, by) in [
             (Lead::Session, "INDEX pairing_audit_session (session_id=? AND rowid<?)"),
             (Lead::Sender, "INDEX pairing_audit_sender (sender_id=? AND rowid<?)"),

@@ -153,11 +153,11 @@ pub(crate) fn state(
     connection: &Connection,
     nonce: &str,
 ) -> rusqlite::Result<Option<RedemptionState>> {
-    // One moment for both statements.
-    let tx = connection.unchecked_transaction()?;
-    let Some(used) = find(&tx, nonce)? else { return Ok(None) };
+    // One moment for both statements; a view is one already.
+    let _tx = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
+    let Some(used) = find(connection, nonce)? else { return Ok(None) };
     let Some(id) = used.session_id else { return Ok(Some(RedemptionState::Cancelled)) };
-    let session = session::of_id(&tx, &id)?;
+    let session = session::of_id(connection, &id)?;
     Ok(Some(session.map_or(RedemptionState::Forgotten, RedemptionState::Claimed)))
 }
 

@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// A store with something of everything in it.
-async fn furnished() -> World {
+pub(crate) async fn furnished() -> World {
     let world = World::new().await;
     world.seed("+1").await;
     let code = world.code("+2").await;
@@ -31,7 +31,7 @@ async fn furnished() -> World {
 }
 
 /// Everything that a store lists.
-async fn contents(store: &PairingStore) -> String {
+pub(crate) async fn contents(store: &PairingStore) -> String {
     let all = Filter::all();
     let parts = (
         store.list_pending(&all).await.unwrap(),
@@ -43,7 +43,7 @@ async fn contents(store: &PairingStore) -> String {
 }
 
 /// What lies in a folder, byte for byte.
-fn everything_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn everything_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let read = |name: String| {
         let contents = bytes(&folder.join(&name));
         // The index of the WAL is memory that processes share, with their read marks in it.

@@ -19,6 +19,8 @@ async fn refused(path: &Path) -> StoreError {
     let error = store_error(opened.map(drop).unwrap_err());
     let copied = PairingStore::snapshot(path, StoreOptions::default()).await;
     assert_eq!(store_error(copied.map(drop).unwrap_err()).to_string(), error.to_string());
+    let viewed = PairingStore::view(path, StoreOptions::default()).await;
+    assert_eq!(store_error(viewed.map(drop).unwrap_err()).to_string(), error.to_string());
     let text = error.to_string();
     assert!(text.contains(path.to_str().unwrap()), "{text} names the file");
     assert!(error.hint().is_some(), "{text}");

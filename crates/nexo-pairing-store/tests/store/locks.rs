@@ -59,6 +59,8 @@ async fn nothing_drops_the_locks_of_the_file() {
         check("inspecting");
         drop(PairingStore::snapshot(path, options.clone()).await.unwrap());
         check("copying");
+        drop(PairingStore::view(path, options.clone()).await.unwrap());
+        check("viewing");
         store.backup(path.with_file_name("backup.db")).await.unwrap();
         check("backing up");
         store.backup(path).await.unwrap_err();

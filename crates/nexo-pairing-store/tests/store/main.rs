@@ -31,3 +31,4 @@ mod search;
 mod secret;
 mod session;
 mod support;
+mod view;

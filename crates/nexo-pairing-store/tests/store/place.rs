@@ -280,8 +280,10 @@ async fn what_cannot_be_read_whole_is_not_read_in_part() {
     obey_permissions();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).unwrap();
     let (_, options) = options();
-    let copy = PairingStore::snapshot(path, options).await;
+    let copy = PairingStore::snapshot(&path, options.clone()).await;
     let error = store_error(copy.map(drop).unwrap_err());
+    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    let error = store_error(PairingStore::view(path, options).await.map(drop).unwrap_err());
     assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
 }

@@ -33,6 +33,8 @@ async fn a_copy_of_a_restored_file_is_not_mixed_with_the_wal_of_a_crash() {
     let before = crate::support::names(folder.path());
     let copy = PairingStore::snapshot(&path, world.options.clone()).await.unwrap();
     assert_eq!(allowed(&copy).await, ["+1"]);
+    let view = PairingStore::view(&path, world.options.clone()).await.unwrap();
+    assert_eq!(allowed(&view).await, ["+1"]);
     assert!(Inspection::of(&path).await.unwrap().problems.is_empty());
     assert_eq!(crate::support::names(folder.path()), before, "and nothing was moved");
     drop(held);

@@ -23,7 +23,7 @@ pub(crate) struct List {
 
 pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
-    let sessions = database.snapshot().await?.list_sessions(args.all).await?;
+    let sessions = database.view().await?.list_sessions(args.all).await?;
     context.print(&json!({ "devices": sessions }), || {
         let now = OffsetDateTime::now_utc();
         let text = match sessions.len() {
