@@ -138,12 +138,7 @@ impl PairingBackend for PairingStore {
     }
 
     async fn purge_expired(&self) -> Result<u64, PairingError> {
-        self.write(|write| {
-            write.expire()?;
-            write.trim()?;
-            Ok(write.after.expired)
-        })
-        .await
+        Ok(self.purge(|write, progress| write.purge(progress)).await?.expired)
     }
 }
 

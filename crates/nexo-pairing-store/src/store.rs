@@ -1,6 +1,9 @@
 //! The handle of a store: its threads, and how an operation gets to them.
 
+mod housekeeping;
+
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -74,6 +77,8 @@ struct Shared {
     /// Warnings of replays, by session and whether they ended it: whoever saw a code can cause any
     /// number of them.
     replays: WarningLimiter<(String, bool)>,
+    /// Whether the housekeeping is at work.
+    is_purging: AtomicBool,
 }
 
 impl PairingStore {
@@ -174,7 +179,8 @@ impl PairingStore {
         describe_metrics();
         let replays = WarningLimiter::new(Arc::clone(&options.clock));
         let (queue, feed) = (Queue::default(), Arc::default());
-        let shared = Arc::new(Shared { path, options, queue, feed, replays });
+        let is_purging = AtomicBool::default();
+        let shared = Arc::new(Shared { path, options, queue, feed, replays, is_purging });
         Self { inner: Arc::new(Inner { watcher: Mutex::default(), writer, reader, shared }) }
     }
 
@@ -387,20 +393,6 @@ impl Shared {
     fn publish(&self, opened: &mut Opened) -> Result<(), StoreError> {
         let published = self.feed.publish(&self.path, opened);
         published.map_err(|error| StoreError::sqlite(&self.path, error))
-    }
-
-    /// Puts away what has run out, when the writer finds the time.
-    fn keep_house(self: &Arc<Self>, writer: &Jobs) {
-        let shared = Arc::clone(self);
-        let mut kept =
-            shared.queue.push(Caller::Operator, |write| write.expire().and_then(|()| write.trim()));
-        // A writer that is gone needs no house.
-        let _ = writer.send(move |opened| {
-            shared.write(opened);
-            if let Some(Ok(Err(error))) = kept.as_mut().map(oneshot::Receiver::try_recv) {
-                tracing::warn!(%error, "what has run out could not be put away");
-            }
-        });
     }
 }
 

@@ -59,8 +59,8 @@ impl Worker {
 }
 
 impl Jobs {
-    /// Runs `job`, which uses the database at `path`, on the thread. Once begun it runs to its end even
-    /// if the caller is dropped meanwhile.
+    /// Runs `job`, which uses the database at `path`, on the thread. It runs to its end even if the caller
+    /// is dropped meanwhile, unless it is a stranger's and has not begun by then.
     pub(crate) async fn run<T, F>(
         &self,
         caller: Caller,
@@ -77,8 +77,9 @@ impl Jobs {
         };
         let (answer, answered) = oneshot::channel();
         self.send(move |opened| {
+            let is_abandoned = place.is_some() && answer.is_closed();
             drop(place);
-            if !answer.is_closed() {
+            if !is_abandoned {
                 // The caller may go meanwhile: what was done stays done.
                 let _ = answer.send(opened.and_then(job));
             }

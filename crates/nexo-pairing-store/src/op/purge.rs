@@ -23,6 +23,26 @@ const KEPT_REDEMPTION: i64 = 48 * 3600;
 /// How many used setup codes are known however long ago they expired.
 const KEPT_REDEMPTIONS: i64 = 10_000;
 
+/// How many rows a transaction of a purge deletes at most. It holds the lock for some 10 ms.
+pub(crate) const PIECE: i64 = 1000;
+
+/// How far a purge has come: from one of its transactions to the next.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Progress {
+    /// How many requests expired.
+    pub(crate) expired: u64,
+    /// How many sessions were deleted.
+    pub(crate) sessions: u64,
+    /// Up to which entry the audit log was looked through.
+    audit: i64,
+}
+
+/// The requests that are over at `?1`, by the two indexes that are made for it.
+const DUE: &str = "SELECT code, channel, account_id, sender_id,
+        min(?1, coalesce(expires_at, created_at + 3600)), created_at
+    FROM pairing_pending
+    WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1 + 5";
+
 /// A request that came to an end.
 pub(crate) struct Finished<'a> {
     pub(crate) code: &'a str,
@@ -38,12 +58,7 @@ impl Write<'_> {
         if self.expired.get() {
             return Ok(());
         }
-        let mut due = self.tx.prepare_cached(
-            "SELECT code, channel, account_id, sender_id,
-                    min(?1, coalesce(expires_at, created_at + 3600)), created_at
-                FROM pairing_pending
-                WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1 + 5",
-        )?;
+        let mut due = self.tx.prepare_cached(DUE)?;
         let due: Vec<(String, String, String, String, i64, i64)> =
             due.query_map([self.now], |row| row.try_into())?.collect::<Result<_, _>>()?;
         for (code, channel, account, sender, at, created_at) in &due {
@@ -107,58 +122,226 @@ impl Write<'_> {
         })
     }
 
-    /// Forgets what is too old or too much to keep.
-    pub(crate) fn trim(&self) -> rusqlite::Result<()> {
+    /// Ends what has run out and deletes some of what is too old or too much to keep. Whether there may
+    /// be more to delete.
+    pub(crate) fn purge(&mut self, progress: &mut Progress) -> rusqlite::Result<bool> {
+        self.expire()?;
+        progress.expired += self.after.expired;
+        let mut left = PIECE;
+        self.trim_finished(&mut left)?;
+        self.trim_audit(progress, &mut left)?;
         let day_ago = self.now - REJECTED_FOR;
-        let tx = self.tx;
-        tx.execute(
+        self.delete(
+            &mut left,
+            "DELETE FROM pairing_attempts WHERE rowid IN
+                (SELECT rowid FROM pairing_attempts WHERE at <= ?1 LIMIT ?2)",
+            &[day_ago],
+        )?;
+        self.trim_sessions(progress, &mut left)?;
+        self.delete(
+            &mut left,
+            "DELETE FROM pairing_changes WHERE seq IN
+                (SELECT seq FROM pairing_changes
+                    WHERE seq <= (SELECT max(seq) FROM pairing_changes) - ?1
+                    ORDER BY seq LIMIT ?2)",
+            &[MAX_CHANGES],
+        )?;
+        Ok(left == 0)
+    }
+
+    /// Ends sessions that have run out, and deletes some of what is long over. Whether there may be
+    /// more to delete.
+    pub(crate) fn purge_sessions(&mut self, progress: &mut Progress) -> rusqlite::Result<bool> {
+        let mut left = PIECE;
+        self.trim_sessions(progress, &mut left)?;
+        Ok(left == 0)
+    }
+
+    fn trim_finished(&self, left: &mut i64) -> rusqlite::Result<()> {
+        self.delete(
+            left,
+            "DELETE FROM pairing_finished WHERE seq IN
+                (SELECT seq FROM pairing_finished
+                    WHERE seq <= (SELECT max(seq) FROM pairing_finished) - ?1
+                    ORDER BY seq LIMIT ?2)",
+            &[MAX_FINISHED],
+        )?;
+        self.delete(
+            left,
             // Expiries count for as long as a sender may wait, come back and let a code run out.
-            "DELETE FROM pairing_finished
-                WHERE at <= ?1 - CASE outcome WHEN 'expired' THEN 2 * 86400 ELSE 0 END
-                OR seq <= (SELECT max(seq) FROM pairing_finished) - ?2",
-            [day_ago, MAX_FINISHED],
-        )?;
-        tx.execute("DELETE FROM pairing_attempts WHERE at <= ?1", [day_ago])?;
-        let days = i64::from(self.options.audit_days);
-        tx.execute(
-            // Up to the first entry that is kept, so that a long log is not read through each time.
-            // What is in it from the future says nothing about what comes after.
-            "DELETE FROM pairing_audit WHERE at <= ?1 AND seq < coalesce(
-                (SELECT seq FROM pairing_audit WHERE at > ?1 AND at <= ?2 ORDER BY seq LIMIT 1),
-                9223372036854775807)",
-            [self.now - days * 86_400, self.now + LEEWAY],
-        )?;
-        self.purge_sessions()?;
-        tx.execute(
-            "DELETE FROM pairing_changes
-                WHERE seq <= (SELECT max(seq) FROM pairing_changes) - ?1",
-            [MAX_CHANGES],
-        )?;
+            "DELETE FROM pairing_finished WHERE seq IN
+                (SELECT seq FROM pairing_finished
+                    WHERE at <= ?1 - CASE outcome WHEN 'expired' THEN 2 * 86400 ELSE 0 END
+                    ORDER BY seq LIMIT ?2)",
+            &[self.now - REJECTED_FOR],
+        )
+        .map(drop)
+    }
+
+    /// Deletes old entries up to the first that is kept. What is among them from the future says
+    /// nothing about what comes after, and stays.
+    fn trim_audit(&self, progress: &mut Progress, left: &mut i64) -> rusqlite::Result<()> {
+        let oldest_kept = self.now - i64::from(self.options.audit_days) * 86_400;
+        let looked_at: Option<i64> = self
+            .tx
+            .prepare_cached(
+                "SELECT max(seq) FROM
+                    (SELECT seq FROM pairing_audit WHERE seq > ?1 ORDER BY seq LIMIT ?2)",
+            )?
+            .query_row([progress.audit, *left], |row| row.get(0))?;
+        let Some(looked_at) = looked_at else { return Ok(()) };
+        let kept: Option<i64> = self
+            .tx
+            .prepare_cached(
+                "SELECT min(seq) FROM pairing_audit
+                    WHERE seq > ?1 AND seq <= ?2 AND +at > ?3 AND +at <= ?4",
+            )?
+            .query_row([progress.audit, looked_at, oldest_kept, self.now + LEEWAY], |row| {
+                row.get(0)
+            })?;
+        let last = kept.map_or(looked_at, |kept| kept - 1);
+        self.tx
+            .prepare_cached("DELETE FROM pairing_audit WHERE seq > ?1 AND seq <= ?2 AND +at <= ?3")?
+            .execute([progress.audit, last, oldest_kept])?;
+        if kept.is_none() {
+            // To look at an entry takes its time, too.
+            *left = 0;
+            progress.audit = looked_at;
+        }
         Ok(())
     }
 
-    /// Ends sessions that have run out, so that a clock that is set back does not revive them. Forgets
-    /// those that ended long ago, and setup codes that expired long ago. Says how many sessions it forgot.
-    pub(crate) fn purge_sessions(&self) -> rusqlite::Result<u64> {
+    fn trim_sessions(&self, progress: &mut Progress, left: &mut i64) -> rusqlite::Result<()> {
         self.audit_repeated_claims()?;
-        self.tx.execute(
+        self.delete(
+            left,
+            // So that a clock that is set back does not revive them.
             "UPDATE pairing_sessions SET revoked_at = expires_at, revoked_via = 'expiry'
-                WHERE revoked_at IS NULL AND expires_at <= ?1",
-            [self.now],
+                WHERE rowid IN (SELECT rowid FROM pairing_sessions
+                    WHERE revoked_at IS NULL AND expires_at <= ?1 LIMIT ?2)",
+            &[self.now],
         )?;
-        let purged = self.tx.execute(
+        progress.sessions += self.delete(
+            left,
             // Even a revoked one stays until it would have expired: to import it again must not
             // revive it.
-            "DELETE FROM pairing_sessions WHERE revoked_at <= ?1 AND expires_at <= ?2",
-            [self.now - KEPT_SESSION, self.now],
+            "DELETE FROM pairing_sessions WHERE rowid IN
+                (SELECT rowid FROM pairing_sessions
+                    WHERE revoked_at <= ?1 AND expires_at <= ?2 LIMIT ?3)",
+            &[self.now - KEPT_SESSION, self.now],
         )?;
-        self.tx.execute(
+        self.delete(
+            left,
             // When the clock jumps ahead by years and back again, what was used in between and just
             // before must not be good once more: the newest stay, whatever their time stamps say.
-            "DELETE FROM pairing_redemptions WHERE expires_at <= ?1
-                AND rowid <= (SELECT max(rowid) FROM pairing_redemptions) - ?2",
-            [self.now - KEPT_REDEMPTION, KEPT_REDEMPTIONS],
-        )?;
-        Ok(purged as u64)
+            "DELETE FROM pairing_redemptions WHERE rowid IN
+                (SELECT rowid FROM pairing_redemptions WHERE expires_at <= ?1
+                    AND rowid <= (SELECT max(rowid) FROM pairing_redemptions) - ?2
+                    ORDER BY rowid LIMIT ?3)",
+            &[self.now - KEPT_REDEMPTION, KEPT_REDEMPTIONS],
+        )
+        .map(drop)
+    }
+
+    /// Changes at most `left` rows, by a statement whose last parameter is that number; how many.
+    fn delete(&self, left: &mut i64, sql: &str, parameters: &[i64]) -> rusqlite::Result<u64> {
+        let parameters = parameters.iter().chain(std::iter::once(&*left));
+        let changed =
+            self.tx.prepare_cached(sql)?.execute(rusqlite::params_from_iter(parameters))?;
+        *left -= changed as i64;
+        Ok(changed as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PairingStore;
+
+    /// Long before the clock of any test.
+    const OLD: i64 = 1_000_000;
+
+    async fn store_with(sql: &'static str) -> PairingStore {
+        let store = PairingStore::open_memory().await.unwrap();
+        store.write(move |write| write.tx.execute_batch(sql)).await.unwrap();
+        store
+    }
+
+    async fn count(store: &PairingStore, table: &'static str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        store.read(move |tx, _| tx.query_row(&sql, (), |row| row.get(0))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn requests_that_are_over_are_found_by_indexes() {
+        let store = store_with("").await;
+        let plan = store
+            .read(|tx, _| {
+                let mut plan = tx.prepare(&format!("EXPLAIN QUERY PLAN {DUE}"))?;
+                let steps = plan.query_map([OLD], |row| row.get::<_, String>("detail"))?;
+                steps.collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await
+            .unwrap()
+            .join("; ");
+        for index in ["pairing_pending_expiry", "pairing_pending_created"] {
+            assert!(plan.contains(index), "{plan}");
+        }
+        assert!(!plan.contains("SCAN"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn each_transaction_of_a_purge_deletes_so_many_rows_at_most() {
+        let store = store_with(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3500)
+            INSERT INTO pairing_audit(at, actor, action) SELECT 1000000 + x, 'gate', 'old' FROM n;
+            WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2500)
+            INSERT INTO pairing_attempts SELECT 'cli', 1000000, 'unknown' FROM n;
+            WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 11500)
+            INSERT INTO pairing_finished(code, outcome, at, channel, account_id, sender_id)
+                SELECT 'AAAAAAAA', 'blocked', 1000000, 'test', 'main', x FROM n;
+            INSERT INTO pairing_audit(at, actor, action) VALUES (unixepoch(), 'gate', 'new');
+            INSERT INTO pairing_audit(at, actor, action) VALUES (1000000, 'gate', 'after a new one');",
+        )
+        .await;
+        let tables = ["pairing_audit", "pairing_attempts", "pairing_finished"];
+        let mut progress = Progress::default();
+        let mut left = [3502, 2500, 11_500];
+        let mut transactions = 0;
+        loop {
+            let piece = move |write: &mut Write<'_>| {
+                let has_more = write.purge(&mut progress)?;
+                Ok((progress, has_more))
+            };
+            let has_more;
+            (progress, has_more) = store.write(piece).await.unwrap();
+            transactions += 1;
+            let before: i64 = left.iter().sum();
+            for (left, table) in left.iter_mut().zip(tables) {
+                *left = count(&store, table).await;
+            }
+            assert!(before - left.iter().sum::<i64>() <= PIECE, "{left:?}");
+            if !has_more {
+                break;
+            }
+        }
+        // As before: what comes after an entry that is kept is kept.
+        assert_eq!(left, [2, 0, 0]);
+        assert!(transactions >= 18, "{transactions}");
+    }
+
+    #[tokio::test]
+    async fn entries_from_the_future_do_not_keep_old_ones_behind_them() {
+        let store = store_with(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2500)
+            INSERT INTO pairing_audit(at, actor, action)
+                SELECT unixepoch() + 86400, 'gate', 'future' FROM n;
+            WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1500)
+            INSERT INTO pairing_audit(at, actor, action) SELECT 1000000, 'gate', 'old' FROM n;",
+        )
+        .await;
+        store.purge(|write, progress| write.purge(progress)).await.unwrap();
+        assert_eq!(count(&store, "pairing_audit WHERE action = 'future'").await, 2500);
+        assert_eq!(count(&store, "pairing_audit WHERE action = 'old'").await, 0);
     }
 }

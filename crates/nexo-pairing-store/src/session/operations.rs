@@ -202,7 +202,7 @@ impl PairingStore {
     ///
     /// [`PairingError::Backend`] when the store fails.
     pub async fn purge_sessions(&self) -> Result<u64, PairingError> {
-        self.write(|write| write.purge_sessions()).await
+        Ok(self.purge(|write, progress| write.purge_sessions(progress)).await?.sessions)
     }
 
     /// Writes to the audit log what was done outside of the store.

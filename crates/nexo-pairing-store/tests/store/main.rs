@@ -21,6 +21,7 @@ mod mirrored;
 mod old;
 mod place;
 mod probe;
+mod purge;
 mod queue;
 mod redeem;
 mod repeated;

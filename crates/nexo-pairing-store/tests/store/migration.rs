@@ -155,6 +155,29 @@ async fn version_3_with_a_flood_of_replays_is_upgraded() {
 }
 
 #[tokio::test]
+async fn version_5_is_upgraded() {
+    let (_folder, store) = upgrade(
+        5,
+        "INSERT INTO pairing_pending VALUES
+            ('whatsapp', 'personal', '+1', 'AAAAAAAA', 1799990000, 'null', NULL, NULL),
+            ('whatsapp', 'personal', '+2', 'BBBBBBBB', 1800000000, 'null', NULL, NULL),
+            ('whatsapp', 'personal', '+3', 'CCCCCCCC', 1799999990, 'null', 1799999999, 1799999990),
+            ('whatsapp', 'personal', '+4', 'DDDDDDDD', 1900000000, 'null', NULL, NULL);
+        INSERT INTO pairing_sessions
+            (id, token_sha256, profile, issued_at, expires_at, renew_until) VALUES
+            ('00000000000000a1', x'0102', 'companion-v1', 1799000000, 1799999999, 1799999999),
+            ('00000000000000a2', x'0103', 'companion-v1', 1799000000, 1800086400, 1800086400);",
+    )
+    .await;
+    // Those of 0.1.8 that are an hour old, those with an end, and those from the future.
+    assert_eq!(store.purge_expired().await.unwrap(), 3);
+    let pending = store.list_pending(&Filter::all()).await.unwrap();
+    assert_eq!((pending.len(), pending[0].code.as_str()), (1, "BBBBBBBB"));
+    let sessions = store.list_sessions(false).await.unwrap();
+    assert_eq!((sessions.len(), sessions[0].id.as_str()), (1, "00000000000000a2"));
+}
+
+#[tokio::test]
 async fn version_6_is_upgraded() {
     let (_folder, store) = upgrade(
         6,
@@ -175,7 +198,7 @@ async fn version_6_is_upgraded() {
 #[tokio::test]
 async fn every_version_has_its_test() {
     let newest = embedded::migrations::runner().get_migrations().len();
-    assert_eq!(newest, 5, "a new migration wants a test above that upgrades real old rows");
+    assert_eq!(newest, 6, "a new migration wants a test above that upgrades real old rows");
 }
 
 #[tokio::test]
