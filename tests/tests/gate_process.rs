@@ -99,11 +99,12 @@ fn events_of_nexo_are_read_and_those_of_a_plugin_itself_pass() {
         })
     };
     let connected = json!({"kind": "connected"});
+    let connected = event("plugin.inbound.whatsapp.personal", connected);
     assert_eq!(
-        gate.ask(&event("plugin.inbound.whatsapp.personal", connected)),
+        gate.ask(&connected),
         json!({
             "decision": "admit", "reason": "notice", "channel": "whatsapp", "account": "personal",
-            "sender": null, "line": 1,
+            "sender": null, "event": connected, "line": 1,
         })
     );
     let from = json!({"kind": "message", "from": "5491155556666@c.us", "text": "hi"});

@@ -43,14 +43,17 @@ Out, with the number of the line, from 1:
   {"outbound":{"topic":"plugin.outbound.whatsapp.personal","payload":{…}},"line":3}
 Order is kept for each sender. Answers pass those of others that wait for the database, so find a
 message by "line". Deliver it only when its decision is "admit"; publish each "outbound" once. An
-event of the plugin itself, such as "connected", is admitted with the reason "notice". A line that
-cannot be decided yields {"error":{"line":…,"kind":…,"message":…}}: its message must not be
-delivered, and the exit status is 1 in the end.
+event of the plugin itself, such as "connected", is admitted with the reason "notice": deliver its
+"event" in place of the line. A line that cannot be decided yields
+{"error":{"line":…,"kind":…,"message":…}}: its message must not be delivered, and the exit status is
+1 in the end.
 
 With --nats it stands on a bus: it takes events from plugin.inbound.>, shares them with the other
 gates of its group, publishes those that are admitted, unchanged, on pairing.admitted.CHANNEL[.ACCOUNT],
-and sends the challenges itself. What cannot be read goes to pairing.rejected, with the reason. With
---dry-run it listens beside the group, publishes nothing and prints its decisions.
+and sends the challenges itself. Events of plugins themselves are made anew and go to
+pairing.notices.CHANNEL[.ACCOUNT] and, unless gate.notices is own, where admitted messages go. What
+cannot be read goes to pairing.rejected, with the reason. With --dry-run it listens beside the group,
+publishes nothing and prints its decisions.
 
 SIGTERM and SIGINT end it when the lines that were read, or what was taken from the bus, are finished;
 SIGHUP reads the configuration again (storage.path, audit_days and nats.… are looked at when it

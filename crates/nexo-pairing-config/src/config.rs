@@ -25,6 +25,7 @@ pub struct Config {
     pub(crate) ws_cleartext_allow: Vec<String>,
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) gate: PairingPolicy,
+    pub(crate) notices: Notices,
     pub(crate) accounts: Option<Vec<Account>>,
     pub(crate) adapters: Vec<Adapter>,
     pub(crate) nats: Nats,
@@ -125,6 +126,12 @@ impl Config {
         }
     }
 
+    /// `gate.notices`: where events of plugins themselves are published. Default [`Notices::Both`].
+    #[must_use]
+    pub fn notices(&self) -> Notices {
+        self.notices
+    }
+
     /// `accounts`, in order of channel and account; any other account is refused. `None` when not
     /// configured: then every account is known.
     #[must_use]
@@ -216,6 +223,18 @@ pub enum ChallengeFormat {
     Default,
     /// The plugin does; it is asked over the broker.
     Broker,
+}
+
+/// Where a gate on a bus publishes the events of plugins themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Notices {
+    /// On `pairing.notices.…` and, as versions before did, among what is admitted. The default.
+    #[default]
+    Both,
+    /// On `pairing.notices.…` only.
+    Own,
 }
 
 /// The bus: where it is, and how to log in there. Secrets stand in files of their own, never here, so

@@ -33,7 +33,8 @@
 //! | `gate.challenge_cooldown_secs` | 10 to 86400 seconds | 300 |
 //! | `gate.language` | `en`, `es`, `pt` | `en` |
 //! | `gate.challenge_text` | 1 to 1000 bytes with `{code}` or `{command}` | built-in texts |
-//! | `accounts` | list of `channel`, `account` and any key of `gate` | every account is known |
+//! | `gate.notices` | `both`, `own` | `both` |
+//! | `accounts` | list of `channel`, `account` and any key of `gate` but `notices` | every account is known |
 //! | `adapters` | list of `channel`, `prefix`, `format` (`default`, `broker`), `cache_ttl_secs` (1 to 86400 seconds, default 3600) | `[]` |
 //! | `nats.servers` | list of `nats://HOST:PORT` or `tls://HOST:PORT` | `[]` |
 //! | `nats.credentials_file` | path of a `.creds` file | |
@@ -74,7 +75,7 @@ mod origin;
 mod schema;
 mod yaml;
 
-pub use config::{Account, Adapter, ChallengeFormat, Config, Nats, Setting};
+pub use config::{Account, Adapter, ChallengeFormat, Config, Nats, Notices, Setting};
 pub use error::ConfigError;
 pub use load::Sources;
 pub use network::{Network, NetworkError};

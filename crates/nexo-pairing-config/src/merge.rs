@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::layer::{self, Layer};
 use crate::schema::{KEYS, Key};
-use crate::{Account, Config, ConfigError, Nats, OnReplay, Origin, Setting};
+use crate::{Account, Config, ConfigError, Nats, Notices, OnReplay, Origin, Setting};
 
 /// The built-in defaults; the paths among them are in `home`, if there is one.
 pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
@@ -35,6 +35,7 @@ pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
         ("gate.challenge_cooldown_secs", json!(gate.challenge_cooldown.as_secs())),
         ("gate.language", json!(gate.language)),
         ("gate.challenge_text", json!(gate.challenge_text)),
+        ("gate.notices", json!(Notices::default())),
         ("accounts", Value::Null),
         ("adapters", json!([])),
         ("nats.servers", json!([])),
@@ -62,7 +63,7 @@ pub(crate) fn config(
         merged.get::<Option<PathBuf>>(key)?.ok_or(ConfigError::NoHome { needed })
     };
     let gate = PairingPolicy::default()
-        .with(&merged.get("gate")?)
+        .with(&merged.get::<Gate>("gate")?.options)
         .map_err(|error| ConfigError::policy(&merged.origin("gate.mode"), "gate", error))?;
     Ok(Config {
         storage_path: path("storage.path", "the database")?,
@@ -76,6 +77,7 @@ pub(crate) fn config(
         trusted_proxies: merged.get("trusted_proxies")?,
         accounts: accounts(&merged, &gate)?,
         gate,
+        notices: merged.get("gate.notices")?,
         adapters: merged.get("adapters")?,
         nats: nats(&merged)?,
         audit_days: merged.get("audit_days")?,
@@ -83,6 +85,13 @@ pub(crate) fn config(
         home,
         file,
     })
+}
+
+/// The policy among the keys of `gate`.
+#[derive(Deserialize)]
+struct Gate {
+    #[serde(flatten)]
+    options: PolicyOptions,
 }
 
 /// The configured accounts with their policies, in order, for [`Config::policy`] to search.

@@ -6,7 +6,7 @@ use nexo_pairing_core::{AccountId, ChannelId, Language, Mode, PairingPolicy, Pol
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::{ChallengeFormat, Network, OnReplay, Origin};
+use crate::{ChallengeFormat, Network, Notices, OnReplay, Origin};
 
 /// What the names of our environment variables begin with.
 pub(crate) const PREFIX: &str = "NEXO_PAIRING_";
@@ -29,6 +29,7 @@ pub(crate) static KEYS: &[Key] = &[
     Key("gate.challenge_cooldown_secs", COOLDOWN),
     Key("gate.language", LANGUAGE),
     Key("gate.challenge_text", CHALLENGE_TEXT),
+    Key("gate.notices", Shape::Text(Text("`both` or `own`", reads::<Notices>))),
     Key("accounts", Shape::Entries(ACCOUNT)),
     Key("adapters", Shape::Entries(ADAPTER)),
     Key("nats.servers", Shape::Texts(Text(NATS_SERVER, is_nats_server))),

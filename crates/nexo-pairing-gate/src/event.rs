@@ -1,6 +1,8 @@
 //! Reads a message from JSON: our own short form, or an event as Nexo's plugins publish it.
 
+mod form;
 mod json;
+mod notice;
 
 use std::borrow::Cow;
 
@@ -8,18 +10,10 @@ use nexo_pairing_core::Inbound;
 use serde_json::Value;
 
 use json::{Field, Fields};
+pub use notice::Notice;
 
-/// The events of a plugin itself, which have no sender.
-const NOTICES: [&str; 8] = [
-    "connected",
-    "disconnected",
-    "reconnecting",
-    "qr",
-    "pairing_success",
-    "credentials_expired",
-    "bridge_timeout",
-    "chat_membership",
-];
+/// What the topics of linking end with, below an account.
+const LINKING: [&str; 2] = ["pairing.qr", "pairing.state"];
 
 /// What came in on a channel.
 #[derive(Debug, Clone)]
@@ -27,15 +21,17 @@ const NOTICES: [&str; 8] = [
 pub enum InboundEvent {
     /// A message, to be screened.
     Message(Inbound),
-    /// An event of the plugin itself (`connected`, `qr`, …), without a sender, text or media: it
-    /// passes.
+    /// An event of the plugin itself (`connected`, `qr`, …), without a sender, text or media: what
+    /// passes of it is [made anew](crate::PairingGate::screen_notice).
     Notice {
         /// The channel.
         channel: String,
         /// The account.
         account: String,
-        /// The kind of event.
+        /// The kind of event; `pairing.qr` or `pairing.state` for those of linking, below an account.
         kind: String,
+        /// What was checked of it.
+        notice: Notice,
     },
 }
 
@@ -106,21 +102,31 @@ impl InboundEvent {
             return Ok(Self::Message(inbound.with_meta(event.meta.unwrap_or_default())));
         }
         let topic = text("topic", &event.topic)?.ok_or(missing("topic"))?;
-        let (channel, account) = read_topic(topic)?;
+        let topic = Topic::read(topic)?;
+        let (channel, account) = (topic.channel, topic.account);
         let Some(Field::Object(Some(payload))) = event.payload else {
             return Err(EventError::Field { field: "payload", expected: "a JSON object" });
         };
-        if let Some(inbound) = message(channel, account, &payload)? {
+        let inbound = message(channel, account, &payload)?;
+        // Linking has neither: a message there has no topic that a message may have.
+        if topic.linking.is_some() && (inbound.is_some() || payload.has_content) {
+            return Err(topic.wrong());
+        }
+        if let Some(inbound) = inbound {
             let names = Some(payload.names).filter(|names| !names.is_empty());
             let meta = payload.meta.or(names.map(Value::Object));
             return Ok(Self::Message(inbound.with_meta(meta.unwrap_or_default())));
         }
-        let kind = text("kind", &payload.kind)?.unwrap_or_default();
-        if NOTICES.contains(&kind) && !payload.has_content {
-            let [channel, account, kind] = [channel, account, kind].map(str::to_owned);
-            return Ok(Self::Notice { channel, account, kind });
+        let kind = match topic.linking {
+            Some(kind) => kind,
+            None => text("kind", &payload.kind)?.unwrap_or_default(),
+        };
+        if payload.has_content {
+            return Err(EventError::NoSender);
         }
-        Err(EventError::NoSender)
+        let notice = Notice::read(json, &topic, kind)?.ok_or(EventError::NoSender)?;
+        let [channel, account, kind] = [channel, account, kind].map(str::to_owned);
+        Ok(Self::Notice { channel, account, kind, notice })
     }
 }
 
@@ -147,14 +153,39 @@ fn message(
     Ok(Some(Inbound::direct(channel, account, sender).with_alt(alt).in_group(is_group)))
 }
 
-fn read_topic(topic: &str) -> Result<(&str, &str), EventError> {
-    let wrong = || EventError::Topic { topic: topic.chars().take(200).collect() };
-    let mut parts = topic.strip_prefix("plugin.inbound.").ok_or_else(wrong)?.split('.');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(channel), account, None) if !channel.is_empty() && account != Some("") => {
-            Ok((channel, account.unwrap_or("default")))
+/// A topic, and what it names.
+struct Topic<'a> {
+    text: &'a str,
+    channel: &'a str,
+    account: &'a str,
+    /// Which of [`LINKING`] it is.
+    linking: Option<&'static str>,
+}
+
+impl<'a> Topic<'a> {
+    /// Reads `plugin.inbound.<channel>[.<account>]`, or one of linking below an account.
+    fn read(text: &'a str) -> Result<Self, EventError> {
+        let mut topic = Self { text, channel: "", account: "default", linking: None };
+        let mut names = text.strip_prefix("plugin.inbound.").ok_or_else(|| topic.wrong())?;
+        for kind in LINKING {
+            let place = names.strip_suffix(kind).and_then(|place| place.strip_suffix('.'));
+            if let Some(place) = place.filter(|place| place.contains('.')) {
+                (names, topic.linking) = (place, Some(kind));
+            }
         }
-        _ => Err(wrong()),
+        let mut parts = names.split('.');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(channel), account, None) if !channel.is_empty() && account != Some("") => {
+                topic.channel = channel;
+                topic.account = account.unwrap_or(topic.account);
+                Ok(topic)
+            }
+            _ => Err(topic.wrong()),
+        }
+    }
+
+    fn wrong(&self) -> EventError {
+        EventError::Topic { topic: self.text.chars().take(200).collect() }
     }
 }
 

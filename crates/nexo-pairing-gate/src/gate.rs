@@ -1,13 +1,14 @@
 //! The gate, as its callers see it.
 
 mod decide;
+mod notice;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, DropReason, Inbound, Mirror, NewRequest,
+    AccountId, Challenge, ChannelId, Clock, Decision, Inbound, Mirror, NewRequest,
     PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingError, PairingPolicy,
     Rule, SenderId, SenderKey,
 };
@@ -20,6 +21,7 @@ use crate::message::{Message, Raw};
 use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use decide::{Decided, Verdict};
+pub use notice::ScreenedNotice;
 
 /// How long after a challenge that was not delivered the next one is tried.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -122,22 +124,6 @@ impl PairingGate {
             self.telemetry.channel(channel.as_str(), true);
         }
         self.roster.set_accounts(accounts);
-    }
-
-    /// Decides on an event of a plugin itself, which has no sender: it passes unless its account is
-    /// unknown.
-    ///
-    /// # Errors
-    ///
-    /// [`PairingError::Id`] when channel or account is none.
-    pub fn notice(&self, channel: &str, account: &str) -> Result<Decision, PairingError> {
-        ChannelId::check(channel)?;
-        AccountId::check(account)?;
-        if self.roster.read().is_known(channel, account) {
-            Ok(Decision::Admit)
-        } else {
-            Ok(Decision::Drop(DropReason::UnknownAccount))
-        }
     }
 
     /// Decides on a direct message; the short form of [`screen`](Self::screen), which delivers

@@ -38,5 +38,5 @@ mod roster;
 mod telemetry;
 
 pub use deliver::Delivery;
-pub use event::{EventError, InboundEvent};
-pub use gate::{Explanation, GateOptions, PairingGate, Screened};
+pub use event::{EventError, InboundEvent, Notice};
+pub use gate::{Explanation, GateOptions, PairingGate, Screened, ScreenedNotice};

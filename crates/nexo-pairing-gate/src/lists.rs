@@ -70,6 +70,30 @@ impl Place<'_> {
         self.channel.is_some_and(|channel| channel.blocks > 0)
     }
 
+    /// Whether one of these is blocked here.
+    #[inline]
+    pub(crate) fn is_blocked(self, senders: &Senders<'_>) -> bool {
+        let Self { channel, account, .. } = self;
+        let holds = |ids: &Ids<()>| senders.iter().any(|id| ids.contains(id));
+        channel.is_some_and(|channel| holds(&channel.blocked))
+            || account.is_some_and(|account| holds(&account.blocked))
+    }
+
+    /// Whether one of these holds a live grant on this account.
+    #[inline]
+    pub(crate) fn is_allowed(
+        self,
+        senders: &Senders<'_>,
+        now: impl Fn() -> OffsetDateTime,
+    ) -> bool {
+        let is_visiting = |account: &Account, id: &Sender<'_>| {
+            account.visiting.get(id).is_some_and(|span| span.holds(now()))
+        };
+        self.account.is_some_and(|account| {
+            senders.iter().any(|id| account.allowed.contains(id) || is_visiting(account, id))
+        })
+    }
+
     /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
     /// for the store to confirm. The time is asked for only where something has an end.
     #[inline]
@@ -79,25 +103,19 @@ impl Place<'_> {
         now: impl FnOnce() -> OffsetDateTime,
     ) -> Rule {
         let now = LazyCell::new(now);
-        let Self { requests: all, channel, account } = self;
+        let Self { requests: all, account, .. } = self;
         let senders = || question.senders.iter();
 
-        if channel.is_some_and(|channel| senders().any(|id| channel.blocked.contains(id)))
-            || account.is_some_and(|account| senders().any(|id| account.blocked.contains(id)))
-        {
+        if self.is_blocked(question.senders) {
             return Rule::Blocked;
         }
         if question.policy.mode == Mode::Open {
             return Rule::Open;
         }
-        let holds = |span: &Span| span.holds(*now);
-        if let Some(account) = account
-            && senders().any(|id| {
-                account.allowed.contains(id) || account.visiting.get(id).is_some_and(holds)
-            })
-        {
+        if self.is_allowed(question.senders, || *now) {
             return Rule::Allowed;
         }
+        let holds = |span: &Span| span.holds(*now);
         if question.policy.mode != Mode::Pairing {
             return Rule::NotAllowed;
         }

@@ -166,7 +166,7 @@ impl<'a> Message<'a> {
 /// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter
 /// has to ask somebody else.
 #[inline]
-fn canonical<'a>(
+pub(crate) fn canonical<'a>(
     id: &'a str,
     adapter: Option<&dyn PairingChannelAdapter>,
 ) -> Option<Option<Sender<'a>>> {

@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
         return assert_eq!(read, Read::Nothing("invalid_json"));
     };
     let theirs = theirs(&tree);
-    if let (Read::Nothing("no_sender"), Read::Notice(_)) = (&read, &theirs) {
+    if let (Read::Nothing("no_sender" | "invalid_topic"), Read::Notice(_)) = (&read, &theirs) {
         // It carries something in a field that is there twice, of which a tree has the last only.
         return assert_eq!(ours(tree.to_string().as_bytes()), theirs);
     }
@@ -41,7 +41,8 @@ fn ours(line: &[u8]) -> Read {
             is_group: message.is_group,
             meta: message.meta,
         },
-        Ok(InboundEvent::Notice { channel, account, kind }) => {
+        Ok(InboundEvent::Notice { channel, account, kind, notice }) => {
+            assert_eq!(notice.is_linking(), kind.starts_with("pairing."));
             Read::Notice([channel, account, kind])
         }
         Ok(other) => panic!("{other:?}"),
@@ -67,9 +68,15 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
     }
     let topic = text(line, "topic")?.ok_or("invalid_field")?;
     let words: Vec<&str> = topic.split('.').collect();
-    let (channel, account) = match words[..] {
-        ["plugin", "inbound", channel] => (channel, "default"),
-        ["plugin", "inbound", channel, account] => (channel, account),
+    let (channel, account, linking) = match words[..] {
+        ["plugin", "inbound", channel] => (channel, "default", None),
+        ["plugin", "inbound", channel, account] => (channel, account, None),
+        ["plugin", "inbound", channel, account, "pairing", "qr"] => {
+            (channel, account, Some("pairing.qr"))
+        }
+        ["plugin", "inbound", channel, account, "pairing", "state"] => {
+            (channel, account, Some("pairing.state"))
+        }
         _ => return Err("invalid_topic"),
     };
     if channel.is_empty() || account.is_empty() {
@@ -82,11 +89,20 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
         .collect();
     let names = if names.is_empty() { Value::Null } else { names.into() };
     let meta = payload.get("meta").cloned().unwrap_or(names);
-    if let Some(message) = message(channel, account, payload, meta)? {
+    let message = message(channel, account, payload, meta)?;
+    if let (Some(_), Some(_)) = (&message, linking) {
+        return Err("invalid_topic");
+    }
+    if let Some(message) = message {
         return Ok(message);
     }
-    let kind = text(payload, "kind")?.unwrap_or_default();
+    let kind = match linking {
+        Some(kind) => kind,
+        None => text(payload, "kind")?.unwrap_or_default(),
+    };
     let is_known = [
+        "pairing.qr",
+        "pairing.state",
         "connected",
         "disconnected",
         "reconnecting",
@@ -106,6 +122,9 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
             || name.ends_with("_url");
         name != "meta" && (value.is_array() || value.is_object() || is_named && !value.is_null())
     });
+    if linking.is_some() && has_content {
+        return Err("invalid_topic");
+    }
     if is_known && !has_content {
         return Ok(Read::Notice([channel, account, kind].map(str::to_owned)));
     }

@@ -6,6 +6,7 @@ mod delivery;
 mod drain;
 mod group;
 mod hostile;
+mod notices;
 mod outage;
 mod permissions;
 mod plugin;

@@ -1,7 +1,8 @@
 //! A decision, as it is written for programs.
 
-use nexo_pairing::{Decision, Inbound, Screened};
+use nexo_pairing::{Decision, Inbound, Screened, ScreenedNotice};
 use serde::Serialize;
+use serde_json::Value;
 
 /// How much is repeated of an id of which no canonical one could be made, in bytes.
 const MAX_RAW_SHOWN: usize = 256;
@@ -17,6 +18,9 @@ pub(super) struct Answer<'a> {
     sender: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    /// What passes of an event of the plugin itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a Value>,
     /// The line of the input that it answers, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -40,18 +44,20 @@ impl<'a> Answer<'a> {
                 Decision::Challenge { code } if shows_code => Some(code.as_str()),
                 _ => None,
             },
+            event: None,
             line: None,
         }
     }
 
     /// What was decided on an event of the plugin itself.
-    pub(super) fn notice(channel: &'a str, account: &'a str, decision: &'a Decision) -> Self {
-        let reason = match decision {
+    pub(super) fn notice(channel: &'a str, account: &'a str, screened: &'a ScreenedNotice) -> Self {
+        let reason = match &screened.decision {
             Decision::Drop(reason) => reason.as_str(),
             _ => "notice",
         };
-        let (decision, reason) = (decision.as_str(), Some(reason));
-        Self { decision, reason, channel, account, sender: None, code: None, line: None }
+        let (decision, reason) = (screened.decision.as_str(), Some(reason));
+        let (event, line) = (screened.event.as_ref(), None);
+        Self { decision, reason, channel, account, sender: None, code: None, event, line }
     }
 
     /// The same answer, to a line of the input.

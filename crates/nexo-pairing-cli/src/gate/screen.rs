@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nexo_pairing::{
-    Inbound, InboundEvent, PairingAdapterRegistry, PairingBackend, PairingGate, PairingStore,
+    Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingBackend, PairingGate,
+    PairingStore,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
@@ -199,8 +200,8 @@ impl Screener {
         self.settle().await?;
         match event {
             None => self.too_long(),
-            Some(Ok(InboundEvent::Notice { channel, account, .. })) => {
-                self.notice(&channel, &account);
+            Some(Ok(InboundEvent::Notice { channel, account, notice, .. })) => {
+                self.notice(&channel, &account, &notice);
             }
             Some(Ok(_)) => self.undecided("unknown_event", "the event is of an unknown sort"),
             Some(Err(error)) => self.undecided(error.kind(), &chain(&error)),
@@ -283,10 +284,10 @@ impl Screener {
     }
 
     /// Answers an event without a sender.
-    fn notice(&mut self, channel: &str, account: &str) {
-        match self.decider.gate.notice(channel, account) {
-            Ok(decision) => {
-                self.output.decided(self.line, Answer::notice(channel, account, &decision));
+    fn notice(&mut self, channel: &str, account: &str, notice: &Notice) {
+        match self.decider.gate.screen_notice(notice, &self.registry) {
+            Ok(screened) => {
+                self.output.decided(self.line, Answer::notice(channel, account, &screened));
             }
             Err(error) => self.undecided(error.kind(), &chain(&error)),
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nexo_pairing_config::{ChallengeFormat, Nats, OnReplay, Sources};
+use nexo_pairing_config::{ChallengeFormat, Nats, Notices, OnReplay, Sources};
 use nexo_pairing_core::{Language, Mode, PairingPolicy};
 use serde_json::{Value, json};
 
@@ -336,6 +336,7 @@ fn the_provenance_names_every_key_with_its_value_in_force() {
             ("gate.challenge_cooldown_secs", &json!(300)),
             ("gate.language", &json!("es")),
             ("gate.challenge_text", &Value::Null),
+            ("gate.notices", &json!("both")),
             ("accounts", &accounts),
             ("adapters", &adapters),
             ("nats.servers", &json!(["nats://127.0.0.1:4222"])),
@@ -353,4 +354,22 @@ fn the_provenance_names_every_key_with_its_value_in_force() {
     );
     let first = serde_json::to_value(&config.provenance()[0]).unwrap();
     assert_eq!(first["origin"], home.file().to_str().unwrap());
+}
+
+#[test]
+fn notices_go_where_the_gate_is_told_and_nowhere_else() {
+    for (file, notices) in [
+        ("pairing: {}", Notices::Both),
+        ("pairing: { gate: { notices: both } }", Notices::Both),
+        ("pairing: { gate: { notices: own, mode: pairing } }", Notices::Own),
+    ] {
+        let config = Home::with_file(file).load().unwrap();
+        assert_eq!(config.notices(), notices, "{file}");
+    }
+    let config = Home::with_file("pairing: { gate: { notices: own, auto_challenge: true } }");
+    assert_eq!(config.load().unwrap().policy("irc", "main").mode, Mode::Pairing);
+    let of_an_account = "{ channel: irc, account: main, notices: own }";
+    for file in ["gate: { notices: none }".to_owned(), format!("accounts: [{of_an_account}]")] {
+        assert!(Home::with_file(format!("pairing: {{ {file} }}")).load().is_err(), "{file}");
+    }
 }

@@ -5,6 +5,7 @@ mod at_once;
 mod delivery;
 mod event;
 mod freshness;
+mod notice;
 mod rules;
 mod stalled;
 mod support;

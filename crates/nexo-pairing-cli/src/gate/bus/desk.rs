@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use nexo_pairing::config::Notices;
 use nexo_pairing::nats::NatsError;
-use nexo_pairing::{Decision, Delivery, Inbound, PairingError, PairingGate, Screened, metric};
+use nexo_pairing::{
+    Decision, Delivery, Inbound, Notice, PairingError, PairingGate, Screened, metric,
+};
 use tokio::sync::watch;
 
 use super::event::{Letter, Refusal};
@@ -100,18 +103,23 @@ impl Desk {
     }
 
     /// Decides on an event of the plugin itself, and does what follows.
-    pub(super) async fn notice(&self, address: Address<'_>, letter: Letter<'_>) {
-        let Address { channel, account, suffix } = address;
-        let decision = match self.gate.notice(channel, account) {
-            Ok(decision) => decision,
+    pub(super) async fn notice(&self, address: Address<'_>, notice: &Notice, letter: Letter<'_>) {
+        let Address { channel, account, suffix, .. } = address;
+        let in_force = self.in_force();
+        let screened = match self.gate.screen_notice(notice, in_force.registry()) {
+            Ok(screened) => screened,
             Err(error) => return self.reject(letter, &(&error).into()).await,
         };
-        let end = if decision == Decision::Admit { End::Admitted } else { End::Dropped };
-        if end == End::Admitted {
-            self.told(self.outlet.admit(suffix, letter).await);
+        if let Some(event) = &screened.event {
+            let is_both = in_force.config().notices() == Notices::Both;
+            let is_admitted = is_both && !notice.is_linking();
+            self.told(self.outlet.notice(suffix, event, is_admitted).await);
         }
-        self.outlet.decided(|| Answer::notice(channel, account, &decision)).await;
-        self.tally.ended(end);
+        self.outlet.decided(|| Answer::notice(channel, account, &screened)).await;
+        self.tally.ended(match screened.event {
+            Some(_) => End::Admitted,
+            None => End::Dropped,
+        });
     }
 
     /// Tells that nothing was decided on a message.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nexo_pairing::nats::Message;
-use nexo_pairing::{Inbound, InboundEvent, PairingError};
+use nexo_pairing::{Inbound, InboundEvent, Notice, PairingError};
 
 use super::subject::Address;
 use crate::error::chain;
@@ -27,7 +27,7 @@ pub(super) enum Event<'a> {
     /// A sender's.
     Message(Inbound),
     /// The plugin's own.
-    Notice(Address<'a>),
+    Notice(Address<'a>, Notice),
 }
 
 /// Why nothing was decided on a message.
@@ -66,8 +66,8 @@ pub(super) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
         let message = "the subject is not plugin.inbound.<channel>[.<account>]";
         Refusal::new("invalid_subject", message)
     })?;
-    let agrees = |channel: &str, account: &str| {
-        if (channel, account) == (address.channel, address.account) {
+    let agrees = |channel: &str, account: &str, linking: Option<&str>| {
+        if (channel, account, linking) == (address.channel, address.account, address.linking) {
             return Ok(());
         }
         let message = "the topic in the event is not that of the subject it came on";
@@ -75,12 +75,12 @@ pub(super) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
     };
     match InboundEvent::parse(letter.payload) {
         Ok(InboundEvent::Message(inbound)) => {
-            agrees(&inbound.channel, &inbound.account)?;
+            agrees(&inbound.channel, &inbound.account, None)?;
             Ok(Event::Message(inbound))
         }
-        Ok(InboundEvent::Notice { channel, account, .. }) => {
-            agrees(&channel, &account)?;
-            Ok(Event::Notice(address))
+        Ok(InboundEvent::Notice { channel, account, kind, notice }) => {
+            agrees(&channel, &account, notice.is_linking().then_some(kind.as_str()))?;
+            Ok(Event::Notice(address, notice))
         }
         Ok(_) => Err(Refusal::new("unknown_event", "the event is of an unknown sort")),
         Err(error) => Err(Refusal::new(error.kind(), chain(&error))),

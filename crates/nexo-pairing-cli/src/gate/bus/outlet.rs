@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use nexo_pairing::nats::{Bus, NatsError};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{Letter, Refusal};
-use super::subject::{ADMITTED, REJECTED};
+use super::subject::{ADMITTED, NOTICES, REJECTED};
 use crate::error::CliError;
 use crate::gate::answer::Answer;
 use crate::gate::start;
@@ -63,6 +65,22 @@ impl Outlet {
             }
             Self::Print(_) => Ok(()),
         }
+    }
+
+    /// Passes on what was made anew of a notice; also among what is admitted, if `is_admitted`.
+    pub(super) async fn notice(
+        &self,
+        suffix: &str,
+        event: &Value,
+        is_admitted: bool,
+    ) -> Result<(), NatsError> {
+        let Self::Publish(bus) = self else { return Ok(()) };
+        let event = Bytes::from(event.to_string());
+        bus.publish(&[NOTICES, suffix].concat(), event.clone()).await?;
+        if is_admitted {
+            bus.publish(&[ADMITTED, suffix].concat(), event).await?;
+        }
+        Ok(())
     }
 
     /// Tells a decision, where somebody wants to see them.

@@ -13,6 +13,12 @@ const INBOUND: &str = "plugin.inbound.";
 /// Where admitted messages go, with channel and account behind it.
 pub(super) const ADMITTED: &str = "pairing.admitted.";
 
+/// Where events of plugins themselves go, likewise.
+pub(super) const NOTICES: &str = "pairing.notices.";
+
+/// What the subjects of linking end with, below an account.
+const LINKING: [&str; 2] = ["pairing.qr", "pairing.state"];
+
 /// Where it is told what could not be decided.
 pub(super) const REJECTED: &str = "pairing.rejected";
 
@@ -65,26 +71,34 @@ impl Pattern {
 pub(super) struct Address<'a> {
     pub(super) channel: &'a str,
     pub(super) account: &'a str,
-    /// Channel and account as they stand there: what comes behind [`ADMITTED`].
+    /// Channel and account as they stand there: what comes behind [`ADMITTED`] and [`NOTICES`].
     pub(super) suffix: &'a str,
+    /// What the plugin says of the linking of its own account: how the subject ends.
+    pub(super) linking: Option<&'static str>,
 }
 
 impl<'a> Address<'a> {
-    /// Reads `[….]plugin.inbound.<channel>[.<account>]`; `None` where channel or account is none, so
-    /// that nothing else ever becomes a part of a subject.
+    /// Reads `[….]plugin.inbound.<channel>[.<account>]`, or one of linking below an account; `None`
+    /// where channel or account is invalid, so that nothing else ever becomes a part of a subject.
     pub(super) fn read(subject: &'a str) -> Option<Self> {
         let at = subject
             .match_indices(INBOUND)
             .map(|(at, _)| at)
             .find(|&at| at == 0 || subject.as_bytes()[at - 1] == b'.')?;
-        let suffix = &subject[at + INBOUND.len()..];
+        let all = &subject[at + INBOUND.len()..];
+        let below = |&kind: &&str| all.strip_suffix(kind)?.strip_suffix('.');
+        let linking = LINKING.into_iter().find(|kind| {
+            // Without an account it would be the account's name.
+            below(kind).is_some_and(|place| place.contains('.'))
+        });
+        let suffix = linking.as_ref().and_then(below).unwrap_or(all);
         let (channel, account) = match suffix.split_once('.') {
             Some((channel, account)) => (channel, account),
             None => (suffix, "default"),
         };
         ChannelId::check(channel).ok()?;
         AccountId::check(account).ok()?;
-        Some(Self { channel, account, suffix })
+        Some(Self { channel, account, suffix, linking })
     }
 }
 
@@ -157,7 +171,11 @@ mod tests {
 
     #[test]
     fn an_address_has_a_channel_and_perhaps_an_account() {
-        let read = |subject| Address::read(subject).map(|it| (it.channel, it.account, it.suffix));
+        let read = |subject| {
+            let address = Address::read(subject)?;
+            assert_eq!(address.linking, None, "{subject}");
+            Some((address.channel, address.account, address.suffix))
+        };
         assert_eq!(
             read("plugin.inbound.whatsapp.personal"),
             Some(("whatsapp", "personal", "whatsapp.personal"))
@@ -173,6 +191,11 @@ mod tests {
             "plugin.inbound",
             "plugin.inbound.whatsapp.",
             "plugin.inbound.whatsapp.a.b",
+            "plugin.inbound.whatsapp.a.b.pairing.qr",
+            "plugin.inbound.whatsapp.pairing.qr",
+            "plugin.inbound.whatsapp.a.pairing.qrx",
+            "plugin.inbound.whatsapp.a.pairing",
+            "plugin.inbound.whatsapp..pairing.qr",
             "plugin.inbound.whatsapp.*",
             "plugin.inbound.whatsapp.>",
             "plugin.inbound.*.personal",
@@ -183,6 +206,19 @@ mod tests {
             "",
         ] {
             assert_eq!(read(subject), None, "{subject}");
+        }
+    }
+
+    #[test]
+    fn linking_is_below_an_account() {
+        for (subject, account, linking) in [
+            ("plugin.inbound.whatsapp.a.pairing.qr", "a", "pairing.qr"),
+            ("part.1.plugin.inbound.whatsapp.default.pairing.state", "default", "pairing.state"),
+        ] {
+            let address = Address::read(subject).unwrap();
+            assert_eq!((address.channel, address.account), ("whatsapp", account));
+            assert_eq!(address.suffix, format!("whatsapp.{account}"));
+            assert_eq!(address.linking, Some(linking));
         }
     }
 }

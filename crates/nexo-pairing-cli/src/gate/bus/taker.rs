@@ -50,7 +50,7 @@ async fn take_one(message: &Message, desk: &Desk, lanes: &Lanes) {
     let letter = Letter::from(message);
     let inbound = match event::read(letter) {
         Ok(Event::Message(inbound)) => inbound,
-        Ok(Event::Notice(address)) => return desk.notice(address, letter).await,
+        Ok(Event::Notice(address, notice)) => return desk.notice(address, &notice, letter).await,
         Err(refusal) => return desk.reject(letter, &refusal).await,
     };
     let place = lanes.place(&inbound);

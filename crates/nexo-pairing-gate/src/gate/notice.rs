@@ -1,0 +1,78 @@
+//! Decides on events of a plugin itself, from memory.
+
+use std::sync::atomic::Ordering;
+
+use nexo_pairing_core::{
+    AccountId, ChannelId, Decision, DropReason, PairingAdapterRegistry, PairingError,
+};
+use serde_json::Value;
+
+use super::PairingGate;
+use crate::event::Notice;
+use crate::ids::Senders;
+use crate::message::canonical;
+
+/// What was decided on a notice.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ScreenedNotice {
+    /// [`Decision::Admit`], or [`Decision::Drop`] where the account is unknown or one of those whom
+    /// the notice names is blocked.
+    pub decision: Decision,
+    /// The event to pass on, made anew from what was checked; `None` where it is dropped.
+    pub event: Option<Value>,
+}
+
+impl PairingGate {
+    /// Decides on an event of a plugin itself, which has no sender: whether its account is known. It
+    /// says nothing of what is in the event: see [`screen_notice`](Self::screen_notice).
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Id`] when channel or account is invalid.
+    pub fn notice(&self, channel: &str, account: &str) -> Result<Decision, PairingError> {
+        ChannelId::check(channel)?;
+        AccountId::check(account)?;
+        if self.roster.read().is_known(channel, account) {
+            Ok(Decision::Admit)
+        } else {
+            Ok(Decision::Drop(DropReason::UnknownAccount))
+        }
+    }
+
+    /// Decides on a notice, and makes the event anew that may be passed on. Free text is in it only
+    /// where the notice names a chat or an author who holds a live grant on this account, and nobody
+    /// who is blocked. Looks at memory only; where the lists may be old, nobody is taken for allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Id`] when channel or account is invalid.
+    pub fn screen_notice(
+        &self,
+        notice: &Notice,
+        registry: &PairingAdapterRegistry,
+    ) -> Result<ScreenedNotice, PairingError> {
+        let (channel, account) = (notice.channel.as_str(), notice.account.as_str());
+        let decision = self.notice(channel, account)?;
+        if decision != Decision::Admit {
+            return Ok(ScreenedNotice { decision, event: None });
+        }
+        let adapter = registry.get(channel);
+        let mut named = Senders::default();
+        for id in &notice.named {
+            if let Some(Some(sender)) = canonical(id, adapter.as_deref()) {
+                named.add(sender);
+            }
+        }
+        let must_refresh = self.must_refresh.load(Ordering::Acquire);
+        let is_fresh = !must_refresh && self.roster.is_fresh(self.options.max_staleness);
+        let state = self.roster.read();
+        let place = state.lists.find(channel, account);
+        if place.is_blocked(&named) {
+            let decision = Decision::Drop(DropReason::Blocked);
+            return Ok(ScreenedNotice { decision, event: None });
+        }
+        let is_allowed = is_fresh && place.is_allowed(&named, || self.options.clock.now());
+        Ok(ScreenedNotice { decision, event: Some(notice.event(is_allowed)) })
+    }
+}
