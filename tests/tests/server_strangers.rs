@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use nexo_pairing::SetupCodeIssuer;
@@ -15,13 +16,18 @@ use serde_json::{Value, json};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The session token and the id of a new session.
-fn session(home: &Home, server: &Server) -> (String, String) {
+/// The claim of a new setup code.
+fn new_claim(home: &Home, server: &Server) -> Value {
     let key = home.path().join("secret").join("pairing.key");
     let issuer = SetupCodeIssuer::open_or_create(key).unwrap();
     let minute = Duration::from_secs(60);
     let code = issuer.issue(&server.url("ws"), "companion-v1", minute, None).unwrap();
-    let claim = json!({ "bootstrap_token": code.bootstrap_token });
+    json!({ "bootstrap_token": code.bootstrap_token })
+}
+
+/// The session token and the id of a new session.
+fn session(home: &Home, server: &Server) -> (String, String) {
+    let claim = new_claim(home, server);
     let (status, told) = Client::connect(LOCAL, server.address()).unwrap().claim(&claim).unwrap();
     assert_eq!(status, 200, "{told}");
     let text = |key: &str| told[key].as_str().unwrap().to_owned();
@@ -117,4 +123,38 @@ fn a_token_that_ended_waits_for_no_lock_and_takes_no_memory() {
     assert!(after < before + 4096, "memory went from {before} to {after} kB");
     drop(lock);
     assert_eq!(server.end(), 0);
+}
+
+#[test]
+fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let (seen, good) = (new_claim(&home, &server), new_claim(&home, &server));
+    let lock = Lock::hold(&home);
+    for _ in 0..1200 {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        send_claim(&stream, &seen);
+    }
+    let mut client = Client::connect(Ipv4Addr::new(127, 0, 0, 2).into(), server.address()).unwrap();
+    let answer = thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.claim(&good).unwrap());
+        // Of the others, one is answered after the ten that wait.
+        let refused = Client::connect(LOCAL, server.address()).unwrap().claim(&seen).unwrap();
+        assert_eq!(refused.0, 429, "{}", refused.1);
+        drop(lock);
+        waiting.join().unwrap()
+    });
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    assert_eq!(server.end(), 0);
+}
+
+/// Sends a claim and waits for no answer.
+fn send_claim(mut stream: &TcpStream, claim: &Value) {
+    let claim = claim.to_string();
+    let request = format!(
+        "POST /pair HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{claim}",
+        claim.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
 }

@@ -81,15 +81,20 @@ impl App {
         let mut redemption =
             self.redemption(claim).map_err(|refusal| self.refuse_claim(client, refusal))?;
         redemption.peer = Some(client.into());
-        let app = Arc::clone(self);
+        let (app, peer) = (Arc::clone(self), Peer::of(client));
+        // It counts as failed until its outcome is known: while the database is locked, one peer could
+        // otherwise take the places of all claims that wait for it.
+        self.throttle.failed(peer);
         let redeemed = tokio::spawn(async move {
             let _lifetime = lifetime;
-            match app.store.redeem(redemption).await {
+            let redeemed = app.store.redeem(redemption).await;
+            app.throttle.take_back(peer);
+            match redeemed {
                 Ok(issued) => {
                     app.redeemed.ok.increment(1);
                     // An answer is lost now and then. More often, it is a flood of writes.
                     if issued.is_repeated {
-                        app.throttle.failed(Peer::of(client));
+                        app.throttle.failed(peer);
                     }
                     Ok(issued)
                 }

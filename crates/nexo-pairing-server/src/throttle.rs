@@ -84,6 +84,16 @@ impl Throttle {
         });
     }
 
+    /// Takes back the last failure of a peer.
+    pub(crate) fn take_back(&self, peer: Peer) {
+        self.with_set(peer, |set| {
+            if let Some(failed) = set.iter_mut().find(|failed| failed.peer == peer) {
+                failed.next = (failed.next + FAILURES - 1) % FAILURES;
+                failed.at[failed.next] = None;
+            }
+        });
+    }
+
     fn with_set<T>(&self, peer: Peer, work: impl FnOnce(&mut Vec<Failed>) -> T) -> T {
         let set = self.hasher.hash_one(peer) as usize % self.sets.len();
         work(&mut self.sets[set].lock().unwrap_or_else(PoisonError::into_inner))
@@ -149,6 +159,23 @@ mod tests {
         // The second failure is a second younger than the first.
         throttle.failed(bad);
         assert_eq!(throttle.wait(bad), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_failure_that_is_taken_back_does_not_count() {
+        let (_, throttle) = throttle(SETS);
+        let peer = Peer::V4(1);
+        for _ in 0..3 * FAILURES {
+            throttle.failed(peer);
+            throttle.take_back(peer);
+        }
+        fail(&throttle, peer, FAILURES - 1);
+        assert_eq!(throttle.wait(peer), None);
+        throttle.failed(peer);
+        assert_eq!(throttle.wait(peer), Some(WINDOW));
+        throttle.take_back(peer);
+        assert_eq!(throttle.wait(peer), None);
+        throttle.take_back(Peer::V4(2));
     }
 
     #[test]
