@@ -92,7 +92,7 @@ async fn a_stranger_is_challenged_approved_and_admitted() {
     let (_, lines, _) = machine.run("gate", ANA).await;
     let admitted = json!({
         "decision": "admit", "channel": "whatsapp", "account": "personal",
-        "sender": "+5491155556666",
+        "sender": "+5491155556666", "line": 1,
     });
     assert_eq!(lines, [admitted]);
 }

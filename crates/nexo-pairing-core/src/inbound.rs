@@ -47,6 +47,13 @@ impl Inbound {
         }
     }
 
+    /// The ids of the sender that are looked at: [`raw_sender`](Self::raw_sender), then up to
+    /// [`MAX_ALT`](Self::MAX_ALT) others. An empty one among those is left out.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let others = self.alt.iter().map(String::as_str).filter(|id| !id.is_empty());
+        std::iter::once(self.raw_sender.as_str()).chain(others.take(Self::MAX_ALT))
+    }
+
     /// The same message, with other ids of its sender.
     #[must_use]
     pub fn with_alt(mut self, alt: Vec<String>) -> Self {
@@ -66,5 +73,18 @@ impl Inbound {
     pub fn with_meta(mut self, meta: Value) -> Self {
         self.meta = meta;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_other_ids_are_looked_at_and_an_empty_one_is_not() {
+        let alt = (0..10).flat_map(|number| [String::new(), number.to_string()]);
+        let inbound = Inbound::direct("whatsapp", "personal", "a").with_alt(alt.collect());
+        assert!(inbound.ids().eq(["a", "0", "1", "2", "3", "4", "5", "6", "7"]));
+        assert!(Inbound::direct("whatsapp", "personal", "").ids().eq([""]));
     }
 }

@@ -1,6 +1,7 @@
 //! The gate, as its callers see it.
 
 mod decide;
+mod listing;
 mod notice;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use crate::message::{Message, Raw};
 use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use decide::{Decided, Verdict};
+pub use listing::Listing;
 pub use notice::ScreenedNotice;
 
 /// How long after a challenge that was not delivered the next one is tried.

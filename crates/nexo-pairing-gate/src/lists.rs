@@ -11,6 +11,7 @@ use nexo_pairing_core::{
 };
 use time::OffsetDateTime;
 
+use crate::gate::Listing;
 use crate::ids::{Ids, Sender, Senders};
 
 /// A message as far as the lists decide on it.
@@ -92,6 +93,17 @@ impl Place<'_> {
         self.account.is_some_and(|account| {
             senders.iter().any(|id| account.allowed.contains(id) || is_visiting(account, id))
         })
+    }
+
+    /// The list of the account that one of the ids is on.
+    pub(crate) fn listing(self, senders: &Senders<'_>) -> Option<Listing> {
+        let account = self.account?;
+        let is_on = |has: &dyn Fn(&Sender<'_>) -> bool| senders.iter().any(has);
+        if is_on(&|id| account.allowed.contains(id) || account.visiting.contains(id)) {
+            Some(Listing::Allowed)
+        } else {
+            is_on(&|id| account.pending.contains(id)).then_some(Listing::Pending)
+        }
     }
 
     /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are

@@ -41,6 +41,8 @@ use crate::{Bus, NatsError};
 ///   is not kept: the message whose sender it was is dropped, and the next one asks again.
 /// * Where nobody listens on the subject, that is known at once. A plugin that listens and does not
 ///   answer in time is left alone for a second, then one question at a time tries again.
+/// * Questions about senders whom the plugin has not named before take at most half of the questions
+///   that may be open at once, and their time-outs do not keep anybody from asking about the others.
 /// * An answer that is not one is passed over; somebody else may have sent it.
 ///
 /// Clones share all of it.
@@ -54,8 +56,16 @@ struct Inner {
     subjects: [String; 4],
     circuits: [Circuit; 4],
     in_flight: Semaphore,
+    strangers: Strangers,
     cache: Mutex<Cache>,
     together: Together,
+}
+
+/// The questions about senders whom the plugin has not named before. Anybody can cause any number of
+/// them.
+struct Strangers {
+    circuit: Circuit,
+    in_flight: Semaphore,
 }
 
 impl PluginAdapter {
@@ -75,6 +85,10 @@ impl PluginAdapter {
             subjects: Question::ALL.map(subject),
             circuits: Default::default(),
             in_flight: Semaphore::new(options.max_in_flight),
+            strangers: Strangers {
+                circuit: Circuit::default(),
+                in_flight: Semaphore::new(options.max_in_flight.div_ceil(2)),
+            },
             cache: Mutex::new(Cache::new(options.cache_capacity, options.cache_ttl)),
             together: Together::default(),
             options,
@@ -95,20 +109,20 @@ impl PairingChannelAdapter for PluginAdapter {
 
     /// Asks the plugin, unless it said not long ago that this is nobody.
     async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
-        let known = {
+        let is_stranger = {
             let (mut cache, now) = (self.0.cache(), Instant::now());
             if cache.is_nobody(raw, now) {
                 return Ok(None);
             }
-            cache.canonical(raw, now)
+            if let Some(known) = cache.canonical(raw, now) {
+                return Ok(Some(known));
+            }
+            !cache.is_known(raw)
         };
-        if known.is_some() {
-            return Ok(known);
-        }
         let said = match self.0.together.turn(raw) {
             Turn::Wait(said) => together::wait(said).await,
             Turn::Ask(asking) => {
-                let said = self.0.normalize(raw).await;
+                let said = self.0.normalize(raw, is_stranger).await;
                 asking.tell(said.clone());
                 said
             }
@@ -156,9 +170,10 @@ impl PairingChannelAdapter for PluginAdapter {
 }
 
 impl Inner {
-    async fn normalize(&self, raw: &str) -> Said {
-        let body = object(json!({"raw": raw}));
-        let canonical = self.ask(Question::NormalizeSender, body, wire::normalized).await;
+    async fn normalize(&self, raw: &str, is_stranger: bool) -> Said {
+        let (question, body) = (Question::NormalizeSender, object(json!({"raw": raw})));
+        let strangers = is_stranger.then_some(&self.strangers);
+        let canonical = self.ask_of(strangers, question, body, wire::normalized).await;
         let canonical = canonical.map_err(|error| error.to_string())?;
         self.cache().learn(raw, canonical.as_deref(), Instant::now());
         Ok(canonical)
@@ -171,7 +186,18 @@ impl Inner {
         body: Map<String, Value>,
         understood: fn(&Value) -> Result<T, Unusable>,
     ) -> Result<T, AskError> {
-        let circuit = &self.circuits[question as usize];
+        self.ask_of(None, question, body, understood).await
+    }
+
+    /// [`ask`](Self::ask), as one of the questions about strangers or as any other.
+    async fn ask_of<T>(
+        &self,
+        strangers: Option<&Strangers>,
+        question: Question,
+        body: Map<String, Value>,
+        understood: fn(&Value) -> Result<T, Unusable>,
+    ) -> Result<T, AskError> {
+        let circuit = strangers.map_or(&self.circuits[question as usize], |all| &all.circuit);
         let longest = match question {
             Question::NormalizeSender | Question::FormatChallengeText => self.options.timeout,
             Question::SendReply | Question::SendQrImage => self.options.send_timeout,
@@ -180,7 +206,15 @@ impl Inner {
             return Err(AskError::Resting);
         }
         let mut invalid = None;
-        let asked = self.ask_once(question, body, understood, &mut invalid);
+        let asked = async {
+            let _share = match strangers {
+                Some(strangers) => {
+                    Some(strangers.in_flight.acquire().await.map_err(|_| NatsError::Closed)?)
+                }
+                None => None,
+            };
+            self.ask_once(question, body, understood, &mut invalid).await
+        };
         let answer = tokio::time::timeout(longest, asked).await.unwrap_or_else(|_| {
             Err(invalid.map_or(AskError::TimedOut(longest), AskError::Invalid))
         });

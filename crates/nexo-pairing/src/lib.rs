@@ -22,8 +22,8 @@ pub use nexo_pairing_config as config;
 #[cfg_attr(docsrs, doc(cfg(feature = "gate")))]
 #[doc(inline)]
 pub use nexo_pairing_gate::{
-    Delivery, EventError, Explanation, GateOptions, InboundEvent, Notice, PairingGate, Screened,
-    ScreenedNotice,
+    Delivery, EventError, Explanation, GateOptions, InboundEvent, Listing, Notice, PairingGate,
+    Screened, ScreenedNotice,
 };
 
 #[cfg(feature = "nats")]

@@ -112,6 +112,15 @@ impl Drop for Heard {
 /// A plugin in this process, with its own connection, that takes its time; `None` is for ever. Whoever is
 /// called `nobody` is nobody.
 pub(crate) async fn plugin(server: &NatsServer, prefix: &str, takes: Option<Duration>) -> Plugin {
+    plugin_of(server, prefix, move |_| takes).await
+}
+
+/// See [`plugin`]: one whose time depends on the raw id that it is asked about.
+pub(crate) async fn plugin_of(
+    server: &NatsServer,
+    prefix: &str,
+    takes: impl Fn(&str) -> Option<Duration> + Send + 'static,
+) -> Plugin {
     let bus = connect(server).await;
     let mut asked = bus.subscribe(&format!("{prefix}.pairing.*")).await.unwrap();
     bus.flush().await.unwrap();
@@ -126,6 +135,7 @@ pub(crate) async fn plugin(server: &NatsServer, prefix: &str, takes: Option<Dura
                 Some(raw) => json!({"normalized": format!("id-{raw}")}),
                 None => json!({"ok": true}),
             };
+            let takes = takes(request["raw"].as_str().unwrap_or_default());
             let (Some(takes), Some(reply)) = (takes, message.reply().map(str::to_owned)) else {
                 continue;
             };

@@ -9,6 +9,7 @@ mod desk;
 mod event;
 mod flags;
 mod in_force;
+mod known;
 mod lane;
 mod outlet;
 mod subject;

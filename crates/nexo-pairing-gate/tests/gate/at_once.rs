@@ -4,6 +4,7 @@ use nexo_pairing_core::{
     AccountId, AccountScope, Actor, Decision, DropReason, Inbound, Mode, PairingBackend,
     PairingChannelAdapter, PairingError,
 };
+use nexo_pairing_gate::Listing;
 use time::Duration;
 
 use crate::support::{World, channel, direct, key};
@@ -109,4 +110,29 @@ async fn ids_that_are_none_are_errors_at_once() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_listing_is_found_by_any_id_without_asking_and_also_when_the_lists_are_old() {
+    let world = World::new(Mode::Pairing).await;
+    world.seed("main", "id:known").await;
+    world.seed("main", "elsewhere").await;
+    world.challenge("id:pending").await;
+    world.pass(Duration::days(2));
+    let listing = |inbound: &Inbound| world.gate.listing(inbound, &world.registry);
+    for (raw, expected) in [
+        ("ID:known", Some(Listing::Allowed)),
+        ("id:pending", Some(Listing::Pending)),
+        ("id:other", None),
+        // The adapter would have to ask; it is on the list as it is.
+        ("elsewhere", Some(Listing::Allowed)),
+        ("", None),
+    ] {
+        assert_eq!(listing(&direct(raw)), expected, "{raw}");
+    }
+    let mut alt = vec![String::new(), "id:pending".to_owned()];
+    assert_eq!(listing(&direct("id:other").with_alt(alt.clone())), Some(Listing::Pending));
+    alt.push("id:known".to_owned());
+    assert_eq!(listing(&direct("id:other").with_alt(alt)), Some(Listing::Allowed));
+    assert_eq!(listing(&Inbound::direct("test", "other", "id:known")), None);
 }

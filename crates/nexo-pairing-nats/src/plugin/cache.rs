@@ -50,6 +50,11 @@ impl Cache {
         Some(canonical)
     }
 
+    /// Whether the plugin has named this sender, however long ago.
+    pub(super) fn is_known(&mut self, raw: &str) -> bool {
+        self.regular.get(raw).is_some() || self.new.get(raw).is_some()
+    }
+
     /// Whether the plugin said that this is nobody.
     pub(super) fn is_nobody(&mut self, raw: &str, now: Instant) -> bool {
         self.nobody.get(raw).is_some_and(|until| now < *until)
@@ -126,6 +131,7 @@ mod tests {
             assert_eq!(cache.canonical("a", now).as_deref(), Some("A"));
         }
         assert_eq!(cache.canonical("a", start + TTL), None);
+        assert!(cache.is_known("a") && !cache.is_known("b"));
         cache.learn("a", Some("B"), start + TTL);
         assert_eq!(cache.canonical("a", start + TTL).as_deref(), Some("B"));
     }
@@ -137,6 +143,7 @@ mod tests {
         cache.learn("a", Some("A"), start);
         cache.learn("a", None, start);
         assert_eq!(cache.canonical("a", start), None);
+        assert!(!cache.is_known("a"));
         assert!(cache.is_nobody("a", start + Duration::from_secs(59)));
         assert!(!cache.is_nobody("a", start + NOBODY_TTL));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nexo_pairing::config::Notices;
 use nexo_pairing::nats::NatsError;
 use nexo_pairing::{
-    Decision, Delivery, Inbound, Notice, PairingError, PairingGate, Screened, metric,
+    Decision, Delivery, Inbound, Listing, Notice, PairingError, PairingGate, Screened, metric,
 };
 use tokio::sync::watch;
 
@@ -65,12 +65,16 @@ impl Desk {
         self.gate.try_screen(inbound, policy, in_force.registry()).transpose()
     }
 
-    /// Decides, however long it takes, and does what follows.
-    pub(super) async fn screen(&self, inbound: &Inbound, letter: Letter<'_>) {
+    /// Decides, however long it takes.
+    pub(super) async fn decide(&self, inbound: &Inbound) -> Result<Screened, PairingError> {
         let in_force = self.in_force();
         let policy = in_force.config().policy(&inbound.channel, &inbound.account);
-        let result = self.gate.screen(inbound, policy, in_force.registry()).await;
-        self.conclude(inbound, letter, result).await;
+        self.gate.screen(inbound, policy, in_force.registry()).await
+    }
+
+    /// The list that the sender of a message is on.
+    pub(super) fn listing(&self, inbound: &Inbound) -> Option<Listing> {
+        self.gate.listing(inbound, self.in_force().registry())
     }
 
     /// Does what follows from a decision.

@@ -1,47 +1,46 @@
 //! Messages that wait for the store or for a plugin, by channel: one that is slow, or dead, delays only
-//! what comes on its own channel.
+//! what comes on its own channel. A channel has a lane for each [`Priority`], so that a crowd of strangers
+//! neither delays known senders nor takes their room.
 //!
-//! A channel has a lane, and a lane has places in which messages are decided one after the other. Whose
-//! place is where follows from channel and sender, so that the messages of one sender keep their order.
+//! A lane has places in which messages are decided one after the other. Whose place is where follows from
+//! channel and sender, so that the messages of one sender keep their order.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use nexo_pairing::Inbound;
+use nexo_pairing::{Inbound, PairingError, Screened};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::desk::Desk;
-use super::event::Letter;
+use super::event::{self, Event, Letter};
+use super::known::{Known, Priority};
+use crate::gate::load::Load;
 
-/// How many messages of a lane are decided at once.
-const PLACES: usize = 16;
+/// How many messages of a lane are decided at once. So many questions about strangers can be before that
+/// about a known sender.
+const PLACES: usize = 8;
 
 /// How many messages wait in a place at most, besides the one in hand: one sender does not fill a lane.
 const QUEUED: usize = 256;
 
-/// How many messages are in a lane at most.
-const MAX_MESSAGES: usize = 1024;
-
-/// How many bytes are in a lane at most.
-const MAX_BYTES: usize = 8 << 20;
-
-/// The lane of the channels that nobody has named.
+/// The lanes of the channels that nobody has named.
 const OTHERS: &str = "";
 
 /// Stands for a sender on a channel. Two that have the same one keep their order among each other too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place(u64);
+pub(super) struct Place(pub(super) u64);
 
 /// The lanes.
 pub(super) struct Lanes {
     desk: Arc<Desk>,
     hasher: RandomState,
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    /// By channel, those of each priority.
+    lanes: Mutex<HashMap<String, [Arc<Lane>; Priority::COUNT]>>,
     waiting: Arc<Waiting>,
+    known: Arc<Known>,
     workers: Mutex<JoinSet<()>>,
 }
 
@@ -54,16 +53,8 @@ struct Lane {
     load: Arc<Load>,
 }
 
-/// What is in a lane.
-#[derive(Default)]
-struct Load {
-    messages: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
 struct Job {
     place: Place,
-    inbound: Inbound,
     subject: Box<str>,
     payload: Bytes,
 }
@@ -75,6 +66,7 @@ impl Lanes {
             hasher: RandomState::new(),
             lanes: Mutex::default(),
             waiting: Arc::default(),
+            known: Arc::default(),
             workers: Mutex::default(),
         }
     }
@@ -89,18 +81,23 @@ impl Lanes {
         lock(&self.waiting.0).contains_key(&place)
     }
 
+    /// Remembers what was decided on a sender.
+    pub(super) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
+        self.known.decided(place, result);
+    }
+
     /// Has a message wait for its turn; says whether there is room for it.
-    pub(super) fn queue(&self, place: Place, inbound: Inbound, letter: Letter<'_>) -> bool {
-        // What waits on a lane stays there, also when the configuration has another one for it now.
+    pub(super) fn queue(&self, place: Place, inbound: &Inbound, letter: Letter<'_>) -> bool {
+        // What waits on a lane stays there, also when another one is for its sender or channel now.
         let waits_on = lock(&self.waiting.0).get(&place).map(|(_, lane)| Arc::clone(lane));
-        let lane = waits_on.unwrap_or_else(|| self.lane_of(&inbound.channel));
+        let lane = waits_on.unwrap_or_else(|| self.lane_of(place, inbound));
         if !lane.load.add(letter.payload.len()) {
             return false;
         }
         self.waiting.add(place, &lane);
         // A copy, without what came with it on the wire: that would be kept for as long.
         let payload = Bytes::copy_from_slice(letter.payload);
-        let job = Job { place, inbound, subject: letter.subject.into(), payload };
+        let job = Job { place, subject: letter.subject.into(), payload };
         let at = usize::try_from(place.0 % PLACES as u64).unwrap_or_default();
         let has_room = lane.places[at].try_send(job).is_ok();
         if !has_room {
@@ -117,56 +114,67 @@ impl Lanes {
         while workers.join_next().await.is_some() {}
     }
 
-    /// The lane of a channel; opened with its first message.
-    fn lane_of(&self, channel: &str) -> Arc<Lane> {
+    /// The lane of a sender on a channel, whose lanes are opened with its first message.
+    fn lane_of(&self, place: Place, inbound: &Inbound) -> Arc<Lane> {
+        let priority = self.known.priority(place, self.desk.listing(inbound));
+        let channel = inbound.channel.as_str();
         let name = if self.desk.in_force().names(channel) { channel } else { OTHERS };
         let mut lanes = lock(&self.lanes);
-        if let Some(lane) = lanes.get(name) {
-            return Arc::clone(lane);
+        if let Some(lanes) = lanes.get(name) {
+            return Arc::clone(&lanes[priority as usize]);
         }
+        let opened = std::array::from_fn(|_| Arc::new(self.open()));
+        let lane = Arc::clone(&opened[priority as usize]);
+        lanes.insert(name.to_owned(), opened);
+        lane
+    }
+
+    fn open(&self) -> Lane {
         let load = Arc::<Load>::default();
         let mut workers = lock(&self.workers);
         let places = (0..PLACES).map(|_| {
             let (sender, jobs) = mpsc::channel(QUEUED);
-            let (desk, waiting) = (Arc::clone(&self.desk), Arc::clone(&self.waiting));
-            workers.spawn(work(jobs, desk, waiting, Arc::clone(&load)));
+            let worker = Worker {
+                desk: Arc::clone(&self.desk),
+                waiting: Arc::clone(&self.waiting),
+                known: Arc::clone(&self.known),
+                load: Arc::clone(&load),
+            };
+            workers.spawn(worker.run(jobs));
             sender
         });
-        let lane = Arc::new(Lane { places: places.collect(), load: Arc::clone(&load) });
-        lanes.insert(name.to_owned(), Arc::clone(&lane));
-        lane
+        Lane { places: places.collect(), load: Arc::clone(&load) }
     }
 }
 
 /// Decides on the messages of a place, one after the other.
-async fn work(
-    mut jobs: mpsc::Receiver<Job>,
+struct Worker {
     desk: Arc<Desk>,
     waiting: Arc<Waiting>,
+    known: Arc<Known>,
     load: Arc<Load>,
-) {
-    while let Some(Job { place, inbound, subject, payload }) = jobs.recv().await {
-        desk.screen(&inbound, Letter { subject: &subject, payload: &payload }).await;
-        load.remove(payload.len());
-        waiting.remove(place);
-    }
 }
 
-impl Load {
-    /// Takes a message of so many bytes in, if there is room for it.
-    fn add(&self, bytes: usize) -> bool {
-        let messages = self.messages.fetch_add(1, Ordering::AcqRel) + 1;
-        let all = self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        let has_room = messages <= MAX_MESSAGES && all <= MAX_BYTES;
-        if !has_room {
-            self.remove(bytes);
+impl Worker {
+    async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(Job { place, subject, payload }) = jobs.recv().await {
+            let letter = Letter { subject: &subject, payload: &payload };
+            // Only now, although it was read before: what was read can take many times the room of the
+            // message.
+            match event::read(letter) {
+                Ok(Event::Message(inbound)) => {
+                    let result = self.desk.decide(&inbound).await;
+                    self.known.decided(place, &result);
+                    self.desk.conclude(&inbound, letter, result).await;
+                }
+                Ok(Event::Notice(address, notice)) => {
+                    self.desk.notice(address, &notice, letter).await;
+                }
+                Err(refusal) => self.desk.reject(letter, &refusal).await,
+            }
+            self.load.remove(payload.len());
+            self.waiting.remove(place);
         }
-        has_room
-    }
-
-    fn remove(&self, bytes: usize) {
-        self.messages.fetch_sub(1, Ordering::AcqRel);
-        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 }
 

@@ -58,9 +58,10 @@ async fn take_one(message: &Message, desk: &Desk, lanes: &Lanes) {
     if !lanes.waits(place)
         && let Some(result) = desk.glance(&inbound)
     {
+        lanes.decided(place, &result);
         return desk.conclude(&inbound, letter, result).await;
     }
-    if !lanes.queue(place, inbound, letter) {
+    if !lanes.queue(place, &inbound, letter) {
         desk.overloaded(letter).await;
     }
 }

@@ -59,13 +59,11 @@ impl Waiting {
     /// gives it, so that several spellings are one sender.
     pub(super) fn keys(&self, inbound: &Inbound, registry: &PairingAdapterRegistry) -> Vec<Key> {
         let adapter = registry.get(&inbound.channel);
-        let ids = inbound.alt.iter().take(Inbound::MAX_ALT);
-        let key = |id: &String| {
+        let key = |id: &str| {
             let canonical = adapter.as_ref().and_then(|adapter| adapter.normalize_sender(id));
-            let id = canonical.as_ref().unwrap_or(id);
-            Key(self.hasher.hash_one((&inbound.channel, id)))
+            Key(self.hasher.hash_one((&inbound.channel, canonical.as_deref().unwrap_or(id))))
         };
-        std::iter::once(&inbound.raw_sender).chain(ids).map(key).collect()
+        inbound.ids().map(key).collect()
     }
 
     /// Whether an earlier line of the same sender waits.

@@ -1,0 +1,144 @@
+//! Which senders are known, so that they are served ahead of a crowd of strangers.
+//!
+//! On the channel of a plugin, the raw id of a message has to be resolved before the lists say anything
+//! about its sender, and to resolve it takes a question to the plugin. So it is remembered which raw ids
+//! were decided on.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nexo_pairing::{Listing, PairingError, Rule, Screened};
+
+use super::lane::Place;
+
+/// How many senders are remembered at most, of those admitted by a grant and of the others each.
+const REMEMBERED: usize = 65_536;
+
+/// Whose message is served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priority {
+    /// Has a grant, or was admitted by one the last time.
+    Allowed,
+    /// Has a request, or was decided on before.
+    Seen,
+    /// Everybody else. Anybody can make up any number of ids.
+    New,
+}
+
+impl Priority {
+    pub(super) const COUNT: usize = 3;
+}
+
+/// The senders that were decided on.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<Senders>);
+
+#[derive(Debug, Default)]
+struct Senders {
+    /// Admitted by a grant the last time. A stranger gets nobody out of here.
+    allowed: Recent,
+    seen: Recent,
+}
+
+impl Known {
+    /// Remembers what was decided on a sender.
+    pub(super) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
+        // Without a decision, or without an id, nothing is known of the sender.
+        if let Ok(Screened { rule, sender: Some(_), .. }) = result {
+            self.remember(place, *rule);
+        }
+    }
+
+    fn remember(&self, place: Place, rule: Rule) {
+        let mut senders = self.lock();
+        if rule == Rule::Allowed {
+            senders.allowed.insert(place);
+        } else {
+            senders.allowed.remove(place);
+            senders.seen.insert(place);
+        }
+    }
+
+    /// Whose message it is; the list that the sender is on may say more than what is remembered.
+    pub(super) fn priority(&self, place: Place, listing: Option<Listing>) -> Priority {
+        let senders = self.lock();
+        if listing == Some(Listing::Allowed) || senders.allowed.contains(place) {
+            Priority::Allowed
+        } else if listing.is_some() || senders.seen.contains(place) {
+            Priority::Seen
+        } else {
+            Priority::New
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Senders> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The senders that came last: at least half of [`REMEMBERED`], and never more.
+#[derive(Debug, Default)]
+struct Recent {
+    young: HashSet<Place>,
+    old: HashSet<Place>,
+}
+
+impl Recent {
+    fn insert(&mut self, place: Place) {
+        if self.young.contains(&place) {
+            return;
+        }
+        if self.young.len() >= REMEMBERED / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(place);
+    }
+
+    fn remove(&mut self, place: Place) {
+        self.young.remove(&place);
+        self.old.remove(&place);
+    }
+
+    fn contains(&self, place: Place) -> bool {
+        self.young.contains(&place) || self.old.contains(&place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(number: usize) -> Place {
+        Place(u64::try_from(number).unwrap())
+    }
+
+    #[test]
+    fn the_lists_and_the_last_decision_say_who_is_known() {
+        let known = Known::default();
+        let friend = place(1);
+        assert_eq!(known.priority(friend, None), Priority::New);
+        assert_eq!(known.priority(friend, Some(Listing::Pending)), Priority::Seen);
+        assert_eq!(known.priority(friend, Some(Listing::Allowed)), Priority::Allowed);
+        known.remember(friend, Rule::Challenge);
+        assert_eq!(known.priority(friend, None), Priority::Seen);
+        known.remember(friend, Rule::Allowed);
+        assert_eq!(known.priority(friend, None), Priority::Allowed);
+        // The grant was revoked.
+        known.remember(friend, Rule::AlreadyChallenged);
+        assert_eq!(known.priority(friend, None), Priority::Seen);
+    }
+
+    #[test]
+    fn strangers_take_bounded_memory_and_push_out_nobody_who_is_allowed() {
+        let known = Known::default();
+        known.remember(place(0), Rule::Allowed);
+        for stranger in 1..3 * REMEMBERED {
+            known.remember(place(stranger), Rule::PendingFull);
+        }
+        assert_eq!(known.priority(place(0), None), Priority::Allowed);
+        let senders = known.lock();
+        assert!(senders.seen.young.len() + senders.seen.old.len() <= REMEMBERED);
+        assert!(senders.seen.contains(place(3 * REMEMBERED - 1)));
+        assert!(!senders.seen.contains(place(1)));
+    }
+}

@@ -1,0 +1,37 @@
+//! Which list a sender is on, for callers who serve known senders first.
+
+use nexo_pairing_core::{Inbound, PairingAdapterRegistry};
+
+use super::PairingGate;
+use crate::ids::{Sender, Senders};
+use crate::message::canonical;
+
+/// The list of an account that a sender is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listing {
+    /// The sender was granted access, which may have ended meanwhile.
+    Allowed,
+    /// The sender has a request, which may have expired meanwhile.
+    Pending,
+}
+
+impl PairingGate {
+    /// Says which list of its account the sender of a message is on, by any of the ids in it; `None`
+    /// for all others. An id that the adapter cannot make canonical without asking is looked up as it
+    /// is.
+    ///
+    /// It is answered from memory, also while the store cannot be read. It tells a caller with a queue
+    /// whom to serve first, and decides nothing.
+    #[must_use]
+    pub fn listing(&self, inbound: &Inbound, registry: &PairingAdapterRegistry) -> Option<Listing> {
+        let adapter = registry.get(&inbound.channel);
+        let mut senders = Senders::default();
+        for id in inbound.ids() {
+            let sender = canonical(id, adapter.as_deref()).unwrap_or_else(|| Sender::parse(id));
+            sender.into_iter().for_each(|sender| senders.add(sender));
+        }
+        let state = self.roster.read();
+        state.lists.find(&inbound.channel, &inbound.account).listing(&senders)
+    }
+}

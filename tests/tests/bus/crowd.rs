@@ -1,0 +1,93 @@
+//! A friend on a plugin's channel, in a crowd of strangers about whom the plugin has to be asked.
+
+use std::time::Duration;
+
+use nexo_pairing_nats_server::NatsServer;
+use nexo_pairing_tests::{Gate, Home};
+use serde_json::{Value, json};
+
+use crate::support::{Heard, connect, plugin, plugin_of, say, start};
+
+/// How many messages the friend writes.
+const FRIENDS_MESSAGES: usize = 20;
+
+/// A home with a friend, and a plugin whose word on a sender is kept for a second.
+fn home() -> Home {
+    let home = Home::configured(
+        "gate: { mode: pairing }\nadapters: [{ channel: signal, prefix: plugin.signal, cache_ttl_secs: 1 }]",
+    );
+    home.json(&["seed", "signal", "main", "id-friend", "--raw"]);
+    home
+}
+
+/// Waits until what the plugin said of the friend counts no longer.
+async fn forget() {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_friend_is_decided_before_the_strangers_who_came_earlier() {
+    let (server, home) = (NatsServer::start(), home());
+    // Strangers take longer than everything else together, and less than a time-out.
+    let takes = |raw: &str| {
+        Some(if raw == "friend" { Duration::ZERO } else { Duration::from_millis(1500) })
+    };
+    let _plugin = plugin_of(&server, "plugin.signal", takes).await;
+    // Its decisions come in the order in which they are taken.
+    let gate = home.gate(&["--nats", &server.url(), "--dry-run"]);
+    gate.wait_until_it_says("it listens to ", 1);
+    let bus = connect(&server).await;
+    say(&bus, "signal.main", "friend", "hello").await;
+    assert_eq!(decision(&gate), json!(["friend", "admit"]));
+    forget().await;
+    for number in 0..300 {
+        say(&bus, "signal.main", &format!("stranger-{number}"), "hello").await;
+    }
+    for number in 0..FRIENDS_MESSAGES {
+        say(&bus, "signal.main", "friend", &number.to_string()).await;
+    }
+    for number in 0..FRIENDS_MESSAGES {
+        assert_eq!(decision(&gate), json!(["friend", "admit"]), "message {number}");
+    }
+    assert_eq!(decision(&gate), json!(["stranger", "challenge"]));
+}
+
+/// Who a decision is about, and what it is.
+fn decision(gate: &Gate) -> Value {
+    let answer = gate.read();
+    let sender = answer["sender"].as_str().unwrap_or_default();
+    let sender = sender.trim_start_matches("id-").split('-').next();
+    json!([sender, answer["decision"]])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_friend_loses_no_message_to_300_strangers_a_second() {
+    let (server, home) = (NatsServer::start(), home());
+    let _plugin = plugin(&server, "plugin.signal", Some(Duration::from_millis(300))).await;
+    let admitted = Heard::on(&server, "pairing.admitted.signal.main").await;
+    let rejected = Heard::on(&server, "pairing.rejected").await;
+    let _gate = start(&home, &server, &[]);
+    let bus = connect(&server).await;
+    say(&bus, "signal.main", "friend", "hello").await;
+    admitted.wait_for(1);
+    forget().await;
+
+    // Every message of the friend comes after a hundred strangers, until far more wait than are kept.
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut strangers = 0;
+    for number in 0..FRIENDS_MESSAGES {
+        if number % 3 == 0 {
+            second.tick().await;
+        }
+        for _ in 0..100 {
+            say(&bus, "signal.main", &format!("stranger-{strangers}"), "hello").await;
+            strangers += 1;
+        }
+        say(&bus, "signal.main", "friend", &number.to_string()).await;
+    }
+    let mut texts = admitted.wait_for_texts(1 + FRIENDS_MESSAGES);
+    assert_eq!(texts.remove(0), "hello");
+    assert!(texts.into_iter().eq((0..FRIENDS_MESSAGES).map(|number| number.to_string())));
+    // The crowd was one: it found no room.
+    assert_eq!(rejected.wait_for_json(1)[0].1["reason"], "overloaded");
+}
