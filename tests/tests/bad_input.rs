@@ -312,7 +312,7 @@ fn a_line_that_cannot_be_read_is_one_error_and_the_next_is_answered() {
         (&long, "too_long"),
         (&deep, "invalid_json"),
     ];
-    let mut gate = home.gate(&[]);
+    let mut gate = home.gate(&["--open"]);
     for (line, kind) in bad {
         gate.write([line, b"\n", &good, b"\n"].concat());
         let error = gate.read();

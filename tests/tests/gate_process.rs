@@ -42,10 +42,10 @@ fn each_line_is_answered_before_the_next_is_written() {
 #[test]
 fn the_last_line_needs_no_end() {
     let home = Home::new();
-    let output = home.run_with(&["gate"], line("5491155556666@c.us").to_string());
+    let output = home.run_with(&["gate", "--open"], line("5491155556666@c.us").to_string());
     assert_eq!(output.code, 0);
     assert_eq!(output.json()["decision"], "admit");
-    let output = home.run_with(&["gate"], "");
+    let output = home.run_with(&["gate", "--open"], "");
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (0, "", ""));
 }
 
@@ -64,7 +64,7 @@ fn bad_lines_are_told_by_number_and_the_rest_is_answered() {
         br#"{"channel":"whatsapp","from":"5491155556666","is_group":"no"}"#,
         good.as_bytes(),
     ];
-    let output = home.run_with(&["gate"], lines.join(&b'\n'));
+    let output = home.run_with(&["gate", "--open"], lines.join(&b'\n'));
     assert_eq!((output.code, output.stderr.as_str()), (1, ""));
     let told: Vec<Value> = output.answers().iter().map(outline).collect();
     let expected = json!([
@@ -233,7 +233,7 @@ fn a_reload_puts_a_new_configuration_in_force_and_keeps_the_old_one_for_a_bad_on
 #[test]
 fn when_nobody_reads_its_answers_it_ends_in_silence() {
     let home = Home::new();
-    let mut command = home.command(&["gate"]);
+    let mut command = home.command(&["gate", "--open"]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use nexo_pairing_tests::{Home, files_below, message};
+use nexo_pairing_tests::{Home, Output, files_below, message};
 use serde_json::{Value, json};
 
 /// Strangers of all sorts, as lines.
@@ -67,15 +67,15 @@ fn mode_allowlist_admits_who_is_on_the_list() {
 
 #[test]
 fn mode_open_admits_everybody_who_is_not_blocked() {
-    // Without a configuration: nothing changes until the operator says so.
+    // Without a configuration, because the operator says so.
     let home = Home::new();
-    let output = home.run_with(&["gate"], STRANGERS);
+    let output = home.run_with(&["gate", "--open"], STRANGERS);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert_eq!(decisions(&output.answers()), ["admit"; 7]);
     assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "0\n");
 
     home.json(&["block", "whatsapp:+5491155550002"]);
-    let output = home.run_with(&["gate"], STRANGERS);
+    let output = home.run_with(&["gate", "--open"], STRANGERS);
     let admit = "admit";
     assert_eq!(
         decisions(&output.answers()),
@@ -140,7 +140,7 @@ fn auto_challenge_is_for_accounts_that_say_nothing_else() {
         let output = home.run_with(&[&["gate", "--dry-run"], args].concat(), &line);
         decisions(&output.answers())[0].to_owned()
     };
-    assert_eq!(decide(&home, &[]), "admit");
+    assert_eq!(decide(&home, &["--open"]), "admit");
     assert_eq!(decide(&home, &["--auto-challenge"]), "challenge");
     // 0.1.8's name of the mode.
     home.configure("gate:\n  auto_challenge: true");
@@ -204,7 +204,9 @@ fn commands_that_only_look_write_nothing() {
             &["doctor"],
             &["completions", "bash"],
         ] {
-            let output = home.run(args);
+            let mut command = home.command(args);
+            command.env("NEXO_PAIRING_GATE__MODE", "pairing");
+            let output = Output::of(command);
             assert!(!output.stdout.is_empty(), "{what}, {args:?}: {output:?}");
             assert_eq!(files_below(&home.path()), before, "{what}, {args:?}");
         }

@@ -78,6 +78,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     assert_eq!(
         told,
         [
+            ["config", "mode", "-", "-", "-"],
             ["gate", "request", "whatsapp", "personal", sender],
             ["cli", "approve", "whatsapp", "personal", sender],
             ["gate", "request", "whatsapp", "work", sender],
@@ -88,7 +89,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     );
     // For people, too: one line each, below the headings.
     let log = home.run(&["log"]);
-    let actions = log.stdout.lines().skip(1).map(|line| line.split_whitespace().nth(4));
+    let actions = log.stdout.lines().skip(2).map(|line| line.split_whitespace().nth(4));
     let actions: Vec<&str> = actions.flatten().take(6).collect();
     assert_eq!(actions, ["request", "approve", "request", "revoke", "request", "block"]);
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
     approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
-    list, log, reject, revoke, seed, serve, unblock, unlock,
+    forget_mode, list, log, reject, revoke, seed, serve, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Seed(seed::Seed),
     /// Erase a person: what he was allowed, his blocks and his requests.
     Forget(forget::Forget),
+    /// Forget which mode an account was last in, where the configuration does not say it any more.
+    ForgetMode(forget_mode::ForgetMode),
     /// Say what the gate would do with a sender, and by which rule.
     Explain(explain::Explain),
     /// Show the audit log: who did what, and when.
@@ -160,6 +162,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Unblock(args) => unblock::run(args, context).await,
         Command::Seed(args) => seed::run(args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
+        Command::ForgetMode(args) => forget_mode::run(args, context).await,
         Command::Explain(args) => explain::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Unlock(args) => unlock::run(args, context).await,

@@ -11,6 +11,7 @@ pub(crate) mod decode;
 pub(crate) mod devices;
 pub(crate) mod explain;
 pub(crate) mod forget;
+pub(crate) mod forget_mode;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod reject;

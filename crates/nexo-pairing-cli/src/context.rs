@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{
     AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingBackend, PairingStore,
-    PendingRequest, Session, StoreOptions,
+    PendingRequest, RememberedModes, Session, StoreOptions,
 };
 
 use crate::cli::Global;
@@ -156,6 +156,10 @@ pub(crate) struct View(PairingStore);
 impl View {
     pub(crate) fn of(store: &PairingStore) -> Self {
         Self(store.clone())
+    }
+
+    pub(crate) async fn remembered_modes(&self) -> Result<RememberedModes, CliError> {
+        Ok(self.0.remembered_modes().await?)
     }
 
     pub(crate) async fn list_pending(

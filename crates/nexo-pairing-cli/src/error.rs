@@ -11,7 +11,8 @@ use nexo_pairing::qr::QrError;
 use nexo_pairing::server::{ServerError, TlsError};
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
-    IssueError, KeyError, PairingError, SenderKey, SetupCodeError, StoreError, VerifyError,
+    IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError, StoreError,
+    VerifyError,
 };
 use serde::Serialize;
 
@@ -78,6 +79,9 @@ pub(crate) enum CliError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// No mode is in force for an account.
+    #[error(transparent)]
+    Modes(#[from] ModesError),
     /// The arguments do not fit.
     #[error("{0}")]
     Usage(String),
@@ -146,6 +150,7 @@ impl CliError {
             Self::Nats(_) => "bus",
             Self::NoBus => "no_bus",
             Self::Plugin { .. } => "plugin",
+            Self::Modes(_) => "modes",
             Self::Usage(_) => "usage",
             Self::SenderRefused { .. } | Self::NotCanonical { .. } => "sender_refused",
             Self::NoAdapter { .. } => "no_adapter",
@@ -194,7 +199,7 @@ impl CliError {
                 }
                 _ => Exit::Storage,
             },
-            Self::NoBus => Exit::Usage,
+            Self::NoBus | Self::Modes(_) => Exit::Usage,
             Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
             Self::LoopbackOnly { .. }
             | Self::Verify(_)
@@ -212,6 +217,7 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Pairing(error) => pairing_hint(error),
+            Self::Modes(error) => Some(modes_hint(error)),
             Self::NoBus => {
                 Some("set pairing.nats.servers, or give --nats nats://HOST:PORT".to_owned())
             }
@@ -308,6 +314,18 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     escaped(&text)
+}
+
+fn modes_hint(error: &ModesError) -> String {
+    match error {
+        ModesError::TooMany(_) => {
+            "forget those that are gone: nexo-pair forget-mode CHANNEL ACCOUNT".to_owned()
+        }
+        _ => "say one: pairing.gate.mode or `mode` of the account in pairing.yaml, \
+              NEXO_PAIRING_GATE__MODE, or for `nexo-pair gate` --auto-challenge or --open\n\
+              is that file where it is looked for? nexo-pair config"
+            .to_owned(),
+    }
 }
 
 fn pairing_hint(error: &PairingError) -> Option<String> {

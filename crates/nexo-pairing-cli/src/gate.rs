@@ -8,17 +8,16 @@ mod load;
 mod pipe;
 mod remarks;
 mod screen;
+mod settings;
 mod signals;
 
-use std::sync::Arc;
-
 use clap::Args;
-use nexo_pairing::config::{Config, Sources};
+use nexo_pairing::config::Config;
 use nexo_pairing::{AccountId, ChannelId, GateOptions};
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, chain};
-use remarks::Remarks;
+use crate::error::{CliError, Exit};
+use settings::{Loader, Settings};
 use signals::HangUp;
 
 #[derive(Debug, Args)]
@@ -27,6 +26,9 @@ pub(crate) struct Gate {
     /// Mode `pairing` for accounts that say nothing else.
     #[arg(long)]
     auto_challenge: bool,
+    /// Mode `open` for this run, where no mode is configured and none was in force before.
+    #[arg(long, conflicts_with = "auto_challenge")]
+    open: bool,
     /// Decide on a copy in memory: nothing is written, and neither codes nor messages go out.
     #[arg(long)]
     dry_run: bool,
@@ -55,6 +57,10 @@ pairing.notices.CHANNEL[.ACCOUNT] and, unless gate.notices is own, where admitte
 cannot be read goes to pairing.rejected, with the reason. With --dry-run it listens beside the group,
 publishes nothing and prints its decisions.
 
+Somebody has to say which mode counts: pairing.gate.mode or `mode` of an account in pairing.yaml,
+NEXO_PAIRING_GATE__MODE, --auto-challenge or --open. What was said last is remembered in the database
+and stays in force when the configuration is lost; `nexo-pair forget-mode` ends that.
+
 SIGTERM and SIGINT end it when the lines that were read, or what was taken from the bus, are finished;
 SIGHUP reads the configuration again (storage.path, audit_days and nats.… are looked at when it
 starts).
@@ -63,22 +69,17 @@ Examples:
   nexo-pair gate --auto-challenge --dry-run < messages.jsonl
   nexo-pair gate --nats nats://127.0.0.1:4222"#;
 
-/// What a reload replaces.
-type Settings = Arc<Config>;
-
 /// What every gate begins with.
 struct Running {
-    sources: Sources,
-    settings: Settings,
+    loader: Loader,
     hang_up: HangUp,
 }
 
 pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit, CliError> {
     let sources = context.sources().with_auto_challenge(args.auto_challenge);
-    let sources = sources.with_nats(args.bus.servers());
-    let settings = Arc::new(sources.load()?);
+    let loader = Loader::new(sources.with_nats(args.bus.servers()), args.open)?;
     // From the first moment on: otherwise it would end the process.
-    let running = Running { sources, settings, hang_up: HangUp::listen()? };
+    let running = Running { loader, hang_up: HangUp::listen()? };
     if args.bus.is_meant() {
         bus::run(running, &args.bus, args.dry_run, context).await
     } else {
@@ -97,36 +98,6 @@ pub(crate) fn options(config: &Config) -> GateOptions {
 fn accounts(config: &Config) -> Option<Vec<(ChannelId, AccountId)>> {
     let accounts = config.accounts()?.iter();
     Some(accounts.map(|known| (known.channel.clone(), known.account.clone())).collect())
-}
-
-/// Reads the configuration again; a bad one changes nothing. The database stays: what was decided
-/// by one file must not be continued in another.
-async fn reload(sources: &Sources, started_with: &Config, remarks: &Remarks) -> Option<Settings> {
-    let sources = sources.clone();
-    let loaded = tokio::task::spawn_blocking(move || sources.load()).await;
-    let problem = match loaded {
-        Ok(Ok(config)) => {
-            remarks.say("the configuration was read again");
-            for key in needs_restart(started_with, &config) {
-                remarks.say(&format!("{key} has changed: that needs a restart"));
-            }
-            return Some(Arc::new(config));
-        }
-        Ok(Err(error)) => chain(&error),
-        Err(error) => chain(&error),
-    };
-    remarks.stays(&problem);
-    None
-}
-
-/// What has changed and is only looked at at the start.
-fn needs_restart(started_with: &Config, config: &Config) -> Vec<&'static str> {
-    let changes = [
-        ("storage.path", config.storage_path() != started_with.storage_path()),
-        ("audit_days", config.audit_days() != started_with.audit_days()),
-        ("nats", config.nats() != started_with.nats()),
-    ];
-    changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(key, _)| key).collect()
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CliError> {

@@ -36,6 +36,7 @@ mod io;
 mod json;
 mod keys;
 mod log;
+mod modes;
 mod moment;
 mod output;
 mod person;

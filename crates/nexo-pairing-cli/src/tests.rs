@@ -102,7 +102,7 @@ async fn each_line_is_answered_in_order_and_a_bad_one_costs_the_exit_status() {
     let machine = Machine::new("{}");
     let input = b"nonsense\n\n{\"channel\":\"telegram\",\"from\":\"777000\"}\n\xff\n\
         {\"topic\":\"plugin.inbound.whatsapp\",\"payload\":{\"kind\":\"connected\"}}\r\n";
-    let (exit, lines, _) = machine.run("gate", input).await;
+    let (exit, lines, _) = machine.run("gate --open", input).await;
     assert_eq!(exit, Exit::Refused);
     assert_eq!(lines[0]["error"]["line"], 1);
     assert_eq!(lines[1]["sender"], "777000", "the raw id, where there is no canonical one");

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nexo_pairing_core::{AccountId, ChannelId, OnReplay, PairingPolicy};
+use nexo_pairing_core::{
+    AccountId, AccountKey, ChannelId, Mode, ModeWords, ModesInForce, OnReplay, PairingPolicy,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,6 +29,9 @@ pub struct Config {
     pub(crate) gate: PairingPolicy,
     pub(crate) notices: Notices,
     pub(crate) accounts: Option<Vec<Account>>,
+    pub(crate) mode_words: ModeWords,
+    /// Whether the file says anything below `pairing:`.
+    pub(crate) has_pairing: bool,
     pub(crate) adapters: Vec<Adapter>,
     pub(crate) nats: Nats,
     pub(crate) audit_days: u32,
@@ -112,6 +117,32 @@ impl Config {
     #[must_use]
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    /// Which modes the file, the environment and the flags say in words, and for which accounts.
+    #[must_use]
+    pub fn mode_words(&self) -> &ModeWords {
+        &self.mode_words
+    }
+
+    /// This configuration, with the modes and the accounts that are in force.
+    #[must_use]
+    pub fn with_modes(mut self, modes: &ModesInForce) -> Self {
+        let known = modes.remembered().accounts();
+        // Where accounts are named, every other one is refused, also by whoever did not hear of it yet.
+        self.gate.mode = match (known, modes.remembered().default_mode()) {
+            (None, Some(said)) => said.mode,
+            _ => Mode::Allowlist,
+        };
+        self.accounts = known.map(|known| {
+            let account = |key: &AccountKey| {
+                let mut policy = self.policy(key.0.as_str(), key.1.as_str()).clone();
+                policy.mode = modes.mode(&key.0, &key.1).unwrap_or(policy.mode);
+                Account { channel: key.0.clone(), account: key.1.clone(), policy }
+            };
+            known.keys().map(account).collect()
+        });
+        self
     }
 
     /// How this account treats strangers: its entry in `accounts` over `gate` over the defaults.

@@ -32,6 +32,31 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file that a running process was configured by says nothing any more, or is gone.
+    #[error(
+        "nothing is configured in {} any more: it is gone, empty, or has no key below `pairing:`; \
+         to go back to the defaults, start anew",
+        .path.display()
+    )]
+    Lost {
+        /// The file that said something.
+        path: PathBuf,
+    },
+    /// The file changes while it is read.
+    #[error("{} is being written: reload when that is done", .path.display())]
+    Changing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file that was read again ends without a newline, so that its end may be missing.
+    #[error(
+        "{} may be incomplete, because its last line has no end: put a newline there",
+        .path.display()
+    )]
+    Cut {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is larger than 1 MiB, so it is not what it should be.
     #[error("the configuration file {} is larger than 1 MiB", .path.display())]
     TooLarge {

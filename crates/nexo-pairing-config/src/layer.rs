@@ -35,17 +35,21 @@ impl<'a> Layer<'a> {
         Self { said, ..Self::new(None, None) }
     }
 
-    /// Says what is in the text of a file.
-    pub(crate) fn say_file(&mut self, origin: &Origin, text: &str) -> Result<(), ConfigError> {
+    /// Says what is in the text of a file; whether there is a key below `pairing:`.
+    pub(crate) fn say_file(&mut self, origin: &Origin, text: &str) -> Result<bool, ConfigError> {
+        let mut has_pairing = false;
         for (name, section) in mapping(origin, "", parse(origin, text)?)? {
             match name.as_str() {
-                "pairing" => self.say_section(origin, section)?,
+                "pairing" => {
+                    has_pairing = section.as_object().is_some_and(|keys| !keys.is_empty());
+                    self.say_section(origin, section)?;
+                }
                 // Nexo puts it into every file of its own.
                 "schema_version" => {}
                 _ => return Err(ConfigError::unknown_root(origin, &name)),
             }
         }
-        Ok(())
+        Ok(has_pairing)
     }
 
     fn say_section(&mut self, origin: &Origin, section: Value) -> Result<(), ConfigError> {
@@ -80,7 +84,8 @@ impl<'a> Layer<'a> {
         self.say(&origin, key, value)
     }
 
-    /// Says that `key` is `value`; `null` says nothing, as if the key were commented out.
+    /// Says that `key` is `value`; `null` says nothing, as if the key were commented out, unless that
+    /// would change who is let in.
     pub(crate) fn say(
         &mut self,
         origin: &Origin,
@@ -90,8 +95,10 @@ impl<'a> Layer<'a> {
         let Some(&Key(key, shape)) = schema::find(KEYS, key) else {
             return Err(ConfigError::unknown(origin, key));
         };
-        // Except for entries: no list of accounts lets all of them in, an empty one lets none.
-        if value.is_null() && !matches!(shape, Shape::Entries(_)) {
+        // No list of accounts lets all of them in, an empty one lets none.
+        let needs_value = matches!(shape, Shape::Entries(_))
+            || matches!(key, "gate.mode" | "gate.auto_challenge");
+        if value.is_null() && !needs_value {
             return Ok(());
         }
         check(origin, key, shape, &value)?;

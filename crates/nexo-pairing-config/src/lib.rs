@@ -26,7 +26,7 @@
 //! | `public_url` | 1 to 2048 bytes | |
 //! | `ws_cleartext_allow` | list of host names or addresses | `[]` |
 //! | `trusted_proxies` | list of [networks](Network) or addresses | `[]` |
-//! | `gate.mode` | `open`, `allowlist`, `pairing` | `open` |
+//! | `gate.mode` | `open`, `allowlist`, `pairing` | |
 //! | `gate.auto_challenge` | `true` (mode `pairing`), `false` (`open`) | |
 //! | `gate.max_pending` | 1 to 1000 | 3 |
 //! | `gate.pending_ttl_secs` | 60 to 86400 seconds | 3600 |
@@ -49,8 +49,18 @@
 //! | `audit_days` | 1 to 36500 days | 365 |
 //!
 //! A key without a value (`gate:` with everything below it commented out) says nothing. Only
-//! `accounts` and `adapters` need one: without `accounts` everybody's account is known, with
-//! `accounts: []` nobody's. A `schema_version` beside `pairing:` is not looked at.
+//! `accounts`, `adapters`, `mode` and `auto_challenge` need one: without `accounts` everybody's
+//! account is known, with `accounts: []` nobody's. A `schema_version` beside `pairing:` is not looked
+//! at.
+//!
+//! No mode is built in. [`Config::mode_words`] says which modes were said, for
+//! [`RememberedModes`](nexo_pairing_core::RememberedModes) to find those in force; until
+//! [`Config::with_modes`] puts them in, a policy without a mode has the library's default, `open`.
+//!
+//! # Reload
+//!
+//! [`Sources::reload`] never makes less of a configuration: one that is gone, empty or cut is an
+//! error, and the old one stays.
 //!
 //! # Variables
 //!
@@ -72,6 +82,7 @@ mod load;
 mod merge;
 mod network;
 mod origin;
+mod read;
 mod schema;
 mod yaml;
 

@@ -1,17 +1,13 @@
 //! Finds the sources, and lays what they say over each other.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 
 use crate::layer::Layer;
+use crate::read::{self, ATTEMPTS, FileSystem, System};
 use crate::{Config, ConfigError, Origin, merge, schema};
-
-/// How large a configuration file may be, in bytes.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where the configuration comes from.
 ///
@@ -99,17 +95,66 @@ impl Sources {
         self
     }
 
-    /// Reads the file, and lays defaults, file, environment and flags over each other. To reload,
-    /// call it again; when it fails, keep what you have.
+    /// Reads the file, and lays defaults, file, environment and flags over each other. A process that
+    /// runs with a configuration already calls [`reload`](Self::reload).
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when a source is not readable, or says anything that is unknown, of the wrong
     /// type, out of range or contradictory, also where a later layer overrides it.
     pub fn load(&self) -> Result<Config, ConfigError> {
+        self.load_from(&System)
+    }
+
+    /// Reads everything again, for a process that runs with `old`: on an error, keep that.
+    ///
+    /// What is absent changes nothing: where `old` came of a file that says something below
+    /// `pairing:`, one that is gone, empty or without any of it is an error here. A file that is
+    /// being written, or is not complete, is tried again for a quarter of a second.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load); [`ConfigError::Lost`], [`ConfigError::Changing`] and
+    /// [`ConfigError::Cut`] besides.
+    pub fn reload(&self, old: &Config) -> Result<Config, ConfigError> {
+        self.reload_from(&System, old)
+    }
+
+    pub(crate) fn load_from(&self, files: &dyn FileSystem) -> Result<Config, ConfigError> {
+        let is_changing = |error: &ConfigError| matches!(error, ConfigError::Changing { .. });
+        retry(files, is_changing, || self.layered(files, false))
+    }
+
+    pub(crate) fn reload_from(
+        &self,
+        files: &dyn FileSystem,
+        old: &Config,
+    ) -> Result<Config, ConfigError> {
+        // Whatever is wrong may be right as soon as its writer is done.
+        retry(
+            files,
+            |_| true,
+            || {
+                let new = self.layered(files, true)?;
+                match old.file() {
+                    Some(path) if old.has_pairing && !new.has_pairing => {
+                        Err(ConfigError::Lost { path: path.to_owned() })
+                    }
+                    _ => Ok(new),
+                }
+            },
+        )
+    }
+
+    /// The layers over each other, as they are now; for a reload, the file is looked at twice.
+    fn layered(&self, files: &dyn FileSystem, reload: bool) -> Result<Config, ConfigError> {
         let home = self.home()?;
         let user_home = self.var("HOME")?;
-        let file = self.file(home.as_deref())?;
+        let path = self.path(home.as_deref())?;
+        let file = match read::text(files, &path, self.config.is_some(), reload)? {
+            Some(text) if reload && read::is_cut(&text) => return Err(ConfigError::Cut { path }),
+            text => text.map(|text| (path, text)),
+        };
 
         let mut defaults = merge::defaults(home.as_deref());
         if self.auto_challenge {
@@ -118,9 +163,10 @@ impl Sources {
         }
         let mut layers = vec![defaults];
 
+        let mut has_pairing = false;
         if let Some((path, text)) = &file {
             let mut layer = Layer::new(path.parent(), user_home);
-            layer.say_file(&Origin::File(path.clone()), text)?;
+            has_pairing = layer.say_file(&Origin::File(path.clone()), text)?;
             layers.push(layer);
         }
 
@@ -153,7 +199,8 @@ impl Sources {
             layer.settle_mode()?;
             figment = layer.over(figment);
         }
-        merge::config(figment, home, file.map(|(path, _)| path))
+        let config = merge::config(figment, home, file.map(|(path, _)| path))?;
+        Ok(Config { has_pairing, ..config })
     }
 
     /// Nexo's home directory, if anything says where it is.
@@ -168,31 +215,12 @@ impl Sources {
         Ok(Some(absolute(home)))
     }
 
-    /// The configuration file, as an absolute path, and what is in it.
-    fn file(&self, home: Option<&Path>) -> Result<Option<(PathBuf, String)>, ConfigError> {
-        let path = match (&self.config, home) {
-            (Some(path), _) => absolute(path.clone()),
-            (None, Some(home)) => home.join("config").join("pairing.yaml"),
-            (None, None) => return Err(ConfigError::NoHome { needed: "the configuration file" }),
-        };
-        let mut bytes = Vec::new();
-        let read = File::open(&path)
-            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => Err(ConfigError::TooLarge { path }),
-            Ok(_) => match String::from_utf8(bytes) {
-                Ok(text) => Ok(Some((path, text))),
-                Err(_) => Err(ConfigError::NotUtf8 { what: path.display().to_string() }),
-            },
-            // A link that leads nowhere is not the same as no file: somebody meant to have one.
-            Err(error)
-                if error.kind() == ErrorKind::NotFound
-                    && self.config.is_none()
-                    && path.symlink_metadata().is_err() =>
-            {
-                Ok(None)
-            }
-            Err(source) => Err(ConfigError::Read { path, source }),
+    /// The configuration file, as an absolute path.
+    fn path(&self, home: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        match (&self.config, home) {
+            (Some(path), _) => Ok(absolute(path.clone())),
+            (None, Some(home)) => Ok(home.join("config").join("pairing.yaml")),
+            (None, None) => Err(ConfigError::NoHome { needed: "the configuration file" }),
         }
     }
 
@@ -201,6 +229,23 @@ impl Sources {
         let found = self.vars.iter().find(|(known, value)| known == name && !value.is_empty());
         found.map(|(_, value)| utf8(value, name)).transpose()
     }
+}
+
+/// Tries until it succeeds, fails for good, or has tried often enough.
+fn retry(
+    files: &dyn FileSystem,
+    is_passing: impl Fn(&ConfigError) -> bool,
+    attempt: impl Fn() -> Result<Config, ConfigError>,
+) -> Result<Config, ConfigError> {
+    let mut result = attempt();
+    for _ in 1..ATTEMPTS {
+        if !result.as_ref().is_err_and(&is_passing) {
+            break;
+        }
+        files.pause();
+        result = attempt();
+    }
+    result
 }
 
 fn utf8<'a>(text: &'a OsStr, what: &str) -> Result<&'a str, ConfigError> {

@@ -1,11 +1,14 @@
 //! The ends of the layering: the defaults that it begins with, and the configuration that comes out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
 use figment::value::{Dict, Value as FigmentValue};
-use nexo_pairing_core::{AccountId, ChannelId, PairingPolicy, PolicyOptions};
+use nexo_pairing_core::{
+    AccountId, AccountKey, ChannelId, Mode, ModeWords, PairingPolicy, PolicyOptions, SaidMode,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -29,7 +32,7 @@ pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
         ("public_url", Value::Null),
         ("ws_cleartext_allow", json!([])),
         ("trusted_proxies", json!([])),
-        ("gate.mode", json!(gate.mode)),
+        ("gate.mode", Value::Null),
         ("gate.max_pending", json!(gate.max_pending)),
         ("gate.pending_ttl_secs", json!(gate.pending_ttl.as_secs())),
         ("gate.challenge_cooldown_secs", json!(gate.challenge_cooldown.as_secs())),
@@ -65,6 +68,13 @@ pub(crate) fn config(
     let gate = PairingPolicy::default()
         .with(&merged.get::<Gate>("gate")?.options)
         .map_err(|error| ConfigError::policy(&merged.origin("gate.mode"), "gate", error))?;
+    let (accounts, words) = accounts(&merged, &gate)?.unzip();
+    let mode_words = ModeWords {
+        default: merged
+            .get::<Option<Mode>>("gate.mode")?
+            .map(|mode| SaidMode::new(mode, merged.origin("gate.mode").to_string())),
+        accounts: words,
+    };
     Ok(Config {
         storage_path: path("storage.path", "the database")?,
         secret_path: path("setup_code.secret_path", "the key of setup codes")?,
@@ -75,9 +85,11 @@ pub(crate) fn config(
         public_url: merged.get("public_url")?,
         ws_cleartext_allow: merged.get("ws_cleartext_allow")?,
         trusted_proxies: merged.get("trusted_proxies")?,
-        accounts: accounts(&merged, &gate)?,
+        accounts,
         gate,
         notices: merged.get("gate.notices")?,
+        mode_words,
+        has_pairing: false,
         adapters: merged.get("adapters")?,
         nats: nats(&merged)?,
         audit_days: merged.get("audit_days")?,
@@ -94,8 +106,14 @@ struct Gate {
     options: PolicyOptions,
 }
 
+/// The accounts with their own words on their modes.
+type AccountWords = BTreeMap<AccountKey, Option<SaidMode>>;
+
 /// The configured accounts with their policies, in order, for [`Config::policy`] to search.
-fn accounts(merged: &Merged, gate: &PairingPolicy) -> Result<Option<Vec<Account>>, ConfigError> {
+fn accounts(
+    merged: &Merged,
+    gate: &PairingPolicy,
+) -> Result<Option<(Vec<Account>, AccountWords)>, ConfigError> {
     #[derive(Deserialize)]
     struct Entry {
         channel: ChannelId,
@@ -106,16 +124,25 @@ fn accounts(merged: &Merged, gate: &PairingPolicy) -> Result<Option<Vec<Account>
     let Some(entries) = merged.get::<Option<Vec<Entry>>>("accounts")? else {
         return Ok(None);
     };
+    let origin = merged.origin("accounts");
     let account = |(at, entry): (usize, Entry)| {
-        let policy = gate.clone().with(&entry.options).map_err(|error| {
-            ConfigError::policy(&merged.origin("accounts"), &format!("accounts[{at}]"), error)
-        })?;
-        Ok(Account { channel: entry.channel, account: entry.account, policy })
+        let own =
+            entry.options.mode().and_then(|own| Ok((gate.clone().with(&entry.options)?, own)));
+        let (policy, own) =
+            own.map_err(|error| ConfigError::policy(&origin, &format!("accounts[{at}]"), error))?;
+        let key = (entry.channel.clone(), entry.account.clone());
+        let own = own.map(|mode| SaidMode::new(mode, origin.to_string()));
+        Ok((Account { channel: entry.channel, account: entry.account, policy }, (key, own)))
     };
-    let mut accounts: Vec<_> =
-        entries.into_iter().enumerate().map(account).collect::<Result<_, ConfigError>>()?;
+    let (mut accounts, words): (Vec<_>, AccountWords) = entries
+        .into_iter()
+        .enumerate()
+        .map(account)
+        .collect::<Result<Vec<_>, ConfigError>>()?
+        .into_iter()
+        .unzip();
     accounts.sort_by(|a, b| a.key().cmp(&b.key()));
-    Ok(Some(accounts))
+    Ok(Some((accounts, words)))
 }
 
 /// The connection to the bus. The layers are checked one by one before, and may contradict each other.

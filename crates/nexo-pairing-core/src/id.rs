@@ -216,6 +216,12 @@ impl Actor {
         Self("gate".into())
     }
 
+    /// The configuration, for what changed because of what it says.
+    #[must_use]
+    pub fn config() -> Self {
+        Self("config".into())
+    }
+
     /// A companion device, for what it did with the setup code or the session that it presented.
     #[must_use]
     pub fn device() -> Self {

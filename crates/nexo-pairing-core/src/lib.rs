@@ -17,6 +17,7 @@ mod error;
 mod id;
 mod inbound;
 pub mod metric;
+mod modes;
 mod policy;
 mod record;
 mod registry;
@@ -32,6 +33,9 @@ pub use decision::{Decision, DropReason, Rule};
 pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
 pub use inbound::Inbound;
+pub use modes::{
+    AccountKey, KeptModes, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
+};
 pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
 pub use record::{
     AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking, Grant, PendingRequest,

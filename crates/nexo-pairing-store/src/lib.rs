@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod account;
 mod audit_query;
 mod backend;
 mod batch;

@@ -128,7 +128,8 @@ fn commands_ask_the_plugin_how_its_senders_are_called() {
     // Nobody says where the bus is: ids are taken as they are, when the operator says so.
     assert_eq!(home.error(&["seed", "signal", "main", "ana"]).1["kind"], "no_adapter");
     home.configure(&format!(
-        "nats: {{ servers: ['{}'] }}\nadapters: [{{ channel: signal, prefix: plugin.signal }}]",
+        "gate: {{ mode: pairing }}\nnats: {{ servers: ['{}'] }}\n\
+         adapters: [{{ channel: signal, prefix: plugin.signal }}]",
         server.url()
     ));
     let (code, error) = home.error(&["seed", "signal", "main", "ana"]);
@@ -151,7 +152,9 @@ fn commands_ask_the_plugin_how_its_senders_are_called() {
 #[test]
 fn a_channel_that_is_served_here_is_not_served_elsewhere() {
     let server = NatsServer::start();
-    let home = Home::configured("adapters: [{ channel: telegram, prefix: plugin.telegram }]");
+    let home = Home::configured(
+        "gate: { mode: open }\nadapters: [{ channel: telegram, prefix: plugin.telegram }]",
+    );
     let (code, error) = home.error(&["gate", "--nats", &server.url()]);
     assert_eq!((code, &error["kind"]), (2, &json!("usage")), "{error}");
 }
@@ -159,14 +162,14 @@ fn a_channel_that_is_served_here_is_not_served_elsewhere() {
 #[test]
 fn without_a_server_it_says_so_at_once() {
     let home = Home::new();
-    let (code, error) = home.error(&["gate", "--nats"]);
+    let (code, error) = home.error(&["gate", "--open", "--nats"]);
     assert_eq!((code, &error["kind"]), (2, &json!("no_bus")), "{error}");
-    let (code, error) = home.error(&["gate", "--nats", "nats://127.0.0.1:1"]);
+    let (code, error) = home.error(&["gate", "--open", "--nats", "nats://127.0.0.1:1"]);
     assert_eq!((code, &error["kind"]), (3, &json!("bus")), "{error}");
     assert!(error["message"].as_str().unwrap().contains("127.0.0.1:1"), "{error}");
-    let (code, error) = home.error(&["gate", "--nats", "nats://a:s3cret@127.0.0.1:1"]);
+    let (code, error) = home.error(&["gate", "--open", "--nats", "nats://a:s3cret@127.0.0.1:1"]);
     assert_eq!(code, 2, "{error}");
     assert!(!error.to_string().contains("s3cret"), "{error}");
-    let args = ["gate", "--nats", "nats://127.0.0.1:1", "--subject", ">"];
+    let args = ["gate", "--open", "--nats", "nats://127.0.0.1:1", "--subject", ">"];
     assert_eq!(home.error(&args).0, 2);
 }

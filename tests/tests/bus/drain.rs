@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::support::{Heard, connect, plugin, say, start};
 
 fn home() -> Home {
-    Home::configured("adapters: [{ channel: signal, prefix: plugin.signal }]")
+    Home::configured("gate: { mode: open }\nadapters: [{ channel: signal, prefix: plugin.signal }]")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -123,7 +123,7 @@ async fn a_message_of_a_megabyte_passes_unchanged() {
     let server = NatsServer::start();
     let home = Home::new();
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
-    let _gate = start(&home, &server, &[]);
+    let _gate = start(&home, &server, &["--open"]);
     let mut long = message(PERSONAL, ANA, "").to_string();
     // White space counts too, and is kept.
     long.insert_str(1, &" ".repeat((1 << 20) - long.len()));

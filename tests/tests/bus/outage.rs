@@ -87,7 +87,7 @@ async fn a_gate_outlives_its_server() {
 #[test]
 fn a_gate_without_its_server_ends_when_it_is_asked_to() {
     let (mut server, home) = (NatsServer::start(), Home::new());
-    let gate = start(&home, &server, &[]);
+    let gate = start(&home, &server, &["--open"]);
     server.kill();
     gate.wait_until_it_says("the bus is away", 1);
     let since = Instant::now();

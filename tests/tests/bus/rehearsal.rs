@@ -16,7 +16,7 @@ async fn a_dry_run_takes_nothing_away_and_publishes_nothing() {
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
     let outbound = Heard::on(&server, "plugin.outbound.>").await;
     let signal = plugin(&server, "plugin.signal", Some(Duration::ZERO)).await;
-    let real = start(&home, &server, &[]);
+    let real = start(&home, &server, &["--open"]);
     let args = ["gate", "--nats", &server.url(), "--dry-run", "--auto-challenge"];
     let rehearsal = Gate::start(home.command(&args));
     rehearsal.wait_until_it_says("it listens to plugin.inbound.> and publishes nothing", 1);

@@ -15,7 +15,7 @@ async fn a_reload_changes_the_rules_and_the_adapters() {
     let server = NatsServer::start();
     let home = Home::new();
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
-    let gate = start(&home, &server, &[]);
+    let gate = start(&home, &server, &["--open"]);
     let bus = connect(&server).await;
     say(&bus, "whatsapp.personal", ANA, "one").await;
     admitted.wait_for(1);
@@ -37,7 +37,7 @@ async fn a_reload_changes_the_rules_and_the_adapters() {
     home.configure("adapters: [{ channel: whatsapp, prefix: plugin.whatsapp }]");
     gate.signal(Signal::HUP);
     gate.wait_until_it_says("the old configuration stays in force", 2);
-    home.configure("nats: { servers: ['nats://127.0.0.1:1'] }\nstorage: { path: other.db }");
+    home.configure("gate: { mode: open }\nnats: { servers: ['nats://127.0.0.1:1'] }\nstorage: { path: other.db }");
     gate.signal(Signal::HUP);
     gate.wait_until_it_says("storage.path has changed: that needs a restart", 1);
     say(&bus, "whatsapp.personal", ANA, "four").await;
@@ -50,7 +50,8 @@ async fn several_subjects_are_taken_and_others_are_not() {
     let home = Home::new();
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
     let subjects = ["plugin.inbound.whatsapp.*", "plugin.inbound.telegram", "plugin.inbound.a.>"];
-    let args: Vec<&str> = subjects.iter().flat_map(|subject| ["--subject", subject]).collect();
+    let mut args = vec!["--open"];
+    args.extend(subjects.iter().flat_map(|subject| ["--subject", subject]));
     let _gate = start(&home, &server, &args);
     let bus = connect(&server).await;
     for (to, text) in [("whatsapp", "no"), ("telegram.bot", "no"), ("b.main", "no")] {
@@ -70,8 +71,8 @@ async fn a_server_can_spread_accounts_over_gates() {
     let home = Home::new();
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
     let gates = [
-        start(&home, &server, &["--subject", "part.0.plugin.inbound.>"]),
-        start(&home, &server, &["--subject", "part.1.plugin.inbound.>"]),
+        start(&home, &server, &["--open", "--subject", "part.0.plugin.inbound.>"]),
+        start(&home, &server, &["--open", "--subject", "part.1.plugin.inbound.>"]),
     ];
     let bus = connect(&server).await;
     let (accounts, each) = (20, 10);

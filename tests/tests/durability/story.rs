@@ -128,7 +128,7 @@ impl States {
                 FROM pairing_finished
             UNION ALL SELECT account_id || ' log ' || action || ' ' || actor || ' '
                     || CASE WHEN sender_id LIKE 'sha256:%' THEN '#' ELSE coalesce(sender_id, '') END
-                FROM pairing_audit
+                FROM pairing_audit WHERE account_id IS NOT NULL
             ORDER BY 1",
         );
         let mut states = BTreeMap::<String, State>::new();

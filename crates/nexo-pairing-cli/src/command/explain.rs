@@ -10,6 +10,7 @@ use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
 use crate::gate::options;
+use crate::modes;
 use crate::person::{is_stored, sender_of, wrong_id};
 use crate::text::escaped;
 
@@ -43,6 +44,8 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
     let store = Database::of(&config).rehearsal().await?;
     let registry = adapters_for(&args.channel, false, &config).await?;
     check_sender(&args, &View::of(&store), &registry).await?;
+    let modes = modes::in_force(&config, &View::of(&store)).await?;
+    let config = config.with_modes(&modes);
     let gate = PairingGate::with_options(Arc::new(store), options(&config));
     let policy = config.policy(&args.channel, &args.account);
     let inbound = Inbound::direct(args.channel, args.account, args.sender).in_group(args.group);

@@ -20,6 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexo_pairing::config::Config;
 use nexo_pairing::nats::{Bus, BusState, NatsError};
 use nexo_pairing::server::MetricsServer;
 use nexo_pairing::{PairingBackend, PairingGate, PairingStore};
@@ -28,7 +29,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
 use super::remarks::Remarks;
-use super::signals::{Asked, Grace};
+use super::settings::{Loader, Settings};
+use super::signals::{Asked, Grace, HangUp};
 use super::{Running, accounts, options};
 use crate::bus;
 use crate::context::{Context, Database};
@@ -58,9 +60,10 @@ pub(super) async fn run(
     dry_run: bool,
     context: &mut Context,
 ) -> Result<Exit, CliError> {
-    let settings = Arc::clone(&running.settings);
-    let patterns = Pattern::parse_all(flags.subjects(), settings.adapters())?;
-    let mut nats = bus::options(&settings)?;
+    let Running { mut loader, hang_up } = running;
+    let config = loader.config();
+    let patterns = Pattern::parse_all(flags.subjects(), config.adapters())?;
+    let mut nats = bus::options(config)?;
     nats.subscription_capacity = MAX_WAITING;
     // Before the gate is made: what counts keeps the recorder that it finds.
     let metrics = flags.metrics_listen.map(prometheus::record).transpose()?;
@@ -68,8 +71,9 @@ pub(super) async fn run(
         Some(options) => Some(MetricsServer::bind(options).await?),
         None => None,
     };
-    let database = Database::of(&settings);
-    let store = if dry_run { database.rehearsal().await? } else { database.open().await? };
+    let database = Database::of(loader.config());
+    let store = loader.open(&database, dry_run).await?;
+    let settings = loader.start(&store).await?;
     let outward = Bus::connect(nats.clone()).await?;
     let mut inward = Vec::new();
     for pattern in patterns {
@@ -91,7 +95,8 @@ pub(super) async fn run(
         Ok(outlet) => {
             let remarks = remarks.clone();
             let post = Post { outward, inward, store, outlet, remarks, metrics, dry_run };
-            post.stand(running, group).await
+            loader.say_kept(&post.remarks);
+            post.stand(loader, settings, hang_up, group).await
         }
         Err(error) => Err(error),
     };
@@ -115,16 +120,21 @@ struct Post {
 
 impl Post {
     /// Stands there until it is asked to end.
-    async fn stand(self, running: Running, group: Option<&str>) -> Result<Exit, CliError> {
+    async fn stand(
+        self,
+        mut loader: Loader,
+        settings: Settings,
+        hang_up: HangUp,
+        group: Option<&str>,
+    ) -> Result<Exit, CliError> {
         let Self { outward, inward, store, outlet, remarks, metrics, dry_run } = self;
-        let Running { sources, settings, hang_up } = running;
         let mut signals = hang_up.and_the_others()?;
         let gate = PairingGate::with_options(Arc::new(store.clone()), options(&settings));
         // So that the first message is decided by the lists.
         if let Err(error) = store.refresh().await {
             remarks.say(&format!("the lists could not be read: {}", chain(&error)));
         }
-        let in_force = Arc::new(InForce::new(Arc::clone(&settings), &outward, dry_run, None)?);
+        let in_force = Arc::new(InForce::new(settings, &outward, dry_run, None)?);
         let (new_in_force, next_in_force) = watch::channel(in_force);
         let desk = Arc::new(Desk::new(gate, next_in_force, outlet, remarks.clone()));
 
@@ -155,16 +165,14 @@ impl Post {
                         grace.begin();
                     }
                     Asked::Reload => {
-                        let Some(config) = super::reload(&sources, &settings, &remarks).await else {
-                            continue;
-                        };
                         let before = desk.in_force();
-                        match InForce::new(config, &outward, dry_run, Some(&before)) {
-                            Ok(new) => {
-                                desk.gate().set_accounts(accounts(new.config()));
-                                new_in_force.send_replace(Arc::new(new));
-                            }
-                            Err(error) => remarks.stays(&chain(&error)),
+                        let adapters = |config: &Config| {
+                            InForce::new(Arc::new(config.clone()), &outward, dry_run, Some(&before))
+                        };
+                        let reloaded = loader.reload(&store, &remarks, adapters).await;
+                        if let Some((settings, new)) = reloaded {
+                            desk.gate().set_accounts(accounts(&settings));
+                            new_in_force.send_replace(Arc::new(new.with_config(settings)));
                         }
                     }
                 },

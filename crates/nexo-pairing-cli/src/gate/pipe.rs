@@ -26,9 +26,10 @@ pub(super) async fn run(
     dry_run: bool,
     context: &mut Context,
 ) -> Result<Exit, CliError> {
-    let Running { sources, settings, hang_up } = running;
-    let database = Database::of(&settings);
-    let store = if dry_run { database.rehearsal().await? } else { database.open().await? };
+    let Running { mut loader, hang_up } = running;
+    let database = Database::of(loader.config());
+    let store = loader.open(&database, dry_run).await?;
+    let settings = loader.start(&store).await?;
     let mut signals = hang_up.and_the_others()?;
 
     let stdin = std::mem::replace(&mut context.io.stdin, Box::new(io::empty()));
@@ -38,13 +39,14 @@ pub(super) async fn run(
     if dry_run {
         remarks.rehearses(&database);
     }
+    loader.say_kept(&remarks);
     let (batches, next_batch) = mpsc::channel(lines::QUEUED);
     start("nexo-pair-read", move || lines::read(stdin, &batches))?;
 
     let stop = Arc::new(Stop::default());
-    let (new_settings, next_settings) = watch::channel(settings.clone());
+    let (new_settings, next_settings) = watch::channel(settings);
     let (ended, mut end) = oneshot::channel();
-    let screener = Screener::new(store, next_settings, stdout, remarks.clone(), dry_run);
+    let screener = Screener::new(store.clone(), next_settings, stdout, remarks.clone(), dry_run);
     let (runtime, asked) = (tokio::runtime::Handle::current(), stop.clone());
     start("nexo-pair-gate", move || {
         // Whoever waited is gone when this fails.
@@ -64,8 +66,9 @@ pub(super) async fn run(
                     grace.begin();
                 }
                 Asked::Reload => {
-                    if let Some(config) = super::reload(&sources, &settings, &remarks).await {
-                        new_settings.send_replace(config);
+                    let reloaded = loader.reload(&store, &remarks, |_| Ok(())).await;
+                    if let Some((settings, ())) = reloaded {
+                        new_settings.send_replace(settings);
                     }
                 }
             },

@@ -9,13 +9,13 @@ async fn an_event_without_a_sender_passes_for_an_account_that_is_known() {
     let input =
         br#"{"topic":"plugin.inbound.telegram.cody_nexo_bot","payload":{"kind":"connected"}}
 {"topic":"plugin.inbound.telegram.other_bot","payload":{"kind":"connected"}}"#;
-    let (exit, lines, _) = machine.run("gate", input).await;
+    let (exit, lines, _) = machine.run("gate --open", input).await;
     assert_eq!(exit, Exit::Done);
     assert_eq!((&lines[0]["decision"], &lines[0]["reason"]), (&json!("admit"), &json!("notice")));
     let (decision, reason) = (&lines[1]["decision"], &lines[1]["reason"]);
     assert_eq!((decision, reason), (&json!("drop"), &json!("unknown_account")));
     let input = br#"{"topic":"plugin.inbound.Tele Gram.bot","payload":{"kind":"connected"}}"#;
-    let (exit, lines, _) = machine.run("gate", input).await;
+    let (exit, lines, _) = machine.run("gate --open", input).await;
     assert_eq!((exit, &lines[0]["error"]["line"]), (Exit::Refused, &json!(1)));
 }
 
@@ -47,7 +47,7 @@ async fn an_id_that_is_none_is_repeated_in_part() {
 #[tokio::test]
 async fn a_dry_run_says_that_it_looks_at_a_copy() {
     let machine = Machine::new("{}");
-    let (_, _, stderr) = machine.run_raw("gate --dry-run", ANA).await;
+    let (_, _, stderr) = machine.run_raw("gate --open --dry-run", ANA).await;
     assert!(stderr.starts_with("nexo-pair gate: dry run: it decides on a copy of "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
 }

@@ -127,7 +127,7 @@ fn what_is_commented_out_says_nothing() {
         "{}",
         "pairing:\n",
         "pairing: {}",
-        "pairing:\n  storage:\n    # path: /tmp/x\n  gate:\n    mode:\n  public_url: ~\n",
+        "pairing:\n  storage:\n    # path: /tmp/x\n  gate:\n    language:\n  public_url: ~\n",
         "\u{feff}pairing:\r\n  ws_cleartext_allow:\r\n",
     ] {
         let home = Home::with_file(text);

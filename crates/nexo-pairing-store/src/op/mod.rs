@@ -1,5 +1,6 @@
 //! The operations of the store, each the inside of one transaction.
 
+pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod code;
 pub(crate) mod grant;

@@ -1,6 +1,7 @@
 //! The store, from outside: its operations, its file, who else writes to it, and what breaks.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod account;
 mod audit;
 mod backup;
 mod bad_file;

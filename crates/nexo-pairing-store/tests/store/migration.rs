@@ -1,6 +1,6 @@
 //! Every schema that ever was is upgraded, with its rows.
 
-use nexo_pairing_core::{Filter, PairingBackend};
+use nexo_pairing_core::{Filter, Mode, PairingBackend};
 use nexo_pairing_store::{Inspection, PairingStore, RedeemError};
 use refinery::Target;
 use rusqlite::Connection;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::legacy::old_file;
 use crate::old::Old;
 use crate::redeem::redemption;
-use crate::support::{START, moment, options, shell};
+use crate::support::{START, account, channel, moment, options, shell};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -193,6 +193,26 @@ async fn version_6_is_upgraded() {
         (session.device_label.as_deref(), session.named_by_device),
         (Some("kitchen"), false)
     );
+}
+
+#[tokio::test]
+async fn version_4_remembers_modes() {
+    let (_folder, store) = upgrade(
+        4,
+        "INSERT INTO pairing_accounts VALUES
+            ('*', '*', 'pairing', '/etc/nexo/pairing.yaml', 1800000000, 1),
+            ('whatsapp', 'personal', 'allowlist', 'environment NEXO_PAIRING_ACCOUNTS', 1800000000, 1),
+            ('whatsapp', 'work', NULL, NULL, 1800000000, 1),
+            ('whatsapp', 'old', 'pairing', '/etc/nexo/pairing.yaml', 1700000000, 0);",
+    )
+    .await;
+    let modes = store.remembered_modes().await.unwrap();
+    let account = |name: &str| (channel(), account(name));
+    assert_eq!(modes.mode(Some(&account("personal"))).unwrap().mode, Mode::Allowlist);
+    assert_eq!(modes.mode(Some(&account("work"))).unwrap().mode, Mode::Pairing);
+    assert_eq!(modes.mode(Some(&account("old"))), None);
+    assert_eq!(modes.former()[&account("old")].mode, Mode::Pairing);
+    assert_eq!(modes.default_mode().unwrap().origin, "/etc/nexo/pairing.yaml");
 }
 
 #[tokio::test]

@@ -46,6 +46,11 @@ impl InForce {
         Ok(Self { config, registry, plugins })
     }
 
+    /// These adapters, with the configuration in which the modes in force are.
+    pub(super) fn with_config(self, config: Settings) -> Self {
+        Self { config, ..self }
+    }
+
     pub(super) fn config(&self) -> &Config {
         &self.config
     }

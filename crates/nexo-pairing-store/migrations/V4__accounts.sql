@@ -1,0 +1,12 @@
+-- The modes that were last in force and were said in words, and which accounts were named, so that a
+-- configuration that is lost widens nothing. Times are UTC seconds.
+
+CREATE TABLE pairing_accounts (
+    channel    TEXT NOT NULL,                -- '*' with the account '*': those without their own mode
+    account_id TEXT NOT NULL,
+    mode       TEXT,                         -- NULL: none of its own
+    said_by    TEXT,                         -- a file, a variable or a flag
+    said_at    INTEGER NOT NULL,
+    named      INTEGER NOT NULL,             -- of '*': whether only named accounts are known
+    PRIMARY KEY (channel, account_id)
+);

@@ -1,0 +1,160 @@
+//! Which modes are remembered, and what is forgotten.
+
+use std::collections::BTreeMap;
+
+use nexo_pairing_core::{
+    AccountKey, Mode, ModeWords, ModesError, ModesInForce, PairingError, RememberedModes, SaidMode,
+};
+use nexo_pairing_store::PairingStore;
+
+use crate::support::{World, account, actor, channel};
+
+/// What a configuration says: of all accounts, and of some.
+fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ModeWords {
+    let said = |mode| SaidMode::new(mode, "pairing.yaml");
+    let entry = |(name, mode): &(&str, Option<Mode>)| (named(name), mode.map(said));
+    ModeWords {
+        default: default.map(said),
+        accounts: accounts.map(|accounts| accounts.iter().map(entry).collect()),
+    }
+}
+
+fn named(name: &str) -> AccountKey {
+    (channel(), account(name))
+}
+
+async fn start(store: &PairingStore, words: &ModeWords) -> Result<ModesInForce, ModesError> {
+    store.put_modes_in_force(words, None, None).await.unwrap()
+}
+
+fn mode(modes: &ModesInForce, name: &str) -> Option<Mode> {
+    modes.mode(&channel(), &account(name))
+}
+
+const ALLOWLIST: Option<Mode> = Some(Mode::Allowlist);
+const OPEN: Option<Mode> = Some(Mode::Open);
+
+#[tokio::test]
+async fn what_was_said_outlives_the_process_and_is_written_once() {
+    let mut world = World::new().await;
+    assert_eq!(start(&world.store, &words(None, None)).await, Err(ModesError::Unset));
+    let said = words(OPEN, Some(&[("a", ALLOWLIST), ("b", None)]));
+    let modes = start(&world.store, &said).await.unwrap();
+    assert_eq!((mode(&modes, "a"), mode(&modes, "b"), mode(&modes, "c")), (ALLOWLIST, OPEN, None));
+    world.reopen().await;
+    let again = start(&world.store, &words(None, None)).await.unwrap();
+    assert_eq!(again.remembered(), modes.remembered());
+    assert_eq!(again.kept().len(), 2, "the default and the accounts");
+    let rows = "SELECT group_concat(account_id || ' ' || coalesce(mode, '-') || ' ' || named, ', ')
+        FROM (SELECT * FROM pairing_accounts ORDER BY account_id)";
+    let rows = || world.shell().query_row(rows, (), |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(rows(), "* open 1, a allowlist 1, b - 1");
+    start(&world.store, &words(None, Some(&[("b", ALLOWLIST)]))).await.unwrap();
+    assert_eq!(rows(), "* open 1, a allowlist 0, b allowlist 1", "a comes back as it was");
+    start(&world.store, &words(None, Some(&[("a", OPEN)]))).await.unwrap();
+    start(&world.store, &words(None, Some(&[("b", None)]))).await.unwrap();
+    assert_eq!(rows(), "* open 1, b allowlist 1", "an open one comes back only by words");
+    let error = start(&world.store, &words(None, Some(&[("a", None)]))).await.unwrap_err();
+    assert_eq!(error, ModesError::UnsetFor(named("a")));
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_neither_written_nor_waits_for_a_writer() {
+    let world = World::new().await;
+    let said = words(OPEN, Some(&[("a", ALLOWLIST)]));
+    start(&world.store, &said).await.unwrap();
+    let entries = world.audit().await;
+    let lock = world.shell();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let own = start(&world.store, &said).await.unwrap();
+    let again = world.store.put_modes_in_force(&said, None, Some(own.remembered())).await.unwrap();
+    assert_eq!(again.unwrap(), own);
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(world.audit().await, entries);
+}
+
+#[tokio::test]
+async fn a_process_goes_on_from_its_own_modes_and_not_from_those_of_another() {
+    let world = World::new().await;
+    let own = start(&world.store, &words(ALLOWLIST, Some(&[("a", None)]))).await.unwrap();
+    // Another gate on the same database, with a configuration of its own.
+    start(&world.store, &words(OPEN, None)).await.unwrap();
+    let lost = words(None, None);
+    let again = world.store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
+    let again = again.unwrap();
+    assert_eq!((mode(&again, "a"), mode(&again, "b")), (ALLOWLIST, None));
+
+    // What is forgotten is forgotten for all.
+    world.store.forget_mode(None, &actor("cli")).await.unwrap();
+    let lost = world.store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
+    assert_eq!(lost, Err(ModesError::Unset));
+}
+
+#[tokio::test]
+async fn forgetting_ends_the_words_of_one_account_or_of_all() {
+    let world = World::new().await;
+    start(&world.store, &words(OPEN, Some(&[("a", ALLOWLIST), ("b", ALLOWLIST)]))).await.unwrap();
+    let own = start(&world.store, &words(None, None)).await.unwrap();
+    let cli = actor("cli");
+    assert_eq!(world.store.forget_mode(Some(&named("c")), &cli).await.unwrap(), []);
+    let forgotten = world.store.forget_mode(Some(&named("a")), &cli).await.unwrap();
+    let said = SaidMode::new(Mode::Allowlist, "pairing.yaml");
+    assert_eq!(forgotten, [(Some(named("a")), said)]);
+    assert_eq!(world.store.forget_mode(Some(&named("a")), &cli).await.unwrap(), []);
+    for own in [None, Some(own.remembered())] {
+        let modes = world.store.put_modes_in_force(&words(None, None), None, own).await.unwrap();
+        let modes = modes.unwrap();
+        assert_eq!((mode(&modes, "a"), mode(&modes, "b")), (OPEN, ALLOWLIST));
+    }
+    let forgotten = world.store.forget_mode(None, &cli).await.unwrap();
+    assert_eq!(forgotten.len(), 2, "the default, and b");
+    assert_eq!(
+        world.store.remembered_modes().await.unwrap(),
+        RememberedModes::from_stored(None, None, BTreeMap::new())
+    );
+}
+
+#[tokio::test]
+async fn open_for_one_run_is_told_and_not_kept() {
+    let world = World::new().await;
+    let fallback = Some(SaidMode::open_for_one_run());
+    let nothing = words(None, None);
+    let open = world.store.put_modes_in_force(&nothing, fallback.clone(), None).await.unwrap();
+    assert_eq!(mode(&open.unwrap(), "a"), OPEN);
+    assert_eq!(start(&world.store, &nothing).await, Err(ModesError::Unset));
+    start(&world.store, &words(ALLOWLIST, None)).await.unwrap();
+    let kept = world.store.put_modes_in_force(&nothing, fallback, None).await.unwrap();
+    assert_eq!(mode(&kept.unwrap(), "a"), ALLOWLIST, "it counts only where nothing was said");
+}
+
+#[tokio::test]
+async fn ten_thousand_accounts_are_remembered_and_no_more() {
+    let world = World::new().await;
+    let many = |from: usize, to: usize| {
+        let own = Some(SaidMode::new(Mode::Allowlist, "pairing.yaml"));
+        let accounts = (from..to).map(|number| (named(&number.to_string()), own.clone()));
+        ModeWords { default: None, accounts: Some(accounts.collect()) }
+    };
+    let max = RememberedModes::MAX_ACCOUNTS;
+    let error = start(&world.store, &many(0, max + 1)).await.unwrap_err();
+    assert_eq!(error, ModesError::TooMany(max + 1));
+    start(&world.store, &many(0, max)).await.unwrap();
+    let error = start(&world.store, &many(max, max + 1)).await.unwrap_err();
+    assert_eq!(error, ModesError::TooMany(max + 1), "those that are gone are remembered, too");
+    world.store.forget_mode(Some(&named("7")), &actor("cli")).await.unwrap();
+    start(&world.store, &many(max, max + 1)).await.unwrap();
+    let rows = "SELECT count(*) FROM pairing_accounts";
+    let rows: i64 = world.shell().query_row(rows, (), |row| row.get(0)).unwrap();
+    assert_eq!(rows, max as i64 + 1, "with the one for all accounts");
+}
+
+#[tokio::test]
+async fn a_mode_of_a_newer_version_is_not_taken_for_none() {
+    let world = World::new().await;
+    start(&world.store, &words(ALLOWLIST, None)).await.unwrap();
+    world.shell().execute("UPDATE pairing_accounts SET mode = 'silent'", ()).unwrap();
+    let error = world.store.remembered_modes().await.unwrap_err();
+    assert!(matches!(error, PairingError::Backend(_)), "{error}");
+    let said = words(OPEN, None);
+    assert!(world.store.put_modes_in_force(&said, None, None).await.is_err());
+}

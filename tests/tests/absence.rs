@@ -1,0 +1,234 @@
+//! What is absent from the configuration admits nobody: lost files, lost words, a wrong home.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use nexo_pairing_tests::{Gate, Home, Output, message, wait_for};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const READ: &str = "the configuration was read again";
+const KEPT: &str = "the old configuration stays in force";
+
+/// What is lost, and how.
+type Loss = (&'static str, fn(&Home));
+
+/// Everything that a configuration can lose.
+const LOSSES: &[Loss] = &[
+    ("the file", |home| fs::remove_file(file(home)).unwrap()),
+    ("its folder", |home| fs::remove_dir_all(home.path().join("config")).unwrap()),
+    ("its contents", |home| write(home, "")),
+    ("all but comments", |home| write(home, "# pairing:\n#   gate: { mode: allowlist }\n")),
+    ("all below `pairing:`", |home| write(home, "pairing:\n")),
+    ("`pairing:`", |home| write(home, "schema_version: 11\n")),
+    ("what follows `gate:`", |home| write(home, "pairing:\n  gate:\n")),
+    ("what follows `gate:`, and the newline", |home| write(home, "pairing:\n  gate:")),
+    ("the value of `mode:`", |home| write(home, "pairing:\n  gate:\n    mode: # allowlist\n")),
+];
+
+fn file(home: &Home) -> PathBuf {
+    home.path().join("config").join("pairing.yaml")
+}
+
+fn write(home: &Home, text: &str) {
+    fs::write(file(home), text).unwrap();
+}
+
+fn stranger() -> Value {
+    message("whatsapp", "personal", "5491155550001")
+}
+
+/// Has the gate read its configuration again; whether it put the new one in force.
+fn reload(gate: &Gate) -> bool {
+    let heard = |what: &str| gate.remarks().matches(what).count();
+    let (read, kept) = (heard(READ), heard(KEPT));
+    gate.signal(Signal::HUP);
+    wait_for("a reload", || match (heard(READ) > read, heard(KEPT) > kept) {
+        (false, false) => None,
+        (read, _) => Some(read),
+    })
+}
+
+/// What the gate does with a stranger when it is started anew.
+fn decide(home: &Home, args: &[&str]) -> Output {
+    home.run_with(&[&["gate"], args].concat(), format!("{}\n", stranger()))
+}
+
+#[test]
+fn a_reload_that_finds_less_than_there_was_admits_nobody() {
+    for (lost, lose) in LOSSES {
+        let home = Home::configured("gate:\n  mode: allowlist");
+        let mut gate = home.gate(&[]);
+        assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
+        lose(&home);
+        reload(&gate);
+        assert_eq!(gate.ask(&stranger())["reason"], "not_allowed", "without {lost}");
+        let said = gate.remarks();
+        assert!(said.contains(KEPT) || said.contains("keeps mode allowlist"), "{lost}: {said}");
+        assert_eq!(gate.end().code, 0, "without {lost}");
+    }
+}
+
+#[test]
+fn a_start_that_finds_less_than_there_was_admits_nobody() {
+    for (lost, lose) in LOSSES {
+        let home = Home::configured("gate:\n  mode: allowlist");
+        assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed");
+        lose(&home);
+        let again = decide(&home, &[]);
+        if lost.contains("`mode:`") {
+            assert_eq!((again.code, &*again.stdout), (2, ""), "without {lost}");
+            continue;
+        }
+        assert_eq!(again.lines()[0]["reason"], "not_allowed", "without {lost}");
+        assert!(again.stderr.contains("keeps mode allowlist"), "{lost}: {}", again.stderr);
+        assert_eq!(decide(&home, &["--dry-run"]).lines()[0]["reason"], "not_allowed");
+    }
+}
+
+#[test]
+fn a_home_where_nothing_says_a_mode_admits_nobody() {
+    for args in [&[][..], &["--dry-run"], &["--nats", "nats://127.0.0.1:1"]] {
+        let home = Home::new();
+        let output = decide(&home, args);
+        assert_eq!((output.code, &*output.stdout), (2, ""), "{args:?}: {output:?}");
+        for way in ["gate.mode", "NEXO_PAIRING_GATE__MODE", "--auto-challenge", "--open"] {
+            assert!(output.stderr.contains(way), "{way}: {}", output.stderr);
+        }
+        assert!(!home.database().exists(), "a wrong home is left as it was");
+    }
+    let home = Home::new();
+    assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
+    assert_eq!(decide(&home, &[]).code, 2, "that was for one run");
+}
+
+#[test]
+fn a_mode_without_a_value_is_an_error_that_says_what_to_write() {
+    for text in [
+        "gate:\n  mode:",
+        "gate:\n  mode: ~",
+        "gate:\n  mode: # allowlist",
+        "gate:\n  auto_challenge:",
+        "accounts:\n  - channel: whatsapp\n    account: personal\n    mode:",
+    ] {
+        let home = Home::configured(text);
+        let output = decide(&home, &[]);
+        assert_eq!((output.code, &*output.stdout), (2, ""), "{text}");
+        assert!(output.stderr.contains("it has to be"), "{text}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn open_contradicts_no_mode_that_is_configured() {
+    let home = Home::configured("gate:\n  mode: allowlist");
+    let output = decide(&home, &["--open"]);
+    assert_eq!((output.code, &*output.stdout), (2, ""));
+    assert!(output.stderr.contains("--open") && output.stderr.contains("allowlist"), "{output:?}");
+    home.configure("gate:\n  mode: open");
+    assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
+    home.configure("gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: personal, mode: allowlist }]");
+    assert_eq!(decide(&home, &["--open"]).lines()[0]["reason"], "not_allowed");
+    let output = decide(&home, &["--open", "--auto-challenge"]);
+    assert_eq!(output.code, 2, "one flag or the other");
+}
+
+#[test]
+fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
+    let with = |mode: &str| {
+        format!(
+            "gate:\n  mode: open\naccounts:\n  - channel: whatsapp\n    account: personal{mode}"
+        )
+    };
+    let home = Home::configured(&with("\n    mode: allowlist"));
+    let mut gate = home.gate(&[]);
+    assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
+    home.configure(&with(""));
+    assert!(reload(&gate), "the rest of the configuration counts");
+    assert!(gate.remarks().contains("whatsapp/personal keeps mode allowlist"));
+    assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
+    assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed", "nor after a start");
+
+    home.configure(&with("\n    mode: open"));
+    assert!(reload(&gate));
+    assert_eq!(gate.ask(&stranger())["decision"], "admit", "that was said");
+}
+
+#[test]
+fn accounts_that_are_lost_stay_the_ones_that_are_known() {
+    let home = Home::configured(
+        "gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: work, mode: pairing }]",
+    );
+    let mut gate = home.gate(&[]);
+    assert_eq!(gate.ask(&stranger())["reason"], "unknown_account");
+    home.configure("gate:\n  mode: open");
+    assert!(reload(&gate));
+    let said = |gate: &mut Gate| {
+        let work = gate.say(&message("whatsapp", "work", "5491155550001"));
+        (gate.ask(&stranger())["reason"].clone(), work[0]["decision"].clone())
+    };
+    assert_eq!(said(&mut gate), (json!("unknown_account"), json!("challenge")));
+    let mut again = home.gate(&[]);
+    assert_eq!(said(&mut again).0, json!("unknown_account"), "nor after a start");
+
+    home.json(&["forget-mode", "*", "*"]);
+    assert!(reload(&gate));
+    assert_eq!(gate.ask(&stranger())["decision"], "admit", "`gate.mode` says so in words");
+}
+
+#[test]
+fn forget_mode_lets_an_account_follow_the_default_again() {
+    let home = Home::configured(
+        "gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: personal, mode: allowlist }]",
+    );
+    assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed");
+    home.configure("gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: personal }]");
+    assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed");
+    let forgotten = home.json(&["forget-mode", "whatsapp", "personal"]);
+    assert_eq!(forgotten["forgotten"][0]["mode"], "allowlist");
+    let (code, error) = home.error(&["forget-mode", "whatsapp", "personal"]);
+    assert_eq!((code, &error["kind"]), (1, &json!("nothing_to_forget")));
+    assert_eq!(decide(&home, &[]).lines()[0]["decision"], "admit");
+}
+
+#[test]
+fn each_change_of_a_mode_is_in_the_audit_log_once() {
+    let log = |home: &Home| {
+        let entries = home.json(&["log"])["events"].as_array().unwrap().clone();
+        let of_modes = |entry: &&Value| entry["action"].as_str().unwrap().ends_with("mode");
+        let told = entries.iter().filter(of_modes).map(|entry| {
+            let account = [&entry["channel"], &entry["account_id"]].map(|id| id.as_str());
+            let account = account.map(Option::unwrap_or_default).join("/");
+            let of = |key: &str| entry["detail"][key].as_str().unwrap_or("-").to_owned();
+            let (actor, action) = (entry["actor"].as_str().unwrap(), entry["action"].as_str());
+            format!("{actor} {} {account} {} {}", action.unwrap(), of("before"), of("mode"))
+        });
+        told.collect::<Vec<_>>()
+    };
+    let home = Home::configured("gate:\n  mode: pairing");
+    assert_eq!([decide(&home, &[]).code, decide(&home, &[]).code], [0, 0]);
+    assert_eq!(log(&home), ["config mode / - pairing"]);
+
+    let mut gate = home.gate(&[]);
+    assert!(gate.sync().is_empty(), "it runs");
+    home.configure(
+        "gate:\n  mode: pairing\naccounts:\n  - { channel: irc, account: a }\n  \
+         - { channel: irc, account: b, mode: allowlist }",
+    );
+    assert!(reload(&gate) && reload(&gate));
+    assert_eq!(
+        log(&home)[1..],
+        ["config mode / pairing unknown_account", "config mode irc/b pairing allowlist",]
+    );
+    home.configure("gate:\n  mode: allowlist\naccounts:\n  - { channel: irc, account: a }");
+    assert!(reload(&gate));
+    assert_eq!(
+        log(&home)[3..],
+        ["config mode irc/a pairing allowlist", "config mode irc/b allowlist unknown_account",]
+    );
+    home.json(&["forget-mode", "irc", "b"]);
+    assert_eq!(log(&home)[5..], ["cli forget_mode irc/b allowlist -"]);
+    assert_eq!(decide(&home, &["--dry-run"]).code, 0);
+    assert_eq!(log(&home).len(), 6);
+}
