@@ -74,9 +74,19 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// The memory that a process has in use (`VmRSS`), in kilobytes.
 fn memory_of(child: &Child) -> u64 {
+    memory(child, "VmRSS:")
+}
+
+/// The most memory that a process has had in use so far (`VmHWM`), in kilobytes.
+#[must_use]
+pub fn peak_memory_of(child: &Child) -> u64 {
+    memory(child, "VmHWM:")
+}
+
+fn memory(child: &Child, field: &str) -> u64 {
     let path = format!("/proc/{}/status", child.id());
     let status = std::fs::read_to_string(path).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.expect("the system tells it")
 }

@@ -169,6 +169,25 @@ impl View {
         Ok(self.0.list_pending(filter).await?)
     }
 
+    pub(crate) async fn fold_allow<T: Send + 'static>(
+        &self,
+        filter: &Filter,
+        include_revoked: bool,
+        state: T,
+        fold: impl FnMut(&mut T, AllowedSender) + Send + 'static,
+    ) -> Result<T, CliError> {
+        Ok(self.0.fold_allow(filter, include_revoked, state, fold).await?)
+    }
+
+    pub(crate) async fn fold_blocked<T: Send + 'static>(
+        &self,
+        filter: &Filter,
+        state: T,
+        fold: impl FnMut(&mut T, BlockedSender) + Send + 'static,
+    ) -> Result<T, CliError> {
+        Ok(self.0.fold_blocked(filter, state, fold).await?)
+    }
+
     pub(crate) async fn list_allow(
         &self,
         filter: &Filter,

@@ -1,9 +1,10 @@
 //! What a command prints when it is done.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 
 use serde::Serialize;
 use serde_json::json;
+use tempfile::SpooledTempFile;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -32,6 +33,22 @@ impl Context {
         }
     }
 
+    /// Prints what was kept.
+    pub(crate) fn print_kept(&mut self, kept: Kept) -> Result<(), CliError> {
+        let Kept { mut file, error } = kept;
+        if let Some(error) = error {
+            return Err(not_written(error));
+        }
+        let stdout = &mut self.io.stdout;
+        let printed =
+            file.rewind().and_then(|()| io::copy(&mut file, stdout)).and_then(|_| stdout.flush());
+        match printed {
+            // Whoever read it has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(not_written),
+        }
+    }
+
     /// Says what should be known before the result is used, on standard error.
     pub(crate) fn warn(&mut self, kind: &str, message: &str) {
         let line = if self.json() {
@@ -49,6 +66,39 @@ impl Context {
         if !self.json() {
             // A remark that cannot be told is no reason to fail.
             let _ = writeln!(self.io.stderr, "note: {}", escaped(text));
+        }
+    }
+}
+
+/// A result that is kept until it is complete, so that a reader who waits, such as a pager, does not
+/// hold a transaction open. What is longer than 1 MiB goes to a temporary file that has no name.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    file: SpooledTempFile,
+    /// Why it is not complete. It is told when it is printed.
+    error: Option<io::Error>,
+}
+
+impl Kept {
+    const IN_MEMORY: usize = 1 << 20;
+
+    pub(crate) fn new() -> Self {
+        Self { file: SpooledTempFile::new(Self::IN_MEMORY), error: None }
+    }
+
+    /// Adds a text.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.write(|file| file.write_all(text.as_bytes()));
+    }
+
+    /// Adds a value as JSON.
+    pub(crate) fn push_json(&mut self, value: &impl Serialize) {
+        self.write(|file| json::write(file, value));
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut SpooledTempFile) -> io::Result<()>) {
+        if self.error.is_none() {
+            self.error = write(&mut self.file).err();
         }
     }
 }

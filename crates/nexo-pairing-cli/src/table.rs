@@ -5,42 +5,69 @@ use crate::text::cut;
 /// The widest that a column gets, in characters.
 const MAX_WIDTH: usize = 60;
 
-/// A table; what others wrote is made visible and cut when it is put in.
+/// A table that is kept until it is complete; what others wrote is made visible and cut when it is put
+/// in.
 #[derive(Debug)]
 pub(crate) struct Table {
+    columns: Columns,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these columns.
     pub(crate) fn new<const N: usize>(headers: [&str; N]) -> Self {
-        Self { rows: vec![headers.map(str::to_owned).to_vec()] }
+        Self { columns: Columns::new(headers), rows: vec![cells(headers)] }
     }
 
     /// Adds a row.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.rows.push(cells.map(|cell| cut(cell, MAX_WIDTH)).to_vec());
+    pub(crate) fn row<const N: usize>(&mut self, row: [&str; N]) {
+        let row = cells(row);
+        self.columns.fit(&row);
+        self.rows.push(row);
     }
 
     /// The table as lines, two spaces between the columns and none at the end of a line.
     pub(crate) fn render(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let mut widths = vec![0; columns];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
-            }
+        self.rows.iter().map(|row| self.columns.line(row)).collect()
+    }
+}
+
+/// The cells of a row: what others wrote is made visible and cut.
+pub(crate) fn cells<const N: usize>(row: [&str; N]) -> Vec<String> {
+    row.map(|cell| cut(cell, MAX_WIDTH)).to_vec()
+}
+
+/// How wide the columns of a table are, for one that is too long to be kept.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    widths: Vec<usize>,
+    /// How many rows have been fitted besides the headers.
+    pub(crate) rows: usize,
+}
+
+impl Columns {
+    /// As wide as the headers.
+    pub(crate) fn new<const N: usize>(headers: [&str; N]) -> Self {
+        Self { widths: headers.map(|header| header.chars().count()).to_vec(), rows: 0 }
+    }
+
+    /// Makes them as wide as a row needs.
+    pub(crate) fn fit(&mut self, row: &[String]) {
+        for (width, cell) in self.widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
         }
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (&width, cell) in widths.iter().zip(row) {
-                line.push_str(&format!("{cell:<width$}  "));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
+        self.rows += 1;
+    }
+
+    /// A row as a line.
+    pub(crate) fn line(&self, row: &[String]) -> String {
+        let mut line = String::new();
+        for (&width, cell) in self.widths.iter().zip(row) {
+            line.push_str(&format!("{cell:<width$}  "));
         }
-        text
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
     }
 }
 

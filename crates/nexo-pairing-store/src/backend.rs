@@ -121,14 +121,11 @@ impl PairingBackend for PairingStore {
         filter: &Filter,
         include_revoked: bool,
     ) -> Result<Vec<AllowedSender>, PairingError> {
-        let filter = filter.clone();
-        self.read(move |connection, now| list::allowed(connection, &filter, include_revoked, now))
-            .await
+        self.fold_allow(filter, include_revoked, Vec::new(), Vec::push).await
     }
 
     async fn list_blocked(&self, filter: &Filter) -> Result<Vec<BlockedSender>, PairingError> {
-        let filter = filter.clone();
-        self.read(move |connection, _| list::blocked(connection, &filter)).await
+        self.fold_blocked(filter, Vec::new(), Vec::push).await
     }
 
     async fn audit(&self, filter: &Filter, limit: u32) -> Result<Vec<AuditEvent>, PairingError> {

@@ -28,6 +28,7 @@ mod batch;
 mod connection;
 mod error;
 mod feed;
+mod folds;
 mod inspect;
 mod legacy;
 mod op;

@@ -2,15 +2,16 @@
 
 use clap::Args;
 use nexo_pairing::{
-    AccountScope, AllowedSender, BlockedSender, ChannelId, PendingRequest, SenderId,
+    AccountScope, AllowedSender, BlockedSender, ChannelId, Filter, PendingRequest, SenderId,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{check_filter, filter, name_in};
-use crate::context::{Context, Database};
+use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
-use crate::table::Table;
+use crate::output::Kept;
+use crate::table::{Columns, cells};
 use crate::text::{escaped, length, moment};
 
 #[derive(Debug, Args)]
@@ -32,72 +33,161 @@ pub(crate) struct List {
 
 pub(crate) async fn run(args: List, context: &mut Context) -> Result<Exit, CliError> {
     let database: Database = context.database()?;
-    let known = database.view().await?;
-    let (channel, account) = (args.channel.as_deref(), args.account.as_deref());
-    let filter = filter(channel, account);
-    let is_all = args.all || args.include_revoked;
-    let pending = known.list_pending(&filter).await?;
-    let (mut allow, mut blocked) = (Vec::new(), Vec::new());
-    if is_all {
-        allow = known.list_allow(&filter, args.include_revoked).await?;
-        blocked = known.list_blocked(&filter).await?;
+    let listing = Listing {
+        filter: filter(args.channel.as_deref(), args.account.as_deref()),
+        is_all: args.all || args.include_revoked,
+        include_revoked: args.include_revoked,
+        known: database.view().await?,
+    };
+    let (mut kept, count) =
+        if context.json() { listing.json().await? } else { listing.text().await? };
+    // Ends its transaction before anybody reads the result.
+    drop(listing);
+    if count == 0 {
+        check_filter(args.channel.as_deref(), args.account.as_deref())?;
     }
-    if pending.is_empty() && allow.is_empty() && blocked.is_empty() {
-        check_filter(channel, account)?;
-    }
-    let rows = blocked.iter().map(BlockedRow::from).collect();
-    let listing = Listing { pending: &pending, allow: &allow, blocked: rows };
-    context.print(&listing, || {
-        let now = OffsetDateTime::now_utc();
-        let mut text = section("waiting", pending.len(), || pending_table(&pending, now));
-        if is_all {
-            text += &section("allowed", allow.len(), || allow_table(&allow, now));
-            text += &section("blocked", blocked.len(), || blocked_table(&blocked));
-        }
+    if !context.json() {
         let missing = if database.exists() { "" } else { " (there is none yet)" };
         let path = database.path().to_string_lossy();
-        text + &format!("database: {}{missing}\n", escaped(&path))
-    })?;
+        kept.push(&format!("database: {}{missing}\n", escaped(&path)));
+    }
+    context.print_kept(kept)?;
     Ok(Exit::Done)
 }
 
-fn section(what: &str, count: usize, table: impl FnOnce() -> Table) -> String {
-    match count {
-        0 => format!("nobody is {what}\n\n"),
-        count => format!("{what}: {count}\n{}\n", table().render()),
+/// What is listed, at one moment. Grants and blocks are read one after the other, for there may be a
+/// million.
+struct Listing {
+    filter: Filter,
+    is_all: bool,
+    include_revoked: bool,
+    known: View,
+}
+
+impl Listing {
+    /// `{"pending":[…],"allow":[…],"blocked":[…]}` on one line, and how many rows that has.
+    async fn json(&self) -> Result<(Kept, usize), CliError> {
+        let Self { filter, include_revoked, known, .. } = self;
+        let mut rows = JsonRows { kept: Kept::new(), in_list: 0, count: 0 };
+        rows.kept.push("{\"pending\":[");
+        known.list_pending(filter).await?.iter().for_each(|request| rows.push(request));
+        rows.next_list("allow");
+        if self.is_all {
+            let push = |rows: &mut JsonRows, grant| rows.push(&grant);
+            rows = known.fold_allow(filter, *include_revoked, rows, push).await?;
+        }
+        rows.next_list("blocked");
+        if self.is_all {
+            let push = |rows: &mut JsonRows, block| rows.push(&BlockedRow::from(&block));
+            rows = known.fold_blocked(filter, rows, push).await?;
+        }
+        rows.kept.push("]}\n");
+        Ok((rows.kept, rows.count))
+    }
+
+    /// Tables, and how many rows they have. Columns are as wide as their widest cell, so everything is
+    /// read twice.
+    async fn text(&self) -> Result<(Kept, usize), CliError> {
+        let Self { filter, include_revoked, known, .. } = self;
+        let now = OffsetDateTime::now_utc();
+        let pending = known.list_pending(filter).await?;
+        let mut columns = Columns::new(PENDING);
+        pending.iter().for_each(|request| columns.fit(&pending_row(request, now)));
+        let mut text = Text { kept: Kept::new(), columns: Columns::new([]), count: 0 };
+        text.begin("waiting", PENDING, columns);
+        pending.iter().for_each(|request| text.row(&pending_row(request, now)));
+        text.kept.push("\n");
+        if self.is_all {
+            let fit = move |columns: &mut Columns, grant| columns.fit(&allow_row(&grant, now));
+            let columns = Columns::new(ALLOW);
+            let columns = known.fold_allow(filter, *include_revoked, columns, fit).await?;
+            text.begin("allowed", ALLOW, columns);
+            let row = move |text: &mut Text, grant| text.row(&allow_row(&grant, now));
+            text = known.fold_allow(filter, *include_revoked, text, row).await?;
+            text.kept.push("\n");
+            let fit = |columns: &mut Columns, block| columns.fit(&blocked_row(&block));
+            let columns = known.fold_blocked(filter, Columns::new(BLOCKED), fit).await?;
+            text.begin("blocked", BLOCKED, columns);
+            let row = |text: &mut Text, block| text.row(&blocked_row(&block));
+            text = known.fold_blocked(filter, text, row).await?;
+            text.kept.push("\n");
+        }
+        Ok((text.kept, text.count))
     }
 }
 
-fn pending_table(pending: &[PendingRequest], now: OffsetDateTime) -> Table {
-    let mut table = Table::new(["CODE", "CHANNEL", "ACCOUNT", "SENDER", "NAME", "ASKED", "LEFT"]);
-    for request in pending {
-        table.row([
-            &request.code.to_string(),
-            request.channel.as_str(),
-            request.account_id.as_str(),
-            request.sender_id.as_str(),
-            name_in(&request.meta).unwrap_or_default(),
-            &format!("{} ago", length(now - request.created_at)),
-            &length(request.expires_at - now),
-        ]);
-    }
-    table
+/// Lists in a JSON object.
+struct JsonRows {
+    kept: Kept,
+    in_list: usize,
+    count: usize,
 }
 
-fn allow_table(allow: &[AllowedSender], now: OffsetDateTime) -> Table {
-    let mut table = Table::new(["CHANNEL", "ACCOUNT", "SENDER", "SINCE", "BY", "UNTIL", "NOTE"]);
-    for grant in allow {
-        table.row([
-            grant.channel.as_str(),
-            grant.account_id.as_str(),
-            grant.sender_id.as_str(),
-            &moment(grant.approved_at),
-            &grant.approved_via,
-            &until(grant, now),
-            grant.note.as_deref().unwrap_or_default(),
-        ]);
+impl JsonRows {
+    fn push(&mut self, row: &impl Serialize) {
+        if self.in_list > 0 {
+            self.kept.push(",");
+        }
+        self.kept.push_json(row);
+        self.in_list += 1;
+        self.count += 1;
     }
-    table
+
+    fn next_list(&mut self, name: &str) {
+        self.kept.push(&format!("],\"{name}\":["));
+        self.in_list = 0;
+    }
+}
+
+/// Tables below each other.
+struct Text {
+    kept: Kept,
+    columns: Columns,
+    count: usize,
+}
+
+impl Text {
+    /// Begins the table of those who are something, with these headers and columns that fit.
+    fn begin<const N: usize>(&mut self, what: &str, headers: [&str; N], columns: Columns) {
+        match columns.rows {
+            0 => self.kept.push(&format!("nobody is {what}\n")),
+            rows => self.kept.push(&format!("{what}: {rows}\n{}", columns.line(&cells(headers)))),
+        }
+        self.count += columns.rows;
+        self.columns = columns;
+    }
+
+    fn row(&mut self, row: &[String]) {
+        self.kept.push(&self.columns.line(row));
+    }
+}
+
+const PENDING: [&str; 7] = ["CODE", "CHANNEL", "ACCOUNT", "SENDER", "NAME", "ASKED", "LEFT"];
+
+fn pending_row(request: &PendingRequest, now: OffsetDateTime) -> Vec<String> {
+    cells([
+        &request.code.to_string(),
+        request.channel.as_str(),
+        request.account_id.as_str(),
+        request.sender_id.as_str(),
+        name_in(&request.meta).unwrap_or_default(),
+        &format!("{} ago", length(now - request.created_at)),
+        &length(request.expires_at - now),
+    ])
+}
+
+const ALLOW: [&str; 7] = ["CHANNEL", "ACCOUNT", "SENDER", "SINCE", "BY", "UNTIL", "NOTE"];
+
+fn allow_row(grant: &AllowedSender, now: OffsetDateTime) -> Vec<String> {
+    cells([
+        grant.channel.as_str(),
+        grant.account_id.as_str(),
+        grant.sender_id.as_str(),
+        &moment(grant.approved_at),
+        &grant.approved_via,
+        &until(grant, now),
+        grant.note.as_deref().unwrap_or_default(),
+    ])
 }
 
 fn until(grant: &AllowedSender, now: OffsetDateTime) -> String {
@@ -112,28 +202,18 @@ fn until(grant: &AllowedSender, now: OffsetDateTime) -> String {
     }
 }
 
-fn blocked_table(blocked: &[BlockedSender]) -> Table {
-    let mut table = Table::new(["CHANNEL", "ACCOUNT", "SENDER", "SINCE", "BY", "REASON"]);
-    for block in blocked {
-        let account = block.account_id.as_str();
-        table.row([
-            block.channel.as_str(),
-            if account == "*" { "* (all)" } else { account },
-            block.sender_id.as_str(),
-            &moment(block.blocked_at),
-            &block.blocked_via,
-            block.reason.as_deref().unwrap_or_default(),
-        ]);
-    }
-    table
-}
+const BLOCKED: [&str; 6] = ["CHANNEL", "ACCOUNT", "SENDER", "SINCE", "BY", "REASON"];
 
-/// The shape of `list --json`.
-#[derive(Serialize)]
-struct Listing<'a> {
-    pending: &'a [PendingRequest],
-    allow: &'a [AllowedSender],
-    blocked: Vec<BlockedRow<'a>>,
+fn blocked_row(block: &BlockedSender) -> Vec<String> {
+    let account = block.account_id.as_str();
+    cells([
+        block.channel.as_str(),
+        if account == "*" { "* (all)" } else { account },
+        block.sender_id.as_str(),
+        &moment(block.blocked_at),
+        &block.blocked_via,
+        block.reason.as_deref().unwrap_or_default(),
+    ])
 }
 
 #[derive(Serialize)]
