@@ -171,6 +171,7 @@ impl CliError {
                 | PairingError::Unsupported { .. } => Exit::Usage,
                 PairingError::Delivery(_)
                 | PairingError::Stale { .. }
+                | PairingError::Damaged { .. }
                 | PairingError::Overloaded(_)
                 | PairingError::Backend(_) => Exit::Storage,
                 _ => Exit::Refused,
@@ -350,6 +351,9 @@ fn pairing_hint(error: &PairingError) -> Option<String> {
             shell_word(&format!("{}:{}", key.channel, key.sender_id))
         ),
         PairingError::Stale { source: Some(source), .. } => return pairing_hint(source),
+        PairingError::Damaged { .. } => {
+            "see what is damaged with `nexo-pair doctor`, and put a backup in its place".to_owned()
+        }
         PairingError::Backend(source) | PairingError::Overloaded(source) => {
             return source.downcast_ref::<StoreError>().and_then(StoreError::hint);
         }

@@ -213,6 +213,11 @@ pub trait Mirror: Send + Sync {
 
     /// What this copy holds is not the store's any more: it must not be used until it is replaced.
     fn invalidate(&self);
+
+    /// What a check of the store found damaged; `None` when it found nothing. Somebody who is blocked
+    /// may be missing, so whoever is not on a list must not be let in for that alone. By default
+    /// nothing is done: a copy whose blocks are damaged is invalidated as well.
+    fn set_damage(&self, _damage: Option<&str>) {}
 }
 
 /// Everything a backend knows about one key that a gate decides by.

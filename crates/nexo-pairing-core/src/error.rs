@@ -98,6 +98,13 @@ pub enum PairingError {
         #[source]
         source: Option<Box<PairingError>>,
     },
+    /// The store is damaged, so that a blocked sender may be missing from it: nobody is let in only for
+    /// not being on a list.
+    #[error("the store is damaged: {problem}")]
+    Damaged {
+        /// What a check of the store found.
+        problem: String,
+    },
     /// The store has no room for more work of this kind: too much of it waits, or the disk is nearly
     /// full. Nothing was changed; the same call may succeed later.
     #[error("the store takes no more work of this kind now")]
@@ -138,6 +145,7 @@ impl PairingError {
             Self::Unsupported { .. } => "unsupported",
             Self::Delivery(_) => "delivery",
             Self::Stale { .. } => "stale",
+            Self::Damaged { .. } => "damaged",
             Self::Overloaded(_) => "overloaded",
             Self::Backend(_) => "storage",
         }
@@ -181,6 +189,7 @@ mod tests {
             (PairingError::Unsupported { channel: "c", what: "w" }, "unsupported"),
             (PairingError::delivery("down"), "delivery"),
             (PairingError::Stale { max_staleness: Duration::ZERO, source: None }, "stale"),
+            (PairingError::Damaged { problem: "p".into() }, "damaged"),
             (PairingError::overloaded("busy"), "overloaded"),
             (PairingError::backend("full"), "storage"),
         ] {

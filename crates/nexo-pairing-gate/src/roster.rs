@@ -1,7 +1,7 @@
 //! The lists in memory, kept up to date by the store: what the gate decides by without asking anybody.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
@@ -25,6 +25,9 @@ pub(crate) struct Roster {
     /// first block on, even if the lists cannot be read any more.
     may_have_blocks: AtomicBool,
     is_loaded: AtomicBool,
+    is_damaged: AtomicBool,
+    /// What was found damaged in the store.
+    damage: Mutex<Option<String>>,
 }
 
 /// What a decision is taken from, under one lock.
@@ -53,6 +56,8 @@ impl Roster {
             confirmed_at: AtomicU64::new(NEVER),
             may_have_blocks: AtomicBool::new(true),
             is_loaded: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
+            damage: Mutex::default(),
         }
     }
 
@@ -67,6 +72,17 @@ impl Roster {
     /// Whether anybody is blocked, was blocked, or may be, as nothing was ever read.
     pub(crate) fn may_have_blocks(&self) -> bool {
         self.may_have_blocks.load(Ordering::Acquire)
+    }
+
+    /// Whether something in the store is damaged.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Acquire)
+    }
+
+    /// An error when something in the store is damaged.
+    pub(crate) fn check_damage(&self) -> Result<(), PairingError> {
+        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.clone().map_or(Ok(()), |problem| Err(PairingError::Damaged { problem }))
     }
 
     /// Replaces the accounts that there are; `None` when all are.
@@ -145,6 +161,12 @@ impl Mirror for Roster {
     fn invalidate(&self) {
         self.write().lists.position = None;
         self.confirmed_at.store(NEVER, Ordering::Release);
+    }
+
+    fn set_damage(&self, damage: Option<&str>) {
+        let mut known = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = damage.map(str::to_owned);
+        self.is_damaged.store(damage.is_some(), Ordering::Release);
     }
 }
 

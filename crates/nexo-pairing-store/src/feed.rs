@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexo_pairing_core::{Mirror, Standing};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::inspect;
+use crate::integrity::Verdict;
 use crate::op::standing;
 use crate::open::Opened;
 use crate::open::place::FileId;
@@ -17,12 +19,17 @@ const FEW: i64 = 100;
 /// How many rows are loaded in the time in which one change is looked up.
 const ROWS_PER_CHANGE: i64 = 8;
 
+/// How often blocks that are damaged are checked again: somebody may have mended the file in place.
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
+
 /// The mirrors of a store.
 #[derive(Default)]
 pub(crate) struct Feed {
     mirrors: Mutex<Vec<Weak<dyn Mirror>>>,
     /// Held while the mirrors are spoken to: of which file they hold the state.
     told: Mutex<Option<FileId>>,
+    /// What the last check of the tables found, and when.
+    verdict: Mutex<Option<(Verdict, Instant)>>,
 }
 
 impl std::fmt::Debug for Feed {
@@ -54,6 +61,9 @@ impl Feed {
         if !is_current {
             return Ok(());
         }
+        if mirrors.iter().any(|mirror| mirror.position().is_none()) {
+            self.examine(path, opened, &mirrors)?;
+        }
         let mut published = Ok(());
         for mirror in &mirrors {
             if let Err(error) = catch_up(&mut opened.connection, &**mirror) {
@@ -62,6 +72,50 @@ impl Feed {
             }
         }
         published
+    }
+
+    /// Checks the tables before a mirror is loaded, once a file. A fault in the blocks is an error, and
+    /// is looked for again now and then.
+    fn examine(
+        &self,
+        path: &Path,
+        opened: &Opened,
+        mirrors: &[Arc<dyn Mirror>],
+    ) -> rusqlite::Result<()> {
+        let Some(file) = opened.id() else { return Ok(()) };
+        let known = lock(&self.verdict).clone().filter(|(verdict, _)| verdict.file == file);
+        let verdict = match known {
+            Some((verdict, at)) if verdict.blocks.is_none() || at.elapsed() < CHECK_AGAIN => {
+                verdict
+            }
+            // Not by this connection: it may hold pages as they were before.
+            Some((verdict, _)) => match inspect::connect_to_check(path) {
+                Ok((connection, found)) if found == file => Verdict::of_few(&connection, file)?,
+                _ => verdict,
+            },
+            None => Verdict::of_few(&opened.connection, file)?,
+        };
+        mirrors.iter().for_each(|mirror| mirror.set_damage(verdict.damage()));
+        let fault = verdict.fault();
+        if fault.is_err() {
+            mirrors.iter().for_each(|mirror| mirror.invalidate());
+        }
+        let mut known = lock(&self.verdict);
+        if known.as_ref().is_none_or(|(known, _)| known.file != file || known.blocks.is_some()) {
+            *known = Some((verdict, Instant::now()));
+        }
+        fault
+    }
+
+    /// Tells the mirrors what a check of all tables found.
+    pub(crate) fn report(&self, verdict: Verdict) {
+        let mirrors = self.live();
+        mirrors.iter().for_each(|mirror| mirror.set_damage(verdict.damage()));
+        let is_fatal = verdict.blocks.is_some();
+        *lock(&self.verdict) = Some((verdict, Instant::now()));
+        if is_fatal {
+            self.invalidate();
+        }
     }
 
     /// The mirrors, each with its time: before the store is looked at.

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use time::OffsetDateTime;
 
 use crate::op::at;
+use crate::open::place::FileId;
 use crate::open::{lock, place, schema};
 use crate::{StoreError, connection, worker};
 
@@ -220,6 +221,17 @@ fn copy_pages(from: &Connection, into: &mut Connection) -> rusqlite::Result<()> 
 pub(crate) fn connect_to_read_only(path: &Path) -> Result<Connection, StoreError> {
     let path = file_at(path)?;
     connect_read_only(&path, false).map_err(|error| StoreError::sqlite(&path, error))
+}
+
+/// A connection of its own to the file that is at `path` now, by which that is checked. Nothing is made
+/// beside it.
+pub(crate) fn connect_to_check(path: &Path) -> Result<(Connection, FileId), StoreError> {
+    let before = FileId::of(path);
+    let source = connect_to_read(path)?;
+    match FileId::of(path) {
+        Some(file) if before == Some(file) => Ok((source.connection, file)),
+        _ => Err(StoreError::Replaced { path: path.into() }),
+    }
 }
 
 /// The file that `path` leads to.

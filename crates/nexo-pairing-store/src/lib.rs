@@ -30,6 +30,7 @@ mod error;
 mod feed;
 mod folds;
 mod inspect;
+mod integrity;
 mod legacy;
 mod op;
 mod open;

@@ -33,6 +33,9 @@ pub struct StoreOptions {
     /// How often the file is looked at for changes by others, once a mirror is attached; at most
     /// once a millisecond. Default 10 ms.
     pub poll_interval: Duration,
+    /// How often all tables by which a gate decides are checked for damage, besides the first time,
+    /// once a mirror is attached. Default a day.
+    pub check_interval: Duration,
 }
 
 impl Default for StoreOptions {
@@ -42,6 +45,7 @@ impl Default for StoreOptions {
             random: OsRandom::shared(),
             audit_days: 365,
             poll_interval: Duration::from_millis(10),
+            check_interval: Duration::from_secs(86_400),
         }
     }
 }
@@ -322,6 +326,7 @@ impl PairingStore {
             shared.path.clone(),
             Arc::clone(&shared.feed),
             shared.options.poll_interval.max(Duration::from_millis(1)),
+            shared.options.check_interval,
             move || housekeeper.keep_house(&jobs),
         )?;
         watcher.insert(started).refresh(answer)

@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::StoreError;
 use crate::feed::Feed;
+use crate::integrity::Examination;
 use crate::open::Opened;
+use crate::open::place::FileId;
 use crate::worker::{self, Holder};
 
 /// How often what has run out is put away.
@@ -40,12 +42,13 @@ impl Watcher {
         path: PathBuf,
         feed: Arc<Feed>,
         interval: Duration,
+        check_interval: Duration,
         housekeeping: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (refresh, refreshes) = mpsc::sync_channel(MAX_REFRESHES);
         let database = path.clone();
         let thread = worker::spawn("pairing-watch", move || {
-            let watch = Watch::new(path, feed);
+            let watch = Watch::new(path, feed, check_interval);
             watch.run(&refreshes, interval, &housekeeping);
         })?;
         Ok(Self { path: database, refresh: Some(refresh), thread: Some(thread) })
@@ -78,12 +81,16 @@ struct Watch {
     seen: Option<i64>,
     /// What was wrong at the last poll, and since when it has been said.
     reported: Option<(String, Instant)>,
+    /// How often all tables are checked.
+    check_interval: Duration,
+    /// The last such check, of which file, and since when.
+    checked: Option<(Examination, Option<FileId>, Instant)>,
 }
 
 impl Watch {
-    fn new(path: PathBuf, feed: Arc<Feed>) -> Self {
+    fn new(path: PathBuf, feed: Arc<Feed>, check_interval: Duration) -> Self {
         let holder = Holder::of(path.clone());
-        Self { path, feed, holder, seen: None, reported: None }
+        Self { path, feed, holder, seen: None, reported: None, check_interval, checked: None }
     }
 
     fn run(mut self, refreshes: &Receiver<Answer>, interval: Duration, housekeeping: &dyn Fn()) {
@@ -96,6 +103,9 @@ impl Watch {
             };
             let polled = self.poll();
             self.report(polled.as_ref().err());
+            if polled.is_ok() {
+                self.check();
+            }
             if let Some(answer) = answer {
                 // Who asked may be gone.
                 let _ = answer.send(polled);
@@ -126,6 +136,22 @@ impl Watch {
             self.seen = None;
         }
         passed.map_err(|error| StoreError::sqlite(&self.path, error))
+    }
+
+    /// Has all tables checked behind the mirrors, which are loaded by now: each file, and daily.
+    fn check(&mut self) {
+        let file = self.holder.id();
+        if let Some((_, checked, since)) = &self.checked
+            && *checked == file
+            && since.elapsed() < self.check_interval
+        {
+            return;
+        }
+        self.checked = None;
+        match Examination::start(self.path.clone(), Arc::clone(&self.feed)) {
+            Ok(examination) => self.checked = Some((examination, file, Instant::now())),
+            Err(error) => tracing::warn!(%error, "the database cannot be checked"),
+        }
     }
 
     /// Logs what is wrong: when it begins and then now and then, not at every poll.

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use crate::StoreError;
+use crate::open::place::FileId;
 use crate::open::{self, Opened};
 
 /// What a worker runs: it gets the connection, or why there is none. `None` is the last.
@@ -184,6 +185,11 @@ impl Holder {
     /// Whether it is connected to the file that is now at its path.
     pub(crate) fn is_current(&self) -> bool {
         self.opened.as_ref().is_some_and(|opened| opened.is_at(&self.path))
+    }
+
+    /// Which file it is connected to.
+    pub(crate) fn id(&self) -> Option<FileId> {
+        self.opened.as_ref().and_then(Opened::id)
     }
 
     /// The connection, to the file that is now at its path.

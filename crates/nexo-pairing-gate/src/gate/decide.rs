@@ -45,6 +45,8 @@ impl PairingGate {
         let must_refresh = self.must_refresh.load(Ordering::Acquire);
         let is_fresh = !must_refresh && self.roster.is_fresh(self.options.max_staleness);
         let raw = message.raw;
+        // Told as an error below.
+        let is_fresh = is_fresh && !(raw.policy.mode == Mode::Open && self.roster.is_damaged());
         if is_fresh && message.read(adapter) {
             let state = self.roster.read();
             let place = state.lists.find(raw.channel, raw.account);
@@ -83,6 +85,9 @@ impl PairingGate {
     /// Rules 1 to 10 and 12: from memory, which is brought up to date first.
     pub(super) async fn look(&self, message: &Message<'_>) -> Result<Verdict, PairingError> {
         let freshness = self.freshen().await;
+        if message.raw.policy.mode == Mode::Open {
+            self.roster.check_damage()?;
+        }
         // Rule 1.
         if message.raw.policy.mode != Mode::Open || self.roster.may_have_blocks() {
             freshness?;

@@ -1,0 +1,146 @@
+//! Looks for damage in the tables by which a gate decides. Nothing less than `integrity_check` will do:
+//! `quick_check` does not compare a table with its indexes, and one flipped bit makes them differ.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode, InterruptHandle, ffi};
+
+use crate::feed::Feed;
+use crate::open::place::FileId;
+use crate::{StoreError, inspect, worker};
+
+/// Without these nothing may be decided.
+const BLOCKS: &str = "pairing_blocked";
+
+/// Few, and checked before a gate decides.
+const REQUESTS: &str = "pairing_pending";
+
+/// Any number, and checked while the gate is at work.
+const GRANTS: &str = "pairing_allow_from";
+
+/// What is wrong with which tables of a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    pub(crate) file: FileId,
+    /// A fault in the blocks.
+    pub(crate) blocks: Option<String>,
+    /// A fault in other tables.
+    others: Option<String>,
+}
+
+impl Verdict {
+    /// Checks what a gate must not begin without.
+    pub(crate) fn of_few(connection: &Connection, file: FileId) -> rusqlite::Result<Self> {
+        let blocks = problem(connection, BLOCKS)?;
+        Ok(Self { file, blocks, others: problem(connection, REQUESTS)? })
+    }
+
+    /// Checks all tables, one after the other. `None` when it is stopped.
+    fn of_all(
+        connection: &Connection,
+        file: FileId,
+        stop: &Stop,
+    ) -> rusqlite::Result<Option<Self>> {
+        let mut verdict = Self::of_few(connection, file)?;
+        if !stop.is_stopped() && verdict.others.is_none() {
+            verdict.others = problem(connection, GRANTS)?;
+        }
+        Ok((!stop.is_stopped()).then_some(verdict))
+    }
+
+    /// What is wrong, for people.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.blocks.as_deref().or(self.others.as_deref())
+    }
+
+    /// The fault in the blocks as SQLite tells of what it finds itself.
+    pub(crate) fn fault(&self) -> rusqlite::Result<()> {
+        match &self.blocks {
+            None => Ok(()),
+            Some(fault) => {
+                let corrupt = ffi::Error::new(ffi::SQLITE_CORRUPT);
+                Err(rusqlite::Error::SqliteFailure(corrupt, Some(fault.clone())))
+            }
+        }
+    }
+}
+
+/// The first thing that is wrong with a table or its indexes.
+fn problem(connection: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
+    let check = format!("PRAGMA integrity_check({table})");
+    let found = connection.query_row(&check, (), |row| row.get::<_, String>(0));
+    match found {
+        Ok(found) => Ok((found != "ok").then(|| format!("{table}: {found}"))),
+        Err(error) => match error.sqlite_error_code() {
+            // Whatever cannot be interpreted: text that is no UTF-8 has no code.
+            None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Ok(Some(format!("{table}: {error}")))
+            }
+            Some(_) => Err(error),
+        },
+    }
+}
+
+/// A check of all tables on a thread of its own. Dropping it ends the check.
+pub(crate) struct Examination {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Stop {
+    is_stopped: AtomicBool,
+    interrupt: Mutex<Option<InterruptHandle>>,
+}
+
+impl Stop {
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+}
+
+impl Examination {
+    /// Checks the file at `path`, and tells the mirrors what is damaged.
+    pub(crate) fn start(path: PathBuf, feed: Arc<Feed>) -> Result<Self, StoreError> {
+        let stop = Arc::new(Stop::default());
+        let stopped = Arc::clone(&stop);
+        let thread = worker::spawn("pairing-check", move || {
+            if let Err(error) = examine(&path, &feed, &stopped)
+                && !stopped.is_stopped()
+            {
+                tracing::warn!(path = %path.display(), %error, "the database could not be checked");
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+fn examine(path: &std::path::Path, feed: &Feed, stop: &Stop) -> Result<(), StoreError> {
+    // The other connections may hold pages as they were before.
+    let (connection, file) = inspect::connect_to_check(path)?;
+    let interrupt = connection.get_interrupt_handle();
+    *stop.interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupt);
+    let verdict = Verdict::of_all(&connection, file, stop);
+    if let Some(verdict) = verdict.map_err(|error| StoreError::sqlite(path, error))? {
+        if let Some(damage) = verdict.damage() {
+            tracing::error!(path = %path.display(), damage, "the database is damaged");
+        }
+        feed.report(verdict);
+    }
+    Ok(())
+}
+
+impl Drop for Examination {
+    fn drop(&mut self) {
+        self.stop.is_stopped.store(true, Ordering::Release);
+        if let Some(interrupt) =
+            &*self.stop.interrupt.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            interrupt.interrupt();
+        }
+        worker::join_from_elsewhere(self.thread.take());
+    }
+}

@@ -1,0 +1,163 @@
+//! A database with a flipped bit: nobody who is blocked is let in by it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing::{
+    Decision, DropReason, Mode, PairingError, PairingGate, PairingPolicy, PairingStore,
+    StoreOptions,
+};
+use nexo_pairing_tests::{DEADLINE, Home, message};
+
+const PAGE: usize = 4096;
+const BLOCKED: &str = "+5491155550002";
+
+/// A database that was used and closed: blocks, grants, and nothing beside the file.
+fn used_home() -> Home {
+    let home = Home::new();
+    for number in 0..12 {
+        let reason = format!("reason {number}");
+        home.json(&["block", &format!("whatsapp:+549115555{number:04}"), "--reason", &reason]);
+    }
+    home.json(&["block", "telegram:1194292426", "--account", "personal"]);
+    home.json(&["seed", "whatsapp", "personal", "+5491155560001", "+5491155560002"]);
+    home
+}
+
+/// The pages of a table and of its indexes, as a range of bytes each.
+fn pages(home: &Home, table: &str) -> Vec<std::ops::Range<usize>> {
+    let roots =
+        format!("SELECT rootpage FROM sqlite_schema WHERE tbl_name = '{table}' AND rootpage > 0");
+    let roots = home.sqlite(&roots);
+    let page = |line: &str| (line.parse::<usize>().unwrap() - 1) * PAGE;
+    roots.lines().map(|line| page(line)..page(line) + PAGE).collect()
+}
+
+/// Numbers that look random and are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+/// What a gate decides on a sender, with the database at `path`.
+async fn decide(path: &Path, sender: &str, mode: Mode) -> Result<Decision, PairingError> {
+    let store = Arc::new(PairingStore::open(path).await?);
+    let gate = PairingGate::new(store);
+    gate.should_admit("whatsapp", "personal", sender, &PairingPolicy::new(mode), None).await
+}
+
+#[tokio::test]
+async fn one_flipped_bit_lets_no_blocked_sender_in() {
+    const FLIPS: usize = 600;
+    let home = used_home();
+    let sound = fs::read(home.database()).unwrap();
+    // Bits of what is in use, of the page's head too: the rest of a page is zero.
+    let used: Vec<usize> = pages(&home, "pairing_blocked")
+        .into_iter()
+        .flat_map(|page| page.clone().filter(move |&at| at < page.start + 40).chain(page))
+        .filter(|&at| sound[at] != 0 || at % PAGE < 40)
+        .collect();
+    let mut numbers = Numbers(1);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut dropped, mut refused) = (0, 0);
+    for flip in 0..FLIPS {
+        let (at, bit) = (used[numbers.below(used.len())], numbers.below(8));
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << bit;
+        let path = folder.path().join(format!("{flip}.db"));
+        fs::write(&path, bytes).unwrap();
+        match decide(&path, BLOCKED, Mode::Open).await {
+            Ok(Decision::Drop(DropReason::Blocked)) => dropped += 1,
+            Ok(decision) => panic!("bit {bit} of byte {at}: {decision:?}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(dropped > 0 && refused > 0, "{dropped} dropped, {refused} refused");
+    let path = folder.path().join("sound.db");
+    fs::write(&path, sound).unwrap();
+    assert_eq!(decide(&path, "+1", Mode::Open).await.unwrap(), Decision::Admit);
+}
+
+#[test]
+fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
+    let home = used_home();
+    let mut bytes = fs::read(home.database()).unwrap();
+    // Only in the index: the table alone would still block.
+    let index = pages(&home, "pairing_blocked").pop().unwrap();
+    let id = BLOCKED.as_bytes();
+    let at = bytes[index.clone()].windows(id.len()).position(|window| window == id).unwrap();
+    bytes[index.start + at + 3] ^= 1;
+    fs::write(home.database(), bytes).unwrap();
+    for (mode, sender) in [("open", BLOCKED), ("pairing", "+5491155560001")] {
+        home.configure(&format!("gate: {{ mode: {mode} }}"));
+        let mut gate = home.gate(&[]);
+        let answer = gate.ask(&message("whatsapp", "personal", sender));
+        assert!(answer["decision"].as_str() != Some("admit"), "{answer}");
+        let told = answer["error"]["message"].as_str().unwrap();
+        assert!(told.contains("damaged") && told.contains("pairing_blocked"), "{answer}");
+    }
+    let doctor = home.run(&["doctor", "--json"]);
+    let checks = doctor.json();
+    let checks = checks["checks"].as_array().unwrap();
+    let contents = checks.iter().find(|check| check["name"] == "contents").unwrap();
+    assert_eq!(contents["status"], "fail", "{contents}");
+    assert!(contents["message"].as_str().unwrap().contains("pairing_blocked"), "{contents}");
+    assert!(contents["mend"].as_str().unwrap().contains("backup"), "{contents}");
+}
+
+#[tokio::test]
+async fn damage_that_comes_later_is_found_and_ends_mode_open_but_not_pairing() {
+    let home = used_home();
+    let mut options = StoreOptions::default();
+    options.check_interval = Duration::from_millis(20);
+    let store = Arc::new(PairingStore::open_with(home.database(), options).await.unwrap());
+    let gate = PairingGate::new(store);
+    let decide = |mode, sender: &'static str| {
+        let policy = PairingPolicy::new(mode);
+        let gate = &gate;
+        async move { gate.should_admit("whatsapp", "personal", sender, &policy, None).await }
+    };
+    assert_eq!(decide(Mode::Open, "+1").await.unwrap(), Decision::Admit);
+
+    // Beside SQLite, as a disk does it, and by another process: to close the file would drop its locks.
+    let grants = pages(&home, "pairing_allow_from").pop().unwrap();
+    let damage = |range: std::ops::Range<usize>| {
+        let mut dd = std::process::Command::new("dd");
+        dd.args(["if=/dev/urandom", "conv=notrunc", "bs=1", "status=none"]);
+        dd.arg(format!("seek={}", range.start + 8)).arg(format!("count={}", range.len() - 8));
+        let of = format!("of={}", home.database().display());
+        let status = dd.arg(of).status().unwrap();
+        assert!(status.success());
+    };
+    damage(grants);
+    let since = std::time::Instant::now();
+    let refused = loop {
+        match decide(Mode::Open, "+1").await {
+            Err(error) => break error,
+            Ok(_) => assert!(since.elapsed() < DEADLINE, "the damage is not found"),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.kind(), "damaged");
+    // Who is on the list is known, and a stranger is asked: neither depends on what is missing.
+    assert_eq!(decide(Mode::Pairing, "+5491155560001").await.unwrap(), Decision::Admit);
+
+    damage(pages(&home, "pairing_blocked").pop().unwrap());
+    let since = std::time::Instant::now();
+    loop {
+        match decide(Mode::Pairing, "+5491155560001").await {
+            Err(_) => break,
+            Ok(_) => assert!(since.elapsed() < DEADLINE, "the damage is not found"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
