@@ -82,6 +82,20 @@ async fn three_hundred_peers_evict_no_only_connection_however_fast_they_connect(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thousand_peers_evict_no_only_connection_that_is_new() {
+    let world = World::new(1024);
+    let mut good = world.open(5000);
+    let mut bad: Vec<_> = (0..1500).map(|number| world.open(number % 1000)).collect();
+    for (place, _) in bad.iter().step_by(3) {
+        if place.answer_begins(world.deadline()) {
+            place.answered(world.deadline());
+        }
+    }
+    bad.extend((0..1500).map(|number| world.open(number % 1000)));
+    assert!(!is_evicted(&mut good));
+}
+
+#[tokio::test(start_paused = true)]
 async fn newcomers_are_not_evicted_before_what_others_keep_idle() {
     let world = World::new(1024);
     let mut idle: Vec<_> = (0..767).map(|number| world.idle(1 + number % 2)).collect();
