@@ -146,12 +146,7 @@ impl Client {
     ///
     /// What the system says, or that the connection ended before the answer did.
     pub fn request(&mut self, line: &str, headers: &str, body: &str) -> io::Result<(u16, Value)> {
-        let length = body.len();
-        let request = format!(
-            "{line} HTTP/1.1\r\nHost: gateway\r\n{headers}Content-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        );
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.send(line, headers, body)?;
         let broken = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let (mut status, mut length) = (0, 0);
         loop {
@@ -171,6 +166,20 @@ impl Client {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Sends a request without waiting for its answer.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn send(&mut self, line: &str, headers: &str, body: &str) -> io::Result<()> {
+        let length = body.len();
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: gateway\r\n{headers}Content-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        self.stream.get_mut().write_all(request.as_bytes())
     }
 
     /// Presents a claim.

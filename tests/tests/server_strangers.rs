@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -78,6 +78,11 @@ fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
             assert_eq!(request(client, "POST /pair", "", &json!({})), expected);
         }
     }
+    // A crowd has one line for those who find no place in the table of peers.
+    for last in 1..=100 {
+        let client = Client::connect(Ipv4Addr::new(127, 0, 3, last).into(), server.address());
+        assert_eq!(request(&mut client.unwrap(), "POST /pair", "", &json!({})), 400);
+    }
     for name in ["pairing.db", "pairing.db-wal", "pairing.db-shm"] {
         fs::write(home.path().join("state").join(name), "this is not a database").unwrap();
     }
@@ -101,7 +106,8 @@ fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
     for what in ["look up a session", "renew a session", "end a session"] {
         assert_eq!(lines(&["failed to", what]), 1, "{log}");
     }
-    assert_eq!(log.lines().count(), 6 + 3, "{log}");
+    assert_eq!(lines(&["a claim was refused"]), 33, "{log}");
+    assert_eq!(log.lines().count(), 33 + 3, "{log}");
 }
 
 #[test]
@@ -132,8 +138,8 @@ fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
     let (seen, good) = (new_claim(&home, &server), new_claim(&home, &server));
     let lock = Lock::hold(&home);
     for _ in 0..1200 {
-        let stream = TcpStream::connect(server.address()).unwrap();
-        send_claim(&stream, &seen);
+        let mut client = Client::connect(LOCAL, server.address()).unwrap();
+        client.send("POST /pair", "", &seen.to_string()).unwrap();
     }
     let mut client = Client::connect(Ipv4Addr::new(127, 0, 0, 2).into(), server.address()).unwrap();
     let answer = thread::scope(|scope| {
@@ -148,13 +154,25 @@ fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
     assert_eq!(server.end(), 0);
 }
 
-/// Sends a claim and waits for no answer.
-fn send_claim(mut stream: &TcpStream, claim: &Value) {
-    let claim = claim.to_string();
-    let request = format!(
-        "POST /pair HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{claim}",
-        claim.len()
-    );
-    stream.write_all(request.as_bytes()).unwrap();
+#[test]
+fn questions_after_the_health_behind_a_lock_take_no_place_from_other_clients() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let _lock = Lock::hold(&home);
+    // As many as there are places, and no more than eight of an address.
+    let mut waiting = Vec::new();
+    for number in 0..1024_u16 {
+        let [high, low] = (number / 8).to_be_bytes();
+        let from = IpAddr::from([127, 3, high, low + 1]);
+        let mut client = Client::connect(from, server.address()).unwrap();
+        client.send("GET /healthz", "", "").unwrap();
+        waiting.push(client);
+    }
+    for number in 1..=100 {
+        let from = IpAddr::from([127, 4, 0, number]);
+        let mut client = Client::connect(from, server.address()).unwrap();
+        assert_eq!(client.session("x").unwrap().0, 401, "{number}");
+        client.send("GET /healthz", "", "").unwrap();
+        waiting.push(client);
+    }
 }

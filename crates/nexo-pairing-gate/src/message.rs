@@ -49,6 +49,12 @@ impl<'a> Raw<'a> {
         Ok(())
     }
 
+    /// Whether there are more other ids than are looked at.
+    #[inline]
+    fn has_too_many_ids(&self) -> bool {
+        self.alt.len() > Inbound::MAX_ALT && self.others().nth(Inbound::MAX_ALT).is_some()
+    }
+
     /// The other ids; an empty one is none.
     fn others(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.alt.iter().map(String::as_str).filter(|id| !id.is_empty())
@@ -74,7 +80,7 @@ impl<'a> Message<'a> {
             raw,
             senders: Senders::default(),
             is_nobody: false,
-            has_unreadable_id: raw.others().nth(Inbound::MAX_ALT).is_some(),
+            has_unreadable_id: raw.has_too_many_ids(),
             is_direct: !raw.is_group,
         }
     }
@@ -125,11 +131,7 @@ impl<'a> Message<'a> {
     ) {
         match sender {
             Some(sender) => self.senders.add(sender),
-            None => {
-                let adapter = adapter.filter(|_| raw.len() <= MAX_RAW_BYTES);
-                let is_own = adapter.is_some_and(|adapter| adapter.is_channel_account(raw));
-                self.has_unreadable_id |= !is_own;
-            }
+            None => self.has_unreadable_id |= !is_channel_account(raw, adapter),
         }
     }
 
@@ -161,6 +163,12 @@ impl<'a> Message<'a> {
         let sender = self.senders.first().filter(|_| !self.is_nobody)?;
         SenderId::parse(sender.as_str()).ok()
     }
+}
+
+/// Whether an id that cannot be paired is the channel's own.
+#[cold]
+fn is_channel_account(raw: &str, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
+    raw.len() <= MAX_RAW_BYTES && adapter.is_some_and(|adapter| adapter.is_channel_account(raw))
 }
 
 /// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nexo_pairing_core::{SystemClock, WarningLimiter};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -31,6 +32,8 @@ const SHORT_IDLE: Duration = Duration::from_secs(10);
 pub(crate) struct Connections {
     max: usize,
     table: Mutex<Table>,
+    /// Evictions, by the peer that lost a connection.
+    warnings: WarningLimiter<Peer>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +79,8 @@ pub(crate) type Evicted = oneshot::Receiver<()>;
 
 impl Connections {
     pub(crate) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max: max.max(1), table: Mutex::default() })
+        let warnings = WarningLimiter::new(SystemClock::shared());
+        Arc::new(Self { max: max.max(1), table: Mutex::default(), warnings })
     }
 
     /// A place for a new connection, which has until `deadline` to send its request. `None` when no
@@ -95,8 +99,8 @@ impl Connections {
         let held = table.peers.get(&peer).map_or(0, Vec::len);
         let (max, held) =
             if held < (self.max / 128).max(1) { (self.max, 0) } else { (shared, held) };
-        if table.len() >= max && !table.evict(Some(peer), held, now) {
-            return None;
+        if table.len() >= max {
+            self.warn(table.evict(Some(peer), held, now)?);
         }
         let id = table.next_id;
         table.next_id += 1;
@@ -109,7 +113,14 @@ impl Connections {
 
     /// Evicts a connection, because the system has no room for another.
     pub(crate) fn make_room(&self) -> bool {
-        self.table().evict(None, 0, Instant::now())
+        let evicted = self.table().evict(None, 0, Instant::now());
+        evicted.map(|peer| self.warn(peer)).is_some()
+    }
+
+    fn warn(&self, peer: Peer) {
+        if let Some(suppressed) = self.warnings.allow(peer) {
+            tracing::warn!(%peer, suppressed, "evicted a connection, because too many are open");
+        }
     }
 
     /// Evicts all of them.
@@ -132,8 +143,8 @@ impl Table {
     }
 
     /// Evicts a connection for a newcomer: one of its own peer, or of a peer with more connections than
-    /// `held`.
-    fn evict(&mut self, newcomer: Option<Peer>, held: usize, now: Instant) -> bool {
+    /// `held`. Whose it was.
+    fn evict(&mut self, newcomer: Option<Peer>, held: usize, now: Instant) -> Option<Peer> {
         let evictable = self.peers.iter().flat_map(|(peer, of)| {
             let of = of.iter().filter(|open| open.phase != Phase::Answering);
             let count = of.clone().count();
@@ -146,9 +157,9 @@ impl Table {
             let weight = count * if is_new { 1 } else { 2 };
             (weight, is_idle, Reverse((open.since, open.id)))
         });
-        let Some((peer, _, &Open { id, .. })) = first else { return false };
+        let (peer, _, &Open { id, .. }) = first?;
         self.remove(peer, id);
-        true
+        Some(peer)
     }
 
     fn remove(&mut self, peer: Peer, id: u64) {

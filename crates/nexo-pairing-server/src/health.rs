@@ -11,7 +11,6 @@ use tokio::time::timeout;
 
 use crate::answer::{Refusal, json_response};
 use crate::app::App;
-use crate::connection::Complete;
 
 /// How long a finding is told again, so that nobody loads the store by asking.
 const FRESH: Duration = Duration::from_secs(1);
@@ -26,7 +25,9 @@ pub(crate) struct Health {
     found: Arc<Mutex<Option<(Duration, bool)>>>,
 }
 
-pub(crate) async fn show(_: Complete, State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+/// `GET /healthz`. The connection may be evicted meanwhile, unlike those of other requests that are
+/// answered: it waits for as long as the database is locked, and anybody may ask.
+pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     match timeout(PATIENCE, is_well(app)).await {
         Ok(true) => Ok(json_response(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
         _ => Err(Refusal::Unavailable),
