@@ -20,7 +20,7 @@ use crate::clock::CoarseClock;
 use crate::deliver::deliver;
 use crate::message::{Message, Raw};
 use crate::roster::Roster;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Warning, Warnings};
 use decide::{Decided, Verdict};
 pub use listing::Listing;
 pub use notice::ScreenedNotice;
@@ -60,6 +60,7 @@ pub struct PairingGate {
     backend: Handle,
     roster: Arc<Roster>,
     telemetry: Arc<Telemetry>,
+    warnings: Warnings,
     options: GateOptions,
     must_refresh: AtomicBool,
     /// Whether the last refresh hung: then not every message waits for the next.
@@ -112,6 +113,7 @@ impl PairingGate {
             backend: Handle(backend),
             roster,
             telemetry,
+            warnings: Warnings::new(Arc::clone(&options.clock)),
             must_refresh: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
             options,
@@ -149,7 +151,7 @@ impl PairingGate {
         let raw = Raw::direct(channel, account_id, raw_sender, policy);
         let counters = self.telemetry.channel(channel, adapter.is_some());
         let mut message = Message::of(&raw);
-        message.resolve(adapter).await;
+        message.resolve(adapter, &self.warnings).await;
         Ok(self.decide(&message, counters).await?.decision)
     }
 
@@ -207,7 +209,7 @@ impl PairingGate {
         let counters = self.telemetry.channel(&inbound.channel, adapter.is_some());
         let raw = Raw::of(inbound, policy);
         let mut message = Message::of(&raw);
-        message.resolve(adapter.as_deref()).await;
+        message.resolve(adapter.as_deref(), &self.warnings).await;
         let Decided { rule, decision, request } = self.decide(&message, counters).await?;
         let sender = message.sender();
         let mut delivery = None;
@@ -266,7 +268,7 @@ impl PairingGate {
         let raw = Raw::of(inbound, policy);
         raw.check()?;
         let mut message = Message::of(&raw);
-        message.resolve(adapter.as_deref()).await;
+        message.resolve(adapter.as_deref(), &self.warnings).await;
         let (rule, decision) = match self.look(&message).await? {
             Verdict::Decided(rule, decision) => (rule, decision.as_str()),
             Verdict::Ask(rule) => (rule, "challenge"),
@@ -286,7 +288,12 @@ impl PairingGate {
         let taken = self.backend.0.challenge_undelivered(key, cooldown, RETRY_AFTER).await;
         if let Err(error) = taken {
             // The cooldown then runs its course.
-            tracing::warn!(%key, %error, "a challenge was not delivered, and is not tried sooner");
+            if let Some(suppressed) = self.warnings.allow(Warning::NotRetried) {
+                tracing::warn!(
+                    %key, %error, suppressed,
+                    "a challenge was not delivered, and is not tried sooner"
+                );
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use nexo_pairing_core::{
 use serde_json::Value;
 
 use crate::ids::{Sender, Senders};
+use crate::telemetry::{Warning, Warnings};
 
 /// The longest raw id that an adapter is asked about, in bytes.
 const MAX_RAW_BYTES: usize = 1024;
@@ -98,11 +99,15 @@ impl<'a> Message<'a> {
     }
 
     /// Reads the ids; the adapter asks whom it has to ask.
-    pub(crate) async fn resolve(&mut self, adapter: Option<&dyn PairingChannelAdapter>) {
-        let sender = self.ask(self.raw.sender, adapter).await;
+    pub(crate) async fn resolve(
+        &mut self,
+        adapter: Option<&dyn PairingChannelAdapter>,
+        warnings: &Warnings,
+    ) {
+        let sender = self.ask(self.raw.sender, adapter, warnings).await;
         self.take_first(sender, adapter);
         for id in self.raw.others().take(Inbound::MAX_ALT) {
-            let sender = self.ask(id, adapter).await;
+            let sender = self.ask(id, adapter, warnings).await;
             self.take(id, sender, adapter);
         }
     }
@@ -140,6 +145,7 @@ impl<'a> Message<'a> {
         &self,
         id: &'a str,
         adapter: Option<&dyn PairingChannelAdapter>,
+        warnings: &Warnings,
     ) -> Option<Sender<'a>> {
         let adapter = match (canonical(id, adapter), adapter) {
             (None, Some(adapter)) => adapter,
@@ -152,7 +158,9 @@ impl<'a> Message<'a> {
             Err(error) => {
                 let channel = self.raw.channel;
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(channel, error, "a sender could not be resolved");
+                if let Some(suppressed) = warnings.allow(Warning::Unresolved(channel.to_owned())) {
+                    tracing::warn!(channel, error, suppressed, "a sender could not be resolved");
+                }
                 None
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use metrics::{Counter, Gauge, Histogram};
-use nexo_pairing_core::{Decision, Rule, metric};
+use nexo_pairing_core::{Decision, Rule, WarningLimiter, metric};
 
 use crate::Delivery;
 
@@ -18,6 +18,18 @@ pub(crate) struct Telemetry {
     channels: Named,
     other: Channel,
     store_seconds: Histogram,
+}
+
+/// Limits the warnings that messages can cause.
+pub(crate) type Warnings = WarningLimiter<Warning>;
+
+/// A kind of warning.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Warning {
+    /// The adapter of this channel could not resolve a sender.
+    Unresolved(String),
+    /// A challenge was not delivered, and its cooldown could not be taken back.
+    NotRetried,
 }
 
 /// A list of the channels that are configured, which are few. It only grows, so that nobody waits

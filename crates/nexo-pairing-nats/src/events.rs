@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::{ConnectOptions, Event, ServerError};
+use nexo_pairing_core::{SystemClock, WarningLimiter};
 use tokio::sync::watch;
 
 use crate::BusState;
@@ -17,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) answers: Arc<Answers>,
     pub(crate) proven: Proven,
     pub(crate) lost: AtomicU64,
+    /// What the server complains of, which each message can cause anew.
+    complaints: WarningLimiter<String>,
     inbox: String,
 }
 
@@ -27,6 +30,7 @@ impl Shared {
             answers: Arc::default(),
             proven: Proven::default(),
             lost: AtomicU64::new(0),
+            complaints: WarningLimiter::new(SystemClock::shared()),
             inbox: inbox.to_owned(),
         }
     }
@@ -57,10 +61,16 @@ impl Shared {
                 }
             }
             Event::ServerError(ServerError::Other(text)) => self.take_error(text),
-            Event::ServerError(error) => tracing::warn!(%error, "the NATS server complains"),
+            Event::ServerError(error) => self.warn(&error.to_string()),
             Event::ClientError(error) => tracing::debug!(%error, "no connection to NATS yet"),
             Event::LameDuckMode => tracing::info!("the NATS server is about to shut down"),
             Event::Draining => {}
+        }
+    }
+
+    fn warn(&self, error: &str) {
+        if let Some(suppressed) = self.complaints.allow(error.to_owned()) {
+            tracing::warn!(?error, suppressed, "the NATS server complains");
         }
     }
 
@@ -78,7 +88,7 @@ impl Shared {
     /// The server says of a subject, and not of a message, that publishing on it is not allowed.
     fn take_error(&self, text: &str) {
         let text: String = text.chars().take(512).collect();
-        tracing::warn!(error = ?text, "the NATS server complains");
+        self.warn(&text);
         let Some(subject) = forbidden(&text) else { return };
         self.proven.remove(subject);
         match question(subject).filter(|_| subject.starts_with(&self.inbox)) {

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use data_encoding::BASE64;
-use nexo_pairing_core::{Challenge, DeliveryRoute, PairingChannelAdapter, PairingError};
+use nexo_pairing_core::{
+    Challenge, DeliveryRoute, PairingChannelAdapter, PairingError, SystemClock, WarningLimiter,
+};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
@@ -59,6 +61,8 @@ struct Inner {
     strangers: Strangers,
     cache: Mutex<Cache>,
     together: Together,
+    /// That the plugin worded no challenge.
+    warnings: WarningLimiter<()>,
 }
 
 /// The questions about senders whom the plugin has not named before. Anybody can cause any number of
@@ -91,6 +95,7 @@ impl PluginAdapter {
             },
             cache: Mutex::new(Cache::new(options.cache_capacity, options.cache_ttl)),
             together: Together::default(),
+            warnings: WarningLimiter::new(SystemClock::shared()),
             options,
         })))
     }
@@ -136,8 +141,13 @@ impl PairingChannelAdapter for PluginAdapter {
             match self.0.ask(Question::FormatChallengeText, body, wire::text).await {
                 Ok(text) => return text,
                 Err(error) => {
-                    let channel = self.0.channel;
-                    tracing::warn!(channel, %error, "the plugin worded no challenge; we do");
+                    if let Some(suppressed) = self.0.warnings.allow(()) {
+                        let channel = self.0.channel;
+                        tracing::warn!(
+                            channel, %error, suppressed,
+                            "the plugin worded no challenge; we do"
+                        );
+                    }
                 }
             }
         }

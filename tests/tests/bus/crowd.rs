@@ -28,10 +28,8 @@ async fn forget() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_friend_is_decided_before_the_strangers_who_came_earlier() {
     let (server, home) = (NatsServer::start(), home());
-    // Strangers take longer than everything else together, and less than a time-out.
-    let takes = |raw: &str| {
-        Some(if raw == "friend" { Duration::ZERO } else { Duration::from_millis(1500) })
-    };
+    // It says nothing about strangers: they are dropped after a time-out of 2 s.
+    let takes = |raw: &str| (raw == "friend").then_some(Duration::ZERO);
     let _plugin = plugin_of(&server, "plugin.signal", takes).await;
     // Its decisions come in the order in which they are taken.
     let gate = home.gate(&["--nats", &server.url(), "--dry-run"]);
@@ -49,7 +47,7 @@ async fn a_friend_is_decided_before_the_strangers_who_came_earlier() {
     for number in 0..FRIENDS_MESSAGES {
         assert_eq!(decision(&gate), json!(["friend", "admit"]), "message {number}");
     }
-    assert_eq!(decision(&gate), json!(["stranger", "challenge"]));
+    assert_eq!(decision(&gate)[0], "stranger");
 }
 
 /// Who a decision is about, and what it is.
