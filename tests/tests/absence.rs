@@ -178,6 +178,35 @@ fn accounts_that_are_lost_stay_the_ones_that_are_known() {
 }
 
 #[test]
+fn doctor_and_explain_see_what_is_lost_and_what_is_kept() {
+    let warned = |home: &Home| {
+        let checks = home.json(&["doctor"])["checks"].clone();
+        let checks = checks.as_array().unwrap().iter().filter(|check| check["name"] == "mode");
+        let told = checks.map(|check| {
+            assert_eq!(check["status"], "warn", "{check}");
+            format!("{} | {}", check["message"], check["mend"])
+        });
+        told.collect::<Vec<_>>().join("\n")
+    };
+    let explain = ["explain", "whatsapp", "personal", "5491155550001@c.us"];
+    let home = Home::new();
+    let told = warned(&home);
+    assert!(told.contains("no mode is set") && told.contains("gate.mode"), "{told}");
+    assert_eq!(home.error(&explain).0, 2, "there is no rule without a mode");
+
+    home.configure("gate:\n  mode: allowlist\naccounts: [{ channel: whatsapp, account: personal, mode: pairing }]");
+    assert_eq!(decide(&home, &[]).lines()[0]["decision"], "challenge");
+    assert_eq!(warned(&home), "");
+    fs::remove_file(file(&home)).unwrap();
+    let told = warned(&home);
+    assert!(told.contains("stay the only ones that are known"), "{told}");
+    assert!(told.contains("pairing.accounts") && told.contains("forget-mode"), "{told}");
+    assert_eq!(home.json(&explain)["rule"], 10, "a code was sent a moment ago");
+    let other = ["explain", "whatsapp", "work", "5491155550001@c.us"];
+    assert_eq!(home.json(&other)["rule"], 2, "the account is not known");
+}
+
+#[test]
 fn forget_mode_lets_an_account_follow_the_default_again() {
     let home = Home::configured(
         "gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: personal, mode: allowlist }]",

@@ -108,6 +108,45 @@ fn a_configuration_is_read_again_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
+fn a_configuration_that_is_lost_leaves_the_old_one_in_use() {
+    let home = Home::configured(
+        "session_ttl_secs: 3600\non_replay: refuse\npublic_url: wss://nexo.example.com/pair\n\
+         trusted_proxies: [127.0.0.1]",
+    );
+    let file = home.path().join("config").join("pairing.yaml");
+    let mut server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);
+    let url = format!("ws://{}", server.address("listen"));
+    let losses: [&dyn Fn(); 6] = [
+        &|| fs::remove_file(&file).unwrap(),
+        &|| fs::write(&file, "").unwrap(),
+        &|| fs::write(&file, "# pairing:\n").unwrap(),
+        &|| fs::write(&file, "pairing:\n").unwrap(),
+        &|| fs::write(&file, "pairing:\n  gate:\n").unwrap(),
+        &|| fs::write(&file, "pairing:\n  trusted_proxies: [10.0.0.1]\n  on_rep").unwrap(),
+    ];
+    for (lost, lose) in losses.iter().enumerate() {
+        lose();
+        server.send(Signal::HUP);
+        // Beside it, the log tells of the replay before.
+        while server.remark()["warning"]["kind"] != "config" {}
+
+        fs::remove_file(&file).unwrap_or_default();
+        let code = home.json(&["start", "--public-url", &url]);
+        let claim = serde_json::json!({ "bootstrap_token": code["bootstrap_token"] }).to_string();
+        // As the page at the public URL does, through the proxy.
+        let headers = "Origin: https://nexo.example.com\r\nX-Forwarded-For: 203.0.113.7\r\n";
+        let mut client = Client::connect(LOCAL, server.address("listen")).unwrap();
+        let (status, told) = client.request("POST /pair", headers, &claim).unwrap();
+        assert_eq!(status, 200, "{lost}: {told}");
+        assert_ne!(client.request("POST /pair", headers, &claim).unwrap().0, 200, "a replay");
+        let (status, _) = client.session(told["session_token"].as_str().unwrap()).unwrap();
+        assert_eq!(status, 200, "{lost}: the replay was only refused");
+        let device = &home.json(&["devices", "list"])["devices"][lost];
+        assert_eq!(device["claim_peer"], "203.0.113.7", "{lost}: {device}");
+    }
+}
+
+#[test]
 fn a_new_key_is_known_to_a_server_that_runs() {
     let home = Home::new();
     let server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);

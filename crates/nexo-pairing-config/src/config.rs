@@ -30,7 +30,7 @@ pub struct Config {
     pub(crate) notices: Notices,
     pub(crate) accounts: Option<Vec<Account>>,
     pub(crate) mode_words: ModeWords,
-    /// Whether the file says anything below `pairing:`.
+    /// Whether the file gives any key below `pairing:` a value.
     pub(crate) has_pairing: bool,
     pub(crate) adapters: Vec<Adapter>,
     pub(crate) nats: Nats,

@@ -34,7 +34,7 @@ pub enum ConfigError {
     },
     /// The file that a running process was configured by says nothing any more, or is gone.
     #[error(
-        "nothing is configured in {} any more: it is gone, empty, or has no key below `pairing:`; \
+        "nothing is configured in {} any more: it is gone, empty, or gives no key below `pairing:` a value; \
          to go back to the defaults, start anew",
         .path.display()
     )]

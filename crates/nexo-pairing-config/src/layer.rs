@@ -35,21 +35,22 @@ impl<'a> Layer<'a> {
         Self { said, ..Self::new(None, None) }
     }
 
-    /// Says what is in the text of a file; whether there is a key below `pairing:`.
-    pub(crate) fn say_file(&mut self, origin: &Origin, text: &str) -> Result<bool, ConfigError> {
-        let mut has_pairing = false;
+    /// Says what is in the text of a file.
+    pub(crate) fn say_file(&mut self, origin: &Origin, text: &str) -> Result<(), ConfigError> {
         for (name, section) in mapping(origin, "", parse(origin, text)?)? {
             match name.as_str() {
-                "pairing" => {
-                    has_pairing = section.as_object().is_some_and(|keys| !keys.is_empty());
-                    self.say_section(origin, section)?;
-                }
+                "pairing" => self.say_section(origin, section)?,
                 // Nexo puts it into every file of its own.
                 "schema_version" => {}
                 _ => return Err(ConfigError::unknown_root(origin, &name)),
             }
         }
-        Ok(has_pairing)
+        Ok(())
+    }
+
+    /// Whether it says anything: a key without a value does not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.said.is_empty()
     }
 
     fn say_section(&mut self, origin: &Origin, section: Value) -> Result<(), ConfigError> {

@@ -166,7 +166,8 @@ impl Sources {
         let mut has_pairing = false;
         if let Some((path, text)) = &file {
             let mut layer = Layer::new(path.parent(), user_home);
-            has_pairing = layer.say_file(&Origin::File(path.clone()), text)?;
+            layer.say_file(&Origin::File(path.clone()), text)?;
+            has_pairing = !layer.is_empty();
             layers.push(layer);
         }
 

@@ -45,6 +45,31 @@ async fn a_reload_changes_the_rules_and_the_adapters() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reload_that_finds_no_configuration_admits_nobody() {
+    let server = NatsServer::start();
+    let home = Home::configured("gate: { mode: allowlist }");
+    home.json(&["seed", "whatsapp", "personal", ANA]);
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let gate = start(&home, &server, &[]);
+    let bus = connect(&server).await;
+    let mut texts = Vec::new();
+    for text in ["", "# pairing:\n", "pairing:\n", "pairing:\n  gate:\n", "pairing:\n  gate:"] {
+        std::fs::write(home.path().join("config").join("pairing.yaml"), text).unwrap();
+        gate.signal(Signal::HUP);
+        texts.push(text);
+        gate.wait_until_it_says("the old configuration stays in force", texts.len());
+        say(&bus, "whatsapp.personal", "5491155550001@c.us", "let me in").await;
+        say(&bus, "whatsapp.personal", ANA, text).await;
+        assert_eq!(admitted.wait_for_texts(texts.len()), texts);
+    }
+    std::fs::remove_dir_all(home.path().join("config")).unwrap();
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("the old configuration stays in force", texts.len() + 1);
+    let again = start(&home, &server, &[]);
+    assert!(again.remarks().contains("keeps mode allowlist"), "{}", again.remarks());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn several_subjects_are_taken_and_others_are_not() {
     let server = NatsServer::start();
     let home = Home::new();

@@ -82,6 +82,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     }
 
     let handle = server.handle();
+    let mut current = config.clone();
     let (end, ended) = oneshot::channel::<()>();
     let mut end = Some(end);
     let mut running = std::pin::pin!(server.run(async { drop(ended.await) }));
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
             asked = interrupt.recv() => asked,
             asked = terminate.recv() => asked,
             Some(()) = hang_up.recv() => {
-                reload(&sources, &config, &handle, &issuer, context).await;
+                reload(&sources, &config, &mut current, &handle, &issuer, context).await;
                 continue;
             }
         };
@@ -149,22 +150,24 @@ fn take_all_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// Reads again what may have changed; what is wrong stays as it was.
+/// Reads again what may have changed; what is wrong or lost stays as it was.
 async fn reload(
     sources: &Sources,
     started_with: &Config,
+    current: &mut Config,
     handle: &ServerHandle,
     issuer: &Arc<SetupCodeIssuer>,
     context: &mut Context,
 ) {
-    let (sources, issuer) = (sources.clone(), Arc::clone(issuer));
-    match blocking("read the configuration", move || sources.load()).await {
+    let (sources, old, issuer) = (sources.clone(), current.clone(), Arc::clone(issuer));
+    match blocking("read the configuration", move || sources.reload(&old)).await {
         Ok(Ok(config)) => {
             context.note("the configuration was read again");
             for key in needs_restart(started_with, &config) {
                 context.note(&format!("{key} has changed: that needs a restart"));
             }
             handle.set(settings(&config));
+            *current = config;
         }
         Ok(Err(error)) => stays("configuration", &error.into(), context),
         Err(error) => stays("configuration", &error, context),

@@ -7,6 +7,7 @@ use super::Check;
 use crate::channels::adapters_for_names;
 use crate::context::View;
 use crate::error::CliError;
+use crate::modes;
 
 pub(super) async fn check(
     config: &Config,
@@ -14,6 +15,22 @@ pub(super) async fn check(
     checks: &mut Vec<Check>,
 ) -> Result<(), CliError> {
     served(config, checks);
+    let modes = match modes::in_force(config, known).await {
+        Ok(modes) => modes,
+        Err(error @ CliError::Modes(_)) => {
+            let mend = error.hint().unwrap_or_default();
+            checks.push(Check::warn(
+                "mode",
+                format!("{error}: `nexo-pair gate` does not start"),
+                mend,
+            ));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let kept = modes::kept(&modes).into_iter();
+    checks.extend(kept.map(|(what, mend)| Check::warn("mode", what, mend)));
+    let config = &config.clone().with_modes(&modes);
     let Some(accounts) = config.accounts() else {
         let policy = config.policy("", "");
         if shuts_out(policy, known, &Filter::all()).await? {
