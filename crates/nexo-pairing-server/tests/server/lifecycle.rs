@@ -1,7 +1,9 @@
 //! How a server begins, what it notices meanwhile, and how it ends.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nexo_pairing_core::SetupCode;
@@ -10,7 +12,9 @@ use nexo_pairing_setup::SetupCodeIssuer;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::support::{Running, World, answer, claim, exchange, is_closed, post, request, upgrade};
+use crate::support::{
+    Running, World, answer, bearer, claim, exchange, is_closed, post, request, upgrade,
+};
 
 #[tokio::test]
 async fn a_server_that_ends_finishes_what_was_begun_and_takes_nothing_more() {
@@ -114,6 +118,49 @@ async fn a_key_that_cannot_be_read_leaves_the_one_before_in_use() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(world.issuer.reload().is_err());
     assert_eq!(server.post(&claim(&code)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_store_with_too_much_work_has_claims_come_again_later() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let token = server.post(&claim(&world.code())).await.text("session_token");
+    let session = world.store.list_sessions(false).await.unwrap()[0].id.clone();
+    let mut lock = Command::new("sqlite3");
+    lock.args(["-batch", "-init", "/dev/null"]).arg(world.path("pairing.db"));
+    let mut lock = lock.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    lock.stdin.as_mut().unwrap().write_all(b"BEGIN IMMEDIATE; SELECT 'held';\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(lock.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+
+    // As many as may wait, beside those that the writer has taken up.
+    let mut waiting = Vec::new();
+    loop {
+        let mut touch = Box::pin(world.store.touch(&session, None));
+        tokio::select! {
+            biased;
+            refused = &mut touch => {
+                assert_eq!(refused.unwrap_err().kind(), "overloaded");
+                if waiting.len() > 1024 {
+                    break;
+                }
+            }
+            () = tokio::task::yield_now() => waiting.push(touch),
+        }
+    }
+    let claim = post(&claim(&world.code()));
+    for request in [claim, bearer("POST", "/session/renew", &token)] {
+        let answer = server.send(&request).await;
+        assert_eq!(answer.error(), (503, "unavailable".to_owned()));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    // To look something up needs no lock.
+    assert_eq!(server.session(&token).await.status, 200);
+    lock.kill().unwrap();
+    lock.wait().unwrap();
+    for touch in waiting {
+        touch.await.unwrap();
+    }
 }
 
 #[tokio::test]

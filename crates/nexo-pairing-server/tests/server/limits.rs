@@ -99,6 +99,10 @@ async fn what_is_too_large_is_refused() {
     }
     let head = request("GET", "/session", &[("X", &"x".repeat(20_000))], "");
     assert_eq!(server.send(&head).await.status, 431);
+    let head = request("GET", "/session", &[("X", "x"); 99], "");
+    assert_eq!(server.send(&head).await.status, 431);
+    let head = request("GET", "/session", &[("X", "x"); 98], "");
+    assert_eq!(server.send(&head).await.status, 401);
     // As large as it may be.
     assert_eq!(server.post(&claim(4096)).await.status, 200);
 }
