@@ -195,7 +195,8 @@ fn a_cancelled_code_is_taken_away_and_cannot_be_used() {
     let (exit, left) = terminal.end();
     assert_eq!((exit, left.trim()), (0, "the setup code was cancelled"));
     assert_eq!(cancel().json(), json!({"cancelled": false}));
-    let actions = home.sqlite("SELECT group_concat(action) FROM pairing_audit");
+    let actions = home
+        .sqlite("SELECT group_concat(action) FROM (SELECT action FROM pairing_audit ORDER BY seq)");
     assert_eq!(actions.trim(), "code_issued,code_cancelled");
 }
 
@@ -238,7 +239,8 @@ fn a_code_is_good_until_its_key_is_retired() {
     let (exit, error) = home.error(&["keys", "retire", text(old, "id")]);
     assert_eq!((exit, &error["kind"]), (1, &json!("unknown_key")));
     assert_eq!(home.error(&["keys", "retire", "../../etc"]).0, 2);
-    let actions = home.sqlite("SELECT group_concat(action) FROM pairing_audit");
+    let actions = home
+        .sqlite("SELECT group_concat(action) FROM (SELECT action FROM pairing_audit ORDER BY seq)");
     assert_eq!(actions.trim(), "code_issued,key_rotated,key_retired");
 }
 

@@ -14,7 +14,7 @@ mod waiting;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexo_pairing::{
     Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingBackend, PairingGate,
@@ -36,9 +36,12 @@ use waiting::{Decided, Key, Waiting};
 /// How much is gathered at most before it is written, in bytes.
 const GATHERED_BYTES: usize = 256 << 10;
 
-/// How long answers wait for those of earlier lines, and a line for room to wait. A healthy disk makes
-/// a request durable in less.
+/// How long answers wait for those of earlier lines. A healthy disk makes a request durable in less.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long the store may decide nothing before lines for which there is no room are refused. A slow disk
+/// needs less; with every place taken, a known sender waits no longer than this.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -70,8 +73,8 @@ pub(super) struct Screener {
     waiting: Waiting,
     /// Whether answers no longer wait for those of earlier lines.
     is_stalled: bool,
-    /// Whether nothing was decided since a line waited for room in vain.
-    is_stuck: bool,
+    /// When the store decided a line that waited, or the first one began to wait.
+    last_progress: Instant,
     stdout: Box<dyn Write + Send>,
     output: Output,
     /// The number of the line in hand, from 1.
@@ -105,7 +108,7 @@ impl Screener {
             registry: adapters_for_names(),
             waiting: Waiting::new(),
             is_stalled: false,
-            is_stuck: false,
+            last_progress: Instant::now(),
             stdout,
             output: Output::default(),
             line: 0,
@@ -242,15 +245,18 @@ impl Screener {
     /// Has a line wait for the store; refuses it when too many wait and none of them is decided.
     async fn wait(&mut self, line: &[u8], keys: Vec<Key>) -> Result<(), Ended> {
         while !self.waiting.reserve(line.len()) {
-            if self.is_stuck {
-                self.overloaded();
-                return Ok(());
-            }
             self.write()?;
-            match timeout(PATIENCE, self.waiting.next()).await {
+            let left = STUCK_AFTER.saturating_sub(self.last_progress.elapsed());
+            match timeout(left, self.waiting.next()).await {
                 Ok(Some(decided)) => self.take(decided),
-                _ => self.is_stuck = true,
+                _ => {
+                    self.overloaded();
+                    return Ok(());
+                }
             }
+        }
+        if self.waiting.is_empty() {
+            self.last_progress = Instant::now();
         }
         let decide = Arc::clone(&self.decider).screen(self.line, line.into());
         self.waiting.push(self.line, line.len(), keys, decide);
@@ -278,7 +284,7 @@ impl Screener {
 
     /// Takes the answers to a line that waited.
     fn take(&mut self, decided: Decided) {
-        self.is_stuck = false;
+        self.last_progress = Instant::now();
         self.is_stalled &= !self.waiting.is_empty();
         self.output.append(decided.output);
     }
