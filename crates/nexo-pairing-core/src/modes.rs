@@ -3,7 +3,7 @@
 //! What is absent never widens anything: words that are lost stay in force as they are remembered,
 //! and where nothing was ever said there is no mode.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{AccountId, ChannelId, Mode};
 
@@ -57,6 +57,7 @@ pub struct RememberedModes {
     default: Option<SaidMode>,
     accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
     former: BTreeMap<AccountKey, SaidMode>,
+    forgotten: BTreeSet<AccountKey>,
 }
 
 /// The modes in force.
@@ -97,15 +98,16 @@ impl RememberedModes {
     /// How many accounts are remembered at most.
     pub const MAX_ACCOUNTS: usize = 10_000;
 
-    /// Modes as a store holds them: the default, the accounts that are known, and accounts that are
-    /// not known any more but had a mode of their own.
+    /// Modes as a store holds them: the default, the accounts that are known, accounts that are not
+    /// known any more but had a mode of their own, and accounts whose own mode was forgotten.
     #[must_use]
     pub fn from_stored(
         default: Option<SaidMode>,
         accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
         former: BTreeMap<AccountKey, SaidMode>,
+        forgotten: BTreeSet<AccountKey>,
     ) -> Self {
-        Self { default, accounts, former }
+        Self { default, accounts, former, forgotten }
     }
 
     /// The mode of accounts that have none of their own.
@@ -181,21 +183,31 @@ impl RememberedModes {
             }
             _ => {}
         }
-        let remembered = RememberedModes { default, accounts, former: BTreeMap::new() };
+        let remembered = RememberedModes { default, accounts, ..Self::default() };
         Ok(ModesInForce { remembered: remembered.with_former(self)?, kept })
     }
 
     /// What a process that has `self` in force goes on from, after others have written `stored`:
-    /// what its own words were, except for what was forgotten there.
+    /// what its own words were, except for what was forgotten there. What is only absent there was
+    /// not forgotten: the database may be another one.
     #[must_use]
     pub fn less_forgotten(&self, stored: &Self) -> Self {
+        if stored.default.is_none() && stored.accounts.is_none() {
+            return Self::default();
+        }
         let own = |(account, own): (&AccountKey, &Option<SaidMode>)| {
-            let own = own.clone().filter(|_| stored.own(account).is_some());
+            let own = own.clone().filter(|_| !stored.forgotten.contains(account));
             (account.clone(), own)
         };
         let accounts = self.accounts.as_ref().map(|known| known.iter().map(own).collect());
-        Self { default: self.default.clone(), accounts, former: BTreeMap::new() }
-            .with_all_former(stored)
+        Self { default: self.default.clone(), accounts, ..Self::default() }.with_all_former(stored)
+    }
+
+    /// Whether the same is in force and remembered, whatever was forgotten.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.default, &self.accounts, &self.former)
+            == (&other.default, &other.accounts, &other.former)
     }
 
     /// The own words of an account, also of one that is not known any more.

@@ -4,7 +4,7 @@
 CREATE TABLE pairing_accounts (
     channel    TEXT NOT NULL,                -- '*' with the account '*': those without their own mode
     account_id TEXT NOT NULL,
-    mode       TEXT,                         -- NULL: none of its own
+    mode       TEXT,                         -- NULL: none of its own, or forgotten
     said_by    TEXT,                         -- a file, a variable or a flag
     said_at    INTEGER NOT NULL,
     named      INTEGER NOT NULL,             -- of '*': whether only named accounts are known

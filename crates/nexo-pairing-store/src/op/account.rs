@@ -22,12 +22,14 @@ const ALL: &str = "*";
 /// What the audit log says of an account that is not known.
 const UNKNOWN: &str = "unknown_account";
 
-/// What is remembered; `None` when nothing was ever in force, or all was forgotten.
+/// What is remembered; `None` when nothing was ever in force here. A mode is `NULL` until it is said,
+/// and when it was forgotten; no process takes the words of another one away.
 pub(crate) fn remembered(connection: &Connection) -> rusqlite::Result<Option<RememberedModes>> {
     let mut statement = connection
         .prepare_cached("SELECT channel, account_id, mode, said_by, named FROM pairing_accounts")?;
     let mut rows = statement.query(())?;
     let (mut all, mut named, mut former) = (None, BTreeMap::new(), BTreeMap::new());
+    let mut forgotten = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let (channel, account): (String, String) = (row.get(0)?, row.get(1)?);
         let (said, is_named) = (said(row)?, row.get::<_, bool>(4)?);
@@ -36,6 +38,9 @@ pub(crate) fn remembered(connection: &Connection) -> rusqlite::Result<Option<Rem
             continue;
         }
         let key = (ChannelId::from_stored(channel), AccountId::from_stored(account));
+        if said.is_none() {
+            forgotten.insert(key.clone());
+        }
         match said {
             said if is_named => drop(named.insert(key, said)),
             Some(said) => drop(former.insert(key, said)),
@@ -43,7 +48,7 @@ pub(crate) fn remembered(connection: &Connection) -> rusqlite::Result<Option<Rem
         }
     }
     Ok(all.map(|(default, is_list)| {
-        RememberedModes::from_stored(default, is_list.then_some(named), former)
+        RememberedModes::from_stored(default, is_list.then_some(named), former, forgotten)
     }))
 }
 
@@ -67,7 +72,7 @@ impl Resolved {
     /// Whether there is anything to write.
     pub(crate) fn is_change(&self) -> bool {
         let new = self.modes.remembered();
-        self.stored.as_ref() != Some(new) || self.before != *new
+        !self.stored.as_ref().is_some_and(|stored| stored.is_same(new)) || !self.before.is_same(new)
     }
 }
 
@@ -79,9 +84,9 @@ pub(crate) fn resolve(
 ) -> rusqlite::Result<Result<Resolved, ModesError>> {
     let stored = remembered(connection)?;
     let before = match (&wanted.own, &stored) {
-        (_, None) => RememberedModes::default(),
+        (None, stored) => stored.clone().unwrap_or_default(),
         (Some(own), Some(stored)) => own.less_forgotten(stored),
-        (None, Some(stored)) => stored.clone(),
+        (Some(own), None) => own.clone(),
     };
     let modes = before.resolve(&wanted.words, wanted.fallback.clone());
     Ok(modes.map(|modes| Resolved { stored, before, modes }))
@@ -119,7 +124,10 @@ pub(crate) fn forget(
         Some(one) => all.filter(|(account, _)| account.as_ref() == Some(one)).collect(),
     };
     match account {
-        None => write.tx.execute("DELETE FROM pairing_accounts", ())?,
+        None => write.tx.execute(
+            "UPDATE pairing_accounts SET mode = NULL, said_by = NULL, said_at = ?1, named = 0",
+            [write.now],
+        )?,
         Some((channel, account)) => write.tx.execute(
             "UPDATE pairing_accounts SET mode = NULL, said_by = NULL, said_at = ?3
                 WHERE channel = ?1 AND account_id = ?2",
@@ -146,9 +154,10 @@ fn store(write: &Write<'_>, old: &RememberedModes, new: &RememberedModes) -> rus
         "INSERT INTO pairing_accounts (channel, account_id, mode, said_by, said_at, named)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (channel, account_id) DO UPDATE SET
-                said_at = CASE WHEN mode IS excluded.mode AND said_by IS excluded.said_by
-                    THEN said_at ELSE excluded.said_at END,
-                mode = excluded.mode, said_by = excluded.said_by, named = excluded.named",
+                said_at = CASE WHEN (mode, said_by) IS (excluded.mode, excluded.said_by)
+                    OR excluded.mode IS NULL THEN said_at ELSE excluded.said_at END,
+                mode = coalesce(excluded.mode, mode),
+                said_by = coalesce(excluded.said_by, said_by), named = excluded.named",
     )?;
     let mut put = |channel: &str, account: &str, said: Option<&SaidMode>, named: bool| {
         let (mode, by) = said.map(|said| (said.mode.as_str(), &said.origin)).unzip();
@@ -172,6 +181,15 @@ fn store(write: &Write<'_>, old: &RememberedModes, new: &RememberedModes) -> rus
     for (channel, account) in gone.filter(|account| !is_kept(account)) {
         delete.execute([channel.as_str(), account.as_str()])?;
     }
+    drop(delete);
+    write
+        .tx
+        .prepare_cached(
+            "DELETE FROM pairing_accounts WHERE mode IS NULL AND named = 0 AND channel <> '*'
+                AND (SELECT count(*) FROM pairing_accounts) > ?1",
+        )?
+        // Beside the row for all accounts.
+        .execute([RememberedModes::MAX_ACCOUNTS as i64 + 1])?;
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! Which modes are remembered, and what is forgotten.
 
-use std::collections::BTreeMap;
-
 use nexo_pairing_core::{
     AccountKey, Mode, ModeWords, ModesError, ModesInForce, PairingError, RememberedModes, SaidMode,
 };
@@ -91,6 +89,35 @@ async fn a_process_goes_on_from_its_own_modes_and_not_from_those_of_another() {
 }
 
 #[tokio::test]
+async fn a_process_loses_nothing_by_another_one_or_by_another_database() {
+    let world = World::new().await;
+    let said = words(OPEN, Some(&[("a", ALLOWLIST)]));
+    let own = start(&world.store, &said).await.unwrap();
+    // Another gate names the account and says nothing of it, and one knows all accounts.
+    let other = start(&world.store, &words(ALLOWLIST, Some(&[("a", None)]))).await.unwrap();
+    assert_eq!(mode(&other, "a"), ALLOWLIST);
+    let other = words(ALLOWLIST, Some(&[("a", None), ("b", None)]));
+    let in_force = start(&world.store, &other).await.unwrap();
+    start(&world.store, &said).await.unwrap();
+    let again = world.store.put_modes_in_force(&other, None, Some(in_force.remembered())).await;
+    assert_eq!(mode(&again.unwrap().unwrap(), "b"), ALLOWLIST);
+    start(&world.store, &words(OPEN, None)).await.unwrap();
+
+    let lost = words(OPEN, Some(&[("a", None)]));
+    let elsewhere = World::new().await;
+    for store in [&world.store, &elsewhere.store] {
+        let again = store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
+        assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
+    }
+    // What the other one does not name is forgotten for this one, too.
+    start(&world.store, &words(OPEN, None)).await.unwrap();
+    let forgotten = world.store.forget_mode(Some(&named("a")), &actor("cli")).await.unwrap();
+    assert_eq!(forgotten.len(), 1);
+    let again = world.store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
+    assert_eq!(mode(&again.unwrap(), "a"), OPEN);
+}
+
+#[tokio::test]
 async fn forgetting_ends_the_words_of_one_account_or_of_all() {
     let world = World::new().await;
     start(&world.store, &words(OPEN, Some(&[("a", ALLOWLIST), ("b", ALLOWLIST)]))).await.unwrap();
@@ -108,10 +135,8 @@ async fn forgetting_ends_the_words_of_one_account_or_of_all() {
     }
     let forgotten = world.store.forget_mode(None, &cli).await.unwrap();
     assert_eq!(forgotten.len(), 2, "the default, and b");
-    assert_eq!(
-        world.store.remembered_modes().await.unwrap(),
-        RememberedModes::from_stored(None, None, BTreeMap::new())
-    );
+    let left = world.store.remembered_modes().await.unwrap();
+    assert!(left.is_same(&RememberedModes::default()), "{left:?}");
 }
 
 #[tokio::test]
@@ -143,9 +168,15 @@ async fn ten_thousand_accounts_are_remembered_and_no_more() {
     assert_eq!(error, ModesError::TooMany(max + 1), "those that are gone are remembered, too");
     world.store.forget_mode(Some(&named("7")), &actor("cli")).await.unwrap();
     start(&world.store, &many(max, max + 1)).await.unwrap();
-    let rows = "SELECT count(*) FROM pairing_accounts";
-    let rows: i64 = world.shell().query_row(rows, (), |row| row.get(0)).unwrap();
+    let count = "SELECT count(*) FROM pairing_accounts";
+    let rows: i64 = world.shell().query_row(count, (), |row| row.get(0)).unwrap();
     assert_eq!(rows, max as i64 + 1, "with the one for all accounts");
+
+    // What was forgotten has no place of its own.
+    world.store.forget_mode(None, &actor("cli")).await.unwrap();
+    start(&world.store, &many(max, 2 * max)).await.unwrap();
+    let rows: i64 = world.shell().query_row(count, (), |row| row.get(0)).unwrap();
+    assert_eq!(rows, max as i64 + 1);
 }
 
 #[tokio::test]
