@@ -32,8 +32,8 @@ const SHORT_IDLE: Duration = Duration::from_secs(10);
 pub(crate) struct Connections {
     max: usize,
     table: Mutex<Table>,
-    /// Evictions, by the peer that lost a connection.
-    warnings: WarningLimiter<Peer>,
+    /// Evictions, by the peer that lost a connection; `None` for newcomers that were rejected.
+    warnings: WarningLimiter<Option<Peer>>,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +100,12 @@ impl Connections {
         let (max, held) =
             if held < (self.max / 128).max(1) { (self.max, 0) } else { (shared, held) };
         if table.len() >= max {
-            self.warn(table.evict(Some(peer), held, now)?);
+            let evicted = table.evict(Some(peer), held, now);
+            // The log may be slow, and every connection needs the table.
+            drop(table);
+            self.warn(evicted);
+            evicted?;
+            table = self.table();
         }
         let id = table.next_id;
         table.next_id += 1;
@@ -114,12 +119,17 @@ impl Connections {
     /// Evicts a connection, because the system has no room for another.
     pub(crate) fn make_room(&self) -> bool {
         let evicted = self.table().evict(None, 0, Instant::now());
-        evicted.map(|peer| self.warn(peer)).is_some()
+        self.warn(evicted);
+        evicted.is_some()
     }
 
-    fn warn(&self, peer: Peer) {
-        if let Some(suppressed) = self.warnings.allow(peer) {
-            tracing::warn!(%peer, suppressed, "evicted a connection, because too many are open");
+    fn warn(&self, evicted: Option<Peer>) {
+        let Some(suppressed) = self.warnings.allow(evicted) else { return };
+        match evicted {
+            Some(peer) => {
+                tracing::warn!(%peer, suppressed, "evicted a connection: too many are open");
+            }
+            None => tracing::warn!(suppressed, "rejected a connection: none can be evicted"),
         }
     }
 

@@ -285,7 +285,6 @@ impl Listener {
         let deadline = Instant::now() + self.timing.handshake;
         let peer = address.ip();
         let Some((place, evicted)) = self.connections.admit(Peer::of(peer), deadline) else {
-            tracing::debug!("a connection was turned away: all others are being answered");
             return;
         };
         // An answer is one small packet, and nothing comes behind it.
