@@ -68,6 +68,8 @@ fn nobody_passes_for_another() {
         ("whatsapp", "plugin.inbound.pigeon.loft"),
         ("whatsapp", "pairing.admitted.whatsapp.personal"),
         ("whatsapp", "pairing.rejected"),
+        ("whatsapp", "pairing.notices.whatsapp.personal"),
+        ("agent", "pairing.notices.whatsapp.personal"),
         ("whatsapp", "plugin.outbound.whatsapp.personal"),
         ("whatsapp", "plugin.pigeon.pairing.normalize_sender"),
         ("whatsapp", "_INBOX.somebody"),
@@ -89,6 +91,8 @@ fn nobody_passes_for_another() {
         ("pigeon", "_INBOX.>"),
         ("agent", "plugin.inbound.>"),
         ("agent", "plugin.outbound.>"),
+        // The codes by which accounts are linked are not for it.
+        ("agent", "pairing.notices.>"),
     ] {
         assert!(!enter(&server, user).subscribe(foreign), "{user} from {foreign}");
     }
