@@ -81,6 +81,11 @@ impl Queue {
         self.lock().pop()
     }
 
+    /// What strangers wait for.
+    pub(crate) fn take_strangers(&self) -> VecDeque<Box<dyn Operation>> {
+        std::mem::take(&mut self.lock().strangers)
+    }
+
     /// Those that go together, in their order.
     pub(crate) fn next(&self) -> VecDeque<Box<dyn Operation>> {
         let mut waiting = self.lock();

@@ -11,7 +11,8 @@ use rusqlite::config::DbConfig;
 /// How long a connection waits for another writer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sets up a connection of any kind.
+/// Sets up a connection of any kind. The WAL is brought in when it is half full of what it keeps of the
+/// disk (see `space.rs`): the other half is for what operators write on a full disk.
 pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(wait_for_other_writer))?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -22,6 +23,8 @@ pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA secure_delete = ON;
+         PRAGMA wal_autocheckpoint = 500;
+         PRAGMA journal_size_limit = 4194304;
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
     )

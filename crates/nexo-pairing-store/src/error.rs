@@ -90,6 +90,15 @@ pub enum StoreError {
         /// How many wait.
         waiting: usize,
     },
+    /// The disk is nearly full, and what is left is kept for operators. Becomes a
+    /// [`PairingError::Overloaded`].
+    #[error("only {free} bytes are free for the database {}, and are kept for operators", .path.display())]
+    LowSpace {
+        /// The path.
+        path: PathBuf,
+        /// How many bytes are free.
+        free: u64,
+    },
     /// The disk is full.
     #[error("there is no space left for the database {}", .path.display())]
     Full {
@@ -194,7 +203,7 @@ impl StoreError {
             ),
             Self::Replaced { .. } => "look at what is there now, and do it again".to_owned(),
             Self::Newer { .. } => "use the newer version of nexo-pair that wrote it".to_owned(),
-            Self::Full { path, .. } => {
+            Self::Full { path, .. } | Self::LowSpace { path, .. } => {
                 let folder = path.parent().unwrap_or(path);
                 format!("make room on the file system of {}: df -h {0}", folder.display())
             }
@@ -287,7 +296,7 @@ fn extended_code(error: &rusqlite::Error) -> Option<i32> {
 impl From<StoreError> for PairingError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::QueueFull { .. } => Self::overloaded(error),
+            StoreError::QueueFull { .. } | StoreError::LowSpace { .. } => Self::overloaded(error),
             error => Self::backend(error),
         }
     }

@@ -36,6 +36,7 @@ mod op;
 mod open;
 mod random;
 mod session;
+mod space;
 mod store;
 mod watch;
 mod worker;

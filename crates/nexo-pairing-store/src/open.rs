@@ -14,7 +14,7 @@ use rustix::fs::Access;
 
 use self::lock::OpenLock;
 use self::place::FileId;
-use crate::{StoreError, connection};
+use crate::{StoreError, connection, space};
 
 /// A connection, and of which file it is.
 #[derive(Debug)]
@@ -89,6 +89,7 @@ fn open_locked(path: &Path, lock: &mut OpenLock) -> Result<Opened, StoreError> {
     let mut connection = connect(path)?;
     schema::migrate(path, &mut connection)?;
     switch_to_wal(path, &connection)?;
+    space::reserve(path);
     place::keep_private(path)?;
     lock.record(path, &id)?;
     Ok(Opened { connection, id: Some(id) })

@@ -16,6 +16,7 @@ use crate::feed::Feed;
 use crate::op::Write;
 use crate::open::{self, Opened, place};
 use crate::random::{OsRandom, RandomSource};
+use crate::space::{self, Space};
 use crate::watch::{Answer, Watcher};
 use crate::worker::{self, Caller, Holder, Jobs, Worker};
 use crate::{StoreError, inspect};
@@ -83,6 +84,7 @@ struct Shared {
     replays: WarningLimiter<(String, bool)>,
     /// Whether the housekeeping is at work.
     is_purging: AtomicBool,
+    space: Space,
 }
 
 impl PairingStore {
@@ -184,7 +186,8 @@ impl PairingStore {
         let replays = WarningLimiter::new(Arc::clone(&options.clock));
         let (queue, feed) = (Queue::default(), Arc::default());
         let is_purging = AtomicBool::default();
-        let shared = Arc::new(Shared { path, options, queue, feed, replays, is_purging });
+        let space = Space::default();
+        let shared = Arc::new(Shared { path, options, queue, feed, replays, is_purging, space });
         Self { inner: Arc::new(Inner { watcher: Mutex::default(), writer, reader, shared }) }
     }
 
@@ -355,9 +358,20 @@ impl Shared {
                 return;
             }
         };
+        let low = opened.id().and_then(|_| self.space.low(&self.path));
+        if let Some(free) = low {
+            for operation in self.queue.take_strangers() {
+                operation.answer(Err(StoreError::LowSpace { path: self.path.clone(), free }));
+            }
+        }
         let operations = self.queue.next();
         if operations.is_empty() {
             return;
+        }
+        if low.is_some() {
+            // So that this is written over the WAL's beginning. On a full disk it may not be possible:
+            // then it is written behind what is there.
+            let _ = space::checkpoint(&opened.connection, "PASSIVE");
         }
         let written = batch::write(&mut opened.connection, &self.path, &self.options, operations);
         if written.operations.is_empty() {
@@ -370,7 +384,7 @@ impl Shared {
             tracing::error!(%error, "the mirrors cannot follow the store");
         }
         if wipe {
-            self.wipe_wal(&opened.connection);
+            self.wipe_wal(opened);
         }
         let is_current = opened.is_at(&self.path);
         for operation in written.operations {
@@ -383,13 +397,14 @@ impl Shared {
     }
 
     /// Empties the WAL, in which rows outlive their deletion until it is written anew.
-    fn wipe_wal(&self, connection: &Connection) {
+    fn wipe_wal(&self, opened: &mut Opened) {
+        if opened.id().is_none() {
+            return;
+        }
         place::remove_put_away(&self.path);
-        let wiped = connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
-            .map(|is_busy: bool| !is_busy);
+        let wiped = space::wipe(&self.path, &mut opened.connection);
         if !matches!(wiped, Ok(true)) {
-            // Somebody reads in it, or the disk is full: it goes with the next checkpoint.
+            // Somebody reads in it, or the disk is full: it is overwritten by what is written next.
             let error = wiped.err();
             tracing::warn!(path = %self.path.display(), ?error, "the WAL could not be emptied yet");
         }

@@ -11,6 +11,7 @@ use super::{PairingStore, Shared};
 use crate::StoreError;
 use crate::op::Write;
 use crate::op::purge::Progress;
+use crate::space;
 use crate::worker::{self, Caller, Jobs};
 
 /// How long a purge lets others have the lock between its transactions: twice as long as they wait
@@ -32,9 +33,12 @@ impl PairingStore {
 impl Shared {
     /// Ends and deletes what is over, behind the caller. One such purge runs at a time.
     pub(super) fn keep_house(self: &Arc<Self>, writer: &Jobs) {
-        if self.is_purging.swap(true, Ordering::AcqRel) {
+        // On a disk that is nearly full it would take up what is left of the WAL.
+        if self.space.low(&self.path).is_some() || self.is_purging.swap(true, Ordering::AcqRel) {
             return;
         }
+        // Another program may have cut the WAL short.
+        space::reserve(&self.path);
         let (shared, writer) = (Arc::clone(self), writer.clone());
         let started = worker::spawn("pairing-purge", move || {
             let purged = shared.purge(&writer, |write, progress| write.purge(progress));

@@ -1,0 +1,132 @@
+//! Room on the disk: how much there is, and what of it operators have for certain.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+
+use crate::StoreError;
+use crate::open::place;
+
+/// With less room than this, in bytes, strangers' writes are refused: what is left is for operators.
+const LOW: u64 = 16 << 20;
+
+/// How much room the WAL holds while the database is open, in bytes: some 1,000 pages. A revocation
+/// writes about 10. `connection.rs` keeps the WAL from growing beyond that, or shrinking.
+const WAL: u64 = 4 << 20;
+
+/// How often the system is asked for the room that there is, at most: before a transaction, which takes a
+/// hundred times as long as that. Strangers must not use up the WAL in between.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// How much room there is beside a database.
+#[derive(Debug, Default)]
+pub(crate) struct Space(Mutex<Option<(Instant, u64)>>);
+
+impl Space {
+    /// How many bytes are free, when these are too few for strangers.
+    pub(crate) fn low(&self, path: &Path) -> Option<u64> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = match *known {
+            Some((at, free)) if at.elapsed() < INTERVAL => free,
+            _ => {
+                // A folder that cannot be asked for its room is told of by whoever uses it.
+                let stat = rustix::fs::statvfs(path.parent().unwrap_or(path)).ok()?;
+                let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+                *known = Some((Instant::now(), free));
+                free
+            }
+        };
+        (free < LOW).then_some(free)
+    }
+}
+
+/// Has the file system allocate the WAL's blocks, so that on a full disk operators still write: into
+/// blocks that nobody can take. Nothing that stands in it is changed, and where it cannot be done, there
+/// is only the room that there is.
+pub(crate) fn reserve(path: &Path) {
+    let reserved = open_wal(path).and_then(|wal| {
+        if wal.metadata()?.len() < WAL {
+            rustix::fs::fallocate(&wal, FallocateFlags::empty(), 0, WAL)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = reserved {
+        tracing::debug!(path = %path.display(), %error, "no room could be reserved for the WAL");
+    }
+}
+
+/// Overwrites what the WAL holds of earlier writes, in place: rows outlive their deletion there, and a
+/// file that is cut short would give its blocks away. `false` when somebody still reads in it.
+pub(crate) fn wipe(path: &Path, connection: &mut Connection) -> Result<bool, StoreError> {
+    let sqlite = |error| StoreError::sqlite(path, error);
+    for _ in 0..3 {
+        let (is_busy, frames) = checkpoint(connection, "RESTART").map_err(sqlite)?;
+        if is_busy {
+            return Ok(false);
+        }
+        // The next write begins the WAL anew, with as many frames as it changes pages.
+        begin_anew(connection).map_err(sqlite)?;
+        let version = data_version(connection).map_err(sqlite)?;
+        let (_, begun) = checkpoint(connection, "PASSIVE").map_err(sqlite)?;
+        let page_size: u32 =
+            connection.query_row("PRAGMA page_size", (), |row| row.get(0)).map_err(sqlite)?;
+        // Nobody adds to it now.
+        let tx =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        if begun <= frames && data_version(&tx).map_err(sqlite)? == version {
+            let end = FILE_HEADER + u64::from(begun) * (FRAME_HEADER + u64::from(page_size));
+            zero_from(path, end).map_err(|error| StoreError::io(path, error))?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The sizes of the headers in a WAL file, in bytes.
+const FILE_HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
+
+/// Brings what is in the WAL into the database. Whether somebody is in the way, and how many frames the
+/// WAL has.
+pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(bool, u32)> {
+    let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
+    connection.query_row(&checkpoint, (), |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Writes something, and leaves nothing.
+fn begin_anew(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute("INSERT INTO pairing_attempts (actor, at, kind) VALUES ('', 0, 'unknown')", ())?;
+    tx.execute("DELETE FROM pairing_attempts WHERE actor = ''", ())?;
+    tx.commit()
+}
+
+/// Another number after each write by somebody else.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", (), |row| row.get(0))
+}
+
+fn zero_from(path: &Path, mut at: u64) -> io::Result<()> {
+    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let wal = open_wal(path)?;
+    let end = wal.metadata()?.len();
+    while at < end {
+        let length = ZEROS.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+        wal.write_all_at(&ZEROS[..length], at)?;
+        at += length as u64;
+    }
+    wal.sync_data()
+}
+
+/// Opens the WAL that is there. SQLite has its locks on other files, so closing this one drops none.
+fn open_wal(path: &Path) -> io::Result<File> {
+    let path = std::fs::canonicalize(path)?;
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(place::beside(&path, "-wal"), flags, Mode::empty())?))
+}

@@ -1,0 +1,131 @@
+//! A full disk, and a program that takes each byte that becomes free: strangers wait, operators do not.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use nexo_pairing_tests::{Gate, Home, message, wait_for};
+use serde_json::Value;
+
+/// Says to this test, when it runs again, where the small disk is.
+const DISK: &str = "NEXO_TEST_DISK";
+
+/// How many people there are, of whom each is put out in one of three ways.
+const PEOPLE: usize = 60;
+
+/// Runs a test again, in a process that has a disk of 32 MiB of its own.
+fn again_on_a_small_disk(test: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=32m none \"$NEXO_TEST_DISK\" && exec \"$0\" \"$@\"";
+    let mut unshare = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["--mount", "sh", "-c", mount]).arg(std::env::current_exe().unwrap());
+    unshare.args(["--exact", test, "--nocapture"]);
+    let output = unshare.env(DISK, folder.path()).env("TMPDIR", folder.path()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let remarks = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}{remarks}");
+}
+
+/// A program that takes each byte of a disk, also those that become free later.
+struct Greedy {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Greedy {
+    fn start(disk: &Path) -> Self {
+        let (path, stop) = (disk.join("greedy"), Arc::new(AtomicBool::new(false)));
+        let mut file = File::create(&path).unwrap();
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut length = 1 << 20;
+            while !stopped.load(Ordering::SeqCst) {
+                if file.write(&vec![1; length]).is_err() {
+                    length = (length / 2).max(1);
+                    thread::yield_now();
+                }
+            }
+        });
+        let greedy = Self { path, stop, thread: Some(thread) };
+        wait_for("a full disk", || (free(disk) == 0).then_some(()));
+        greedy
+    }
+
+    fn end(mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+        fs::remove_file(&self.path).unwrap();
+    }
+}
+
+fn free(disk: &Path) -> u64 {
+    rustix::fs::statvfs(disk).unwrap().f_bavail
+}
+
+fn person(number: usize) -> String {
+    format!("1194{number:06}")
+}
+
+/// What the gate says to a message of somebody, once it is this.
+fn is_told(gate: &mut Gate, sender: &str, is_it: impl Fn(&Value) -> bool) {
+    wait_for("the decision", || {
+        is_it(&gate.say(&message("telegram", "personal", sender))[0]).then_some(())
+    });
+}
+
+#[test]
+fn operators_put_people_out_where_a_writer_takes_each_freed_byte() {
+    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
+        let test = "operators_put_people_out_where_a_writer_takes_each_freed_byte";
+        return again_on_a_small_disk(test);
+    };
+    let home = Home::configured("gate: { mode: pairing }");
+    let people: Vec<String> = (0..PEOPLE).map(person).collect();
+    let ids: Vec<&str> = people.iter().map(String::as_str).collect();
+    home.json(&[&["seed", "telegram", "personal"], &ids[..]].concat());
+    let mut gate = home.gate(&[]);
+    is_told(&mut gate, &people[0], |answer| answer["decision"] == "admit");
+    let greedy = Greedy::start(&disk);
+
+    // Strangers get no place once that is noticed: what room there is in the log is not theirs.
+    let mut accounts = 0..;
+    wait_for("a refusal", || {
+        let account = format!("a{}", accounts.next().unwrap_or(0));
+        let answer = gate.say(&message("telegram", &account, "1195000001")).remove(0);
+        (answer["error"]["kind"] == "overloaded").then_some(())
+    });
+    for (number, id) in people.iter().enumerate() {
+        is_told(&mut gate, id, |answer| answer["decision"] == "admit");
+        let target = format!("telegram:{id}");
+        let command = match number % 3 {
+            0 => home.run(&["revoke", &target, "--json"]),
+            1 => home.run(&["block", &target, "--json"]),
+            _ => home.run(&["forget", &target, "--json"]),
+        };
+        assert_eq!(command.code, 0, "{number}: {command:?}");
+        is_told(&mut gate, id, |answer| answer["decision"] != "admit");
+        wait_for("a full disk", || (free(&disk) == 0).then_some(()));
+    }
+    // What was acknowledged stays, also when the gate is killed before there is room.
+    drop(gate);
+    greedy.end();
+    let listed = home.json(&["list", "--all"]);
+    assert_eq!(listed["allow"].as_array().unwrap().len(), 0, "{listed}");
+    assert_eq!(listed["blocked"].as_array().unwrap().len(), PEOPLE / 3, "{listed}");
+    let doctor = home.run(&["doctor", "--json"]).json();
+    let checks = doctor["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|c| c["name"] == "contents" && c["status"] == "ok"), "{doctor}");
+    let mut gate = home.gate(&[]);
+    is_told(&mut gate, "1195000002", |answer| answer["decision"] == "challenge");
+    assert_eq!(gate.end().code, 0);
+}
