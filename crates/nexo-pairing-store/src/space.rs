@@ -113,7 +113,7 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn zero_from(path: &Path, mut at: u64) -> io::Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let wal = open_wal(path)?;
     let end = wal.metadata()?.len();
     while at < end {
