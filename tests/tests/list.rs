@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::process::{Child, Stdio};
 
-use nexo_pairing_tests::{Home, peak_memory_of};
+use nexo_pairing_tests::{Home, Output, peak_memory_of};
 use serde_json::{Value, json};
 
 /// Enough that no pipe takes the list.
@@ -91,4 +91,17 @@ fn a_list_is_complete_and_holds_nothing_while_somebody_reads_it() {
             assert_eq!(rows, FEW);
         }
     }
+}
+
+#[test]
+fn a_list_that_cannot_be_kept_says_where() {
+    let home = home(10_000);
+    let mut command = home.command(&["list", "--all", "--json"]);
+    command.env("TMPDIR", "/nowhere/at/all");
+    let listed = Output::of(command);
+    assert_eq!((listed.code, listed.stdout.as_str()), (3, ""));
+    assert!(listed.error()["message"].as_str().unwrap().contains("/nowhere/at/all"), "{listed:?}");
+    // What is short needs no file.
+    let listed = home.command(&["list", "--json"]).env("TMPDIR", "/nowhere/at/all").output();
+    assert!(listed.unwrap().status.success());
 }

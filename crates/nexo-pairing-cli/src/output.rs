@@ -1,6 +1,6 @@
 //! What a command prints when it is done.
 
-use std::io::{self, Seek, Write};
+use std::io::{self, BufWriter, IntoInnerError, Seek, Write};
 
 use serde::Serialize;
 use serde_json::json;
@@ -35,10 +35,10 @@ impl Context {
 
     /// Prints what was kept.
     pub(crate) fn print_kept(&mut self, kept: Kept) -> Result<(), CliError> {
-        let Kept { mut file, error } = kept;
-        if let Some(error) = error {
-            return Err(not_written(error));
-        }
+        let mut file = kept.complete().map_err(|source| {
+            let folder = std::env::temp_dir();
+            CliError::Io { what: format!("keep the result in {}", folder.display()), source }
+        })?;
         let stdout = &mut self.io.stdout;
         let printed =
             file.rewind().and_then(|()| io::copy(&mut file, stdout)).and_then(|_| stdout.flush());
@@ -74,7 +74,7 @@ impl Context {
 /// hold a transaction open. What is longer than 1 MiB goes to a temporary file that has no name.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    file: SpooledTempFile,
+    file: BufWriter<SpooledTempFile>,
     /// Why it is not complete. It is told when it is printed.
     error: Option<io::Error>,
 }
@@ -83,7 +83,7 @@ impl Kept {
     const IN_MEMORY: usize = 1 << 20;
 
     pub(crate) fn new() -> Self {
-        Self { file: SpooledTempFile::new(Self::IN_MEMORY), error: None }
+        Self { file: BufWriter::new(SpooledTempFile::new(Self::IN_MEMORY)), error: None }
     }
 
     /// Adds a text.
@@ -96,9 +96,16 @@ impl Kept {
         self.write(|file| json::write(file, value));
     }
 
-    fn write(&mut self, write: impl FnOnce(&mut SpooledTempFile) -> io::Result<()>) {
+    fn write(&mut self, write: impl FnOnce(&mut BufWriter<SpooledTempFile>) -> io::Result<()>) {
         if self.error.is_none() {
             self.error = write(&mut self.file).err();
+        }
+    }
+
+    fn complete(self) -> io::Result<SpooledTempFile> {
+        match self.error {
+            Some(error) => Err(error),
+            None => self.file.into_inner().map_err(IntoInnerError::into_error),
         }
     }
 }
