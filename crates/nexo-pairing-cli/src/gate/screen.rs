@@ -284,7 +284,10 @@ impl Screener {
 
     /// Takes the answers to a line that waited.
     fn take(&mut self, decided: Decided) {
-        self.last_progress = Instant::now();
+        // A store that is locked fails the lines after a while: that is no progress.
+        if !decided.output.has_errors {
+            self.last_progress = Instant::now();
+        }
         self.is_stalled &= !self.waiting.is_empty();
         self.output.append(decided.output);
     }
