@@ -26,8 +26,8 @@ use crate::{doctor, gate, keys, log as logging, process, start, usage};
 ///
 ///   nexo-pair start --public-url wss://nexo.example.com --for-device phone
 ///
-/// Nobody is asked for a code until the configuration says `mode: pairing` for an account. Try
-/// `nexo-pair gate --auto-challenge --dry-run` first: it shows who would be asked.
+/// A gate needs a mode in the configuration, such as `mode: pairing`, and keeps it when that is lost.
+/// Try `nexo-pair gate --auto-challenge --dry-run` first: it shows who would be asked.
 #[derive(Debug, Parser)]
 #[command(
     name = "nexo-pair",
