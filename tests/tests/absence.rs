@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nexo_pairing_tests::{Gate, Home, Output, message, wait_for};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -69,6 +70,22 @@ fn a_reload_that_finds_less_than_there_was_admits_nobody() {
         assert!(said.contains(KEPT) || said.contains("keeps mode allowlist"), "{lost}: {said}");
         assert_eq!(gate.end().code, 0, "without {lost}");
     }
+}
+
+#[test]
+fn a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gate() {
+    let home = Home::configured("gate:\n  mode: allowlist");
+    let mut gate = home.gate(&[]);
+    assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
+    fs::remove_file(file(&home)).unwrap();
+    mknodat(CWD, file(&home), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    gate.signal(Signal::HUP);
+    // It can be opened as soon as the gate reads it, and has no end as long as it is open.
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+    let _writer = wait_for("a reload", || open(file(&home), flags, Mode::empty()).ok());
+    assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.ended().code, 0);
 }
 
 #[test]

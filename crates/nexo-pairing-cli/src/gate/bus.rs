@@ -169,10 +169,17 @@ impl Post {
                         let adapters = |config: &Config| {
                             InForce::new(Arc::new(config.clone()), &outward, dry_run, Some(&before))
                         };
-                        let reloaded = loader.reload(&store, &remarks, adapters).await;
-                        if let Some((settings, new)) = reloaded {
-                            desk.gate().set_accounts(accounts(&settings));
-                            new_in_force.send_replace(Arc::new(new.with_config(settings)));
+                        let reload = loader.reload(&store, &remarks, adapters);
+                        match signals.unless_ended(reload).await {
+                            Some(Some((settings, new))) => {
+                                desk.gate().set_accounts(accounts(&settings));
+                                new_in_force.send_replace(Arc::new(new.with_config(settings)));
+                            }
+                            Some(None) => {}
+                            None => {
+                                stop.send_replace(true);
+                                grace.begin();
+                            }
                         }
                     }
                 },

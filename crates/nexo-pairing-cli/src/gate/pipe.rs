@@ -66,9 +66,14 @@ pub(super) async fn run(
                     grace.begin();
                 }
                 Asked::Reload => {
-                    let reloaded = loader.reload(&store, &remarks, |_| Ok(())).await;
-                    if let Some((settings, ())) = reloaded {
-                        new_settings.send_replace(settings);
+                    let reload = loader.reload(&store, &remarks, |_| Ok(()));
+                    match signals.unless_ended(reload).await {
+                        Some(Some((settings, ()))) => drop(new_settings.send_replace(settings)),
+                        Some(None) => {}
+                        None => {
+                            stop.ask();
+                            grace.begin();
+                        }
                     }
                 }
             },

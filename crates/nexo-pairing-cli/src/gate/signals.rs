@@ -51,6 +51,16 @@ impl Signals {
             else => std::future::pending().await,
         }
     }
+
+    /// Waits for a reload that was asked for, unless the gate is asked to end meanwhile: the file, or
+    /// the database, may take its time.
+    pub(super) async fn unless_ended<T>(&mut self, reload: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            reloaded = reload => Some(reloaded),
+            Some(()) = self.interrupt.recv() => None,
+            Some(()) = self.terminate.recv() => None,
+        }
+    }
 }
 
 /// How long a gate that was asked to end may take for it.
