@@ -106,8 +106,8 @@ fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
     for what in ["look up a session", "renew a session", "end a session"] {
         assert_eq!(lines(&["failed to", what]), 1, "{log}");
     }
-    assert_eq!(lines(&["a claim was refused"]), 33, "{log}");
-    assert_eq!(log.lines().count(), 33 + 3, "{log}");
+    assert_eq!(lines(&["a claim was refused"]), 17, "{log}");
+    assert_eq!(log.lines().count(), 17 + 3, "{log}");
 }
 
 #[test]

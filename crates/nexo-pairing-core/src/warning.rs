@@ -11,13 +11,13 @@ use crate::Clock;
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The most kinds with a line of their own at once.
-const MAX_KINDS: usize = 32;
+const MAX_KINDS: usize = 16;
 
 /// Limits repeated warnings to one line a minute for each kind, and counts the rest.
 ///
-/// A kind is whatever the caller tells apart: a variant of an enum, a channel, a peer. At most 32
+/// A kind is whatever the caller tells apart: a variant of an enum, a channel, a peer. At most 16
 /// kinds are remembered, so callers may use values that strangers choose. Further kinds share one
-/// line a minute. There are therefore at most 33 lines in any minute, whatever happens.
+/// line a minute. There are therefore at most 17 lines in any minute, whatever happens.
 ///
 /// Time is measured on [`Clock::elapsed`]; a change of the wall clock has no effect.
 ///
