@@ -44,7 +44,7 @@ use crate::{Bus, NatsError};
 /// * Where nobody listens on the subject, that is known at once. A plugin that listens and does not
 ///   answer in time is left alone for a second, then one question at a time tries again.
 /// * Questions about senders whom the plugin has not named before take at most half of the questions
-///   that may be open at once, and their time-outs do not keep anybody from asking about the others.
+///   that may be open at once. After one of them was not answered in time, only they pause.
 /// * An answer that is not one is passed over; somebody else may have sent it.
 ///
 /// Clones share all of it.

@@ -55,7 +55,8 @@ pub struct PluginOptions {
     /// How long the plugin may take to send something: 7 s by default. The gate waits for 10 s at most,
     /// in which the text has to be worded, too.
     pub send_timeout: Duration,
-    /// How many questions may be open at once, 1 to 65,536: 64 by default. Further ones wait.
+    /// How many questions may be open at once, 1 to 65,536: 64 by default. Further ones wait. Those
+    /// about senders whom the plugin has not named before take at most half of it, rounded up.
     pub max_in_flight: usize,
 }
 

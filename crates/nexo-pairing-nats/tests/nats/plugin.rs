@@ -168,6 +168,38 @@ async fn a_plugin_that_hangs_is_waited_for_once_and_found_again() {
 }
 
 #[tokio::test]
+async fn time_outs_on_strangers_keep_nobody_from_asking_about_a_known_sender() {
+    let server = NatsServer::start();
+    let mut requests = listener(&server, "plugin.signal.pairing.normalize_sender").await;
+    let mut options = plugin_options();
+    options.cache_ttl = Duration::from_secs(1);
+    let adapter = PluginAdapter::new(bus(&server).await, options).unwrap();
+    let mut answer_friend = async || {
+        loop {
+            let request = within(requests.next()).await.unwrap();
+            let asked: Value = serde_json::from_slice(&request.payload).unwrap();
+            if asked["raw"] == "friend" {
+                return say(&server, request.reply.unwrap(), r#"{"normalized": "7"}"#).await;
+            }
+        }
+    };
+    let (friend, ()) = tokio::join!(adapter.resolve_sender("friend"), answer_friend());
+    assert_eq!(friend.unwrap().as_deref(), Some("7"));
+    let deadline = Instant::now() + LIMIT;
+    while adapter.normalize_sender("friend").is_some() {
+        assert!(Instant::now() < deadline, "what was learnt does not run out");
+        tokio::task::yield_now().await;
+    }
+    let error = adapter.resolve_sender("stranger").await.unwrap_err();
+    assert!(says(&error).contains("did not answer within 2 s"), "{error:?}");
+    let error = adapter.resolve_sender("another").await.unwrap_err();
+    assert!(says(&error).contains("left alone"), "{error:?}");
+
+    let (friend, ()) = tokio::join!(adapter.resolve_sender("friend"), answer_friend());
+    assert_eq!(friend.unwrap().as_deref(), Some("7"));
+}
+
+#[tokio::test]
 async fn a_plugin_that_hangs_with_one_thing_does_the_others() {
     let server = NatsServer::start();
     let _hangs = listener(&server, "plugin.signal.pairing.format_challenge_text").await;
