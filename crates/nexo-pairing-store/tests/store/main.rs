@@ -34,3 +34,4 @@ mod secret;
 mod session;
 mod support;
 mod view;
+mod wal;
