@@ -14,7 +14,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sets up a connection of any kind. The WAL is brought in when it is half full of what it keeps of the
 /// disk (see `space.rs`): the other half is for what operators write on a full disk.
 pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_handler(Some(wait_for_other_writer))?;
+    wait_for_writers(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Without it the built-in SQLite, which has STAT4, compiles a cached statement anew whenever the
     // value of a parameter changes: half of what a write took.
@@ -28,6 +28,11 @@ pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
     )
+}
+
+/// Has a connection wait 10 s for others.
+pub(crate) fn wait_for_writers(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(wait_for_other_writer))
 }
 
 /// Retries about every millisecond, with jitter. SQLite's built-in time-out sleeps ever longer and

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 
-use crate::StoreError;
 use crate::open::place;
+use crate::{StoreError, connection};
 
 /// With less room than this, in bytes, strangers' writes are refused: what is left is for operators.
 const LOW: u64 = 16 << 20;
@@ -64,6 +64,15 @@ pub(crate) fn reserve(path: &Path) {
 /// Overwrites what the WAL holds of earlier writes, in place: rows outlive their deletion there, and a
 /// file that is cut short would give its blocks away. `false` when somebody still reads in it.
 pub(crate) fn wipe(path: &Path, connection: &mut Connection) -> Result<bool, StoreError> {
+    let sqlite = |error| StoreError::sqlite(path, error);
+    // Whoever waits for readers keeps all writers out, and a check of a million grants reads for long.
+    connection.busy_timeout(Duration::from_secs(1)).map_err(sqlite)?;
+    let wiped = try_to_wipe(path, connection);
+    connection::wait_for_writers(connection).map_err(sqlite)?;
+    wiped
+}
+
+fn try_to_wipe(path: &Path, connection: &mut Connection) -> Result<bool, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
     for _ in 0..3 {
         let (is_busy, frames) = checkpoint(connection, "RESTART").map_err(sqlite)?;
