@@ -264,9 +264,13 @@ fn lines() -> impl Strategy<Value = String> {
         let sender = [field("channel", r#""a""#), field("from", r#""1""#)];
         object(&[&sender[..], &more].concat())
     });
-    let event = (fields(), fields()).prop_map(move |(more, of_payload)| {
+    let topic = prop::sample::select(vec![
+        r#""plugin.inbound.whatsapp.personal""#,
+        r#""plugin.inbound.whatsapp.personal.pairing.state""#,
+    ]);
+    let event = (fields(), fields(), topic).prop_map(move |(more, of_payload, topic)| {
         let of_payload = [&[field("kind", r#""qr""#)][..], &of_payload].concat();
-        let topic = field("topic", r#""plugin.inbound.whatsapp.personal""#);
+        let topic = field("topic", topic);
         object(&[&[topic, field("payload", &object(&of_payload))][..], &more].concat())
     });
     let line = prop_oneof![short, event, fields().prop_map(|fields| object(&fields))];
@@ -318,8 +322,12 @@ proptest! {
                     prop_assert_eq!(fields.get("meta").unwrap_or(&names), &inbound.meta);
                 }
             }
-            Ok(InboundEvent::Notice { kind, .. }) => {
-                prop_assert!(!is_short && fields["from"].is_null() && fields["kind"] == kind);
+            Ok(InboundEvent::Notice { channel, account, kind, notice }) => {
+                prop_assert!(!is_short && fields["from"].is_null());
+                prop_assert_eq!((&*channel, &*account), ("whatsapp", "personal"));
+                let topic = tree["topic"].as_str().unwrap();
+                prop_assert_eq!(notice.is_linking(), topic.ends_with(".pairing.state"));
+                prop_assert!(fields["kind"] == kind || notice.is_linking() && kind == "pairing.state");
                 for (name, value) in fields.as_object().unwrap() {
                     let is_single = !value.is_array() && !value.is_object();
                     prop_assert!(is_single || name == "meta", "{name}");
@@ -334,7 +342,7 @@ proptest! {
                 "channel" => prop_assert!(!tree["channel"].is_string()),
                 field => prop_assert!(fields[field] != Value::Null),
             },
-            Err(EventError::Topic { .. }) => prop_assert!(tree["topic"].is_string()),
+            Err(EventError::Topic { topic }) => prop_assert_eq!(&tree["topic"], &json!(topic)),
             Err(EventError::NoSender) => prop_assert!(fields["from"].is_null()),
             Err(error) => panic!("{error}"),
         }
