@@ -39,7 +39,7 @@ pub(crate) struct Progress {
 
 /// The requests that are over at `?1`, by the two indexes that are made for it.
 const DUE: &str = "SELECT code, channel, account_id, sender_id,
-        min(?1, coalesce(expires_at, created_at + 3600)), created_at
+        min(?1, coalesce(expires_at, created_at + 3600)), created_at, rowid
     FROM pairing_pending
     WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1 + 5";
 
@@ -59,9 +59,11 @@ impl Write<'_> {
             return Ok(());
         }
         let mut due = self.tx.prepare_cached(DUE)?;
-        let due: Vec<(String, String, String, String, i64, i64)> =
+        let mut due: Vec<(String, String, String, String, i64, i64, i64)> =
             due.query_map([self.now], |row| row.try_into())?.collect::<Result<_, _>>()?;
-        for (code, channel, account, sender, at, created_at) in &due {
+        // The log has them in the order in which they were made, whichever index found them first.
+        due.sort_unstable_by_key(|&(.., rowid)| rowid);
+        for (code, channel, account, sender, at, created_at, _) in &due {
             let request = Finished { code, channel, account, sender };
             // What ends because the clock was set back is not its sender's doing.
             let is_his = *created_at <= *at;
