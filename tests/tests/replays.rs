@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use nexo_pairing_tests::{Client, Home, Server};
 use serde_json::{Value, json};
 
-/// How many claims each address makes: the server rejects more of them.
-const OF_EACH: usize = 10;
+/// How many claims each address makes: the server hears ten.
+const OF_EACH: usize = 12;
 
 /// What a flood may add to the audit log and to the log of the server: lines for each.
 const BOUND: usize = 20;
@@ -69,12 +69,17 @@ fn replays_of_a_code_that_was_seen_fill_neither_log() {
     let mut client = Client::connect(Ipv4Addr::LOCALHOST.into(), world.server.address()).unwrap();
     let claim = json!({ "bootstrap_token": world.token });
     assert_eq!(client.claim(&claim).unwrap().0, 200);
-    assert_eq!(world.flood(60, &claim), [(409, 600)]);
+    assert_eq!(world.flood(60, &claim), [(409, 600), (429, 120)]);
 
     let replays = world.audited("replay");
     assert!((2..=BOUND).contains(&replays.len()), "{}: {:?}", replays.len(), replays.first());
     let revoked: Vec<_> = replays.iter().map(|replay| replay["revoked"] == true).collect();
     assert!(revoked[0] && !revoked[1..].contains(&true), "the first one ended it: {revoked:?}");
+    // Both addresses are there: of whoever had the session, and of whoever ended it.
+    assert_eq!(world.audited("session_issued")[0]["peer"], "127.0.0.1");
+    assert_eq!(replays[0]["peer"], "127.9.9.1");
+    let devices = world.home.json(&["devices", "list", "--all"]);
+    assert_eq!(devices["devices"][0]["claim_peer"], "127.0.0.1");
     let lines = world.log_lines();
     assert!((1..=BOUND).contains(&lines.len()), "{}: {:?}", lines.len(), lines.first());
     assert!(lines[0].contains("revoked"), "{lines:?}");
@@ -84,7 +89,7 @@ fn replays_of_a_code_that_was_seen_fill_neither_log() {
 fn a_client_that_repeats_its_claim_fills_neither_log() {
     let world = World::new();
     let claim = json!({ "bootstrap_token": world.token, "claim_id": "a".repeat(22) });
-    assert_eq!(world.flood(30, &claim), [(200, 300)]);
+    assert_eq!(world.flood(30, &claim), [(200, 301), (429, 59)]);
     let reissued = world.audited("session_reissued");
     assert!((2..=BOUND).contains(&reissued.len()), "{}: {:?}", reissued.len(), reissued.first());
     let lines = world.log_lines();

@@ -124,7 +124,10 @@ impl App {
             self.throttle.failed(peer);
         }
         let reason = refusal.kind();
-        if let Some(suppressed) = self.refused.allow((reason, peer)) {
+        // The store logs replays, with their session.
+        if !matches!(refusal, Refusal::Replayed)
+            && let Some(suppressed) = self.refused.allow((reason, peer))
+        {
             tracing::warn!(%peer, reason, suppressed, "a claim was refused");
         }
         refusal
