@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{Clock, Mirror, PairingError, SystemClock, WarningLimiter, metric};
+use nexo_pairing_core::{
+    Clock, ManualClock, Mirror, PairingError, SystemClock, WarningLimiter, metric,
+};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -154,7 +156,8 @@ impl PairingStore {
         Self::detached(path.as_ref().to_owned(), options, inspect::copy).await
     }
 
-    /// A view of the database at `path` as it is now; operations that write fail. Nothing is made or
+    /// A view of the database at `path` as it is now, with a clock that stands still; operations that
+    /// write fail. Nothing is made or
     /// upgraded on disk. It reads the file itself, in one transaction that lasts as long as the view,
     /// and takes no more memory however large the file is. A copy in memory is read instead where the
     /// file has an older schema, or where it cannot be locked and may change while it is read. A file
@@ -166,7 +169,12 @@ impl PairingStore {
     /// # Errors
     ///
     /// As for [`open`](Self::open).
-    pub async fn view(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, PairingError> {
+    pub async fn view(
+        path: impl AsRef<Path>,
+        mut options: StoreOptions,
+    ) -> Result<Self, PairingError> {
+        // What expires while it is read would be in one list and not in the next.
+        options.clock = ManualClock::new(options.clock.now());
         Self::detached(path.as_ref().to_owned(), options, inspect::view).await
     }
 

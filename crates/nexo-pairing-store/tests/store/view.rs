@@ -10,7 +10,9 @@ use crate::backup::{contents, everything_in, furnished};
 use crate::legacy::old_file;
 use crate::place::obey_permissions;
 use crate::redeem::claims;
-use crate::support::{World, account, channel, everywhere, names, options, sender, store_error};
+use crate::support::{
+    World, account, channel, everywhere, hours, names, options, sender, store_error,
+};
 
 #[tokio::test]
 async fn a_view_of_nothing_is_empty_and_makes_nothing() {
@@ -31,6 +33,9 @@ async fn a_view_stays_at_its_moment_while_others_write() {
     world.seed("+6").await;
     world.store.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
     world.store.forget(&everywhere("+4"), &Actor::cli()).await.unwrap();
+    assert_eq!(contents(&view).await, before);
+    // Grants that expire and requests that run out meanwhile are shown as they were.
+    world.pass(hours(2));
     assert_eq!(contents(&view).await, before);
     let view = PairingStore::view(&world.path, world.options.clone()).await.unwrap();
     assert_eq!(contents(&view).await, contents(&world.store).await);
