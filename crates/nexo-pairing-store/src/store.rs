@@ -320,25 +320,28 @@ impl PairingStore {
 
     fn request_refresh(&self, answer: Answer) -> Result<(), StoreError> {
         let Inner { watcher, writer, reader, shared } = &*self.inner;
-        if reader.is_none() {
+        let Some(reader) = reader else {
             // In memory there is nobody else to watch.
             let shared = Arc::clone(shared);
             return writer.jobs().send(move |opened| {
                 let refreshed = opened.and_then(|opened| shared.publish(opened));
                 answer.map(|answer| answer.send(refreshed));
             });
-        }
+        };
         let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watcher) = &*watcher {
             return watcher.refresh(answer);
         }
         let (jobs, housekeeper) = (writer.jobs().clone(), Arc::clone(shared));
+        let threads = [writer.jobs().clone(), reader.jobs().clone()];
         let started = Watcher::start(
             shared.path.clone(),
             Arc::clone(&shared.feed),
             shared.options.poll_interval.max(Duration::from_millis(1)),
             shared.options.check_interval,
             move || housekeeper.keep_house(&jobs),
+            // Each closes its file, if that is not there any more, before it does anything.
+            move || threads.iter().for_each(|jobs| drop(jobs.send(|_| ()))),
         )?;
         watcher.insert(started).refresh(answer)
     }

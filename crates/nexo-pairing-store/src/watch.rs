@@ -36,19 +36,20 @@ pub(crate) struct Watcher {
 pub(crate) type Answer = Option<oneshot::Sender<Result<(), StoreError>>>;
 
 impl Watcher {
-    /// Starts the thread, which begins with a complete load. `housekeeping` is called now and then;
-    /// it must not block.
+    /// Starts the thread, which begins with a complete load. `housekeeping` is called now and then, and
+    /// `release` when the file was replaced; neither may block.
     pub(crate) fn start(
         path: PathBuf,
         feed: Arc<Feed>,
         interval: Duration,
         check_interval: Duration,
         housekeeping: impl Fn() + Send + 'static,
+        release: impl Fn() + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (refresh, refreshes) = mpsc::sync_channel(MAX_REFRESHES);
         let database = path.clone();
         let thread = worker::spawn("pairing-watch", move || {
-            let watch = Watch::new(path, feed, check_interval);
+            let watch = Watch::new(path, feed, check_interval, Box::new(release));
             watch.run(&refreshes, interval, &housekeeping);
         })?;
         Ok(Self { path: database, refresh: Some(refresh), thread: Some(thread) })
@@ -77,6 +78,8 @@ struct Watch {
     path: PathBuf,
     feed: Arc<Feed>,
     holder: Holder,
+    /// Has the other threads let go of a file that is not there any more.
+    release: Box<dyn Fn() + Send>,
     /// `PRAGMA data_version` when the mirrors were last brought up to date.
     seen: Option<i64>,
     /// What was wrong at the last poll, and since when it has been said.
@@ -88,9 +91,15 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(path: PathBuf, feed: Arc<Feed>, check_interval: Duration) -> Self {
+    fn new(
+        path: PathBuf,
+        feed: Arc<Feed>,
+        check_interval: Duration,
+        release: Box<dyn Fn() + Send>,
+    ) -> Self {
         let holder = Holder::of(path.clone());
-        Self { path, feed, holder, seen: None, reported: None, check_interval, checked: None }
+        let (seen, reported, checked) = (None, None, None);
+        Self { path, feed, holder, release, seen, reported, check_interval, checked }
     }
 
     fn run(mut self, refreshes: &Receiver<Answer>, interval: Duration, housekeeping: &dyn Fn()) {
@@ -123,6 +132,12 @@ impl Watch {
             // Another file, or none: what the mirrors hold is not of it.
             self.feed.invalidate();
             self.seen = None;
+            if self.holder.id().is_some() {
+                // While one connection of this process has the file open, SQLite would go by its index
+                // of a WAL that was put away, should the file come back.
+                self.checked = None;
+                (self.release)();
+            }
         }
         let opened = match self.holder.opened() {
             Ok(opened) => opened,
