@@ -18,6 +18,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     for (program, purpose) in [
         ("git", "it lists the files of the checkout"),
         ("sh", "it runs the commands in the documents"),
+        ("unshare", "tests fill a disk of their own; on Debian the package util-linux"),
         ("cc", "it compiles SQLite; any C compiler, on Debian the package gcc"),
     ] {
         require(context, program, purpose)?;
