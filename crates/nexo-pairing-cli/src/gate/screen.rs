@@ -37,7 +37,7 @@ use waiting::{Decided, Key, Waiting};
 const GATHERED_BYTES: usize = 256 << 10;
 
 /// How long answers wait for those of earlier lines. A healthy disk makes a request durable in less.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long the store may decide nothing before lines for which there is no room are refused. A slow disk
 /// needs less; with every place taken, a known sender waits no longer than this.
