@@ -11,6 +11,10 @@ use rusqlite::config::DbConfig;
 /// How long a connection waits for another writer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How much room the WAL keeps while the database is open, in bytes: some 1,000 pages. A revocation writes
+/// about 10.
+pub(crate) const WAL_BYTES: u64 = 4 << 20;
+
 /// Sets up a connection of any kind. The WAL is brought in when it is half full of what it keeps of the
 /// disk (see `space.rs`): the other half is for what operators write on a full disk.
 pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -19,15 +23,15 @@ pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
     // Without it the built-in SQLite, which has STAT4, compiles a cached statement anew whenever the
     // value of a parameter changes: half of what a write took.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.execute_batch(
+    connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA secure_delete = ON;
          PRAGMA wal_autocheckpoint = 500;
-         PRAGMA journal_size_limit = 4194304;
+         PRAGMA journal_size_limit = {WAL_BYTES};
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
-    )
+    ))
 }
 
 /// Has a connection wait 10 s for others.

@@ -34,6 +34,7 @@ mod integrity;
 mod legacy;
 mod op;
 mod open;
+mod options;
 mod random;
 mod session;
 mod space;
@@ -45,9 +46,10 @@ pub use audit_query::AuditQuery;
 pub use error::StoreError;
 pub use inspect::Inspection;
 pub use legacy::read_legacy_sessions;
+pub use options::StoreOptions;
 pub use random::{OsRandom, RandomSource};
 pub use session::{
     Cancellation, ClaimId, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
     Redemption, RedemptionState, SecretError, Session, SessionId, SessionToken, SetupEvent,
 };
-pub use store::{PairingStore, StoreOptions};
+pub use store::PairingStore;

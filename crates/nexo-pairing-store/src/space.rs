@@ -10,15 +10,12 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 
+use crate::StoreError;
+use crate::connection::{self, WAL_BYTES};
 use crate::open::place;
-use crate::{StoreError, connection};
 
 /// With less room than this, in bytes, strangers' writes are refused: what is left is for operators.
 const LOW: u64 = 16 << 20;
-
-/// How much room the WAL holds while the database is open, in bytes: some 1,000 pages. A revocation
-/// writes about 10. `connection.rs` keeps the WAL from growing beyond that, or shrinking.
-const WAL: u64 = 4 << 20;
 
 /// How often the system is asked for the room that there is, at most: before a transaction, which takes a
 /// hundred times as long as that. Strangers must not use up the WAL in between.
@@ -51,8 +48,8 @@ impl Space {
 /// is only the room that there is.
 pub(crate) fn reserve(path: &Path) {
     let reserved = open_wal(path).and_then(|wal| {
-        if wal.metadata()?.len() < WAL {
-            rustix::fs::fallocate(&wal, FallocateFlags::empty(), 0, WAL)?;
+        if wal.metadata()?.len() < WAL_BYTES {
+            rustix::fs::fallocate(&wal, FallocateFlags::empty(), 0, WAL_BYTES)?;
         }
         Ok(())
     });

@@ -7,9 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{
-    Clock, ManualClock, Mirror, PairingError, SystemClock, WarningLimiter, metric,
-};
+use nexo_pairing_core::{ManualClock, Mirror, PairingError, WarningLimiter, metric};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -17,41 +15,11 @@ use crate::batch::{self, Queue};
 use crate::feed::Feed;
 use crate::op::Write;
 use crate::open::{self, Opened, place};
-use crate::random::{OsRandom, RandomSource};
+use crate::random::RandomSource;
 use crate::space::{self, Space};
 use crate::watch::{Answer, Watcher};
 use crate::worker::{self, Caller, Holder, Jobs, Worker};
-use crate::{StoreError, inspect};
-
-/// What a store may be told besides its path.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct StoreOptions {
-    /// Where the time comes from. Default: the operating system.
-    pub clock: Arc<dyn Clock>,
-    /// Where the randomness of codes comes from. Default: the operating system.
-    pub random: Arc<dyn RandomSource>,
-    /// For how many days the audit log is kept. Default 365.
-    pub audit_days: u32,
-    /// How often the file is looked at for changes by others, once a mirror is attached; at most
-    /// once a millisecond. Default 10 ms.
-    pub poll_interval: Duration,
-    /// How often all tables by which a gate decides are checked for damage, besides the first time,
-    /// once a mirror is attached. Default a day.
-    pub check_interval: Duration,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self {
-            clock: SystemClock::shared(),
-            random: OsRandom::shared(),
-            audit_days: 365,
-            poll_interval: Duration::from_millis(10),
-            check_interval: Duration::from_secs(86_400),
-        }
-    }
-}
+use crate::{StoreError, StoreOptions, inspect};
 
 /// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///

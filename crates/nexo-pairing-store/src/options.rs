@@ -1,0 +1,38 @@
+//! Configuration of a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing_core::{Clock, SystemClock};
+
+use crate::random::{OsRandom, RandomSource};
+
+/// The configuration of a store, besides its path.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// Where the time comes from. Default: the operating system.
+    pub clock: Arc<dyn Clock>,
+    /// Where the randomness of codes comes from. Default: the operating system.
+    pub random: Arc<dyn RandomSource>,
+    /// For how many days the audit log is kept. Default 365.
+    pub audit_days: u32,
+    /// How often the file is looked at for changes by others, once a mirror is attached; at most
+    /// once a millisecond. Default 10 ms.
+    pub poll_interval: Duration,
+    /// How often all tables by which a gate decides are checked for damage, besides the first time,
+    /// once a mirror is attached. Default a day.
+    pub check_interval: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            clock: SystemClock::shared(),
+            random: OsRandom::shared(),
+            audit_days: 365,
+            poll_interval: Duration::from_millis(10),
+            check_interval: Duration::from_secs(86_400),
+        }
+    }
+}
