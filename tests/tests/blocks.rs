@@ -116,9 +116,61 @@ fn raw_is_refused_where_the_adapter_makes_another_id_of_it() {
         let command = format!("leave out --raw: nexo-pair {}", args[0]);
         assert!(hint.starts_with(&command) && hint.ends_with("+5491155550002"), "{hint}");
     }
-    // What the adapter leaves as it is, and what it makes nobody of, may be meant exactly.
+    // What the adapter leaves as it is may be meant exactly.
     home.json(&["block", "whatsapp:+5491155550002", "--raw"]);
-    home.json(&["seed", "telegram", "bot", "@User_Name", "--raw"]);
+}
+
+#[test]
+fn raw_is_refused_where_the_adapter_makes_no_id_of_it() {
+    let home = Home::configured("gate: { mode: open }");
+    let long = format!("whatsapp:+{}", "9".repeat(1025));
+    for person in [
+        "whatsapp:5491155551112@C.US",
+        "whatsapp:+5491155551113 ",
+        "whatsapp:5491155551114@hosted",
+        "whatsapp:status@broadcast",
+        "whatsapp:+549115555\u{200b}1115",
+        "whatsapp:",
+        "telegram:0123456",
+        "telegram:@Name",
+        "telegram:777000",
+        &long,
+    ] {
+        let (channel, id) = person.split_once(':').unwrap();
+        for args in [
+            &["block", person, "--raw"][..],
+            &["block", person, "--raw", "--account", "personal"],
+            &["seed", channel, "personal", id, "--raw"],
+            &["revoke", person, "--raw"],
+            &["unblock", person, "--raw"],
+            &["forget", person, "--raw"],
+        ] {
+            if id.is_empty() && args[0] != "seed" {
+                continue;
+            }
+            let (code, error) = home.error(args);
+            assert_eq!((code, &error["kind"]), (1, &json!("sender_refused")), "{args:?}: {error}");
+            let message = error["message"].as_str().unwrap();
+            assert!(message.contains("would match no message"), "{args:?}: {message}");
+            let hint = error["hint"].as_str().unwrap();
+            assert!(hint.contains("without --raw"), "{args:?}: {hint}");
+        }
+    }
+    assert!(!home.database().exists(), "what is refused leaves nothing behind");
+}
+
+#[test]
+fn raw_for_a_channel_of_a_plugin_says_that_the_plugin_was_not_asked() {
+    let home = Home::configured("adapters: [{ channel: signal, prefix: plugin.signal }]");
+    for args in [&["block", "signal:ana", "--raw"][..], &["seed", "signal", "main", "bob", "--raw"]]
+    {
+        let output = home.run(args);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(output.stderr.contains("was not asked"), "{args:?}: {output:?}");
+    }
+    // Nobody makes other ids of these.
+    assert_eq!(home.run(&["block", "irc:ana", "--raw"]).stderr, "");
+    assert_eq!(home.run(&["block", "whatsapp:+5491155550002", "--raw"]).stderr, "");
 }
 
 #[test]
@@ -136,4 +188,18 @@ fn a_raw_id_that_is_stored_matches_itself() {
     assert_eq!(unblocked["unblocked"][0]["sender_id"], odd, "{unblocked}");
     let forgotten = home.json(&["forget", "whatsapp:5491155550003@c.us", "--raw"]);
     assert_eq!(forgotten["forgotten"][0]["sender_id"], "5491155550003@c.us", "{forgotten}");
+
+    // The adapter makes no id of it at all.
+    home.json(&["seed", "telegram", "bot", "123456"]);
+    home.sqlite(
+        "UPDATE pairing_allow_from SET sender_id = '@User_Name' WHERE channel = 'telegram'",
+    );
+    let person = "telegram:@User_Name";
+    for (command, result) in
+        [("block", "blocked"), ("unblock", "unblocked"), ("forget", "forgotten")]
+    {
+        let done = home.json(&[command, person, "--raw"]);
+        assert_eq!(done[result][0]["sender_id"], "@User_Name", "{command}: {done}");
+    }
+    assert_eq!(home.error(&["block", person, "--raw"]).1["kind"], "sender_refused");
 }

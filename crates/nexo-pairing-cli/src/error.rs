@@ -96,6 +96,9 @@ pub(crate) enum CliError {
     /// An id that was to be taken as it is, and that the channel's adapter would never make.
     #[error("`{id}` would match no message: the channel's adapter makes `{canonical}` of it")]
     NotCanonical { id: String, canonical: String, command: String },
+    /// An id that was to be taken as it is, and of which the channel's adapter makes none.
+    #[error("`{id}` would match no message: the adapter of {channel} makes no sender of it")]
+    Unmatchable { id: String, channel: String },
     /// There is no adapter for a channel, so that nobody knows how its ids are written.
     #[error("there is no adapter for the channel `{channel}` here; there is one for {known}")]
     NoAdapter { channel: String, known: String },
@@ -152,7 +155,9 @@ impl CliError {
             Self::Plugin { .. } => "plugin",
             Self::Modes(_) => "modes",
             Self::Usage(_) => "usage",
-            Self::SenderRefused { .. } | Self::NotCanonical { .. } => "sender_refused",
+            Self::SenderRefused { .. } | Self::NotCanonical { .. } | Self::Unmatchable { .. } => {
+                "sender_refused"
+            }
             Self::NoAdapter { .. } => "no_adapter",
             Self::Nothing { kind, .. } => kind,
             Self::Declined => "declined",
@@ -206,6 +211,7 @@ impl CliError {
             | Self::Verify(_)
             | Self::SenderRefused { .. }
             | Self::NotCanonical { .. }
+            | Self::Unmatchable { .. }
             | Self::NoAdapter { .. }
             | Self::Nothing { .. }
             | Self::Malformed(_)
@@ -226,6 +232,11 @@ impl CliError {
                 Some("with --raw the id is taken as it is".to_owned())
             }
             Self::NotCanonical { command, .. } => Some(format!("leave out --raw: {command}")),
+            Self::Unmatchable { .. } => Some(
+                "give the id as a message carries it, without --raw; an id that is stored may be \
+                 given as `nexo-pair list --all` shows it"
+                    .to_owned(),
+            ),
             Self::Nothing { hint, .. } => hint.clone(),
             Self::Malformed(_) => {
                 Some("copy all of it once more, or have another one issued".to_owned())

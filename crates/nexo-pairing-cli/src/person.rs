@@ -10,7 +10,7 @@ use nexo_pairing::{
 use serde::Serialize;
 
 use crate::channels::adapters_for;
-use crate::context::View;
+use crate::context::{Context, View};
 use crate::error::CliError;
 use crate::text::{cut, shell_word};
 
@@ -24,7 +24,7 @@ pub(crate) struct Whom {
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
     /// Take the sender's id as it is, without asking a plugin; refused where an adapter here makes
-    /// another id of it.
+    /// another id of it, or none, unless it is stored.
     #[arg(long)]
     pub(crate) raw: bool,
 }
@@ -120,6 +120,13 @@ impl Whom {
         adapters_for(&self.person.channel, self.raw, config).await
     }
 
+    /// Says what `--raw` left out, if it did.
+    pub(crate) fn note_raw(&self, context: &mut Context, config: &Config) {
+        if self.raw {
+            note_raw(context, config, &self.person.channel);
+        }
+    }
+
     /// The person as he was written, for messages.
     pub(crate) fn name(&self) -> String {
         let person = format!("{}:{}", self.person.channel, self.person.sender);
@@ -160,26 +167,38 @@ pub(crate) async fn sender_of(
     }
 }
 
-/// Checks an id that is taken as it is and is not stored: an adapter that makes another id of it would
-/// never give the gate this one. `command` writes the same command for the canonical id.
+/// Checks an id that is taken as it is and is not stored: where an adapter makes another id of it, or
+/// none, no message matches it. `command` writes the same command for the canonical id.
 ///
 /// # Errors
 ///
-/// [`CliError::NotCanonical`], which names that id and the command.
+/// [`CliError::NotCanonical`], which names that id and the command; [`CliError::Unmatchable`].
 pub(crate) fn check_raw(
     registry: &PairingAdapterRegistry,
     channel: &ChannelId,
     id: &str,
     command: impl FnOnce(&str) -> String,
 ) -> Result<(), CliError> {
-    let adapter = registry.get(channel.as_str()).filter(|_| id.len() <= MAX_RAW_BYTES);
-    match adapter.and_then(|adapter| adapter.normalize_sender(id)) {
-        Some(canonical) if canonical != id => Err(CliError::NotCanonical {
-            id: cut(id, 100),
-            command: command(&canonical),
-            canonical,
-        }),
-        _ => Ok(()),
+    let Some(adapter) = registry.get(channel.as_str()) else { return Ok(()) };
+    let shown = cut(id, 100);
+    let short = Some(id).filter(|id| id.len() <= MAX_RAW_BYTES);
+    match short.and_then(|id| adapter.normalize_sender(id)) {
+        Some(canonical) if canonical == id => Ok(()),
+        Some(canonical) => {
+            let command = command(&canonical);
+            Err(CliError::NotCanonical { id: shown, canonical, command })
+        }
+        None => Err(CliError::Unmatchable { id: shown, channel: channel.to_string() }),
+    }
+}
+
+/// Says that an id was taken as it is although a plugin knows how it is written.
+pub(crate) fn note_raw(context: &mut Context, config: &Config, channel: &str) {
+    if config.adapters().iter().any(|adapter| adapter.channel.as_str() == channel) {
+        context.note(&format!(
+            "the plugin of {channel} was not asked: only messages whose sender it leaves as written \
+             here match"
+        ));
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliE
         dropped.extend(blocking.dropped);
     }
     let blocked: Vec<TargetKey> = targets.into_iter().map(TargetKey::from).collect();
+    args.whom.note_raw(context, &config);
     let value = json!({ "blocked": blocked, "revoked": revoked, "dropped": dropped });
     context.print(&value, || {
         let blocked: String = blocked.iter().map(|key| line("blocked", key)).collect();

@@ -11,7 +11,7 @@ use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, PairingB
 use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
 use crate::error::{CliError, Exit};
-use crate::person::{check_raw, is_stored, sender_of, wrong_id};
+use crate::person::{check_raw, is_stored, note_raw, sender_of, wrong_id};
 use crate::text::{escaped, shell_word};
 
 /// The longest list that is read, in bytes.
@@ -37,7 +37,7 @@ pub(crate) struct Seed {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Take the ids as they are, without asking a plugin; refused where an adapter here makes another
-    /// id of one.
+    /// id of one, or none, unless it is stored.
     #[arg(long)]
     raw: bool,
 }
@@ -69,6 +69,9 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
     let store = found.or_create().await?;
     let report = store.seed(&channel, &account, &senders, &Actor::seed()).await?;
 
+    if args.raw {
+        note_raw(context, &config, channel.as_str());
+    }
     let is_known = |accounts: &[nexo_pairing::config::Account]| {
         accounts.iter().any(|known| known.channel == channel && known.account == account)
     };
