@@ -134,3 +134,22 @@ fn linking_traffic_below_an_account_is_a_notice_without_its_error() {
         assert_eq!(answer["error"]["kind"], "invalid_topic", "{answer}");
     }
 }
+
+#[test]
+fn only_its_topic_makes_a_notice_one_of_linking() {
+    let home = Home::new();
+    let mut gate = home.gate(&["--auto-challenge"]);
+    let code = "\u{2588}\u{2580}";
+    for kind in ["pairing.qr", "pairing.state"] {
+        for topic in ["plugin.inbound.whatsapp", "plugin.inbound.whatsapp.personal", TELEGRAM] {
+            let payload = json!({"kind": kind, "ascii": code, "state": "linked"});
+            let answer = gate.ask(&event(topic, &payload));
+            assert_eq!(answer["error"]["kind"], "no_sender", "{kind} on {topic}: {answer}");
+        }
+        for other in ["pairing.qr", "pairing.state"] {
+            let topic = format!("plugin.inbound.whatsapp.personal.{other}.{kind}");
+            let answer = gate.ask(&event(&topic, &json!({"ascii": code, "state": "linked"})));
+            assert_eq!(answer["error"]["kind"], "invalid_topic", "{topic}: {answer}");
+        }
+    }
+}

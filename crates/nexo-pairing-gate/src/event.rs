@@ -10,10 +10,8 @@ use nexo_pairing_core::Inbound;
 use serde_json::Value;
 
 use json::{Field, Fields};
+use notice::LINKING;
 pub use notice::Notice;
-
-/// What the topics of linking end with, below an account.
-const LINKING: [&str; 2] = ["pairing.qr", "pairing.state"];
 
 /// What came in on a channel.
 #[derive(Debug, Clone)]
@@ -158,7 +156,7 @@ struct Topic<'a> {
     text: &'a str,
     channel: &'a str,
     account: &'a str,
-    /// Which of [`LINKING`] it is.
+    /// Which of [`LINKING`] it is, if it is one.
     linking: Option<&'static str>,
 }
 
@@ -167,11 +165,12 @@ impl<'a> Topic<'a> {
     fn read(text: &'a str) -> Result<Self, EventError> {
         let mut topic = Self { text, channel: "", account: "default", linking: None };
         let mut names = text.strip_prefix("plugin.inbound.").ok_or_else(|| topic.wrong())?;
-        for kind in LINKING {
-            let place = names.strip_suffix(kind).and_then(|place| place.strip_suffix('.'));
-            if let Some(place) = place.filter(|place| place.contains('.')) {
-                (names, topic.linking) = (place, Some(kind));
-            }
+        let linking = LINKING.iter().find_map(|&(kind, _)| {
+            let place = names.strip_suffix(kind)?.strip_suffix('.')?;
+            place.contains('.').then_some((place, kind))
+        });
+        if let Some((place, kind)) = linking {
+            (names, topic.linking) = (place, Some(kind));
         }
         let mut parts = names.split('.');
         match (parts.next(), parts.next(), parts.next()) {

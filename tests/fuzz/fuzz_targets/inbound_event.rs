@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, PartialEq)]
 enum Read {
     Message { ids: [String; 3], alt: Vec<String>, is_group: bool, meta: Value },
-    Notice([String; 3]),
+    /// Whether it is about linking stands last.
+    Notice([String; 3], bool),
     Nothing(&'static str),
 }
 
@@ -26,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
         return assert_eq!(read, Read::Nothing("invalid_json"));
     };
     let theirs = theirs(&tree);
-    if let (Read::Nothing("no_sender" | "invalid_topic"), Read::Notice(_)) = (&read, &theirs) {
+    if let (Read::Nothing("no_sender" | "invalid_topic"), Read::Notice(..)) = (&read, &theirs) {
         // It carries something in a field that is there twice, of which a tree has the last only.
         return assert_eq!(ours(tree.to_string().as_bytes()), theirs);
     }
@@ -42,8 +43,7 @@ fn ours(line: &[u8]) -> Read {
             meta: message.meta,
         },
         Ok(InboundEvent::Notice { channel, account, kind, notice }) => {
-            assert_eq!(notice.is_linking(), kind.starts_with("pairing."));
-            Read::Notice([channel, account, kind])
+            Read::Notice([channel, account, kind], notice.is_linking())
         }
         Ok(other) => panic!("{other:?}"),
         Err(error) => {
@@ -100,9 +100,7 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
         Some(kind) => kind,
         None => text(payload, "kind")?.unwrap_or_default(),
     };
-    let is_known = [
-        "pairing.qr",
-        "pairing.state",
+    let kinds = [
         "connected",
         "disconnected",
         "reconnecting",
@@ -111,8 +109,8 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
         "credentials_expired",
         "bridge_timeout",
         "chat_membership",
-    ]
-    .contains(&kind);
+    ];
+    let is_known = linking.is_some() || kinds.contains(&kind);
     let has_content = payload.iter().any(|(name, value)| {
         // Of meta data there may be any.
         let is_named = ["text", "caption", "body", "content", "message", "data", "url"]
@@ -126,7 +124,8 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
         return Err("invalid_topic");
     }
     if is_known && !has_content {
-        return Ok(Read::Notice([channel, account, kind].map(str::to_owned)));
+        let names = [channel, account, kind].map(str::to_owned);
+        return Ok(Read::Notice(names, linking.is_some()));
     }
     Err("no_sender")
 }

@@ -15,7 +15,7 @@ use super::{EventError, Topic};
 const MAX_TEXT_BYTES: usize = 1024;
 
 /// The kinds, each with its fields.
-const KINDS: [(&str, &[Field]); 10] = [
+const KINDS: [(&str, &[Field]); 8] = [
     (
         "connected",
         &[
@@ -54,7 +54,10 @@ const KINDS: [(&str, &[Field]); 10] = [
             Field("timestamp", Use::Form(Form::Number)),
         ],
     ),
-    // The two of linking, which have no `kind`: their topic ends with this.
+];
+
+/// What tells of linking. It has no `kind`: a topic below an account's ends with this.
+pub(super) const LINKING: [(&str, &[Field]); 2] = [
     (
         "pairing.qr",
         &[
@@ -105,7 +108,7 @@ const STATUSES: [&str; 6] = ["administrator", "creator", "kicked", "left", "memb
 const STATES: [&str; 5] = ["cancelled", "expired", "linked", "pending", "qr_ready"];
 
 /// A field: its name, and what it is.
-struct Field(&'static str, Use);
+pub(super) struct Field(&'static str, Use);
 
 enum Use {
     /// It passes in this form.
@@ -140,13 +143,15 @@ impl Notice {
         self.is_linking
     }
 
-    /// Reads a notice of a known kind from its line; `None` where the kind is unknown.
+    /// Reads a notice of a known kind from its line; `None` where the kind is unknown. On a topic of
+    /// linking, that is the kind, and on no other.
     pub(super) fn read(
         line: &[u8],
         topic: &Topic<'_>,
         kind: &str,
     ) -> Result<Option<Self>, EventError> {
-        let Some((_, known)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+        let kinds = if topic.linking.is_some() { LINKING.as_slice() } else { &KINDS };
+        let Some((_, known)) = kinds.iter().find(|(name, _)| *name == kind) else {
             return Ok(None);
         };
         let mut event: Map<String, Value> =

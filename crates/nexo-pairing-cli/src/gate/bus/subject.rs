@@ -193,6 +193,8 @@ mod tests {
             "plugin.inbound.whatsapp.a.b",
             "plugin.inbound.whatsapp.a.b.pairing.qr",
             "plugin.inbound.whatsapp.pairing.qr",
+            "plugin.inbound.whatsapp.a.pairing.qr.pairing.state",
+            "plugin.inbound.whatsapp.a.pairing.state.pairing.qr",
             "plugin.inbound.whatsapp.a.pairing.qrx",
             "plugin.inbound.whatsapp.a.pairing",
             "plugin.inbound.whatsapp..pairing.qr",
