@@ -147,6 +147,27 @@ fn a_configuration_that_is_lost_leaves_the_old_one_in_use() {
 }
 
 #[test]
+fn a_value_that_is_lost_stays_in_use_until_a_restart() {
+    let all = "session_ttl_secs: 600\non_replay: refuse\ntrusted_proxies: [127.0.0.1]\n\
+               public_url: wss://nexo.example.com/pair\n";
+    let home = Home::configured(all);
+    let mut server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);
+    // Cut at the end of its first line.
+    home.configure("on_replay: refuse");
+    server.send(Signal::HUP);
+    let lost = ["session_ttl_secs", "public_url", "trusted_proxies"];
+    for key in lost {
+        let warning = server.remark();
+        assert_eq!(warning["warning"]["kind"], "kept", "{warning}");
+        assert!(warning["warning"]["message"].as_str().unwrap().contains(key), "{warning}");
+    }
+    assert_eq!(claimed_for(&home, &server), 600);
+    home.configure(&all.replace("600", "900"));
+    server.send(Signal::HUP);
+    wait_for("words", || (claimed_for(&home, &server) == 900).then_some(()));
+}
+
+#[test]
 fn a_new_key_is_known_to_a_server_that_runs() {
     let home = Home::new();
     let server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);

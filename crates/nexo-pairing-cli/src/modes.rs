@@ -1,4 +1,5 @@
-//! The modes in force for a command: what the configuration says, over what is remembered.
+//! What stays in force although the configuration does not say it: modes that are remembered, and what a
+//! reload keeps.
 
 use nexo_pairing::config::Config;
 use nexo_pairing::{KeptModes, ModesInForce, RememberedModes, SaidMode};
@@ -22,6 +23,13 @@ pub(crate) async fn in_force(config: &Config, known: &View) -> Result<ModesInFor
 pub(crate) fn check_fresh(config: &Config, fallback: Option<SaidMode>) -> Result<(), CliError> {
     RememberedModes::default().resolve(config.mode_words(), fallback)?;
     Ok(())
+}
+
+/// What a reload kept, because the configuration does not say it any more.
+pub(crate) fn lost(config: &Config) -> impl Iterator<Item = String> {
+    config.kept().iter().map(|key| {
+        format!("`{key}` is no longer in the configuration: the old value stays in force until a restart")
+    })
 }
 
 /// What is in force although the configuration does not say it, and what to do about each: pairs of

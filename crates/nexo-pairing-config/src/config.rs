@@ -32,6 +32,8 @@ pub struct Config {
     pub(crate) mode_words: ModeWords,
     /// Whether the file gives any key below `pairing:` a value.
     pub(crate) has_pairing: bool,
+    /// What a reload kept.
+    pub(crate) kept: Vec<String>,
     pub(crate) adapters: Vec<Adapter>,
     pub(crate) nats: Nats,
     pub(crate) audit_days: u32,
@@ -186,6 +188,13 @@ impl Config {
     #[must_use]
     pub fn audit_days(&self) -> u32 {
         self.audit_days
+    }
+
+    /// After a [reload](crate::Sources::reload): the keys that the file does not say any more and that
+    /// keep their values, such as `session_ttl_secs`, `adapters[signal]` or `adapters[signal].format`.
+    #[must_use]
+    pub fn kept(&self) -> &[String] {
+        &self.kept
     }
 
     /// Every key with its value in force and where that came from, in the order of the reference.

@@ -11,8 +11,20 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::check;
-use crate::schema::{self, KEYS, Key, Shape};
-use crate::{ConfigError, Origin, yaml};
+use crate::schema::{self, Entry, KEYS, Key, Shape};
+use crate::{ConfigError, Origin, Setting, yaml};
+
+/// What a reload does not keep: whoever puts modes in force remembers these, for restarts too.
+const REMEMBERED_ELSEWHERE: &[&str] = &["gate.mode", "accounts"];
+
+/// The ways to log in to the bus. One replaces another, so none is kept beside a new one.
+const LOGIN: &[&str] = &[
+    "nats.credentials_file",
+    "nats.nkey_file",
+    "nats.user",
+    "nats.password_file",
+    "nats.token_file",
+];
 
 /// What one source says, checked: each key with its value, and where that came from.
 #[derive(Debug)]
@@ -115,6 +127,31 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
+    /// Says what the file in force said and this one does not, for a reload; which keys that are.
+    pub(crate) fn keep(&mut self, in_force: &[Setting]) -> Vec<String> {
+        let has_login = LOGIN.iter().any(|key| self.said.contains_key(key));
+        let mut kept = Vec::new();
+        for Setting { key, value, origin } in in_force {
+            if !matches!(origin, Origin::File(_))
+                || REMEMBERED_ELSEWHERE.contains(key)
+                || has_login && LOGIN.contains(key)
+            {
+                continue;
+            }
+            match (self.said.get_mut(key), schema::find(KEYS, key)) {
+                (None, _) => {
+                    self.said.insert(key, (origin.clone(), value.clone()));
+                    kept.push((*key).to_owned());
+                }
+                (Some((_, new)), Some(Key(_, Shape::Entries(entry)))) => {
+                    kept.extend(keep_entries(key, entry, new, value));
+                }
+                (Some(_), _) => {}
+            }
+        }
+        kept
+    }
+
     /// `path` from the root on, or what it has to be for that.
     fn resolve(&self, path: &str) -> Result<String, &'static str> {
         let path = match (path.strip_prefix('~'), self.user_home) {
@@ -150,6 +187,34 @@ impl<'a> Layer<'a> {
             .into_iter()
             .fold(figment, |below, (key, (origin, value))| below.merge(Said { key, origin, value }))
     }
+}
+
+/// Adds to the list `new` the entries and the keys of entries that only `old` has. An empty list is
+/// said on purpose, one that is shorter may have lost its end.
+fn keep_entries(key: &str, entry: &Entry, new: &mut Value, old: &Value) -> Vec<String> {
+    let identity = |item: &Value| {
+        let names = entry.identity.iter().filter_map(|name| item[*name].as_str());
+        names.collect::<Vec<_>>().join("/")
+    };
+    let mut kept = Vec::new();
+    let Some(new) = new.as_array_mut().filter(|new| !new.is_empty()) else {
+        return kept;
+    };
+    for old in old.as_array().into_iter().flatten() {
+        let name = identity(old);
+        let Some(new) = new.iter_mut().find(|new| identity(new) == name) else {
+            new.push(old.clone());
+            kept.push(format!("{key}[{name}]"));
+            continue;
+        };
+        for (inner, value) in old.as_object().into_iter().flatten() {
+            if new.get(inner).is_none() {
+                new[inner] = value.clone();
+                kept.push(format!("{key}[{name}].{inner}"));
+            }
+        }
+    }
+    kept
 }
 
 fn parse(origin: &Origin, text: &str) -> Result<Value, ConfigError> {

@@ -108,9 +108,11 @@ impl Sources {
 
     /// Reads everything again, for a process that runs with `old`: on an error, keep that.
     ///
-    /// What is absent changes nothing: where `old` came of a file that says something below
-    /// `pairing:`, one that is gone, empty or without any of it is an error here. A file that is
-    /// being written, or is not complete, is tried again for a quarter of a second.
+    /// What is absent changes nothing. Where `old` came of a file that says something below
+    /// `pairing:`, one that is gone, empty or without any of it is an error here. A key that the file
+    /// of `old` gave a value keeps that value, unless the new file gives it another one:
+    /// [`Config::kept`] lists such keys. A file that is being written, or is not complete, is tried
+    /// again for a quarter of a second.
     ///
     /// # Errors
     ///
@@ -122,7 +124,7 @@ impl Sources {
 
     pub(crate) fn load_from(&self, files: &dyn FileSystem) -> Result<Config, ConfigError> {
         let is_changing = |error: &ConfigError| matches!(error, ConfigError::Changing { .. });
-        retry(files, is_changing, || self.layered(files, false))
+        retry(files, is_changing, || self.layered(files, None))
     }
 
     pub(crate) fn reload_from(
@@ -131,28 +133,19 @@ impl Sources {
         old: &Config,
     ) -> Result<Config, ConfigError> {
         // Whatever is wrong may be right as soon as its writer is done.
-        retry(
-            files,
-            |_| true,
-            || {
-                let new = self.layered(files, true)?;
-                match old.file() {
-                    Some(path) if old.has_pairing && !new.has_pairing => {
-                        Err(ConfigError::Lost { path: path.to_owned() })
-                    }
-                    _ => Ok(new),
-                }
-            },
-        )
+        retry(files, |_| true, || self.layered(files, Some(old)))
     }
 
-    /// The layers over each other, as they are now; for a reload, the file is looked at twice.
-    fn layered(&self, files: &dyn FileSystem, reload: bool) -> Result<Config, ConfigError> {
+    /// The layers over each other, as they are now. For a reload over `old`, the file is looked at
+    /// twice, and what it has lost is kept.
+    fn layered(&self, files: &dyn FileSystem, old: Option<&Config>) -> Result<Config, ConfigError> {
         let home = self.home()?;
         let user_home = self.var("HOME")?;
         let path = self.path(home.as_deref())?;
-        let file = match read::text(files, &path, self.config.is_some(), reload)? {
-            Some(text) if reload && read::is_cut(&text) => return Err(ConfigError::Cut { path }),
+        let file = match read::text(files, &path, self.config.is_some(), old.is_some())? {
+            Some(text) if old.is_some() && read::is_cut(&text) => {
+                return Err(ConfigError::Cut { path });
+            }
             text => text.map(|text| (path, text)),
         };
 
@@ -163,12 +156,20 @@ impl Sources {
         }
         let mut layers = vec![defaults];
 
-        let mut has_pairing = false;
+        let (mut has_pairing, mut kept) = (false, Vec::new());
         if let Some((path, text)) = &file {
             let mut layer = Layer::new(path.parent(), user_home);
             layer.say_file(&Origin::File(path.clone()), text)?;
             has_pairing = !layer.is_empty();
+            kept = old.map(|old| layer.keep(&old.provenance)).unwrap_or_default();
             layers.push(layer);
+        }
+        if let Some(old) = old
+            && let Some(path) = &old.file
+            && old.has_pairing
+            && !has_pairing
+        {
+            return Err(ConfigError::Lost { path: path.clone() });
         }
 
         let mut environment = Layer::new(None, user_home);
@@ -201,7 +202,7 @@ impl Sources {
             figment = layer.over(figment);
         }
         let config = merge::config(figment, home, file.map(|(path, _)| path))?;
-        Ok(Config { has_pairing, ..config })
+        Ok(Config { has_pairing, kept, ..config })
     }
 
     /// Nexo's home directory, if anything says where it is.

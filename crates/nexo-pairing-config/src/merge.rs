@@ -90,6 +90,7 @@ pub(crate) fn config(
         notices: merged.get("gate.notices")?,
         mode_words,
         has_pairing: false,
+        kept: Vec::new(),
         adapters: merged.get("adapters")?,
         nats: nats(&merged)?,
         audit_days: merged.get("audit_days")?,

@@ -88,8 +88,8 @@ pub(crate) fn text(
     text.map(Some).map_err(|_| ConfigError::NotUtf8 { what: path.display().to_string() })
 }
 
-/// Whether a text may have lost its end in the middle of a value. At the end of a line it may have
-/// lost some, too: that is why what is absent never widens anything.
+/// Whether a text may have lost its end in the middle of a value. A text that was cut at
+/// the end of a line looks whole: that is why a reload keeps the values of keys that are absent.
 pub(crate) fn is_cut(text: &str) -> bool {
     !text.is_empty() && !text.ends_with(['\n', '}', ']'])
 }

@@ -70,6 +70,40 @@ async fn a_reload_that_finds_no_configuration_admits_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reload_that_loses_an_adapter_reads_ids_as_before() {
+    let server = NatsServer::start();
+    let config = "gate: { mode: allowlist, notices: own }\n";
+    let adapters = "adapters:\n- channel: pigeon\n  prefix: plugin.pigeon\n- channel: signal\n  \
+                    prefix: plugin.signal\n";
+    let home = Home::configured(&format!("{config}{adapters}"));
+    home.json(&["seed", "signal", "main", "id-bob", "--raw"]);
+    let _signal = plugin(&server, "plugin.signal", Some(Duration::ZERO)).await;
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let gate = start(&home, &server, &[]);
+    let bus = connect(&server).await;
+    let cut = &adapters[..adapters.find("- channel: signal").unwrap()];
+    let lost = ["".to_owned(), cut.to_owned()];
+    for (number, lost) in lost.iter().enumerate() {
+        home.configure(&format!("{config}{lost}"));
+        gate.signal(Signal::HUP);
+        gate.wait_until_it_says("the configuration was read again", number + 1);
+        // To the plugin, they are `id-id-bob`.
+        say(&bus, "signal.main", "id-bob", "a stranger").await;
+        say(&bus, "signal.main", "bob", "bob").await;
+        assert_eq!(admitted.wait_for_texts(number + 1), vec!["bob"; number + 1], "{lost}");
+        let kept = gate.remarks().matches("`adapters").count();
+        assert_eq!(kept, number + 1, "{}", gate.remarks());
+    }
+    assert!(gate.remarks().contains("`adapters[signal]`"), "{}", gate.remarks());
+
+    home.configure(&format!("{config}adapters: []"));
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("the configuration was read again", 3);
+    say(&bus, "signal.main", "id-bob", "said in words").await;
+    assert_eq!(admitted.wait_for_texts(3), ["bob", "bob", "said in words"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn several_subjects_are_taken_and_others_are_not() {
     let server = NatsServer::start();
     let home = Home::new();

@@ -19,6 +19,7 @@ use url::Url;
 use crate::context::{Context, Database};
 use crate::error::{CliError, Exit, chain};
 use crate::keys::{blocking, open_issuer};
+use crate::modes::lost;
 use crate::prometheus;
 use crate::text::escaped;
 
@@ -163,6 +164,7 @@ async fn reload(
     match blocking("read the configuration", move || sources.reload(&old)).await {
         Ok(Ok(config)) => {
             context.note("the configuration was read again");
+            lost(&config).for_each(|lost| context.warn("kept", &lost));
             for key in needs_restart(started_with, &config) {
                 context.note(&format!("{key} has changed: that needs a restart"));
             }

@@ -8,7 +8,7 @@ use nexo_pairing::{KeptModes, Mode, ModesInForce, PairingStore, SaidMode};
 use super::remarks::Remarks;
 use crate::context::Database;
 use crate::error::{CliError, chain};
-use crate::modes::{check_fresh, kept};
+use crate::modes::{check_fresh, kept, lost};
 
 /// What a reload replaces.
 pub(super) type Settings = Arc<Config>;
@@ -87,6 +87,7 @@ impl Loader {
         match self.try_reload(store, prepare).await {
             Ok(reloaded) => {
                 remarks.say("the configuration was read again");
+                lost(&self.config).for_each(|lost| remarks.say(&lost));
                 for key in needs_restart(&self.started_with, &self.config) {
                     remarks.say(&format!("{key} has changed: that needs a restart"));
                 }

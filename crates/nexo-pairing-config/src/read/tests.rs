@@ -197,6 +197,66 @@ fn a_reload_that_meets_a_writer_waits_for_the_whole_file_in_every_order() {
     assert!(met > 1000 && whole[0] != whole[1], "{met} orders");
 }
 
+/// Everything that a file can say beside modes and accounts, one line each.
+const WHOLE: &str = "pairing:
+  gate: { mode: allowlist, notices: own, language: es, max_pending: 7 }
+  session_ttl_secs: 600
+  on_replay: refuse
+  public_url: wss://nexo.example.com/pair
+  ws_cleartext_allow: [kitchen-pi.local]
+  trusted_proxies: [127.0.0.1]
+  nats: { servers: ['nats://127.0.0.1:4222'], user: ana, password_file: /nonexistent/password }
+  adapters:
+  - channel: signal
+    prefix: plugin.signal
+  - channel: pigeon
+    prefix: plugin.pigeon
+    format: broker
+    cache_ttl_secs: 9
+  audit_days: 30
+";
+
+#[test]
+fn a_reload_keeps_what_a_file_lost_wherever_it_was_cut() {
+    let old = sources().load_from(&Written::still(Some(WHOLE))).unwrap();
+    let whole = Config { kept: Vec::new(), ..old.clone() };
+    let mut lost = 0;
+    for (end, _) in WHOLE.match_indices('\n') {
+        let part = &WHOLE[..=end];
+        let Ok(new) = sources().reload_from(&Written::still(Some(part)), &old) else { continue };
+        assert_eq!(new.adapters(), old.adapters(), "{part}");
+        assert_eq!(new.kept().is_empty(), part == WHOLE, "{part}");
+        lost += usize::from(part != WHOLE);
+        let new = Config { kept: Vec::new(), ..new };
+        assert_eq!(Config { provenance: whole.provenance.clone(), ..new.clone() }, whole, "{part}");
+        // And once more: what was kept is not lost by the second reload.
+        let again = sources().reload_from(&Written::still(Some(part)), &new).unwrap();
+        assert_eq!(Config { kept: Vec::new(), ..again }, new, "{part}");
+    }
+    assert!(lost >= 10, "{lost} parts");
+}
+
+#[test]
+fn a_reload_takes_what_is_said_in_words() {
+    let old = sources().load_from(&Written::still(Some(WHOLE))).unwrap();
+    let reload = |text: &str| sources().reload_from(&Written::still(Some(text)), &old).unwrap();
+    let new =
+        reload("pairing:\n  adapters: []\n  trusted_proxies: []\n  gate: { notices: both }\n");
+    assert_eq!((new.adapters().len(), new.trusted_proxies().len()), (0, 0));
+    assert_eq!(new.notices(), crate::Notices::Both);
+    assert!(new.kept().contains(&"session_ttl_secs".to_owned()), "{:?}", new.kept());
+
+    let new = reload("pairing:\n  adapters: [{ channel: pigeon, prefix: plugin.dove }]\n");
+    let prefixes: Vec<_> = new.adapters().iter().map(|adapter| &*adapter.prefix).collect();
+    assert_eq!(prefixes, ["plugin.dove", "plugin.signal"]);
+    for kept in ["adapters[signal]", "adapters[pigeon].format", "adapters[pigeon].cache_ttl_secs"] {
+        assert!(new.kept().contains(&kept.to_owned()), "{kept}: {:?}", new.kept());
+    }
+    // There is one way to log in, and this is another.
+    let new = reload("pairing:\n  nats: { token_file: /nonexistent/token }\n");
+    assert_eq!((new.nats().user.as_deref(), new.nats().servers.len()), (None, 1));
+}
+
 #[test]
 fn a_file_that_is_written_all_the_time_is_given_up() {
     let running = Running::start(Some(OPEN), &RememberedModes::default()).unwrap();
