@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use nexo_pairing::{
     Decision, DropReason, Mode, PairingError, PairingGate, PairingPolicy, PairingStore,
     StoreOptions,
 };
-use nexo_pairing_tests::{DEADLINE, Home, message};
+use nexo_pairing_tests::{DEADLINE, Gate, Home, message, wait_for};
 
 const PAGE: usize = 4096;
 const BLOCKED: &str = "+5491155550002";
@@ -90,13 +91,8 @@ async fn one_flipped_bit_lets_no_blocked_sender_in() {
 #[test]
 fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
     let home = used_home();
-    let mut bytes = fs::read(home.database()).unwrap();
     // Only in the index: the table alone would still block.
-    let index = pages(&home, "pairing_blocked").pop().unwrap();
-    let id = BLOCKED.as_bytes();
-    let at = bytes[index.clone()].windows(id.len()).position(|window| window == id).unwrap();
-    bytes[index.start + at + 3] ^= 1;
-    fs::write(home.database(), bytes).unwrap();
+    flip_in_the_index(&home);
     for (mode, sender) in [("open", BLOCKED), ("pairing", "+5491155560001")] {
         home.configure(&format!("gate: {{ mode: {mode} }}"));
         let mut gate = home.gate(&[]);
@@ -112,6 +108,45 @@ fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
     assert_eq!(contents["status"], "fail", "{contents}");
     assert!(contents["message"].as_str().unwrap().contains("pairing_blocked"), "{contents}");
     assert!(contents["mend"].as_str().unwrap().contains("backup"), "{contents}");
+}
+
+/// Flips a bit of a blocked sender in the index of the blocks, beside SQLite, as a disk does it.
+fn flip_in_the_index(home: &Home) {
+    let bytes = fs::read(home.database()).unwrap();
+    let index = pages(home, "pairing_blocked").pop().unwrap();
+    let id = BLOCKED.as_bytes();
+    let at = bytes[index.clone()].windows(id.len()).position(|window| window == id).unwrap();
+    let at = index.start + at + 3;
+    let file = fs::OpenOptions::new().write(true).open(home.database()).unwrap();
+    file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+}
+
+#[test]
+fn a_running_gate_loads_nothing_from_damaged_blocks() {
+    let message = message("whatsapp", "personal", BLOCKED);
+    let ids: Vec<String> = (0..200).map(|number| format!("+54911555{number:05}")).collect();
+    let seed: Vec<&str> =
+        ["seed", "whatsapp", "other"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    let moved = |home: &Home| home.database().with_extension("away");
+    let seeds = |home: &Home, _: &mut Gate| drop(home.json(&seed));
+    let moves = |home: &Home, gate: &mut Gate| {
+        fs::rename(home.database(), moved(home)).unwrap();
+        wait_for("a missing file", || gate.ask(&message).get("error").map(drop));
+        fs::rename(moved(home), home.database()).unwrap();
+    };
+    for has_it_loaded in [&seeds as &dyn Fn(&Home, &mut Gate), &moves] {
+        let home = used_home();
+        home.configure("gate: { mode: open }");
+        let mut gate = home.gate(&[]);
+        assert_eq!(gate.ask(&message)["reason"], "blocked");
+        flip_in_the_index(&home);
+        has_it_loaded(&home, &mut gate);
+        wait_for("the damage to be found", || {
+            let answer = gate.ask(&message);
+            assert_ne!(answer["decision"], "admit", "{answer}");
+            answer["error"]["message"].as_str()?.contains("pairing_blocked").then_some(())
+        });
+    }
 }
 
 #[tokio::test]

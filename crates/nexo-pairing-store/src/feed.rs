@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use nexo_pairing_core::{Mirror, Standing};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Transaction, TransactionBehavior};
 
-use crate::inspect;
 use crate::integrity::Verdict;
 use crate::op::standing;
 use crate::open::Opened;
@@ -61,12 +60,9 @@ impl Feed {
         if !is_current {
             return Ok(());
         }
-        if mirrors.iter().any(|mirror| mirror.position().is_none()) {
-            self.examine(path, opened, &mirrors)?;
-        }
         let mut published = Ok(());
         for mirror in &mirrors {
-            if let Err(error) = catch_up(&mut opened.connection, &**mirror) {
+            if let Err(error) = self.catch_up(opened, &**mirror) {
                 mirror.invalidate();
                 published = published.and(Err(error));
             }
@@ -74,36 +70,59 @@ impl Feed {
         published
     }
 
-    /// Checks the tables before a mirror is loaded, once a file. A fault in the blocks is an error, and
-    /// is looked for again now and then.
-    fn examine(
-        &self,
-        path: &Path,
-        opened: &Opened,
-        mirrors: &[Arc<dyn Mirror>],
-    ) -> rusqlite::Result<()> {
-        let Some(file) = opened.id() else { return Ok(()) };
-        let known = lock(&self.verdict).clone().filter(|(verdict, _)| verdict.file == file);
-        let verdict = match known {
-            Some((verdict, at)) if verdict.blocks.is_none() || at.elapsed() < CHECK_AGAIN => {
-                verdict
-            }
-            // Not by this connection: it may hold pages as they were before.
-            Some((verdict, _)) => match inspect::connect_to_check(path) {
-                Ok((connection, found)) if found == file => Verdict::of_few(&connection, file)?,
-                _ => verdict,
-            },
-            None => Verdict::of_few(&opened.connection, file)?,
+    fn catch_up(&self, opened: &mut Opened, mirror: &dyn Mirror) -> rusqlite::Result<()> {
+        let as_of = mirror.now();
+        let file = opened.id();
+        let tx = opened.connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let newest: i64 = tx
+            .prepare_cached(
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pairing_changes'), 0)",
+            )?
+            .query_row((), |row| row.get(0))?;
+        let changed = match mirror.position() {
+            Some(position) if position == newest => Some(Vec::new()),
+            Some(position) => delta(&tx, position, newest)?,
+            None => None,
         };
-        mirrors.iter().for_each(|mirror| mirror.set_damage(verdict.damage()));
-        let fault = verdict.fault();
-        if fault.is_err() {
-            mirrors.iter().for_each(|mirror| mirror.invalidate());
+        match changed {
+            Some(standings) if standings.is_empty() => {}
+            Some(standings) => mirror.update(standings, newest),
+            None => {
+                self.check(&tx, file, mirror)?;
+                standing::each(&tx, |standings| mirror.replace(standings, newest))?;
+            }
         }
+        tx.commit()?;
+        mirror.confirm(as_of);
+        Ok(())
+    }
+
+    /// Checks the tables from which a mirror is about to be loaded, in the transaction of the load. A
+    /// fault in the blocks is an error, and is looked for again now and then.
+    fn check(
+        &self,
+        tx: &Transaction<'_>,
+        file: Option<FileId>,
+        mirror: &dyn Mirror,
+    ) -> rusqlite::Result<()> {
+        // A database in memory has no disk that could damage it.
+        let Some(file) = file else { return Ok(()) };
         let mut known = lock(&self.verdict);
-        if known.as_ref().is_none_or(|(known, _)| known.file != file || known.blocks.is_some()) {
-            *known = Some((verdict, Instant::now()));
-        }
+        let before = known.clone().filter(|(verdict, _)| verdict.file == file);
+        let (verdict, at) = match before {
+            Some((verdict, at)) if verdict.blocks.is_some() && at.elapsed() < CHECK_AGAIN => {
+                (verdict, at)
+            }
+            before => {
+                // The pages in memory may be older than those on the disk.
+                tx.execute_batch("PRAGMA shrink_memory")?;
+                let verdict = Verdict::of_few(tx, file)?;
+                (verdict.with_others_of(before.map(|(before, _)| before)), Instant::now())
+            }
+        };
+        mirror.set_damage(verdict.damage());
+        let fault = verdict.fault();
+        *known = Some((verdict, at));
         fault
     }
 
@@ -159,27 +178,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn catch_up(connection: &mut Connection, mirror: &dyn Mirror) -> rusqlite::Result<()> {
-    let as_of = mirror.now();
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    let newest: i64 = tx
-        .prepare_cached(
-            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pairing_changes'), 0)",
-        )?
-        .query_row((), |row| row.get(0))?;
-    match mirror.position() {
-        Some(position) if position == newest => {}
-        Some(position) => match delta(&tx, position, newest)? {
-            Some(standings) => mirror.update(standings, newest),
-            None => load(&tx, mirror, newest)?,
-        },
-        None => load(&tx, mirror, newest)?,
-    }
-    tx.commit()?;
-    mirror.confirm(as_of);
-    Ok(())
-}
-
 /// The standings that changed after `position`; `None` when the list of changes has a gap, is so long
 /// that a load takes less time, or does not go as far as the mirror (the file went back in time).
 fn delta(
@@ -205,8 +203,4 @@ fn delta(
 /// About how many grants there are: rows are hardly ever deleted, and are most of what a load reads.
 fn about_rows(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
     tx.query_row("SELECT coalesce(max(rowid), 0) FROM pairing_allow_from", (), |row| row.get(0))
-}
-
-fn load(tx: &Transaction<'_>, mirror: &dyn Mirror, newest: i64) -> rusqlite::Result<()> {
-    standing::each(tx, |standings| mirror.replace(standings, newest))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Checks what a gate must not begin without.
+    /// Checks what a gate must not load without.
     pub(crate) fn of_few(connection: &Connection, file: FileId) -> rusqlite::Result<Self> {
         let blocks = problem(connection, BLOCKS)?;
         Ok(Self { file, blocks, others: problem(connection, REQUESTS)? })
@@ -49,6 +49,12 @@ impl Verdict {
             verdict.others = problem(connection, GRANTS)?;
         }
         Ok((!stop.is_stopped()).then_some(verdict))
+    }
+
+    /// Adds the fault that an earlier, longer check found in the other tables.
+    pub(crate) fn with_others_of(mut self, earlier: Option<Self>) -> Self {
+        self.others = self.others.or_else(|| earlier?.others);
+        self
     }
 
     /// What is wrong, for people.
