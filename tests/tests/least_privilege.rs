@@ -178,6 +178,25 @@ fn what_root_does_for_a_service_leaves_it_running() {
     service.does(&["seed", "whatsapp", "personal", "+14155550100"]);
     service.does(&start);
     service.does(&["keys", "rotate"]);
+    // A setup code that root claims for the service is the service's, with its folder.
+    let server = Server::of(service.command(Server::COMMAND));
+    let code = service.beside("code.json");
+    let claim = ["claim", "--file", code.to_str().unwrap()];
+    for by_root in [true, false] {
+        let start = ["start", "--public-url", &server.url("ws"), "--for-device", "phone", "--json"];
+        fs::write(&code, service.does(&start)).unwrap();
+        service.own(&code);
+        if by_root {
+            as_root(&service, &claim);
+        } else {
+            service.does(&claim);
+        }
+        let file = service.home().join(server.session_file("phone"));
+        for path in [&file, &file.parent().unwrap().to_owned(), &service.home().join("pairing")] {
+            assert_eq!(fs::metadata(path).unwrap().uid(), 65534, "{}", path.display());
+        }
+    }
+    assert_eq!(server.end(), 0);
     // As the manual says: a backup, moved into place.
     let backup = service.home().join("backup.db");
     as_root(&service, &["backup", backup.to_str().unwrap()]);

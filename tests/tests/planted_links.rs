@@ -183,3 +183,21 @@ fn what_lies_beside_the_database() {
     refuses(&home, &["seed", "whatsapp", "personal", "+5491155557777"]);
     bait.is_untouched();
 }
+
+/// Root would write to the file, and give it to the owner of the database.
+#[test]
+fn hard_links_beside_the_database() {
+    let home = Home::new();
+    home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
+    let bait = Bait::new(&home);
+    for suffix in ["-wal", "-shm", "-journal", ".lock"] {
+        let mut link = home.database().into_os_string();
+        link.push(suffix);
+        let _ = fs::remove_file(&link);
+        fs::hard_link(&bait.file, &link).unwrap();
+        refuses(&home, &["seed", "whatsapp", "personal", "+14155550100"]);
+        bait.is_untouched();
+        fs::remove_file(&link).unwrap();
+    }
+    home.json(&["seed", "whatsapp", "personal", "+14155550100"]);
+}

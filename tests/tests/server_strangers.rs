@@ -4,14 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use nexo_pairing::SetupCodeIssuer;
-use nexo_pairing_tests::{Client, Home, Server};
+use nexo_pairing_tests::{Client, Home, Server, WriteLock};
 use serde_json::{Value, json};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -32,29 +30,6 @@ fn session(home: &Home, server: &Server) -> (String, String) {
     assert_eq!(status, 200, "{told}");
     let text = |key: &str| told[key].as_str().unwrap().to_owned();
     (text("session_token"), text("session_id"))
-}
-
-/// A program that holds the lock for writing until it is dropped.
-struct Lock(Child);
-
-impl Lock {
-    fn hold(home: &Home) -> Self {
-        let mut command = Command::new("sqlite3");
-        command.args(["-batch", "-init", "/dev/null"]).arg(home.database());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.as_mut().unwrap().write_all(b"BEGIN IMMEDIATE; SELECT 'held';\n").unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "held\n");
-        Self(child)
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -118,7 +93,7 @@ fn a_token_that_ended_waits_for_no_lock_and_takes_no_memory() {
     home.json(&["devices", "revoke", &id]);
     let bearer = format!("Authorization: Bearer {token}\r\n");
     let mut client = Client::connect(LOCAL, server.address()).unwrap();
-    let lock = Lock::hold(&home);
+    let lock = WriteLock::take(&home);
     let before = server.memory();
     for _ in 0..2000 {
         for line in ["GET /session", "POST /session/renew", "DELETE /session"] {
@@ -136,7 +111,7 @@ fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
     let (seen, good) = (new_claim(&home, &server), new_claim(&home, &server));
-    let lock = Lock::hold(&home);
+    let lock = WriteLock::take(&home);
     for _ in 0..1200 {
         let mut client = Client::connect(LOCAL, server.address()).unwrap();
         client.send("POST /pair", "", &seen.to_string()).unwrap();
@@ -158,7 +133,7 @@ fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
 fn questions_after_the_health_behind_a_lock_take_no_place_from_other_clients() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
-    let _lock = Lock::hold(&home);
+    let _lock = WriteLock::take(&home);
     // As many as there are places, and no more than eight of an address.
     let mut waiting = Vec::new();
     for number in 0..1024_u16 {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use nexo_pairing::Session;
+use unicode_script::{Script, UnicodeScript};
 use unicode_security::skeleton;
 
 use crate::text::{escaped, is_hidden};
@@ -27,7 +28,7 @@ pub(crate) fn visible(label: &str) -> String {
         // After a letter, it changes nothing that can be seen; after a symbol, it makes an emoji of it.
         let is_odd_selector =
             is_selector(c) && before.is_none_or(|c| c.is_alphanumeric() || c == ' ');
-        if is_odd_space || is_odd_selector {
+        if is_odd_space || is_odd_selector || is_blank(c) {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
@@ -40,7 +41,7 @@ pub(crate) fn visible(label: &str) -> String {
 /// What two names have in common that look alike: the skeleton of Unicode Technical Standard 39, without
 /// what cannot be seen and with single spaces.
 pub(crate) fn skeleton_of(label: &str) -> String {
-    let seen: String = label.chars().filter(|&c| !is_hidden(c) && !is_selector(c)).collect();
+    let seen: String = label.chars().filter(|&c| !is_blank(c) && !is_selector(c)).collect();
     let words: Vec<&str> = seen.split_whitespace().collect();
     skeleton(&words.join(" ")).collect()
 }
@@ -59,6 +60,16 @@ pub(crate) fn look_alikes(sessions: &[Session]) -> Vec<Vec<&Session>> {
     }
     groups.retain(|group| group.len() > 1);
     groups
+}
+
+/// Whether most fonts show nothing for a character, or a box that tells nothing: what cannot be seen, blank
+/// symbols, and code points without a meaning of their own. White space is not meant.
+fn is_blank(c: char) -> bool {
+    is_hidden(c)
+        || matches!(c, '\u{70f}' | '\u{2800}' | '\u{fffc}' | '\u{16fe4}' | '\u{1d159}')
+        || matches!(c, '\u{13430}'..='\u{1345f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
+        || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
+        || c.script() == Script::Unknown
 }
 
 fn is_selector(c: char) -> bool {
@@ -81,6 +92,12 @@ mod tests {
             "ph\u{43e}ne",
             "ｐｈｏｎｅ",
             "p\u{34f}hone",
+            "phone\u{2800}",
+            "phone\u{1d159}",
+            "phone\u{fffc}",
+            "phone\u{378}",
+            "phone\u{e000}",
+            "phone\u{10fffd}",
         ] {
             assert_eq!(skeleton_of(alike), skeleton_of("phone"), "{alike:?}");
         }
@@ -101,6 +118,7 @@ mod tests {
             ("a\u{a0}b", "a\\u{a0}b"),
             ("phone\u{fe0f}", "phone\\u{fe0f}"),
             ("\u{2764}\u{fe0f} phone", "\u{2764}\u{fe0f} phone"),
+            ("phone\u{2800}", "phone\\u{2800}"),
             ("\u{202e}enohp", "\\u{202e}enohp"),
         ] {
             assert_eq!(visible(label), shown, "{label:?}");

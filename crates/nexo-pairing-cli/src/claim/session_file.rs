@@ -2,11 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
 use tempfile::NamedTempFile;
 
@@ -40,7 +41,7 @@ impl SessionFile {
         let folder = home.join("pairing").join("sessions");
         let label = label.map_or(NO_LABEL.into(), label_part);
         let path = folder.join(format!("{label}@{}.token", gateway_part(&Gateway::parse(url)?)));
-        let temporary = make_folder(&folder).and_then(|()| make_temporary(&folder, &path));
+        let temporary = private_folder(&folder).and_then(|()| make_temporary(&folder, &path));
         match temporary {
             Ok(temporary) => Ok(Self { path, temporary }),
             Err(source) => {
@@ -72,17 +73,40 @@ impl SessionFile {
     }
 }
 
+/// Makes the folder, unless it is there, and makes sure that nobody else may write to it: they could put
+/// another session in place of ours.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    make_folder(folder)?;
+    let metadata = fs::metadata(folder)?;
+    let (owner, us) = (metadata.uid(), geteuid());
+    let problem = if owner != us.as_raw() && !us.is_root() {
+        format!("the folder belongs to user {owner}; run as that user, or set NEXO_HOME")
+    } else if metadata.mode() & 0o022 != 0 {
+        format!("others may write to the folder: chmod 700 {}", word(folder))
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(ErrorKind::PermissionDenied, problem))
+}
+
 /// Makes the folder and those above it, as far as they are missing.
 fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let metadata = fs::metadata(folder)?;
-    // Whoever may write there could put another session in the place of ours.
-    if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-        let folder = word(folder);
-        return Err(io::Error::new(
-            ErrorKind::PermissionDenied,
-            format!("others may write to the folder; make it your own: chmod 700 {folder}"),
-        ));
+    let Some(above) = folder.parent().filter(|_| !folder.is_dir()) else { return Ok(()) };
+    make_folder(above)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        // Another process was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+        made => made?,
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    give_to_owner(&rustix::fs::open(folder, flags, Mode::empty())?.into(), above)
+}
+
+/// Gives what root makes in somebody's folder to the owner of the folder, who could not use it otherwise.
+fn give_to_owner(made: &File, folder: &Path) -> io::Result<()> {
+    if geteuid().is_root() {
+        let owner = fs::metadata(folder)?;
+        fchown(made, Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(())
 }
@@ -98,6 +122,7 @@ fn make_temporary(folder: &Path, path: &Path) -> io::Result<NamedTempFile> {
     let mut temporary = builder.tempfile_in(folder)?;
     // The umask may have taken bits away.
     temporary.as_file().set_permissions(private)?;
+    give_to_owner(temporary.as_file(), folder)?;
     // Synced: before that, a file system may promise blocks that it does not have.
     temporary.write_all(&[0; MAX_ANSWER_BYTES])?;
     temporary.as_file().sync_all()?;

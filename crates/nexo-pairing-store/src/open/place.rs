@@ -1,6 +1,6 @@
 //! Where a database file lies: which file it is, what lies beside it, who may read it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -111,12 +111,15 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Refuses links in place of what SQLite makes beside a database: it would follow them, and root would
-/// give away what they lead to.
+/// Refuses links, symbolic and hard ones, in place of what SQLite makes beside a database: it would write
+/// to what they lead to, and root would give that away.
 pub(crate) fn refuse_links(path: &Path) -> Result<(), StoreError> {
     for suffix in ["-wal", "-shm", "-journal"] {
         let path = beside(path, suffix);
-        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+        let is_link = |metadata: Metadata| {
+            metadata.is_symlink() || metadata.is_file() && metadata.nlink() > 1
+        };
+        if fs::symlink_metadata(&path).is_ok_and(is_link) {
             return Err(StoreError::NotAFile { path });
         }
     }
