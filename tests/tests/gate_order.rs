@@ -2,6 +2,9 @@
 //! the lines of one sender keep their order.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use nexo_pairing_tests::{Gate, Home, WriteLock, message};
 use rustix::process::Signal;
@@ -23,6 +26,9 @@ fn gate() -> (Home, Gate) {
 fn line(from: &str) -> Value {
     message("whatsapp", "personal", from)
 }
+
+/// How many lines wait for the store at most.
+const ROOM: usize = 16_384;
 
 fn stranger(number: usize) -> String {
     format!("+54911444{number:05}")
@@ -95,12 +101,13 @@ fn a_line_waits_behind_its_own_sender_by_whichever_id() {
 fn a_friend_among_a_flood_of_strangers_is_answered_before_all_of_them() {
     let (home, mut gate) = gate();
     let lock = WriteLock::take(&home);
-    // 5 s of 300 strangers a second: more than wait.
+    // More than wait.
+    let strangers = ROOM + 476;
     let mut text = String::new();
     let mut friends = Vec::new();
-    for number in 0..1500 {
+    for number in 0..strangers {
         writeln!(text, "{}", line(&stranger(number))).unwrap();
-        if number % 75 == 74 {
+        if number % 843 == 842 {
             writeln!(text, "{}", line(FRIEND)).unwrap();
             friends.push(text.lines().count() + 2);
         }
@@ -135,8 +142,66 @@ fn a_friend_among_a_flood_of_strangers_is_answered_before_all_of_them() {
             }
         }
     }
-    assert_eq!((challenged, dropped, refused.len()), (3, 1021, 476));
-    assert!(refused.is_sorted() && refused[0] > 1024, "only what comes when it is full is refused");
+    assert_eq!((challenged, dropped, refused.len()), (3, ROOM - 3, 476));
+    assert!(
+        refused.is_sorted() && refused[0] > ROOM as u64,
+        "only what comes when it is full is refused"
+    );
+}
+
+/// Lines of strangers who write to an account each, so that each needs the store, and one of the friend.
+fn crowd(strangers: usize) -> String {
+    let friend = line(FRIEND);
+    let strangers =
+        (0..strangers).map(|number| message("whatsapp", &format!("a{number}"), &stranger(number)));
+    strangers.chain([friend]).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_friend_behind_three_thousand_strangers_does_not_wait_for_the_lock_and_nobody_is_refused() {
+    const STRANGERS: usize = 3000;
+    let (home, mut gate) = gate();
+    let lock = WriteLock::take(&home);
+    gate.write(crowd(STRANGERS));
+    assert_eq!(outline(&gate.read()), json!([STRANGERS + 3, FRIEND, "admit"]));
+    assert_eq!(gate.answered(), [] as [Value; 0], "a stranger was answered without the store");
+    lock.release();
+    let output = gate.end();
+    assert_eq!(output.code, 0);
+    let answers = output.answers();
+    let challenges = answers.iter().filter(|answer| answer["decision"] == "challenge");
+    let lines = challenges.map(|answer| answer["line"].as_u64().unwrap());
+    assert!(lines.eq(3..3 + STRANGERS as u64), "each is challenged, in order");
+}
+
+#[test]
+fn a_friend_behind_more_strangers_than_wait_passes_a_lock_that_comes_and_goes() {
+    const BEYOND: usize = 3600;
+    let (home, mut gate) = gate();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // It ends by itself too, so that a test that fails does not wait for it.
+            for _ in (0..100).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                let lock = WriteLock::take(&home);
+                // This is the load, and nothing is expected of it.
+                thread::sleep(Duration::from_millis(900));
+                lock.release();
+            }
+        });
+        gate.write(crowd(ROOM + BEYOND));
+        let mut decided = 0;
+        loop {
+            let answer = gate.read();
+            if answer["sender"] == FRIEND {
+                assert_eq!(answer["decision"], "admit");
+                break;
+            }
+            decided += usize::from(answer.get("decision").is_some());
+            assert!(decided <= BEYOND + 2000, "it waits behind the strangers");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -2,25 +2,26 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most messages that wait.
-pub(super) const MAX_MESSAGES: usize = 1024;
-
-/// The most bytes that wait.
-pub(super) const MAX_BYTES: usize = 8 << 20;
-
-/// What waits, up to [`MAX_MESSAGES`] and [`MAX_BYTES`].
-#[derive(Debug, Default)]
+/// What waits, up to a number of messages and of bytes.
+#[derive(Debug)]
 pub(super) struct Load {
     messages: AtomicUsize,
     bytes: AtomicUsize,
+    max_messages: usize,
+    max_bytes: usize,
 }
 
 impl Load {
+    pub(super) fn new(max_messages: usize, max_bytes: usize) -> Self {
+        let (messages, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { messages, bytes, max_messages, max_bytes }
+    }
+
     /// Adds a message of so many bytes; `false` when there is no room for it.
     pub(super) fn add(&self, bytes: usize) -> bool {
         let messages = self.messages.fetch_add(1, Ordering::AcqRel) + 1;
         let all = self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        let has_room = messages <= MAX_MESSAGES && all <= MAX_BYTES;
+        let has_room = messages <= self.max_messages && all <= self.max_bytes;
         if !has_room {
             self.remove(bytes);
         }
@@ -39,18 +40,20 @@ mod tests {
 
     #[test]
     fn messages_and_bytes_are_bounded() {
-        let load = Load::default();
-        for _ in 0..MAX_MESSAGES {
+        const MESSAGES: usize = 10;
+        const BYTES: usize = 100;
+        let load = Load::new(MESSAGES, BYTES);
+        for _ in 0..MESSAGES {
             assert!(load.add(1));
         }
         assert!(!load.add(1) && !load.add(1), "a refused message takes no room");
         load.remove(1);
         assert!(load.add(1));
 
-        let load = Load::default();
-        assert!(!load.add(MAX_BYTES + 1));
-        assert!(load.add(MAX_BYTES) && !load.add(1));
-        load.remove(MAX_BYTES);
+        let load = Load::new(MESSAGES, BYTES);
+        assert!(!load.add(BYTES + 1));
+        assert!(load.add(BYTES) && !load.add(1));
+        load.remove(BYTES);
         assert!(load.add(1));
     }
 }

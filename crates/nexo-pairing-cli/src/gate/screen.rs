@@ -7,6 +7,7 @@
 
 mod decider;
 mod output;
+mod pause;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -31,6 +32,7 @@ use crate::channels::adapters_for_names;
 use crate::error::{CliError, Exit, chain};
 use decider::Decider;
 use output::Output;
+use pause::Pause;
 use waiting::{Decided, Key, Waiting};
 
 /// How much is gathered at most before it is written, in bytes.
@@ -38,10 +40,6 @@ const GATHERED_BYTES: usize = 256 << 10;
 
 /// How long answers wait for those of earlier lines. A healthy disk makes a request durable in less.
 const PATIENCE: Duration = Duration::from_millis(250);
-
-/// How long the store may decide nothing before lines for which there is no room are refused. A slow disk
-/// needs less; with every place taken, a known sender waits no longer than this.
-const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -73,8 +71,7 @@ pub(super) struct Screener {
     waiting: Waiting,
     /// Whether answers no longer wait for those of earlier lines.
     is_stalled: bool,
-    /// When the store decided a line that waited, or the first one began to wait.
-    last_progress: Instant,
+    pause: Pause,
     stdout: Box<dyn Write + Send>,
     output: Output,
     /// The number of the line in hand, from 1.
@@ -108,7 +105,7 @@ impl Screener {
             registry: adapters_for_names(),
             waiting: Waiting::new(),
             is_stalled: false,
-            last_progress: Instant::now(),
+            pause: Pause::default(),
             stdout,
             output: Output::default(),
             line: 0,
@@ -242,12 +239,14 @@ impl Screener {
         self.wait(line, keys).await
     }
 
-    /// Has a line wait for the store; refuses it when too many wait and none of them is decided.
+    /// Has a line wait for the store; refuses it when too many wait and reading has stopped for too long.
     async fn wait(&mut self, line: &[u8], keys: Vec<Key>) -> Result<(), Ended> {
         while !self.waiting.reserve(line.len()) {
             self.write()?;
-            let left = STUCK_AFTER.saturating_sub(self.last_progress.elapsed());
-            match timeout(left, self.waiting.next()).await {
+            let stopped = Instant::now();
+            let decided = timeout(self.pause.left(), self.waiting.next()).await;
+            self.pause.spend(stopped.elapsed());
+            match decided {
                 Ok(Some(decided)) => self.take(decided),
                 _ => {
                     self.overloaded();
@@ -255,11 +254,8 @@ impl Screener {
                 }
             }
         }
-        if self.waiting.is_empty() {
-            self.last_progress = Instant::now();
-        }
-        let decide = Arc::clone(&self.decider).screen(self.line, line.into());
-        self.waiting.push(self.line, line.len(), keys, decide);
+        let (decider, number, text) = (Arc::clone(&self.decider), self.line, line.into());
+        self.waiting.push(number, line.len(), keys, move || decider.screen(number, text));
         Ok(())
     }
 
@@ -286,7 +282,7 @@ impl Screener {
     fn take(&mut self, decided: Decided) {
         // A store that is locked fails the lines after a while: that is no progress.
         if !decided.output.has_errors {
-            self.last_progress = Instant::now();
+            self.pause.earn();
         }
         self.is_stalled &= !self.waiting.is_empty();
         self.output.append(decided.output);
@@ -308,7 +304,7 @@ impl Screener {
     }
 
     fn overloaded(&mut self) {
-        let message = "too many lines wait for the store, which decides none of them";
+        let message = "too many lines wait for the store, which decides too few of them";
         self.undecided("overloaded", message);
         self.decider.remarks.warn(Warning::Overloaded, || format!("line {}: {message}", self.line));
     }

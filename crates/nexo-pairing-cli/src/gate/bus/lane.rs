@@ -26,6 +26,12 @@ const PLACES: usize = 8;
 /// How many messages wait in a place at most, besides the one in hand: one sender does not fill a lane.
 const QUEUED: usize = 256;
 
+/// The most messages that wait in a lane.
+const MAX_MESSAGES: usize = 1024;
+
+/// The most bytes of messages that wait in a lane.
+const MAX_BYTES: usize = 8 << 20;
+
 /// The lanes of the channels that nobody has named.
 const OTHERS: &str = "";
 
@@ -130,7 +136,7 @@ impl Lanes {
     }
 
     fn open(&self) -> Lane {
-        let load = Arc::<Load>::default();
+        let load = Arc::new(Load::new(MAX_MESSAGES, MAX_BYTES));
         let mut workers = lock(&self.workers);
         let places = (0..PLACES).map(|_| {
             let (sender, jobs) = mpsc::channel(QUEUED);

@@ -17,7 +17,13 @@ use crate::gate::load::Load;
 /// How many lines are decided at once. The store puts them into one transaction.
 const MAX_DECIDED_AT_ONCE: usize = 64;
 
-/// Lines that wait, within the bounds of [`Load`]. They are decided side by side, the lines of one
+/// The most lines that wait.
+const MAX_LINES: usize = 16_384;
+
+/// The most bytes of lines that wait.
+const MAX_BYTES: usize = 32 << 20;
+
+/// Lines that wait, within [`MAX_LINES`] and [`MAX_BYTES`]. They are decided side by side, the lines of one
 /// sender one after the other.
 pub(super) struct Waiting {
     lines: FuturesUnordered<BoxFuture<'static, Decided>>,
@@ -45,7 +51,7 @@ impl Waiting {
         Self {
             lines: FuturesUnordered::new(),
             senders: Senders::default(),
-            load: Load::default(),
+            load: Load::new(MAX_LINES, MAX_BYTES),
             permits: Arc::new(Semaphore::new(MAX_DECIDED_AT_ONCE)),
             hasher: RandomState::new(),
         }
@@ -78,8 +84,13 @@ impl Waiting {
 
     /// Adds a line for which room was reserved. `decide` begins when the earlier lines of its sender
     /// are decided.
-    pub(super) fn push<F>(&mut self, line: u64, bytes: usize, keys: Vec<Key>, decide: F)
-    where
+    pub(super) fn push<F>(
+        &mut self,
+        line: u64,
+        bytes: usize,
+        keys: Vec<Key>,
+        decide: impl FnOnce() -> F + Send + 'static,
+    ) where
         F: Future<Output = Output> + Send + 'static,
     {
         let turn = self.senders.join(line, &keys);
@@ -94,7 +105,8 @@ impl Waiting {
             }
             // The semaphore is never closed.
             let _permit = permits.acquire_owned().await;
-            Decided { line, output: decide.await, keys, bytes }
+            // Boxed only now: it is many times as large as a line that waits.
+            Decided { line, output: Box::pin(decide()).await, keys, bytes }
         })));
     }
 
@@ -154,7 +166,7 @@ mod tests {
     fn push(waiting: &mut Waiting, line: u64, keys: Vec<Key>) -> oneshot::Sender<()> {
         let (decide, decided) = oneshot::channel();
         assert!(waiting.reserve(1));
-        waiting.push(line, 1, keys, async {
+        waiting.push(line, 1, keys, || async {
             decided.await.unwrap();
             Output::default()
         });

@@ -1,0 +1,70 @@
+//! How long reading may stop for lack of room.
+
+use std::time::Duration;
+
+/// The longest that reading stops while the store decides nothing: so long, a known sender waits behind
+/// strangers for whom there is no room.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// What each decided line adds, up to [`LONGEST`]. A store that decides 250 lines a second never has a line
+/// refused: that is a disk that needs 128 ms for a transaction, of which each decides 32 lines on average. One
+/// that other processes lock again and again decides fewer.
+const EARNED: Duration = Duration::from_millis(4);
+
+/// The time for which reading may still stop.
+#[derive(Debug)]
+pub(super) struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(LONGEST)
+    }
+}
+
+impl Pause {
+    pub(super) fn left(&self) -> Duration {
+        self.0
+    }
+
+    /// Reading has stopped for so long.
+    pub(super) fn spend(&mut self, time: Duration) {
+        self.0 = self.0.saturating_sub(time);
+    }
+
+    /// The store has decided a line.
+    pub(super) fn earn(&mut self) {
+        self.0 = LONGEST.min(self.0 + EARNED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time left after so many rounds, each of which takes so long and decides so many lines.
+    fn left_after(rounds: usize, time: Duration, lines: usize) -> Duration {
+        let mut pause = Pause::default();
+        for _ in 0..rounds {
+            pause.spend(time);
+            (0..lines).for_each(|_| pause.earn());
+        }
+        pause.left()
+    }
+
+    #[test]
+    fn a_slow_disk_has_time_for_ever_and_a_lock_that_comes_and_goes_a_second() {
+        assert_eq!(left_after(10_000, Duration::from_millis(128), 32), LONGEST);
+        assert_eq!(left_after(10_000, Duration::from_millis(999), 250), LONGEST);
+        // A store that is behind by nearly all of it catches up.
+        let mut pause = Pause::default();
+        pause.spend(Duration::from_millis(990));
+        (0..10_000).for_each(|_| pause.earn());
+        assert_eq!(pause.left(), LONGEST);
+
+        for hold in [500, 900].map(Duration::from_millis) {
+            let rounds = left_after(100, hold, 64);
+            assert!(rounds <= 64 * EARNED, "{rounds:?} left");
+        }
+        assert_eq!(left_after(1, Duration::from_secs(1), 0), Duration::ZERO);
+    }
+}
