@@ -257,6 +257,34 @@ fn strangers_cause_one_warning_a_minute() {
     assert!(output.stderr.contains("no code was sent on irc/network_0: "), "{}", output.stderr);
 }
 
+#[test]
+fn a_channel_whose_ids_only_another_process_can_read_is_not_decided_on_a_pipe() {
+    let home = Home::configured("gate: { mode: open }");
+    // For the plugin, `evil` is 6.
+    home.json(&["block", "pigeon:6", "--raw"]);
+    let mut gate = home.gate(&[]);
+    let evil = message("pigeon", "loft", "evil");
+    assert_eq!(gate.ask(&evil)["decision"], "admit", "nothing says that evil has another name");
+    let adapters = "gate: { mode: open }\nadapters: [{ channel: pigeon, prefix: plugin.pigeon }]";
+    home.configure(adapters);
+    gate.signal(Signal::HUP);
+    gate.wait_until_it_says("the configuration was read again", 1);
+    // The settings are taken up between two batches.
+    assert_eq!(gate.ask(&line("5491155556666@c.us"))["decision"], "admit");
+    for mut gate in [gate, home.gate(&[]), home.gate(&["--dry-run"])] {
+        let membership = json!({"kind": "chat_membership", "chat": "1", "changed_by": "evil"});
+        let notice = json!({"topic": "plugin.inbound.pigeon.loft", "payload": membership});
+        for event in [&evil, &message("pigeon", "loft", "6"), &notice] {
+            let error = &gate.ask(event)["error"];
+            assert_eq!(error["kind"], "adapter_unreachable", "{event}: {error}");
+            let said = error["message"].as_str().unwrap();
+            assert!(said.contains("pairing.adapters gives pigeon to another process"), "{said}");
+        }
+        assert_eq!(gate.ask(&line("5491155556666@c.us"))["decision"], "admit", "others go on");
+        assert_eq!(gate.end().code, 1);
+    }
+}
+
 /// How many lines a gate is given when its memory is looked at.
 const MANY: usize = 100_000;
 

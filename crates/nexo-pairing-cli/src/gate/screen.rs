@@ -30,7 +30,7 @@ use super::remarks::{Remarks, Warning};
 use super::{Settings, accounts, options};
 use crate::channels::adapters_for_names;
 use crate::error::{CliError, Exit, chain};
-use decider::Decider;
+use decider::{ADAPTER_UNREACHABLE, Decider, not_here};
 use output::Output;
 use pause::Pause;
 use waiting::{Decided, Key, Waiting};
@@ -201,7 +201,10 @@ impl Screener {
         match event {
             None => self.too_long(),
             Some(Ok(InboundEvent::Notice { channel, account, notice, .. })) => {
-                self.notice(&channel, &account, &notice);
+                match not_here(&channel, settings, &self.registry) {
+                    Some(message) => self.undecided(ADAPTER_UNREACHABLE, &message),
+                    None => self.notice(&channel, &account, &notice),
+                }
             }
             Some(Ok(_)) => self.undecided("unknown_event", "the event is of an unknown sort"),
             Some(Err(error)) => self.undecided(error.kind(), &chain(&error)),
@@ -221,6 +224,11 @@ impl Screener {
             keys = self.waiting.keys(inbound, &self.registry);
         }
         if !self.waiting.has_earlier(&keys) {
+            if let Some(message) = not_here(&inbound.channel, settings, &self.registry) {
+                self.settle().await?;
+                self.undecided(ADAPTER_UNREACHABLE, &message);
+                return Ok(());
+            }
             let policy = settings.policy(&inbound.channel, &inbound.account);
             let decided = self.decider.gate.try_screen(inbound, policy, &self.registry);
             if let Some(decided) = decided.transpose() {

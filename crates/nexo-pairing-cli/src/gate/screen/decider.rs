@@ -12,6 +12,26 @@ use crate::gate::answer::Answer;
 use crate::gate::remarks::{Remarks, Warning};
 use crate::text::cut;
 
+/// The kind of error of events on channels that are [`not_here`].
+pub(super) const ADAPTER_UNREACHABLE: &str = "adapter_unreachable";
+
+/// Why nothing is decided on this channel: only another process can say who its senders are. Ids as they
+/// come would match the grants and blocks of others.
+pub(super) fn not_here(
+    channel: &str,
+    settings: &Settings,
+    registry: &PairingAdapterRegistry,
+) -> Option<String> {
+    let mut served_elsewhere = settings.adapters().iter().map(|adapter| &adapter.channel);
+    let is_served_elsewhere = served_elsewhere.any(|served| served.as_str() == channel);
+    (is_served_elsewhere && registry.get(channel).is_none()).then(|| {
+        format!(
+            "pairing.adapters gives {channel} to another process, which a gate on a pipe cannot ask: \
+             use `gate --nats` for this channel"
+        )
+    })
+}
+
 /// What decides on messages, also on those that wait.
 pub(super) struct Decider {
     pub(super) gate: PairingGate,
@@ -42,6 +62,10 @@ impl Decider {
         let published = Arc::new(Recorder::default());
         let registry = adapters(published.clone());
         let settings = self.settings().clone();
+        if let Some(message) = not_here(&inbound.channel, &settings, &registry) {
+            output.undecided(line, ADAPTER_UNREACHABLE, &message);
+            return output;
+        }
         let policy = settings.policy(&inbound.channel, &inbound.account);
         match self.gate.screen(&inbound, policy, &registry).await {
             Ok(screened) => {
