@@ -57,7 +57,7 @@ pub struct RememberedModes {
     default: Option<SaidMode>,
     accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
     former: BTreeMap<AccountKey, SaidMode>,
-    forgotten: BTreeSet<AccountKey>,
+    forgotten: BTreeSet<Option<AccountKey>>,
 }
 
 /// The modes in force.
@@ -99,13 +99,14 @@ impl RememberedModes {
     pub const MAX_ACCOUNTS: usize = 10_000;
 
     /// Modes as a store holds them: the default, the accounts that are known, accounts that are not
-    /// known any more but had a mode of their own, and accounts whose own mode was forgotten.
+    /// known any more but had a mode of their own, and accounts whose own mode was forgotten; `None`
+    /// among the last: everything was.
     #[must_use]
     pub fn from_stored(
         default: Option<SaidMode>,
         accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
         former: BTreeMap<AccountKey, SaidMode>,
-        forgotten: BTreeSet<AccountKey>,
+        forgotten: BTreeSet<Option<AccountKey>>,
     ) -> Self {
         Self { default, accounts, former, forgotten }
     }
@@ -189,15 +190,15 @@ impl RememberedModes {
 
     /// What a process that has `self` in force goes on from, after others have written `stored`:
     /// what its own words were, except for what was forgotten there. What is only absent there was
-    /// not forgotten: the database may be another one.
+    /// not forgotten: the database may be another one, or an older backup.
     #[must_use]
     pub fn less_forgotten(&self, stored: &Self) -> Self {
-        if stored.default.is_none() && stored.accounts.is_none() {
+        if stored.forgotten.contains(&None) {
             return Self::default();
         }
         let own = |(account, own): (&AccountKey, &Option<SaidMode>)| {
-            let own = own.clone().filter(|_| !stored.forgotten.contains(account));
-            (account.clone(), own)
+            let is_forgotten = stored.forgotten.contains(&Some(account.clone()));
+            (account.clone(), own.clone().filter(|_| !is_forgotten))
         };
         let accounts = self.accounts.as_ref().map(|known| known.iter().map(own).collect());
         Self { default: self.default.clone(), accounts, ..Self::default() }.with_all_former(stored)

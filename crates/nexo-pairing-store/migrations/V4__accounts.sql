@@ -4,9 +4,10 @@
 CREATE TABLE pairing_accounts (
     channel    TEXT NOT NULL,                -- '*' with the account '*': those without their own mode
     account_id TEXT NOT NULL,
-    mode       TEXT,                         -- NULL: none of its own, or forgotten
+    mode       TEXT,                         -- NULL: none of its own
     said_by    TEXT,                         -- a file, a variable or a flag
     said_at    INTEGER NOT NULL,
     named      INTEGER NOT NULL,             -- of '*': whether only named accounts are known
+    forgotten  INTEGER NOT NULL DEFAULT 0,   -- whether `forget-mode` was the last word on it
     PRIMARY KEY (channel, account_id)
 );

@@ -23,23 +23,26 @@ const ALL: &str = "*";
 const UNKNOWN: &str = "unknown_account";
 
 /// What is remembered; `None` when nothing was ever in force here. A mode is `NULL` until it is said,
-/// and when it was forgotten; no process takes the words of another one away.
+/// and when it was forgotten, which has a mark: no process takes the words of another one away, nor
+/// does a backup from before they were said.
 pub(crate) fn remembered(connection: &Connection) -> rusqlite::Result<Option<RememberedModes>> {
-    let mut statement = connection
-        .prepare_cached("SELECT channel, account_id, mode, said_by, named FROM pairing_accounts")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT channel, account_id, mode, said_by, named, forgotten FROM pairing_accounts",
+    )?;
     let mut rows = statement.query(())?;
     let (mut all, mut named, mut former) = (None, BTreeMap::new(), BTreeMap::new());
     let mut forgotten = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let (channel, account): (String, String) = (row.get(0)?, row.get(1)?);
-        let (said, is_named) = (said(row)?, row.get::<_, bool>(4)?);
+        let (said, is_named, is_forgotten) = (said(row)?, row.get(4)?, row.get::<_, bool>(5)?);
         if channel == ALL {
             all = Some((said, is_named));
+            forgotten.extend(is_forgotten.then_some(None));
             continue;
         }
         let key = (ChannelId::from_stored(channel), AccountId::from_stored(account));
-        if said.is_none() {
-            forgotten.insert(key.clone());
+        if is_forgotten {
+            forgotten.insert(Some(key.clone()));
         }
         match said {
             said if is_named => drop(named.insert(key, said)),
@@ -125,12 +128,13 @@ pub(crate) fn forget(
     };
     match account {
         None => write.tx.execute(
-            "UPDATE pairing_accounts SET mode = NULL, said_by = NULL, said_at = ?1, named = 0",
+            "UPDATE pairing_accounts SET mode = NULL, said_by = NULL, said_at = ?1, named = 0,
+                forgotten = 1",
             [write.now],
         )?,
         Some((channel, account)) => write.tx.execute(
-            "UPDATE pairing_accounts SET mode = NULL, said_by = NULL, said_at = ?3
-                WHERE channel = ?1 AND account_id = ?2",
+            "UPDATE pairing_accounts SET mode = NULL, said_by = NULL, said_at = ?3,
+                forgotten = 1 WHERE channel = ?1 AND account_id = ?2",
             params![channel.as_str(), account.as_str(), write.now],
         )?,
     };
@@ -157,7 +161,9 @@ fn store(write: &Write<'_>, old: &RememberedModes, new: &RememberedModes) -> rus
                 said_at = CASE WHEN (mode, said_by) IS (excluded.mode, excluded.said_by)
                     OR excluded.mode IS NULL THEN said_at ELSE excluded.said_at END,
                 mode = coalesce(excluded.mode, mode),
-                said_by = coalesce(excluded.said_by, said_by), named = excluded.named",
+                said_by = coalesce(excluded.said_by, said_by), named = excluded.named,
+                forgotten = forgotten AND excluded.mode IS NULL
+                    AND NOT (channel = '*' AND excluded.named)",
     )?;
     let mut put = |channel: &str, account: &str, said: Option<&SaidMode>, named: bool| {
         let (mode, by) = said.map(|said| (said.mode.as_str(), &said.origin)).unzip();

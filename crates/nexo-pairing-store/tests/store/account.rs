@@ -118,6 +118,38 @@ async fn a_process_loses_nothing_by_another_one_or_by_another_database() {
 }
 
 #[tokio::test]
+async fn an_older_backup_takes_no_words_away() {
+    let allowed = words(OPEN, Some(&[("a", ALLOWLIST)]));
+    let own = start(&World::new().await.store, &allowed).await.unwrap();
+    let own = own.remembered();
+    // When the backup was made, the account had no mode of its own.
+    let named = words(OPEN, Some(&[("a", None)]));
+    let restored = World::new().await;
+    start(&restored.store, &named).await.unwrap();
+    let again = restored.store.put_modes_in_force(&named, None, Some(own)).await.unwrap();
+    assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
+    // Or only a trial had run.
+    let trial = World::new().await;
+    let (nothing, open) = (words(None, None), Some(SaidMode::open_for_one_run()));
+    trial.store.put_modes_in_force(&nothing, open, None).await.unwrap().unwrap();
+    let again = trial.store.put_modes_in_force(&nothing, None, Some(own)).await.unwrap();
+    assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
+
+    // What was forgotten there was forgotten, whether its words were there or not.
+    let restored = World::new().await;
+    start(&restored.store, &named).await.unwrap();
+    let account = (channel(), account("a"));
+    assert_eq!(restored.store.forget_mode(Some(&account), &actor("cli")).await.unwrap(), []);
+    let again = restored.store.put_modes_in_force(&named, None, Some(own)).await.unwrap();
+    assert_eq!(mode(&again.unwrap(), "a"), OPEN);
+    // Words end that.
+    start(&restored.store, &allowed).await.unwrap();
+    start(&restored.store, &words(OPEN, Some(&[("b", None)]))).await.unwrap();
+    let again = restored.store.put_modes_in_force(&named, None, Some(own)).await.unwrap();
+    assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
+}
+
+#[tokio::test]
 async fn forgetting_ends_the_words_of_one_account_or_of_all() {
     let world = World::new().await;
     start(&world.store, &words(OPEN, Some(&[("a", ALLOWLIST), ("b", ALLOWLIST)]))).await.unwrap();

@@ -200,10 +200,10 @@ async fn version_4_remembers_modes() {
     let (_folder, store) = upgrade(
         4,
         "INSERT INTO pairing_accounts VALUES
-            ('*', '*', 'pairing', '/etc/nexo/pairing.yaml', 1800000000, 1),
-            ('whatsapp', 'personal', 'allowlist', 'environment NEXO_PAIRING_ACCOUNTS', 1800000000, 1),
-            ('whatsapp', 'work', NULL, NULL, 1800000000, 1),
-            ('whatsapp', 'old', 'pairing', '/etc/nexo/pairing.yaml', 1700000000, 0);",
+            ('*', '*', 'pairing', '/etc/nexo/pairing.yaml', 1800000000, 1, 0),
+            ('whatsapp', 'personal', 'allowlist', 'environment NEXO_PAIRING_ACCOUNTS', 1800000000, 1, 0),
+            ('whatsapp', 'work', NULL, NULL, 1800000000, 1, 0),
+            ('whatsapp', 'old', 'pairing', '/etc/nexo/pairing.yaml', 1700000000, 0, 0);",
     )
     .await;
     let modes = store.remembered_modes().await.unwrap();
