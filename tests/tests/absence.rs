@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use nexo_pairing_tests::{Gate, Home, Output, message, wait_for};
+use nexo_pairing_tests::{Gate, Home, Output, WriteLock, message, wait_for};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -192,6 +192,43 @@ fn accounts_that_are_lost_stay_the_ones_that_are_known() {
     home.json(&["forget-mode", "*", "*"]);
     assert!(reload(&gate));
     assert_eq!(gate.ask(&stranger())["decision"], "admit", "`gate.mode` says so in words");
+}
+
+#[test]
+fn a_reload_that_closes_a_gate_does_not_wait_for_another_writer() {
+    let home = Home::configured("gate:\n  mode: open");
+    let mut gate = home.gate(&[]);
+    assert_eq!(gate.ask(&stranger())["decision"], "admit");
+    let lock = WriteLock::take(&home);
+    home.configure("gate:\n  mode: allowlist");
+    assert!(reload(&gate), "{}", gate.remarks());
+    assert_eq!(gate.ask(&stranger())["reason"], "not_allowed", "while the lock is held");
+    assert!(gate.remarks().contains("not remembered yet"), "{}", gate.remarks());
+    lock.release();
+    wait_for("the mode", || gate.remarks().contains("are remembered now").then_some(()));
+    let mode = home.sqlite("SELECT mode FROM pairing_accounts");
+    assert_eq!(mode, "allowlist\n");
+    let audited = home.json(&["log", "--action", "mode"])["events"].as_array().unwrap().len();
+    assert_eq!(audited, 2, "open, and allowlist");
+}
+
+#[test]
+fn a_database_that_is_new_beside_a_configuration_is_told() {
+    let home = Home::configured("gate:\n  mode: open");
+    let told = "nobody is allowed or blocked in it";
+    let doctor = home.run(&["doctor"]).stdout;
+    assert!(doctor.contains("warn  database") && doctor.contains("--db"), "{doctor}");
+    let first = decide(&home, &[]).stderr;
+    assert!(first.contains(told) && first.contains(home.database().to_str().unwrap()), "{first}");
+    assert_eq!(decide(&home, &[]).stderr, "");
+    let doctor = home.run(&["doctor"]).stdout;
+    assert!(doctor.contains("ok    database"), "{doctor}");
+    // As when `storage.path`, or the right `--db`, is lost.
+    let elsewhere = home.beside("other.db");
+    let other = decide(&home, &["--db", elsewhere.to_str().unwrap()]).stderr;
+    assert!(other.contains(told) && other.contains("other.db"), "{other}");
+    // A trial without a configuration has nothing to lose.
+    assert_eq!(decide(&Home::new(), &["--open"]).stderr, "");
 }
 
 #[test]

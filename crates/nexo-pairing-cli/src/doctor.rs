@@ -104,7 +104,8 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
         }
         files::folder(database.path(), &mut checks);
         files::disk(database.path(), &mut checks);
-        let is_usable = match files::database(database.path(), &mut checks) {
+        let is_configured = config.as_ref().is_some_and(|config| config.file().is_some());
+        let is_usable = match files::database(database.path(), is_configured, &mut checks) {
             Found::File => {
                 files::beside(database.path(), &mut checks);
                 contents::check(database.path(), now, &mut checks).await

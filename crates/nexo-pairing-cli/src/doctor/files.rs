@@ -103,8 +103,8 @@ pub(super) enum Found {
     Other,
 }
 
-/// The database as a file.
-pub(super) fn database(path: &Path, checks: &mut Vec<Check>) -> Found {
+/// The database as a file. Beside a configuration one is expected.
+pub(super) fn database(path: &Path, is_configured: bool, checks: &mut Vec<Check>) -> Found {
     let name = "database";
     let shown = path.display();
     let look = || format!("ls -l {}", word(path));
@@ -113,6 +113,14 @@ pub(super) fn database(path: &Path, checks: &mut Vec<Check>) -> Found {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             checks.push(if path.is_symlink() {
                 Check::warn(name, format!("{shown} is a link that leads nowhere"), look())
+            } else if is_configured {
+                Check::warn(
+                    name,
+                    format!(
+                        "{shown} is not there; a new one will be made, in which nobody is allowed or blocked"
+                    ),
+                    "if there was one before, name it with pairing.storage.path or --db",
+                )
             } else {
                 Check::ok(name, format!("{shown} is not there yet; it will be made"))
             });
@@ -281,7 +289,7 @@ mod tests {
         let look = |path: &Path| {
             let mut checks = Vec::new();
             folder(path, &mut checks);
-            let found = database(path, &mut checks);
+            let found = database(path, false, &mut checks);
             (checks[0].status, checks[1].status, found)
         };
         assert_eq!(look(&path), (Status::Ok, Status::Ok, Found::Nothing));

@@ -95,7 +95,7 @@ pub(super) async fn run(
         Ok(outlet) => {
             let remarks = remarks.clone();
             let post = Post { outward, inward, store, outlet, remarks, metrics, dry_run };
-            loader.say_kept(&post.remarks);
+            loader.say_start(&post.remarks);
             post.stand(loader, settings, hang_up, group).await
         }
         Err(error) => Err(error),

@@ -39,7 +39,7 @@ pub(super) async fn run(
     if dry_run {
         remarks.rehearses(&database);
     }
-    loader.say_kept(&remarks);
+    loader.say_start(&remarks);
     let (batches, next_batch) = mpsc::channel(lines::QUEUED);
     start("nexo-pair-read", move || lines::read(stdin, &batches))?;
 

@@ -1,17 +1,29 @@
 //! The configuration of a running gate, with the modes in force.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{KeptModes, Mode, ModesInForce, PairingStore, SaidMode};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::remarks::Remarks;
 use crate::context::Database;
 use crate::error::{CliError, chain};
 use crate::modes::{check_fresh, kept, lost};
+use crate::text::escaped;
 
 /// What a reload replaces.
 pub(super) type Settings = Arc<Config>;
+
+/// How long a reload waits until its modes are remembered, before it puts them in force all the same.
+const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long it takes until modes that could not be remembered are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Reads the configuration, and finds the modes in force.
 pub(super) struct Loader {
@@ -22,6 +34,10 @@ pub(super) struct Loader {
     /// As it was read the last time, without what is remembered.
     config: Config,
     modes: Option<ModesInForce>,
+    /// Remembers modes that are in force already; the next reload ends it.
+    remembering: JoinSet<()>,
+    /// The database, if this start made it.
+    made: Option<PathBuf>,
 }
 
 impl Loader {
@@ -38,7 +54,15 @@ impl Loader {
             )));
         }
         let fallback = open.then(SaidMode::open_for_one_run);
-        Ok(Self { sources, fallback, started_with: config.clone(), config, modes: None })
+        Ok(Self {
+            sources,
+            fallback,
+            started_with: config.clone(),
+            config,
+            modes: None,
+            remembering: JoinSet::new(),
+            made: None,
+        })
     }
 
     /// The configuration as it was read.
@@ -48,23 +72,46 @@ impl Loader {
 
     /// Opens the database; a dry run has a copy in memory.
     pub(super) async fn open(
-        &self,
+        &mut self,
         database: &Database,
         dry_run: bool,
     ) -> Result<PairingStore, CliError> {
-        if !database.exists() {
+        let is_new = !database.exists();
+        if is_new {
             check_fresh(&self.config, self.fallback.clone())?;
         }
-        if dry_run { database.rehearsal().await } else { database.open().await }
+        if dry_run {
+            return database.rehearsal().await;
+        }
+        let store = database.open().await?;
+        // Beside a configuration there may have been a database before, which was found by a path that
+        // is lost.
+        self.made = (is_new && self.config.file().is_some()).then(|| database.path().to_owned());
+        Ok(store)
+    }
+
+    /// Says what an operator may not expect of this start.
+    pub(super) fn say_start(&self, remarks: &Remarks) {
+        if let Some(path) = &self.made {
+            let path = escaped(&path.to_string_lossy());
+            remarks.say(&format!(
+                "a new database was made at {path}: nobody is allowed or blocked in it; if there was one \
+                 before, name it with pairing.storage.path or --db"
+            ));
+        }
+        self.say_kept(remarks);
     }
 
     /// Puts the configuration in force, as a gate that starts.
     pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings, CliError> {
-        self.put_in_force(store, self.config.clone()).await
+        let config = self.config.clone();
+        let words = config.mode_words();
+        let modes = store.put_modes_in_force(words, self.fallback.clone(), None).await??;
+        Ok(self.put_in_force(config, modes))
     }
 
     /// Says what stays in force although the configuration does not say it.
-    pub(super) fn say_kept(&self, remarks: &Remarks) {
+    fn say_kept(&self, remarks: &Remarks) {
         let Some(modes) = &self.modes else { return };
         for (what, mend) in kept(modes) {
             remarks.say(&format!("{what}: {mend}"));
@@ -84,7 +131,7 @@ impl Loader {
         remarks: &Remarks,
         prepare: impl FnOnce(&Config) -> Result<T, CliError>,
     ) -> Option<(Settings, T)> {
-        match self.try_reload(store, prepare).await {
+        match self.try_reload(store, remarks, prepare).await {
             Ok(reloaded) => {
                 remarks.say("the configuration was read again");
                 lost(&self.config).for_each(|lost| remarks.say(&lost));
@@ -104,6 +151,7 @@ impl Loader {
     async fn try_reload<T>(
         &mut self,
         store: &PairingStore,
+        remarks: &Remarks,
         prepare: impl FnOnce(&Config) -> Result<T, CliError>,
     ) -> Result<(Settings, T), CliError> {
         let (sources, old) = (self.sources.clone(), self.config.clone());
@@ -113,20 +161,59 @@ impl Loader {
             source: error.into(),
         })??;
         let prepared = prepare(&config)?;
-        Ok((self.put_in_force(store, config).await?, prepared))
+        let modes = self.find_modes(store, remarks, &config).await?;
+        Ok((self.put_in_force(config, modes), prepared))
     }
 
-    async fn put_in_force(
+    /// The modes under a configuration that was read again. A gate that is to be closed does not wait
+    /// for a database that is locked or full: the modes are remembered as soon as it takes them.
+    async fn find_modes(
         &mut self,
         store: &PairingStore,
-        config: Config,
-    ) -> Result<Settings, CliError> {
-        let own = self.modes.as_ref().map(ModesInForce::remembered);
-        let fallback = self.fallback.clone();
-        let modes = store.put_modes_in_force(config.mode_words(), fallback, own).await??;
+        remarks: &Remarks,
+        config: &Config,
+    ) -> Result<ModesInForce, CliError> {
+        // From now on others count.
+        self.remembering = JoinSet::new();
+        let own = self.modes.as_ref().map(ModesInForce::remembered).cloned().unwrap_or_default();
+        let (words, fallback) = (config.mode_words().clone(), self.fallback.clone());
+        let resolved = own.resolve(&words, fallback.clone());
+        let (store, told) = (store.clone(), remarks.clone());
+        let (first, remembered) = oneshot::channel();
+        self.remembering.spawn(async move {
+            let modes = loop {
+                match store.put_modes_in_force(&words, fallback.clone(), Some(&own)).await {
+                    Ok(modes) => break modes,
+                    Err(_) => sleep(AGAIN).await,
+                }
+            };
+            // Unless the reload still waits for it.
+            match first.send(modes) {
+                Ok(()) => {}
+                Err(Ok(_)) => told.say("the modes in force are remembered now"),
+                Err(Err(error)) => {
+                    told.say(&format!("the modes in force cannot be remembered: {error}"));
+                }
+            }
+        });
+        if let Ok(Ok(modes)) = timeout(REMEMBERED_WITHIN, remembered).await {
+            return Ok(modes?);
+        }
+        if resolved.is_err() {
+            self.remembering.abort_all();
+        }
+        let modes = resolved?;
+        remarks.say(
+            "the modes are in force and not remembered yet: the database cannot be written now, and is \
+             tried until it can",
+        );
+        Ok(modes)
+    }
+
+    fn put_in_force(&mut self, config: Config, modes: ModesInForce) -> Settings {
         let settings = Arc::new(config.clone().with_modes(&modes));
         (self.config, self.modes) = (config, Some(modes));
-        Ok(settings)
+        settings
     }
 }
 
