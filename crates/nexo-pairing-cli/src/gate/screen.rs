@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use nexo_pairing::{
     Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingBackend, PairingGate,
     PairingStore,
@@ -250,21 +251,28 @@ impl Screener {
     /// Has a line wait for the store; refuses it when too many wait and reading has stopped for too long.
     async fn wait(&mut self, line: &[u8], keys: Vec<Key>) -> Result<(), Ended> {
         while !self.waiting.reserve(line.len()) {
-            self.write()?;
-            let stopped = Instant::now();
-            let decided = timeout(self.pause.left(), self.waiting.next()).await;
-            self.pause.spend(stopped.elapsed());
-            match decided {
-                Ok(Some(decided)) => self.take(decided),
-                _ => {
-                    self.overloaded();
-                    return Ok(());
-                }
-            }
+            let Some(decided) = self.stop_reading().await? else {
+                self.overloaded();
+                return Ok(());
+            };
+            self.take(decided);
         }
         let (decider, number, text) = (Arc::clone(&self.decider), self.line, line.into());
         self.waiting.push(number, line.len(), keys, move || decider.screen(number, text));
         Ok(())
+    }
+
+    /// The next line that is decided, if there is one in the time that reading may still stop.
+    async fn stop_reading(&mut self) -> Result<Option<Decided>, Ended> {
+        if self.pause.left().is_zero() {
+            // A timer would take a millisecond for each line that is refused.
+            return Ok(self.waiting.next().now_or_never().flatten());
+        }
+        self.write()?;
+        let stopped = Instant::now();
+        let decided = timeout(self.pause.left(), self.waiting.next()).await;
+        self.pause.spend(stopped.elapsed());
+        Ok(decided.ok().flatten())
     }
 
     /// Waits for the lines before the one in hand, as long as the store is quick.
