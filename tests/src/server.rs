@@ -147,6 +147,15 @@ impl Client {
     /// What the system says, or that the connection ended before the answer did.
     pub fn request(&mut self, line: &str, headers: &str, body: &str) -> io::Result<(u16, Value)> {
         self.send(line, headers, body)?;
+        self.answer()
+    }
+
+    /// Reads the answer to what was sent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`request`](Self::request).
+    pub fn answer(&mut self) -> io::Result<(u16, Value)> {
         let broken = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let (mut status, mut length) = (0, 0);
         loop {

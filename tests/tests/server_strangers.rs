@@ -151,3 +151,61 @@ fn questions_after_the_health_behind_a_lock_take_no_place_from_other_clients() {
         waiting.push(client);
     }
 }
+
+/// More requests than there are places, and no more than eight of an address.
+fn crowd(server: &Server, line: &str, headers: &str, body: &str) -> Vec<Client> {
+    let ask = |number: u16| {
+        let [high, low] = (number / 8).to_be_bytes();
+        let from = IpAddr::from([127, 3, high, low + 1]);
+        let mut client = Client::connect(from, server.address()).unwrap();
+        // Those that find no place are reset.
+        let _ = client.send(line, headers, body);
+        client
+    };
+    (0..1200).map(ask).collect()
+}
+
+#[test]
+fn renewals_of_one_session_behind_a_lock_take_no_place_from_other_clients() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let (token, _) = session(&home, &server);
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let claim = new_claim(&home, &server);
+    let lock = WriteLock::take(&home);
+    let mut open = crowd(&server, "POST /session/renew", &bearer, "");
+    for number in 1..=100 {
+        let from = IpAddr::from([127, 4, 0, number]);
+        let mut client = Client::connect(from, server.address()).unwrap();
+        assert_eq!(client.session(&token).unwrap().0, 200, "{number}");
+        open.push(client);
+    }
+    let mut client = Client::connect(IpAddr::from([127, 4, 1, 1]), server.address()).unwrap();
+    assert_eq!(client.request("GET /healthz", "", "").unwrap().0, 503);
+    // A claim waits for the lock, and is not refused for the others.
+    let mut client = Client::connect(IpAddr::from([127, 4, 1, 2]), server.address()).unwrap();
+    client.send("POST /pair", "", &claim.to_string()).unwrap();
+    drop(lock);
+    assert_eq!(client.answer().unwrap().0, 200);
+    assert_eq!(server.end(), 0);
+}
+
+#[test]
+fn claims_of_one_code_behind_a_lock_take_no_place_from_other_clients() {
+    let home = Home::new();
+    let server = Server::start(&home, &[]);
+    let (seen, good) = (new_claim(&home, &server), new_claim(&home, &server));
+    let lock = WriteLock::take(&home);
+    let mut open = crowd(&server, "POST /pair", "", &seen.to_string());
+    for number in 1..=100 {
+        let from = IpAddr::from([127, 4, 0, number]);
+        let mut client = Client::connect(from, server.address()).unwrap();
+        assert_eq!(client.session("x").unwrap().0, 401, "{number}");
+        open.push(client);
+    }
+    let mut client = Client::connect(IpAddr::from([127, 4, 1, 1]), server.address()).unwrap();
+    client.send("POST /pair", "", &good.to_string()).unwrap();
+    drop(lock);
+    assert_eq!(client.answer().unwrap().0, 200);
+    assert_eq!(server.end(), 0);
+}

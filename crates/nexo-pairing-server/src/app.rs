@@ -18,6 +18,7 @@ use crate::health::Health;
 use crate::options::Settings;
 use crate::peer::{self, FORWARDED_FOR, Peer};
 use crate::throttle::Throttle;
+use crate::writes::{InFlight, Secret, Writes};
 use crate::{health, pair, session};
 
 /// How many sessions may be waiting at once for being noted as seen.
@@ -35,6 +36,7 @@ pub(crate) struct App {
     pub(crate) refused: WarningLimiter<(&'static str, Peer)>,
     /// What failed for want of the store.
     failed: WarningLimiter<&'static str>,
+    writes: Arc<Writes>,
     settings: RwLock<Arc<Settings>>,
     touching: Mutex<HashSet<SessionId>>,
     told_of_a_proxy: AtomicBool,
@@ -46,6 +48,7 @@ impl App {
         issuer: Arc<SetupCodeIssuer>,
         clock: Arc<dyn Clock>,
         settings: Settings,
+        max_connections: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             throttle: Throttle::new(Arc::clone(&clock)),
@@ -53,6 +56,7 @@ impl App {
             health: Health::default(),
             refused: WarningLimiter::new(Arc::clone(&clock)),
             failed: WarningLimiter::new(Arc::clone(&clock)),
+            writes: Writes::of(max_connections),
             settings: RwLock::new(Arc::new(settings)),
             touching: Mutex::default(),
             told_of_a_proxy: AtomicBool::new(false),
@@ -98,6 +102,16 @@ impl App {
             tracing::error!(error, suppressed, "failed to {what}");
         }
         Refusal::Unavailable
+    }
+
+    /// Begins a write of a client, who is refused when too many are in flight.
+    pub(crate) fn begin_write(&self, client: IpAddr, secret: Secret) -> Result<InFlight, Refusal> {
+        self.writes.begin(Peer::of(client), secret).ok_or_else(|| {
+            if let Some(suppressed) = self.failed.allow("begin a write") {
+                tracing::warn!(suppressed, "refused a write: too many wait for the database");
+            }
+            Refusal::Unavailable
+        })
     }
 
     /// Records, without the caller waiting for it, that a device was heard of and from where. A session

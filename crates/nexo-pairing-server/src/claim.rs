@@ -16,6 +16,7 @@ use crate::answer::{Refusal, to_json};
 use crate::app::App;
 use crate::peer::Peer;
 use crate::session::Shown;
+use crate::writes::Secret;
 
 /// How many bytes a claim may have.
 pub(crate) const MAX_CLAIM_BYTES: usize = 4096;
@@ -81,6 +82,8 @@ impl App {
         let mut redemption =
             self.redemption(claim).map_err(|refusal| self.refuse_claim(client, refusal))?;
         redemption.peer = Some(client.into());
+        let code = Secret::Code(redemption.claims.nonce.clone());
+        let in_flight = self.begin_write(client, code)?;
         let (app, peer) = (Arc::clone(self), Peer::of(client));
         // It counts as failed until its outcome is known: while the database is locked, one peer could
         // otherwise take the places of all claims that wait for it.
@@ -88,6 +91,7 @@ impl App {
         let redeemed = tokio::spawn(async move {
             let _lifetime = lifetime;
             let redeemed = app.store.redeem(redemption).await;
+            drop(in_flight);
             app.throttle.take_back(peer);
             match redeemed {
                 Ok(issued) => {

@@ -40,6 +40,7 @@ mod throttle;
 mod tls;
 mod upkeep;
 mod websocket;
+mod writes;
 
 pub use options::{DEFAULT_LISTEN, MetricsOptions, ServerOptions, Settings, TrustedProxies};
 pub use server::{MetricsServer, Server, ServerError, ServerHandle};

@@ -94,9 +94,9 @@ impl Server {
             Some(files) => Some(Tls::load(files).await?),
             None => None,
         };
-        let app = App::new(options.store, options.issuer, options.clock, options.settings);
-        let router = app::router(Arc::clone(&app));
         let max = options.max_connections.min(max_files());
+        let app = App::new(options.store, options.issuer, options.clock, options.settings, max);
+        let router = app::router(Arc::clone(&app));
         let claims = Listener::bind(options.listen, tls.clone(), router, max, timing).await?;
         let metrics = match options.metrics {
             Some(metrics) => {

@@ -15,6 +15,7 @@ use time::serde::rfc3339;
 use crate::answer::{Refusal, json_response, to_json};
 use crate::app::App;
 use crate::connection::{Complete, Connection};
+use crate::writes::Secret;
 
 /// What is not percent-encoded in a header: the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -66,10 +67,13 @@ pub(crate) async fn renew(
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    let (token, client) = (bearer(&headers)?, app.client(connection.peer, &headers));
+    let failed = |error| app.unavailable("renew a session", &error);
+    let session = live(app.store.session(&token).await.map_err(failed)?)?;
+    let _in_flight = app.begin_write(client, Secret::Session(session.id))?;
     let ttl = app.settings().session_ttl;
-    let session = app.store.renew_session(&bearer(&headers)?, ttl).await;
-    let session = live(session.map_err(|error| app.unavailable("renew a session", &error))?)?;
-    app.touch(&session, app.client(connection.peer, &headers));
+    let session = live(app.store.renew_session(&token, ttl).await.map_err(failed)?)?;
+    app.touch(&session, client);
     describe(&session)
 }
 
@@ -77,10 +81,16 @@ pub(crate) async fn renew(
 pub(crate) async fn end(
     _: Complete,
     State(app): State<Arc<App>>,
+    Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let ended = app.store.end_session(&bearer(&headers)?).await;
-    if ended.map_err(|error| app.unavailable("end a session", &error))? {
+    let (token, client) = (bearer(&headers)?, app.client(connection.peer, &headers));
+    let failed = |error| app.unavailable("end a session", &error);
+    // One that is not live yet, since the clock was set back, can be ended as well.
+    let session = app.store.session(&token).await.map_err(failed)?;
+    let secret = session.map_or(Secret::Unknown, |session| Secret::Session(session.id));
+    let _in_flight = app.begin_write(client, secret)?;
+    if app.store.end_session(&token).await.map_err(failed)? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Refusal::Session { presented: true })
