@@ -34,7 +34,7 @@ pub fn outbound_topic(channel: &str, account: &str) -> String {
     }
 }
 
-/// The way that an adapter's messages take, for the metrics.
+/// The way that an adapter's messages take: by itself, or by a plugin in another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DeliveryRoute {
@@ -114,7 +114,9 @@ pub trait PairingChannelAdapter: Send + Sync {
         self.format_challenge(challenge)
     }
 
-    /// The way that [`send_reply`](Self::send_reply) takes.
+    /// The way that [`send_reply`](Self::send_reply) takes. By [`DeliveryRoute::Broker`] a notice with an
+    /// id of which [`normalize_sender`](Self::normalize_sender) makes nothing is dropped while anybody
+    /// on the channel is blocked.
     fn route(&self) -> DeliveryRoute {
         DeliveryRoute::Adapter
     }

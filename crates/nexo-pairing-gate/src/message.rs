@@ -176,7 +176,7 @@ impl<'a> Message<'a> {
 
 /// Whether an id that cannot be paired is the channel's own.
 #[cold]
-fn is_channel_account(raw: &str, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
+pub(crate) fn is_channel_account(raw: &str, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
     raw.len() <= MAX_RAW_BYTES && adapter.is_some_and(|adapter| adapter.is_channel_account(raw))
 }
 

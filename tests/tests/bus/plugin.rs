@@ -9,7 +9,7 @@ use nexo_pairing_tests::{DEADLINE, Home, python, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Heard, connect, say, start};
+use crate::support::{Heard, connect, event, publish, say, start};
 
 const BUILT_IN: [(&str, &str); 2] =
     [("whatsapp.personal", "5491155556666@c.us"), ("telegram.bot", "123456789")];
@@ -152,4 +152,43 @@ async fn one_that_dies_takes_its_own_channel_with_it_only_and_comes_back() {
     let mut pigeons = Pigeons::start(&server, "plain");
     pigeons.arrives("pigeon#7", "back");
     assert_eq!(of_pigeons.wait_for_texts(2), ["first", "back"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_it_says_of_somebody_whom_nobody_has_resolved_is_dropped_while_anybody_is_blocked() {
+    let server = NatsServer::start();
+    let home = Home::configured(
+        "gate: { mode: pairing }\nadapters: [{ channel: pigeon, prefix: plugin.pigeon }]",
+    );
+    home.json(&["block", "pigeon:7", "--raw"]);
+    let notices = Heard::on(&server, "pairing.notices.pigeon.loft").await;
+    let admitted = Heard::on(&server, "pairing.admitted.pigeon.loft").await;
+    let gate = start(&home, &server, &[]);
+    let mut pigeons = Pigeons::start(&server, "event");
+    let bus = connect(&server).await;
+    let topic = "plugin.inbound.pigeon.loft";
+    let joined = |by: Value| {
+        let payload = json!({"kind": "chat_membership", "new_status": "member", "changed_by": by});
+        event(topic, payload)
+    };
+    // Number 7 by other names, of which the gate knows none, and somebody else.
+    for by in [json!("pigeon#7"), json!("007"), json!(7), json!("x".repeat(2000)), json!("8")] {
+        publish(&bus, topic, &joined(by)).await;
+    }
+    let connected = event(topic, json!({"kind": "connected"}));
+    publish(&bus, topic, &connected).await;
+    assert_eq!(notices.wait_for_json(1)[0].1, connected, "it names nobody");
+    // Once the plugin has said who that is, it is told.
+    home.json(&["seed", "pigeon", "loft", "8", "--raw"]);
+    pigeons.arrives("8", "coo");
+    // The notice is there as well.
+    assert_eq!(admitted.wait_for_texts(2)[1], "coo");
+    publish(&bus, topic, &joined(json!("8"))).await;
+    assert_eq!(notices.wait_for_json(2)[1].1, joined(json!("8")));
+    gate.signal(Signal::TERM);
+    let ended = gate.ended();
+    assert!(
+        ended.stderr.contains("8 messages taken, 3 admitted, 0 challenged, 5 dropped"),
+        "{ended:?}"
+    );
 }

@@ -3,21 +3,21 @@
 use std::sync::atomic::Ordering;
 
 use nexo_pairing_core::{
-    AccountId, ChannelId, Decision, DropReason, PairingAdapterRegistry, PairingError,
+    AccountId, ChannelId, Decision, DeliveryRoute, DropReason, PairingAdapterRegistry, PairingError,
 };
 use serde_json::Value;
 
 use super::PairingGate;
 use crate::event::Notice;
 use crate::ids::Senders;
-use crate::message::canonical;
+use crate::message::{canonical, is_channel_account};
 
 /// What was decided on a notice.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ScreenedNotice {
     /// [`Decision::Admit`], or [`Decision::Drop`] where the account is unknown or one of those whom
-    /// the notice names is blocked.
+    /// the notice names is, or may be, blocked.
     pub decision: Decision,
     /// The event to pass on, made anew from what was checked; `None` where it is dropped.
     pub event: Option<Value>,
@@ -43,6 +43,8 @@ impl PairingGate {
     /// Decides on a notice, and makes the event anew that may be passed on. Free text is in it only
     /// where the notice names a chat or an author who holds a live grant on this account, and nobody
     /// who is blocked. Looks at memory only; where the lists may be old, nobody is taken for allowed.
+    /// An id that a plugin has not resolved yet may be a blocked person's while there is one on the
+    /// channel.
     ///
     /// # Errors
     ///
@@ -58,17 +60,22 @@ impl PairingGate {
             return Ok(ScreenedNotice { decision, event: None });
         }
         let adapter = registry.get(channel);
+        let adapter = adapter.as_deref();
+        // Of an id that only a plugin can read, nobody here knows whose it is.
+        let is_elsewhere = adapter.is_some_and(|adapter| adapter.route() == DeliveryRoute::Broker);
         let mut named = Senders::default();
+        let mut has_unresolved_id = false;
         for id in &notice.named {
-            if let Some(Some(sender)) = canonical(id, adapter.as_deref()) {
-                named.add(sender);
+            match canonical(id, adapter) {
+                Some(Some(sender)) => named.add(sender),
+                _ => has_unresolved_id |= is_elsewhere && !is_channel_account(id, adapter),
             }
         }
         let must_refresh = self.must_refresh.load(Ordering::Acquire);
         let is_fresh = !must_refresh && self.roster.is_fresh(self.options.max_staleness);
         let state = self.roster.read();
         let place = state.lists.find(channel, account);
-        if place.is_blocked(&named) {
+        if place.is_blocked(&named) || has_unresolved_id && place.has_blocks() {
             let decision = Decision::Drop(DropReason::Blocked);
             return Ok(ScreenedNotice { decision, event: None });
         }

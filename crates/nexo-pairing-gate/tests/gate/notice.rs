@@ -1,5 +1,7 @@
 //! What passes of the events of a plugin itself.
 
+use std::sync::atomic::Ordering;
+
 use nexo_pairing_core::{AccountScope, Decision, DropReason, Mode};
 use nexo_pairing_gate::{InboundEvent, Notice, ScreenedNotice};
 use proptest::prelude::*;
@@ -141,6 +143,28 @@ async fn free_text_passes_while_somebody_named_holds_a_live_grant_on_the_account
     let screened = screen(&world, &membership("id:1", "id:9"));
     assert_eq!(screened.decision, Decision::Drop(DropReason::Blocked));
     assert_eq!(screened.event, None);
+}
+
+#[tokio::test]
+async fn an_id_that_a_plugin_has_not_resolved_may_be_a_blocked_persons() {
+    let world = World::new(Mode::Open).await;
+    let is_told = |by: &str| {
+        let payload = json!({ "kind": "chat_membership", "chat": "id:1", "changed_by": by });
+        let screened = screen(&world, &payload);
+        assert!(
+            screened.event.is_some() || screened.decision == Decision::Drop(DropReason::Blocked)
+        );
+        screened.event.is_some()
+    };
+    let long = "9".repeat(1025);
+    world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
+    assert!(is_told("ask") && is_told(&long), "nobody is blocked");
+    world.block(AccountScope::All, "id:asked").await;
+    assert!(!is_told("ask") && !is_told("7") && !is_told(&long));
+    assert!(is_told("id:2") && is_told("own"));
+    // Of what an adapter here cannot read it will never make the blocked id.
+    world.adapter.is_elsewhere.store(false, Ordering::SeqCst);
+    assert!(is_told("ask") && is_told(&long));
 }
 
 #[tokio::test]

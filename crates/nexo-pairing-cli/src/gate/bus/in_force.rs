@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use nexo_pairing::config::{Adapter, Config};
 use nexo_pairing::nats::{Bus, NatsOutbound};
 use nexo_pairing::{
-    Challenge, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
+    Challenge, DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
 };
 
 use crate::channels::{Nowhere, adapters, plugin};
@@ -95,6 +95,10 @@ impl PairingChannelAdapter for Rehearsing {
 
     fn format_challenge(&self, challenge: &Challenge) -> String {
         self.0.format_challenge(challenge)
+    }
+
+    fn route(&self) -> DeliveryRoute {
+        self.0.route()
     }
 
     async fn send_reply(&self, _: &str, _: &str, _: &str) -> Result<(), PairingError> {
