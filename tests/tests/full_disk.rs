@@ -129,3 +129,43 @@ fn operators_put_people_out_where_a_writer_takes_each_freed_byte() {
     is_told(&mut gate, "1195000002", |answer| answer["decision"] == "challenge");
     assert_eq!(gate.end().code, 0);
 }
+
+#[test]
+fn operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk() {
+    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
+        let test = "operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk";
+        return again_on_a_small_disk(test);
+    };
+    let home = Home::configured("gate: { mode: pairing }");
+    let people: Vec<String> = (0..20).map(person).collect();
+    let ids: Vec<&str> = people.iter().map(String::as_str).collect();
+    home.json(&[&["seed", "telegram", "personal"], &ids[..]].concat());
+    let mut gate = home.gate(&[]);
+    is_told(&mut gate, "1196000001", |answer| answer["decision"] == "challenge");
+    let code = home.sqlite("SELECT code FROM pairing_pending");
+    home.sqlite("UPDATE pairing_pending SET expires_at = unixepoch() - 10");
+    home.sqlite(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000)
+        INSERT INTO pairing_pending
+            (channel, account_id, sender_id, code, created_at, meta_json, expires_at)
+            SELECT 'telegram', 'a' || x, 1195000000 + x, 'CODE' || x, unixepoch() - 3600,
+                json_quote(hex(zeroblob(1900))), unixepoch() - 10 FROM n",
+    );
+    is_told(&mut gate, &people[0], |answer| answer["decision"] == "admit");
+    let greedy = Greedy::start(&disk);
+    for (number, id) in people.iter().enumerate() {
+        let target = format!("telegram:{id}");
+        let command = if number % 2 == 0 { "revoke" } else { "block" };
+        let ended = home.run(&[command, &target, "--json"]);
+        assert_eq!(ended.code, 0, "{number}: {ended:?}");
+        is_told(&mut gate, id, |answer| answer["decision"] != "admit");
+        wait_for("a full disk", || (free(&disk) == 0).then_some(()));
+    }
+    assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "1001\n");
+    // Nobody is let in by a code that is over, though nothing has ended it yet.
+    let (_, refused) = home.error(&["approve", code.trim()]);
+    assert_eq!(refused["kind"], "expired", "{refused}");
+    assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "1000\n");
+    greedy.end();
+    assert_eq!(home.json(&["list"])["allow"].as_array().unwrap().len(), 0);
+}

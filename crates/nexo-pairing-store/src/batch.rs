@@ -113,11 +113,13 @@ impl std::fmt::Debug for Queue {
 }
 
 /// Makes these writes durable, in one transaction. One that fails is taken back and told why, and the
-/// others are kept; when the transaction fails, all of them are told.
+/// others are kept; when the transaction fails, all of them are told. On a disk that `is_low` on space
+/// each ends only what it decides on.
 pub(crate) fn write(
     connection: &mut Connection,
     path: &Path,
     options: &StoreOptions,
+    is_low: bool,
     operations: VecDeque<Box<dyn Operation>>,
 ) -> Written {
     let mut waiting = operations.into_iter();
@@ -125,7 +127,7 @@ pub(crate) fn write(
     let committed = in_transaction(connection, |tx| {
         // Read in the transaction, so that stamps have the order of the commits.
         let now = options.clock.now().unix_timestamp();
-        let expired = Cell::new(false);
+        let expired = Cell::new(is_low);
         for mut operation in waiting.by_ref() {
             let mut write = Write { tx, now, options, expired: &expired, after: After::default() };
             match in_savepoint(tx, || operation.run(&mut write)) {
@@ -134,8 +136,8 @@ pub(crate) fn write(
                     written.operations.push(operation);
                 }
                 Ok(Err(error)) => {
-                    // It may have been the one that put it away.
-                    expired.set(false);
+                    // It may have been the one that did it.
+                    expired.set(is_low);
                     operation.answer(Err(StoreError::sqlite(path, error)));
                 }
                 // A full disk and the like take back what came before, too.
@@ -238,7 +240,8 @@ mod tests {
         let queue = Queue::default();
         let answers = push(&queue);
         let path = Path::new("pairing.db");
-        let done = write(&mut connection, path, &StoreOptions::default(), queue.next());
+        let options = StoreOptions::default();
+        let done = write(&mut connection, path, &options, false, queue.next());
         assert_eq!(done.operations.len(), done.after.len());
         done.operations.into_iter().for_each(|operation| operation.answer(Ok(())));
         let cause = |e: StoreError| std::error::Error::source(&e).unwrap().to_string();

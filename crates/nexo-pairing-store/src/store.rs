@@ -352,7 +352,8 @@ impl Shared {
             // then it is written behind what is there.
             let _ = space::checkpoint(&opened.connection, "PASSIVE");
         }
-        let written = batch::write(&mut opened.connection, &self.path, &self.options, operations);
+        let (connection, is_low) = (&mut opened.connection, low.is_some());
+        let written = batch::write(connection, &self.path, &self.options, is_low, operations);
         if written.operations.is_empty() {
             return;
         }

@@ -151,11 +151,14 @@ fn find(
     if let Some(remaining) = lockout(write, actor)? {
         return Ok(Err(PairingError::LockedOut { remaining }));
     }
-    write.expire()?;
     let code = match code {
         Ok(code) => code,
-        Err(error) => return miss(write, Some(error.into()), actor).map(Err),
+        Err(error) => {
+            write.expire()?;
+            return miss(write, Some(error.into()), actor).map(Err);
+        }
     };
+    write.expire_code(code.as_str())?;
     let pending = write
         .tx
         .prepare_cached(

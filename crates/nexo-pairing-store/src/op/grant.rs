@@ -27,7 +27,8 @@ pub(crate) fn revoke(
     target: &Target,
     actor: &Actor,
 ) -> rusqlite::Result<Vec<SenderKey>> {
-    write.expire()?;
+    let (channel, scope, sender) = parts(target);
+    write.expire_of(channel, scope, sender)?;
     let revoked = end_grants(write, target, actor)?;
     for key in &revoked {
         let (channel, sender) = (key.channel.as_str(), key.sender_id.as_str());
@@ -44,8 +45,8 @@ pub(crate) fn block(
     actor: &Actor,
     reason: Option<&str>,
 ) -> rusqlite::Result<Blocking> {
-    write.expire()?;
     let (channel, scope, sender) = parts(target);
+    write.expire_of(channel, scope, sender)?;
     write
         .tx
         .prepare_cached(
@@ -140,10 +141,11 @@ pub(crate) fn seed(
             .execute(grants)?,
     };
     let mut requests = write.tx.prepare_cached(
-        "SELECT sender_id, code FROM pairing_pending WHERE channel = ?1 AND account_id = ?2",
+        "SELECT sender_id, code FROM pairing_pending WHERE channel = ?1 AND account_id = ?2
+            AND coalesce(expires_at, created_at + 3600) > ?3 AND created_at <= ?3 + 5",
     )?;
     let mut requests: HashMap<String, String> = requests
-        .query_map([channel_id, account_id], |row| row.try_into())?
+        .query_map(params![channel_id, account_id, write.now], |row| row.try_into())?
         .collect::<Result<_, _>>()?;
     for sender in senders {
         if let Some(code) = requests.remove(sender.as_str()) {

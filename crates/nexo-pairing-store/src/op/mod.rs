@@ -32,7 +32,8 @@ pub(crate) struct Write<'a> {
     /// UTC seconds.
     pub(crate) now: i64,
     pub(crate) options: &'a StoreOptions,
-    /// Whether one of those that share the transaction has put away what had run out at this moment.
+    /// Whether one of those that share the transaction has ended its share of what is over; from the
+    /// beginning on a disk that is nearly full.
     pub(crate) expired: &'a Cell<bool>,
     pub(crate) after: After,
 }

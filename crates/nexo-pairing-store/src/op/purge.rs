@@ -1,7 +1,7 @@
 //! Puts away what has run out.
 
 use nexo_pairing_core::Actor;
-use rusqlite::params;
+use rusqlite::{Params, params};
 use serde_json::Value;
 
 use super::audit::About;
@@ -37,11 +37,32 @@ pub(crate) struct Progress {
     audit: i64,
 }
 
-/// The requests that are over at `?1`, by the two indexes that are made for it.
-const DUE: &str = "SELECT code, channel, account_id, sender_id,
-        min(?1, coalesce(expires_at, created_at + 3600)), created_at, rowid
-    FROM pairing_pending
-    WHERE coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1 + 5";
+/// How many requests a transaction ends at most beside those that it decides on, and an operation how
+/// many grants. The end of one writes its metadata over and adds three rows; gates look 50 up one by one.
+pub(crate) const SHARE: i64 = 50;
+
+/// The requests that are over at `?1`.
+macro_rules! due {
+    ($which:literal) => {
+        concat!(
+            "SELECT code, channel, account_id, sender_id,
+                min(?1, coalesce(expires_at, created_at + 3600)), created_at, rowid
+            FROM pairing_pending
+            WHERE (coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?1 + 5)",
+            $which
+        )
+    };
+}
+
+/// Some, by the two indexes that are made for it.
+const DUE: &str = due!(" LIMIT ?2");
+
+/// Those of a target: channel, sender, and account or `*`.
+const DUE_OF_TARGET: &str =
+    due!(" AND channel = ?2 AND sender_id = ?3 AND (?4 = '*' OR account_id = ?4)");
+
+/// The one that has a code.
+const DUE_OF_CODE: &str = due!(" AND code = ?2");
 
 /// A request that came to an end.
 pub(crate) struct Finished<'a> {
@@ -52,15 +73,54 @@ pub(crate) struct Finished<'a> {
 }
 
 impl Write<'_> {
-    /// Ends requests and grants whose time is up. A request that was made in the future, by a clock
-    /// that was set back since, is over too.
+    /// Ends a share of the requests and grants that are over, once a transaction. An operation decides
+    /// right without it, on condition that what it decides on is ended before.
     pub(crate) fn expire(&mut self) -> rusqlite::Result<()> {
-        if self.expired.get() {
-            return Ok(());
+        if !self.expired.get() {
+            self.expire_requests(SHARE)?;
+            self.expire_grants(SHARE)?;
+            self.expired.set(true);
         }
-        let mut due = self.tx.prepare_cached(DUE)?;
+        Ok(())
+    }
+
+    /// Ends what is over of a sender, on an account or on all (`*`), and a share of the rest.
+    pub(crate) fn expire_of(
+        &mut self,
+        channel: &str,
+        scope: &str,
+        sender: &str,
+    ) -> rusqlite::Result<()> {
+        self.expire()?;
+        let now = self.now;
+        self.expire_each(DUE_OF_TARGET, params![now, channel, sender, scope])?;
+        self.tx
+            .prepare_cached(
+                "UPDATE pairing_allow_from SET revoked_at = expires_at, revoked_via = 'expiry'
+                    WHERE expires_at <= ?1 AND revoked_at IS NULL
+                        AND channel = ?2 AND sender_id = ?3 AND (?4 = '*' OR account_id = ?4)",
+            )?
+            .execute(params![now, channel, sender, scope])
+            .map(drop)
+    }
+
+    /// Ends the request that has a code, if it is over, and a share of the rest.
+    pub(crate) fn expire_code(&mut self, code: &str) -> rusqlite::Result<()> {
+        self.expire()?;
+        self.expire_each(DUE_OF_CODE, (self.now, code)).map(drop)
+    }
+
+    /// Ends at most so many requests; how many.
+    pub(crate) fn expire_requests(&mut self, most: i64) -> rusqlite::Result<i64> {
+        self.expire_each(DUE, [self.now, most])
+    }
+
+    /// Ends the requests that a statement finds. One that was made in the future, by a clock that was
+    /// set back since, is over too.
+    fn expire_each(&mut self, sql: &str, which: impl Params) -> rusqlite::Result<i64> {
+        let mut due = self.tx.prepare_cached(sql)?;
         let mut due: Vec<(String, String, String, String, i64, i64, i64)> =
-            due.query_map([self.now], |row| row.try_into())?.collect::<Result<_, _>>()?;
+            due.query_map(which, |row| row.try_into())?.collect::<Result<_, _>>()?;
         // The log has them in the order in which they were made, whichever index found them first.
         due.sort_unstable_by_key(|&(.., rowid)| rowid);
         for (code, channel, account, sender, at, created_at, _) in &due {
@@ -73,15 +133,22 @@ impl Write<'_> {
             self.audit(Actor::gate().as_str(), "expire", about, &Value::Null)?;
         }
         self.after.expired += due.len() as u64;
+        Ok(due.len() as i64)
+    }
+
+    /// Ends at most so many grants; how many.
+    fn expire_grants(&mut self, most: i64) -> rusqlite::Result<i64> {
         // 0.1.8 knows no expiry, but it knows `revoked_at`.
-        self.tx
+        let ended = self
+            .tx
             .prepare_cached(
                 "UPDATE pairing_allow_from SET revoked_at = expires_at, revoked_via = 'expiry'
-                    WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?1",
+                    WHERE rowid IN (SELECT rowid FROM pairing_allow_from
+                        WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?1
+                        ORDER BY expires_at LIMIT ?2)",
             )?
-            .execute([self.now])?;
-        self.expired.set(true);
-        Ok(())
+            .execute([self.now, most])?;
+        Ok(ended as i64)
     }
 
     /// Takes a request away and remembers what became of it.
@@ -127,9 +194,10 @@ impl Write<'_> {
     /// Ends what has run out and deletes some of what is too old or too much to keep. Whether there may
     /// be more to delete.
     pub(crate) fn purge(&mut self, progress: &mut Progress) -> rusqlite::Result<bool> {
-        self.expire()?;
-        progress.expired += self.after.expired;
-        let mut left = PIECE;
+        let requests = self.expire_requests(SHARE)?;
+        progress.expired += requests.unsigned_abs();
+        let mut left = PIECE - requests;
+        left -= self.expire_grants(left)?;
         self.trim_finished(&mut left)?;
         self.trim_audit(progress, &mut left)?;
         let day_ago = self.now - REJECTED_FOR;
@@ -148,7 +216,7 @@ impl Write<'_> {
                     ORDER BY seq LIMIT ?2)",
             &[MAX_CHANGES],
         )?;
-        Ok(left == 0)
+        Ok(left == 0 || requests == SHARE)
     }
 
     /// Ends sessions that have run out, and deletes some of what is long over. Whether there may be
@@ -280,7 +348,7 @@ mod tests {
         let plan = store
             .read(|tx, _| {
                 let mut plan = tx.prepare(&format!("EXPLAIN QUERY PLAN {DUE}"))?;
-                let steps = plan.query_map([OLD], |row| row.get::<_, String>("detail"))?;
+                let steps = plan.query_map([OLD, SHARE], |row| row.get::<_, String>("detail"))?;
                 steps.collect::<rusqlite::Result<Vec<_>>>()
             })
             .await
@@ -330,6 +398,62 @@ mod tests {
         // As before: what comes after an entry that is kept is kept.
         assert_eq!(left, [2, 0, 0]);
         assert!(transactions >= 18, "{transactions}");
+    }
+
+    const CROWD: &str = "
+        WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000)
+        INSERT INTO pairing_pending (channel, account_id, sender_id, code, created_at)
+            SELECT 'test', 'main', x, 'CODE' || x, 1000000 FROM n;
+        WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2500)
+        INSERT INTO pairing_allow_from (channel, account_id, sender_id, approved_at, expires_at)
+            SELECT 'test', 'main', x, 1000000, 1000001 FROM n;";
+
+    /// Requests and grants that are over and were not ended.
+    async fn overdue(store: &PairingStore) -> [i64; 2] {
+        let requests = count(store, "pairing_pending").await;
+        [requests, count(store, "pairing_allow_from WHERE revoked_at IS NULL").await]
+    }
+
+    #[tokio::test]
+    async fn an_operation_ends_a_share_of_what_is_over_and_all_that_it_decides_on() {
+        let store = store_with(CROWD).await;
+        let [channel, account, last] = ["test", "main", "1000"];
+        let end = |write: &mut Write<'_>| write.expire_of(channel, account, last);
+        store.write(end).await.unwrap();
+        assert_eq!(overdue(&store).await, [1000 - SHARE - 1, 2500 - SHARE - 1]);
+        let of_last = "pairing_finished WHERE sender_id = '1000' AND outcome = 'expired'";
+        assert_eq!(count(&store, of_last).await, 1);
+        store.write(|write| write.expire_code("CODE999")).await.unwrap();
+        assert_eq!(overdue(&store).await, [1000 - 2 * SHARE - 2, 2500 - 2 * SHARE - 1]);
+        // On a disk that is nearly full, nothing else.
+        let end = |write: &mut Write<'_>| {
+            write.expired.set(true);
+            write.expire_code("CODE998")
+        };
+        store.write(end).await.unwrap();
+        assert_eq!(overdue(&store).await, [1000 - 2 * SHARE - 3, 2500 - 2 * SHARE - 1]);
+    }
+
+    #[tokio::test]
+    async fn each_transaction_of_a_purge_ends_so_many_requests_and_grants_at_most() {
+        let store = store_with(CROWD).await;
+        let mut progress = Progress::default();
+        let mut before = overdue(&store).await;
+        loop {
+            let piece = move |write: &mut Write<'_>| {
+                let has_more = write.purge(&mut progress)?;
+                Ok((progress, has_more))
+            };
+            let has_more;
+            (progress, has_more) = store.write(piece).await.unwrap();
+            let after = overdue(&store).await;
+            assert!(before[0] - after[0] <= SHARE && before[1] - after[1] <= PIECE, "{after:?}");
+            before = after;
+            if !has_more {
+                break;
+            }
+        }
+        assert_eq!((before, progress.expired), ([0, 0], 1000));
     }
 
     #[tokio::test]

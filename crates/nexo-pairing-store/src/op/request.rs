@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::audit::About;
+use super::purge::SHARE;
 use super::standing::{last_outcome, waiting};
 use super::{LEEWAY, Write, at};
 
@@ -21,12 +22,14 @@ pub(crate) fn upsert(
     write: &mut Write<'_>,
     request: &NewRequest,
 ) -> rusqlite::Result<Result<UpsertOutcome, PairingError>> {
-    write.expire()?;
     let (channel, account) = (request.key.channel.as_str(), request.key.account_id.as_str());
     let senders: Vec<&str> = std::iter::once(&request.key.sender_id)
         .chain(&request.alt)
         .map(|sender| sender.as_str())
         .collect();
+    for sender in &senders {
+        write.expire_of(channel, account, sender)?;
+    }
 
     if request.has_unreadable_id && write.has_blocks(channel)? {
         return Ok(Ok(UpsertOutcome::Blocked));
@@ -51,15 +54,23 @@ pub(crate) fn upsert(
             return Ok(Ok(outcome));
         }
     }
-    let (pending, total): (u32, u32) = write
+    let (pending, total, rows): (u32, u32, u32) = write
         .tx
         .prepare_cached(
-            "SELECT (SELECT count(*) FROM pairing_pending WHERE channel = ?1 AND account_id = ?2),
+            // Those that are over are few, and found by indexes.
+            "WITH due AS (SELECT channel, account_id FROM pairing_pending
+                WHERE coalesce(expires_at, created_at + 3600) <= ?3 OR created_at > ?3 + 5)
+            SELECT (SELECT count(*) FROM pairing_pending WHERE channel = ?1 AND account_id = ?2)
+                    - (SELECT count(*) FROM due WHERE channel = ?1 AND account_id = ?2),
+                (SELECT count(*) FROM pairing_pending) - (SELECT count(*) FROM due),
                 (SELECT count(*) FROM pairing_pending)",
         )?
-        .query_row([channel, account], |row| row.try_into())?;
+        .query_row(params![channel, account, write.now], |row| row.try_into())?;
     if pending >= request.max_pending || total >= request.max_pending_total {
         return Ok(Ok(UpsertOutcome::PendingFull));
+    }
+    if rows >= request.max_pending_total {
+        write.expire_requests(SHARE)?;
     }
     create(write, request)
 }
