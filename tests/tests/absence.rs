@@ -163,7 +163,12 @@ fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     home.configure(&with(""));
     assert!(reload(&gate), "the rest of the configuration counts");
-    assert!(gate.remarks().contains("whatsapp/personal keeps mode allowlist"));
+    let said = format!("mode allowlist (said by {})", file(&home).display());
+    assert!(
+        gate.remarks().contains(&format!("whatsapp/personal keeps {said}")),
+        "{}",
+        gate.remarks()
+    );
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed", "nor after a start");
 

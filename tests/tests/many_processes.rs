@@ -132,6 +132,8 @@ fn four_gates_and_four_operators_none_of_which_rests() {
     let home = Home::configured(&format!(
         "accounts:\n{accounts}  - {{ channel: telegram, account: allowed, mode: allowlist }}"
     ));
+    // The gate that makes the database says so; these find it.
+    assert_eq!(home.run_with(&["gate"], "").code, 0);
     let mut gates: Vec<Gate> = (0..GATES).map(|_| home.gate(&[])).collect();
     let counts = Counts::default();
     let mut times = Vec::new();

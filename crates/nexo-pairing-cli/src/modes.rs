@@ -6,6 +6,7 @@ use nexo_pairing::{KeptModes, ModesInForce, RememberedModes, SaidMode};
 
 use crate::context::View;
 use crate::error::CliError;
+use crate::text::escaped;
 
 /// How many accounts a warning names at most.
 const NAMED: usize = 10;
@@ -40,7 +41,7 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
     for kept in modes.kept() {
         let (what, mend) = match kept {
             KeptModes::Default(said) => (
-                format!("every account without a mode of its own keeps mode {}", said.mode),
+                format!("every account without a mode of its own keeps {}", mode(said)),
                 format!("set pairing.gate.mode, or forget what was said: {FORGET_ALL}"),
             ),
             KeptModes::Accounts(count) => (
@@ -52,7 +53,7 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
                 continue;
             }
             KeptModes::Account((channel, account), said) => (
-                format!("{channel}/{account} keeps mode {}", said.mode),
+                format!("{channel}/{account} keeps {}", mode(said)),
                 format!(
                     "set `mode` for it in pairing.accounts, or forget what was said: \
                      nexo-pair forget-mode {channel} {account}"
@@ -69,4 +70,9 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
         ));
     }
     told
+}
+
+/// A mode, and who said it.
+fn mode(said: &SaidMode) -> String {
+    format!("mode {} (said by {})", said.mode, escaped(&said.origin))
 }

@@ -224,6 +224,9 @@ impl StoreError {
             Self::Busy { path, .. } => {
                 format!("find out who holds it: fuser {}", path.display())
             }
+            Self::Sqlite { source, .. } if is_unknown_value(&**source) => {
+                "use the newer version of nexo-pair that wrote it".to_owned()
+            }
             Self::Io { .. } | Self::Migration { .. } | Self::Sqlite { .. } => {
                 "check it with `nexo-pair doctor`".to_owned()
             }
@@ -287,6 +290,12 @@ impl StoreError {
             _ => Self::Io { path, source },
         }
     }
+}
+
+/// Whether a row holds a value that this version does not know.
+fn is_unknown_value(source: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let source = source.downcast_ref::<rusqlite::Error>();
+    matches!(source, Some(rusqlite::Error::FromSqlConversionFailure(..)))
 }
 
 fn extended_code(error: &rusqlite::Error) -> Option<i32> {

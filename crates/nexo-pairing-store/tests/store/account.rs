@@ -3,7 +3,7 @@
 use nexo_pairing_core::{
     AccountKey, Mode, ModeWords, ModesError, ModesInForce, PairingError, RememberedModes, SaidMode,
 };
-use nexo_pairing_store::PairingStore;
+use nexo_pairing_store::{PairingStore, StoreError};
 
 use crate::support::{World, account, actor, channel};
 
@@ -217,7 +217,9 @@ async fn a_mode_of_a_newer_version_is_not_taken_for_none() {
     start(&world.store, &words(ALLOWLIST, None)).await.unwrap();
     world.shell().execute("UPDATE pairing_accounts SET mode = 'silent'", ()).unwrap();
     let error = world.store.remembered_modes().await.unwrap_err();
-    assert!(matches!(error, PairingError::Backend(_)), "{error}");
+    let PairingError::Backend(source) = error else { panic!("{error}") };
+    let hint = source.downcast_ref::<StoreError>().unwrap().hint().unwrap();
+    assert!(hint.contains("newer version"), "{hint}");
     let said = words(OPEN, None);
     assert!(world.store.put_modes_in_force(&said, None, None).await.is_err());
 }
