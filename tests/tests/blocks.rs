@@ -203,3 +203,15 @@ fn a_raw_id_that_is_stored_matches_itself() {
     }
     assert_eq!(home.error(&["block", person, "--raw"]).1["kind"], "sender_refused");
 }
+
+#[test]
+fn explain_says_what_the_gate_does_with_an_id_that_cannot_be_read() {
+    let home = Home::configured("gate: { mode: open }");
+    let args = ["explain", "whatsapp", "personal", "5491155551114@hosted"];
+    assert_eq!(home.error(&args).1["kind"], "sender_refused");
+    home.json(&["block", BLOCKED, "--account", "work"]);
+    let told = home.json(&args);
+    assert_eq!((&told["decision"], &told["rule"]), (&json!("drop"), &json!(4)), "{told}");
+    home.json(&["unblock", BLOCKED]);
+    assert_eq!(home.error(&args).1["kind"], "sender_refused");
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use nexo_pairing::{ChannelId, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
+use nexo_pairing::{ChannelId, Filter, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
 use serde::Serialize;
 
 use crate::channels::adapters_for;
@@ -72,8 +72,8 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
     Ok(Exit::Done)
 }
 
-/// Refuses an id that the adapter refuses, unless exactly that one is stored. Without an adapter the
-/// gate takes ids as they are.
+/// Refuses an id that the adapter refuses, unless exactly that one is stored or somebody on the channel
+/// is blocked: then the gate drops it. Without an adapter the gate takes ids as they are.
 async fn check_sender(
     args: &Explain,
     known: &View,
@@ -84,7 +84,9 @@ async fn check_sender(
     match sender_of(registry, &channel, &args.sender, raw).await {
         Err(error @ CliError::SenderRefused { .. }) => {
             let exact = SenderId::from_stored(args.sender.clone());
-            if is_stored(known, &channel, &exact).await? { Ok(()) } else { Err(error) }
+            let is_decided = is_stored(known, &channel, &exact).await?
+                || !known.list_blocked(&Filter::all().channel(channel)).await?.is_empty();
+            if is_decided { Ok(()) } else { Err(error) }
         }
         result => result.map(drop),
     }
