@@ -95,7 +95,6 @@ pub(super) async fn run(
         Ok(outlet) => {
             let remarks = remarks.clone();
             let post = Post { outward, inward, store, outlet, remarks, metrics, dry_run };
-            loader.say_start(&post.remarks);
             post.stand(loader, settings, hang_up, group).await
         }
         Err(error) => Err(error),
@@ -130,11 +129,13 @@ impl Post {
         let Self { outward, inward, store, outlet, remarks, metrics, dry_run } = self;
         let mut signals = hang_up.and_the_others()?;
         let gate = PairingGate::with_options(Arc::new(store.clone()), options(&settings));
+        // A configuration that is refused has nothing to say of a start.
+        let in_force = Arc::new(InForce::new(settings, &outward, dry_run, None)?);
+        loader.say_start(&remarks);
         // So that the first message is decided by the lists.
         if let Err(error) = store.refresh().await {
             remarks.say(&format!("the lists could not be read: {}", chain(&error)));
         }
-        let in_force = Arc::new(InForce::new(settings, &outward, dry_run, None)?);
         let (new_in_force, next_in_force) = watch::channel(in_force);
         let desk = Arc::new(Desk::new(gate, next_in_force, outlet, remarks.clone()));
 
