@@ -164,11 +164,8 @@ fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
     home.configure(&with(""));
     assert!(reload(&gate), "the rest of the configuration counts");
     let said = format!("mode allowlist (said by {})", file(&home).display());
-    assert!(
-        gate.remarks().contains(&format!("whatsapp/personal keeps {said}")),
-        "{}",
-        gate.remarks()
-    );
+    let kept = format!("whatsapp/personal keeps {said}");
+    wait_for("what is kept", || gate.remarks().contains(&kept).then_some(()));
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed", "nor after a start");
 
