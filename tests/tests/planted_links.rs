@@ -156,16 +156,21 @@ fn a_session() {
     assert_eq!(server.end(), 0);
 }
 
+/// The path with this suffix beside the database, where nothing is.
+fn free_path_beside_the_database(home: &Home, suffix: &str) -> PathBuf {
+    let path = PathBuf::from(format!("{}{suffix}", home.database().display()));
+    // Most are there only while the database is open.
+    let _ = fs::remove_file(&path);
+    path
+}
+
 #[test]
 fn what_lies_beside_the_database() {
     let home = Home::new();
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let bait = Bait::new(&home);
     for suffix in [".lock", "-wal", "-shm", "-journal"] {
-        let mut link = home.database().into_os_string();
-        link.push(suffix);
-        let link = PathBuf::from(link);
-        let _ = fs::remove_file(&link);
+        let link = free_path_beside_the_database(&home, suffix);
         for target in bait.each() {
             symlink(target, &link).unwrap();
             let refused = refuses(&home, &["seed", "whatsapp", "personal", "+5491155557777"]);
@@ -177,23 +182,17 @@ fn what_lies_beside_the_database() {
             fs::remove_file(&link).unwrap();
         }
     }
-    // A second name of somebody's file would do as well as a link.
-    let lock = format!("{}.lock", home.database().display());
-    fs::hard_link(&bait.file, lock).unwrap();
-    refuses(&home, &["seed", "whatsapp", "personal", "+5491155557777"]);
-    bait.is_untouched();
 }
 
-/// Root would write to the file, and give it to the owner of the database.
+/// A second name of somebody's file would do as well as a link: root would write to the file, and give it
+/// to the owner of the database.
 #[test]
 fn hard_links_beside_the_database() {
     let home = Home::new();
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let bait = Bait::new(&home);
     for suffix in ["-wal", "-shm", "-journal", ".lock"] {
-        let mut link = home.database().into_os_string();
-        link.push(suffix);
-        let _ = fs::remove_file(&link);
+        let link = free_path_beside_the_database(&home, suffix);
         fs::hard_link(&bait.file, &link).unwrap();
         refuses(&home, &["seed", "whatsapp", "personal", "+14155550100"]);
         bait.is_untouched();

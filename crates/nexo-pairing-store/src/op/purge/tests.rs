@@ -33,6 +33,15 @@ async fn requests_that_are_over_are_found_by_indexes() {
     assert!(!plan.contains("SCAN"), "{plan}");
 }
 
+/// One transaction of a purge: how far it got, and whether there is more to do.
+async fn purge_once(store: &PairingStore, mut progress: Progress) -> (Progress, bool) {
+    let piece = move |write: &mut Write<'_>| {
+        let has_more = write.purge(&mut progress)?;
+        Ok((progress, has_more))
+    };
+    store.write(piece).await.unwrap()
+}
+
 #[tokio::test]
 async fn each_transaction_of_a_purge_deletes_so_many_rows_at_most() {
     let store = store_with(
@@ -52,12 +61,8 @@ async fn each_transaction_of_a_purge_deletes_so_many_rows_at_most() {
     let mut left = [3502, 2500, 11_500];
     let mut transactions = 0;
     loop {
-        let piece = move |write: &mut Write<'_>| {
-            let has_more = write.purge(&mut progress)?;
-            Ok((progress, has_more))
-        };
         let has_more;
-        (progress, has_more) = store.write(piece).await.unwrap();
+        (progress, has_more) = purge_once(&store, progress).await;
         transactions += 1;
         let before: i64 = left.iter().sum();
         for (left, table) in left.iter_mut().zip(tables) {
@@ -113,12 +118,8 @@ async fn each_transaction_of_a_purge_ends_so_many_requests_and_grants_at_most() 
     let mut progress = Progress::default();
     let mut before = overdue(&store).await;
     loop {
-        let piece = move |write: &mut Write<'_>| {
-            let has_more = write.purge(&mut progress)?;
-            Ok((progress, has_more))
-        };
         let has_more;
-        (progress, has_more) = store.write(piece).await.unwrap();
+        (progress, has_more) = purge_once(&store, progress).await;
         let after = overdue(&store).await;
         assert!(before[0] - after[0] <= SHARE && before[1] - after[1] <= PIECE, "{after:?}");
         before = after;
