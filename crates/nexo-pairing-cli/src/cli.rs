@@ -1,15 +1,15 @@
 //! The command line as `clap` reads it, and what each command leads to.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::command::{
     approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
     forget_mode, list, log, reject, revoke, seed, serve, unblock, unlock,
 };
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::flags::Global;
 use crate::io::Io;
 use crate::{doctor, gate, keys, log as logging, process, start, usage};
 
@@ -43,20 +43,6 @@ pub struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Global {
-    /// The configuration file [default: $NEXO_HOME/config/pairing.yaml].
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
-    pub(crate) config: Option<PathBuf>,
-    /// The database, in place of the one that the configuration names.
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
-    pub(crate) db: Option<PathBuf>,
-    /// Print JSON, also for errors (these to stderr).
-    #[arg(long, global = true, help_heading = "Everywhere")]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

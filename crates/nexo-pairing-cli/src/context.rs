@@ -8,8 +8,8 @@ use nexo_pairing::{
     PendingRequest, RememberedModes, Session, StoreOptions,
 };
 
-use crate::cli::Global;
 use crate::error::CliError;
+use crate::flags::Global;
 use crate::io::Io;
 
 /// The flags that every command takes, and its streams.

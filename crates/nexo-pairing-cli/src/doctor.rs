@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 
 use self::files::Found;
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit, chain};
+use crate::error::{CliError, chain};
+use crate::exit::Exit;
 use crate::keys;
 use crate::text::escaped;
 

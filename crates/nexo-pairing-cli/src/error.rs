@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use nexo_pairing::config::ConfigError;
 use nexo_pairing::nats::NatsError;
@@ -17,30 +16,10 @@ use nexo_pairing::{
 use serde::Serialize;
 
 use crate::claim::ClaimError;
+use crate::exit::Exit;
 use crate::io::Io;
 use crate::json;
 use crate::text::{escaped, shell_word};
-
-/// How a command ended; the number is the exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-#[must_use]
-pub enum Exit {
-    /// It did what it was asked.
-    Done = 0,
-    /// A pairing rule refused it.
-    Refused = 1,
-    /// The arguments or the configuration are wrong.
-    Usage = 2,
-    /// The store failed, or a file or a stream.
-    Storage = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
 
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]

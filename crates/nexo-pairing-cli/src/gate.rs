@@ -16,7 +16,8 @@ use nexo_pairing::config::Config;
 use nexo_pairing::{AccountId, ChannelId, GateOptions};
 
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use settings::{Loader, Settings};
 use signals::HangUp;
 

@@ -31,6 +31,8 @@ mod device_name;
 mod doctor;
 mod duration;
 mod error;
+mod exit;
+mod flags;
 mod gate;
 mod io;
 mod json;
@@ -51,5 +53,5 @@ mod text;
 mod usage;
 
 pub use cli::{Cli, main, run};
-pub use error::Exit;
+pub use exit::Exit;
 pub use io::Io;

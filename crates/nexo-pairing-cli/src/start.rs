@@ -15,7 +15,8 @@ use nexo_pairing::{Actor, SetupCode, SetupEvent, SystemClock};
 use serde::Serialize;
 
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::keys::open_issuer;
 use crate::text::{escaped, length, shell_word};
 use image::Image;

@@ -9,7 +9,8 @@ use nexo_pairing::PairingCode;
 use nexo_pairing::setup_code::{UnverifiedToken, decode_setup_code};
 
 use crate::cli::Cli;
-use crate::error::{Exit, as_json};
+use crate::error::as_json;
+use crate::exit::Exit;
 use crate::io::Io;
 use crate::text::escaped;
 

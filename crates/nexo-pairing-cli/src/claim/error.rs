@@ -7,7 +7,7 @@ use nexo_pairing::PairingError;
 use time::OffsetDateTime;
 
 use super::Step;
-use crate::error::Exit;
+use crate::exit::Exit;
 use crate::text::{cut, moment};
 
 /// How much of what a gateway says is told.

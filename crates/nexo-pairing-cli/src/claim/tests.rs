@@ -15,7 +15,8 @@ use nexo_pairing::setup_code::{SetupCodeFormat, TokenClaims, UnsignedSetupCode};
 use serde_json::Value;
 
 use super::*;
-use crate::error::{Exit, chain};
+use crate::error::chain;
+use crate::exit::Exit;
 
 const SESSION: &str = r#"{"session_token":"session-token-1","profile":"companion-v1",
     "device_label":"phone","expires_at":"2030-01-02T03:04:05Z"}"#;

@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 
 use super::{TypedCode, name_in};
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::io::Io;
 use crate::text::{cut, escaped, length, moment};
 

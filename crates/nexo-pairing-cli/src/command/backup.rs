@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]

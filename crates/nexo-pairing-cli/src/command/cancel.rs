@@ -6,7 +6,8 @@ use nexo_pairing::{Actor, Cancellation, VerifyError};
 use serde_json::json;
 
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::keys::{existing, open_issuer};
 use crate::setup_code_input::CodeInput;
 

@@ -13,7 +13,8 @@ use time::format_description::well_known::Rfc3339;
 use super::decode;
 use crate::claim::{ClaimError, Patience, Roots, SessionFile, claim};
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::setup_code_input::CodeInput;
 use crate::text::{escaped, moment};
 

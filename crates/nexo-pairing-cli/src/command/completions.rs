@@ -5,7 +5,8 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \

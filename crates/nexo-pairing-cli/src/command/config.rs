@@ -5,7 +5,8 @@ use nexo_pairing::config::Setting;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::table::Table;
 use crate::text::escaped;
 

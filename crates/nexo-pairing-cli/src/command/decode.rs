@@ -7,7 +7,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::setup_code_input::CodeInput;
 use crate::text::{escaped, length, moment};
 

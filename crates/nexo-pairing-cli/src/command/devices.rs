@@ -9,7 +9,8 @@ use nexo_pairing::Session;
 
 use crate::context::Context;
 use crate::device_name;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]

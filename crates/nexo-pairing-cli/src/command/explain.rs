@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::gate::options;
 use crate::modes;
 use crate::person::{is_stored, sender_of, wrong_id};

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::lines;
 use crate::context::{Context, Database, View};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::person::Whom;
 
 #[derive(Debug, Args)]

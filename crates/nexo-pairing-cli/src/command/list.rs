@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 
 use super::{check_filter, filter, name_in};
 use crate::context::{Context, Database, View};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::output::Kept;
 use crate::table::{Columns, cells};
 use crate::text::{escaped, length, moment};

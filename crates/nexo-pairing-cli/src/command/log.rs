@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 
 use super::{check_filter, filter};
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::moment::parse_now;
 use crate::table::Table;
 use crate::text::{escaped, moment};

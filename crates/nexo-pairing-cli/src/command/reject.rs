@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{TypedCode, lines};
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(after_help = "The sender is told nothing. To keep him out for good use `block`.\n\n\

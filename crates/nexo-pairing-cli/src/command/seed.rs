@@ -10,7 +10,8 @@ use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, PairingB
 
 use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::person::{check_raw, is_stored, note_raw, sender_of, wrong_id};
 use crate::text::{escaped, shell_word};
 

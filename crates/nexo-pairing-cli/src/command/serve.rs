@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit, chain};
+use crate::error::{CliError, chain};
+use crate::exit::Exit;
 use crate::keys::{blocking, open_issuer};
 use crate::modes::lost;
 use crate::prometheus;

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::block::line;
 use crate::context::{Context, Database, View};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::person::{TargetKey, Whom};
 
 #[derive(Debug, Args)]

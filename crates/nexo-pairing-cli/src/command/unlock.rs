@@ -5,7 +5,8 @@ use nexo_pairing::{Actor, PairingBackend};
 use serde_json::json;
 
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::person::wrong_id;
 use crate::text::{cut, escaped};
 

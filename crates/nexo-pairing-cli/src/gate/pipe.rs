@@ -16,7 +16,8 @@ use super::screen::{Screener, Stop};
 use super::signals::{Asked, Grace};
 use super::{Running, start};
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 
 /// How long an ending gate waits for the lines that wait, and for somebody to take their answers.
 const GRACE: Duration = Duration::from_secs(5);

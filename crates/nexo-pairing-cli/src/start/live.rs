@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use super::view::View;
 use crate::context::Context;
 use crate::device_name;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::io::Io;
 use crate::text::length;
 

@@ -6,7 +6,8 @@ use clap::Args;
 use nexo_pairing::{Actor, PairingError, read_legacy_sessions};
 
 use crate::context::{Context, Database};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::text::{escaped, shell_word};
 
 #[derive(Debug, Args)]

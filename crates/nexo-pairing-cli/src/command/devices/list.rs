@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 
 use crate::context::{Context, Database};
 use crate::device_name::{look_alikes, visible};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::table::Table;
 use crate::text::{escaped, length, moment};
 

@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 use super::name;
 use crate::context::{Context, Database};
 use crate::device_name::{skeleton_of, visible};
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
+use crate::exit::Exit;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
