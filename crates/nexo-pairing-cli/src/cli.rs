@@ -4,14 +4,14 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
-    forget_mode, list, log, reject, revoke, seed, serve, unblock, unlock,
+    forget_mode, keys, list, log, reject, revoke, seed, serve, start, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::flags::Global;
 use crate::io::Io;
-use crate::{doctor, gate, keys, log as logging, process, start, usage};
+use crate::{doctor, gate, logging, process, usage};
 
 /// Who may talk to a chat agent, and which device may join it.
 ///

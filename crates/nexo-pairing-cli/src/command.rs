@@ -12,12 +12,14 @@ pub(crate) mod devices;
 pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod forget_mode;
+pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod reject;
 pub(crate) mod revoke;
 pub(crate) mod seed;
 pub(crate) mod serve;
+pub(crate) mod start;
 pub(crate) mod unblock;
 pub(crate) mod unlock;
 

@@ -14,7 +14,7 @@ use self::files::Found;
 use crate::context::{Context, Database};
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
-use crate::keys;
+use crate::issuer::existing_keys;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
@@ -129,7 +129,7 @@ pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliEr
 async fn key(config: &Config) -> Check {
     let name = "key";
     let shown = config.secret_path().display();
-    match keys::existing(config).await {
+    match existing_keys(config).await {
         Ok(keys) => match &keys[..] {
             [] => Check::ok(name, format!("{shown} is not there yet; `nexo-pair start` makes it")),
             [current] => Check::ok(name, format!("{shown} holds the key {}", current.id)),

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::keys::{existing, open_issuer};
+use crate::issuer::{existing_keys, open_issuer};
 use crate::setup_code_input::CodeInput;
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result<Exit, Cli
     let code = decode_setup_code(payload.as_str())?;
     // Only what we issued and what could still be used is worth remembering. Without a key it is none
     // of ours, and none is made to find that out.
-    if existing(&config).await?.is_empty() {
+    if existing_keys(&config).await?.is_empty() {
         return Err(VerifyError::InvalidSignature.into());
     }
     let claims = open_issuer(&config).await?.verify(&code.bootstrap_token)?;

@@ -19,7 +19,7 @@ use url::Url;
 use crate::context::{Context, Database};
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
-use crate::keys::{blocking, open_issuer};
+use crate::issuer::{blocking, open_issuer};
 use crate::modes::lost;
 use crate::prometheus;
 use crate::text::escaped;

@@ -1,16 +1,15 @@
 //! `keys`: the keys that sign setup codes.
 
-use std::io::ErrorKind;
-
 use clap::Subcommand;
 use nexo_pairing::config::Config;
-use nexo_pairing::{Actor, IssuerOptions, KeyError, KeyId, KeyInfo, SetupCodeIssuer, SetupEvent};
+use nexo_pairing::{Actor, KeyError, KeyId, KeyInfo, SetupEvent};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::issuer::{blocking, existing_keys, open_issuer};
 use crate::table::Table;
 use crate::text::{escaped, moment};
 
@@ -40,26 +39,8 @@ pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result<Exit, CliEr
     }
 }
 
-/// Opens the key that signs, and makes it where there is none.
-pub(crate) async fn open_issuer(config: &Config) -> Result<SetupCodeIssuer, CliError> {
-    let path = config.secret_path().to_owned();
-    let mut options = IssuerOptions::default();
-    options.secret_external = config.secret_external();
-    Ok(blocking("open the key", move || SetupCodeIssuer::open_with(path, options)).await??)
-}
-
-/// The keys that there are; none is made.
-pub(crate) async fn existing(config: &Config) -> Result<Vec<KeyInfo>, CliError> {
-    match config.secret_path().symlink_metadata() {
-        Err(error) if error.kind() == ErrorKind::NotFound && !config.secret_external() => {
-            Ok(Vec::new())
-        }
-        _ => Ok(open_issuer(config).await?.keys()),
-    }
-}
-
 async fn list(config: &Config, context: &mut Context) -> Result<Exit, CliError> {
-    let rows: Vec<Row> = existing(config).await?.iter().map(Row::from).collect();
+    let rows: Vec<Row> = existing_keys(config).await?.iter().map(Row::from).collect();
     context.print(&Listing { keys: &rows }, || {
         let path = config.secret_path().to_string_lossy();
         if rows.is_empty() {
@@ -93,7 +74,7 @@ async fn rotate(config: &Config, context: &mut Context) -> Result<Exit, CliError
 async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit, CliError> {
     let id = KeyId::parse(id)?;
     // Where there is no such key, nothing is made.
-    if !existing(config).await?.iter().any(|key| key.id == id) {
+    if !existing_keys(config).await?.iter().any(|key| key.id == id) {
         return Err(KeyError::Unknown { id }.into());
     }
     let store = Database::of(config).open().await?;
@@ -104,15 +85,6 @@ async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit
         format!("the codes of the key {id} are refused from now on\n")
     })?;
     Ok(Exit::Done)
-}
-
-/// Runs what reads or writes files where it does not hold up other work.
-pub(crate) async fn blocking<T: Send + 'static>(
-    what: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, CliError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| CliError::Io { what: what.to_owned(), source: error.into() })
 }
 
 #[derive(Serialize)]

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::keys::open_issuer;
+use crate::issuer::open_issuer;
 use crate::text::{escaped, length, shell_word};
 use image::Image;
 use send::{Courier, Sent, Via};
