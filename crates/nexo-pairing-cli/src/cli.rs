@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::flags::Global;
 use crate::io::Io;
+use crate::output::report;
 use crate::{doctor, gate, logging, process, usage};
 
 /// Who may talk to a chat agent, and which device may join it.
@@ -116,7 +117,7 @@ pub fn main() -> Exit {
         Ok(runtime) => runtime,
         Err(source) => {
             let error = CliError::Io { what: "start".to_owned(), source };
-            return error.report(cli.global.json, &mut io);
+            return report(&error, cli.global.json, &mut io);
         }
     };
     let exit = runtime.block_on(run(cli, io));
@@ -134,7 +135,7 @@ pub async fn run(cli: Cli, io: Io) -> Exit {
     let mut context = Context::new(cli.global, io);
     match dispatch(cli.command, &mut context).await {
         Ok(exit) => exit,
-        Err(error) => error.report(json, &mut context.io),
+        Err(error) => report(&error, json, &mut context.io),
     }
 }
 

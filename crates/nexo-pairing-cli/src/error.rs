@@ -1,7 +1,7 @@
 //! What stops a command: how it is told, what mends it, and the exit status.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use nexo_pairing::config::ConfigError;
@@ -13,12 +13,9 @@ use nexo_pairing::{
     IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError, StoreError,
     VerifyError,
 };
-use serde::Serialize;
 
 use crate::claim::ClaimError;
 use crate::exit::Exit;
-use crate::io::Io;
-use crate::json;
 use crate::text::{escaped, shell_word};
 
 /// What stops a command.
@@ -254,42 +251,6 @@ impl CliError {
             | Self::Io { .. } => None,
         }
     }
-
-    /// Tells the error on standard error.
-    pub(crate) fn report(&self, json: bool, io: &mut Io) -> Exit {
-        let message = chain(self);
-        let hint = self.hint();
-        let text = if json {
-            as_json(self.kind(), &message, hint.as_deref())
-        } else {
-            // Each line by itself, so that a command in it can be pasted.
-            let hint: Vec<_> = hint.iter().flat_map(|hint| hint.lines()).map(escaped).collect();
-            let hint = hint.join("\n      ");
-            let hint = if hint.is_empty() { hint } else { format!("hint: {hint}\n") };
-            format!("error: {message}\n{hint}")
-        };
-        // Nobody is left to be told that this failed.
-        let _ = io.stderr.write_all(text.as_bytes());
-        let _ = io.stderr.flush();
-        self.exit()
-    }
-}
-
-/// An error as programs read it, on one line.
-pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        error: Told<'a>,
-    }
-    #[derive(Serialize)]
-    struct Told<'a> {
-        kind: &'a str,
-        message: &'a str,
-        hint: Option<&'a str>,
-    }
-    let line = Line { error: Told { kind, message, hint } };
-    // Three strings can always be written.
-    json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 /// An error with its causes, each once, on one line.

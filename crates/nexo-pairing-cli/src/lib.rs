@@ -29,7 +29,6 @@ mod command;
 mod context;
 mod device_name;
 mod doctor;
-mod duration;
 mod error;
 mod exit;
 mod flags;
@@ -39,7 +38,6 @@ mod issuer;
 mod json;
 mod logging;
 mod modes;
-mod moment;
 mod output;
 mod person;
 mod process;
@@ -49,6 +47,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod time_input;
 mod usage;
 
 pub use cli::{Cli, main, run};

@@ -1,4 +1,4 @@
-//! What a command prints when it is done.
+//! What a command prints: its result, what should be known beside it, and what stopped it.
 
 use std::io::{self, BufWriter, IntoInnerError, Seek, Write};
 
@@ -7,7 +7,9 @@ use serde_json::json;
 use tempfile::SpooledTempFile;
 
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, chain};
+use crate::exit::Exit;
+use crate::io::Io;
 use crate::json;
 use crate::text::escaped;
 
@@ -68,6 +70,42 @@ impl Context {
             let _ = writeln!(self.io.stderr, "note: {}", escaped(text));
         }
     }
+}
+
+/// Tells the error on standard error.
+pub(crate) fn report(error: &CliError, json: bool, io: &mut Io) -> Exit {
+    let message = chain(error);
+    let hint = error.hint();
+    let text = if json {
+        as_json(error.kind(), &message, hint.as_deref())
+    } else {
+        // Each line by itself, so that a command in it can be pasted.
+        let hint: Vec<_> = hint.iter().flat_map(|hint| hint.lines()).map(escaped).collect();
+        let hint = hint.join("\n      ");
+        let hint = if hint.is_empty() { hint } else { format!("hint: {hint}\n") };
+        format!("error: {message}\n{hint}")
+    };
+    // Nobody is left to be told that this failed.
+    let _ = io.stderr.write_all(text.as_bytes());
+    let _ = io.stderr.flush();
+    error.exit()
+}
+
+/// An error as programs read it, on one line.
+pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        error: Told<'a>,
+    }
+    #[derive(Serialize)]
+    struct Told<'a> {
+        kind: &'a str,
+        message: &'a str,
+        hint: Option<&'a str>,
+    }
+    let line = Line { error: Told { kind, message, hint } };
+    // Three strings can always be written.
+    json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 /// A result that is kept until it is complete, so that a reader who waits, such as a pager, does not

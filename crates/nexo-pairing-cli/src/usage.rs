@@ -9,9 +9,9 @@ use nexo_pairing::PairingCode;
 use nexo_pairing::setup_code::{UnverifiedToken, decode_setup_code};
 
 use crate::cli::Cli;
-use crate::error::as_json;
 use crate::exit::Exit;
 use crate::io::Io;
+use crate::output::as_json;
 use crate::text::escaped;
 
 /// In how many words a code is recognised.

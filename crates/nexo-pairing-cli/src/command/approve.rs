@@ -26,7 +26,7 @@ pub(crate) struct Approve {
     #[arg(required = true, num_args = 1..=16)]
     code: Vec<TypedCode>,
     /// Only for so long: 90s, 15m, 12h, 7d or 2w, up to 10 years.
-    #[arg(long = "for", value_name = "DURATION", value_parser = crate::duration::parse)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = crate::time_input::parse_duration)]
     expires_in: Option<Duration>,
     /// What to remember about it, at most 500 bytes.
     #[arg(long, value_name = "TEXT")]

@@ -9,9 +9,9 @@ use super::{check_filter, filter};
 use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::moment::parse_now;
 use crate::table::Table;
 use crate::text::{escaped, moment};
+use crate::time_input::parse_time_now;
 
 #[derive(Debug, Args)]
 #[command(
@@ -37,10 +37,10 @@ pub(crate) struct Log {
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
     /// From this moment on: a date (UTC), an RFC 3339 time or an age such as 2d.
-    #[arg(long, value_name = "WHEN", value_parser = parse_now)]
+    #[arg(long, value_name = "WHEN", value_parser = parse_time_now)]
     since: Option<OffsetDateTime>,
     /// Before this moment.
-    #[arg(long, value_name = "WHEN", value_parser = parse_now)]
+    #[arg(long, value_name = "WHEN", value_parser = parse_time_now)]
     until: Option<OffsetDateTime>,
     /// Only entries older than the one with this number: `before` of the page that came last.
     #[arg(long, value_name = "SEQ")]
