@@ -2,41 +2,8 @@
 
 use std::fmt::Write as _;
 
+pub(crate) use nexo_pairing::text::{escape as escaped, is_hidden, truncate as cut};
 use time::{Duration, OffsetDateTime};
-
-/// The text with everything made visible that moves the cursor, turns the reading direction or
-/// cannot be seen.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) {
-            visible.extend(c.escape_default());
-        } else {
-            visible.push(c);
-        }
-    }
-    visible
-}
-
-/// [`escaped`], and cut to `max` characters.
-pub(crate) fn cut(text: &str, max: usize) -> String {
-    // Nothing becomes shorter by being escaped: what lies behind is never shown.
-    let visible = escaped(&text.chars().take(max + 1).collect::<String>());
-    if visible.chars().count() <= max {
-        return visible;
-    }
-    visible.chars().take(max.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Whether a character moves the cursor, turns the reading direction or cannot be seen.
-pub(crate) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
 
 /// The text as one word for a shell.
 pub(crate) fn shell_word(text: &str) -> String {
@@ -81,22 +48,6 @@ pub(crate) fn moment(at: OffsetDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_would_play_tricks_is_made_visible() {
-        assert_eq!(escaped("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\nb");
-        assert_eq!(escaped("\u{202e}moc.live\u{200b}"), "\\u{202e}moc.live\\u{200b}");
-        assert_eq!(escaped("Ünï 名前 😀"), "Ünï 名前 😀");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_after_it_was_escaped() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("longer", 5), "long…");
-        assert_eq!(cut("\u{1b}\u{1b}\u{1b}", 8), "\\u{1b}\\…");
-        assert_eq!(cut(&"ñ".repeat(1_000_000), 3), "ññ…");
-        assert_eq!(cut("abc", 0), "…");
-    }
 
     #[test]
     fn a_word_survives_the_shell() {

@@ -21,7 +21,9 @@ mod modes;
 mod policy;
 mod record;
 mod registry;
+mod secret;
 pub mod setup_code;
+pub mod text;
 mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
@@ -42,5 +44,6 @@ pub use record::{
     RejectedRequest, SeedReport, UpsertOutcome,
 };
 pub use registry::PairingAdapterRegistry;
+pub use secret::{ClaimId, SecretError, SessionToken};
 pub use setup_code::{SetupCode, SetupCodeError, SetupCodeFormat, TokenClaims};
 pub use warning::WarningLimiter;

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use metrics::Counter;
-use nexo_pairing_core::metric;
 use nexo_pairing_core::setup_code::is_device_label;
+use nexo_pairing_core::{ClaimId, metric};
 use nexo_pairing_setup::VerifyError;
-use nexo_pairing_store::{ClaimId, IssuedSession, RedeemError, Redemption};
+use nexo_pairing_store::{IssuedSession, RedeemError, Redemption};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zeroize::Zeroizing;

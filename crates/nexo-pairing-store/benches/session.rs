@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use nexo_pairing_core::TokenClaims;
-use nexo_pairing_store::{PairingStore, Redemption, SessionToken};
+use nexo_pairing_core::{SessionToken, TokenClaims};
+use nexo_pairing_store::{PairingStore, Redemption};
 use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 

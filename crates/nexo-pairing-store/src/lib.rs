@@ -49,7 +49,7 @@ pub use legacy::read_legacy_sessions;
 pub use options::StoreOptions;
 pub use random::{OsRandom, RandomSource};
 pub use session::{
-    Cancellation, ClaimId, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
-    Redemption, RedemptionState, SecretError, Session, SessionId, SessionToken, SetupEvent,
+    Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
+    Redemption, RedemptionState, Session, SessionId, SetupEvent,
 };
 pub use store::PairingStore;

@@ -4,12 +4,12 @@ mod error;
 mod import;
 mod operations;
 mod peer;
-mod secret;
 
 use std::fmt;
 use std::time::Duration;
 
-use nexo_pairing_core::{IdError, OnReplay, Span, TokenClaims};
+use nexo_pairing_core::{ClaimId, IdError, OnReplay, SessionToken, Span, TokenClaims};
+use ring::digest::{Digest, SHA256, digest};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
@@ -18,7 +18,6 @@ pub use error::RedeemError;
 pub(crate) use import::read_row;
 pub use import::{ImportReport, ImportedSession};
 pub use peer::PeerAddress;
-pub use secret::{ClaimId, SecretError, SessionToken};
 
 /// The shortest that a session may be asked to live: a second.
 pub(crate) const MIN_TTL: Duration = Duration::from_secs(1);
@@ -28,6 +27,11 @@ pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 86_400);
 
 /// How often [`touch`](crate::PairingStore::touch) writes, at most.
 const TOUCH_INTERVAL: time::Duration = time::Duration::MINUTE;
+
+/// All that is ever stored of a session token or a claim id.
+pub(crate) fn stored_hash(secret: &str) -> Digest {
+    digest(&SHA256, secret.as_bytes())
+}
 
 /// By what an operator names a session: 16 lower-case hexadecimal digits. It is no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, OnReplay, TokenClaims};
+use nexo_pairing_core::{Actor, ClaimId, OnReplay, TokenClaims};
 use ring::digest::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -14,8 +14,8 @@ use super::repeat::Repeat;
 use super::session::{self, end};
 use super::{Write, at};
 use crate::session::{
-    Cancellation, ClaimId, PeerAddress, RedeemError, Redemption, RedemptionState, Session,
-    SessionId,
+    Cancellation, PeerAddress, RedeemError, Redemption, RedemptionState, Session, SessionId,
+    stored_hash,
 };
 
 /// What a new session, or a session with a new token, is made of.
@@ -34,7 +34,9 @@ struct Used {
 impl Used {
     fn is_by(&self, claim_id: Option<&ClaimId>) -> bool {
         match (&self.claim_id_sha256, claim_id) {
-            (Some(hash), Some(claim_id)) => hash.ct_eq(claim_id.sha256().as_ref()).into(),
+            (Some(hash), Some(claim_id)) => {
+                hash.ct_eq(stored_hash(claim_id.as_str()).as_ref()).into()
+            }
             _ => false,
         }
     }
@@ -74,7 +76,7 @@ pub(crate) fn redeem(
 /// Uses up a setup code and makes its session.
 fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite::Result<Session> {
     let Redemption { claims, session_ttl, renew_for, .. } = redemption;
-    let claim_id = redemption.claim_id.as_ref().map(ClaimId::sha256);
+    let claim_id = redemption.claim_id.as_ref().map(|id| stored_hash(id.as_str()));
     note(write, claims, Some(&fresh.id), claim_id.as_ref(), redemption.peer)?;
     let ends = |after: Duration| at(write.now.saturating_add(session::seconds(after)));
     let session = Session {

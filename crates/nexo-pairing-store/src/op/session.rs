@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::audit::About;
 use super::{Write, at, rfc3339};
-use crate::session::{ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent};
+use crate::session::{
+    ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent, stored_hash,
+};
 
 /// What a [`Session`] is read from.
 macro_rules! columns {
@@ -153,7 +155,7 @@ pub(crate) fn import(
 ) -> rusqlite::Result<ImportReport> {
     let mut report = ImportReport::default();
     for (id, imported) in sessions {
-        let token = imported.token.sha256();
+        let token = stored_hash(imported.token.as_str());
         let session = Session {
             id: id.clone(),
             profile: imported.profile.clone(),

@@ -1,11 +1,11 @@
 //! Sessions that 0.1.8 kept in a file of their own.
 
+use nexo_pairing_core::SessionToken;
 use nexo_pairing_core::setup_code::{MAX_LABEL_BYTES, is_profile};
 use rusqlite::Row;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::SessionToken;
 use crate::op::at;
 
 /// A session that another store issued, with its token: the device keeps it.

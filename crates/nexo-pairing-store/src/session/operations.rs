@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use nexo_pairing_core::setup_code::{is_device_label, is_profile};
-use nexo_pairing_core::{Actor, PairingError, TokenClaims};
+use nexo_pairing_core::{Actor, PairingError, SessionToken, TokenClaims};
 use ring::digest::Digest;
 
 use super::{
     Cancellation, ImportReport, ImportedSession, IssuedSession, MAX_TTL, MIN_TTL, PeerAddress,
-    RedeemError, Redemption, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
+    RedeemError, Redemption, RedemptionState, Session, SessionId, SetupEvent, stored_hash,
 };
 use crate::PairingStore;
 use crate::op::redemption::{self, Fresh};
@@ -54,7 +54,7 @@ impl PairingStore {
         let mut bytes = zeroize::Zeroizing::new([0; 32]);
         self.random().fill(&mut *bytes)?;
         let token = SessionToken::from_random(&bytes);
-        let fresh = Fresh { id: self.new_session_id()?, token_sha256: token.sha256() };
+        let fresh = Fresh { id: self.new_session_id()?, token_sha256: stored_hash(token.as_str()) };
         let redeemed =
             self.write_for_stranger(move |write| redemption::redeem(write, &redemption, &fresh));
         let (session, is_repeated) = redeemed.await??;
@@ -93,7 +93,7 @@ impl PairingStore {
     ///
     /// [`PairingError::Backend`] when the store fails.
     pub async fn session(&self, token: &SessionToken) -> Result<Option<Session>, PairingError> {
-        let hash = token.sha256();
+        let hash = stored_hash(token.as_str());
         self.read_for_stranger(move |connection, now| {
             session::live_of_token(connection, &hash, now)
         })
@@ -127,7 +127,7 @@ impl PairingStore {
         ttl: Duration,
     ) -> Result<Option<Session>, PairingError> {
         check_ttl("ttl", ttl)?;
-        let hash = token.sha256();
+        let hash = stored_hash(token.as_str());
         if !self.has_not_ended(hash).await? {
             return Ok(None);
         }
@@ -141,7 +141,7 @@ impl PairingStore {
     ///
     /// [`PairingError::Backend`] when the store fails.
     pub async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError> {
-        let hash = token.sha256();
+        let hash = stored_hash(token.as_str());
         if !self.has_not_ended(hash).await? {
             return Ok(false);
         }

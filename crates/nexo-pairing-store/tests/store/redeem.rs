@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, OnReplay, PairingError, TokenClaims};
+use nexo_pairing_core::{Actor, ClaimId, OnReplay, PairingError, TokenClaims};
 use nexo_pairing_store::{
-    Cancellation, ClaimId, IssuedSession, RedeemError, Redemption, RedemptionState, Session,
+    Cancellation, IssuedSession, RedeemError, Redemption, RedemptionState, Session,
 };
 
 use crate::support::{START, World, hours, minutes, moment};

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend};
-use nexo_pairing_store::{
-    ClaimId, ImportedSession, OsRandom, SecretError, SessionToken, SetupEvent,
-};
+use nexo_pairing_core::{Actor, Filter, PairingBackend, SessionToken};
+use nexo_pairing_store::{ImportedSession, OsRandom, SetupEvent};
 
 use crate::redeem::{claim_id, claims, redemption};
 use crate::support::{START, World, bytes, hours, moment};
@@ -69,31 +67,5 @@ async fn nothing_shows_a_secret_when_it_is_printed() {
     let claim = format!("claim-{:022}", 1);
     for secret in [token.as_str(), &claim, &claims(1).nonce] {
         assert!(!printed.contains(secret), "{printed}");
-    }
-}
-
-#[test]
-fn tokens_are_8_to_256_printable_characters() {
-    for good in ["legacy-session-token-1", "12345678", "!~!~!~!~", &"t".repeat(256)] {
-        assert_eq!(SessionToken::parse(good).unwrap().as_str(), good);
-    }
-    for bad in ["", "1234567", &"t".repeat(257), "with space", "with\nline", "with-ñ-in-it"] {
-        let error = SessionToken::parse(bad).unwrap_err();
-        assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
-    }
-    // Its length is looked at before anything else.
-    let error = SessionToken::parse(&"ñ".repeat(1000)).unwrap_err();
-    assert!(matches!(error, SecretError::Length { length: 2000, max: 256, .. }), "{error}");
-}
-
-#[test]
-fn claim_ids_have_room_for_128_random_bits() {
-    for good in ["AZaz09_-AZaz09_-AZaz09", &"c".repeat(128)] {
-        assert!(ClaimId::parse(good).is_ok(), "{good}");
-    }
-    for bad in
-        ["", &"c".repeat(21), &"c".repeat(129), "c".repeat(22).replacen('c', "=", 1).as_str()]
-    {
-        assert!(ClaimId::parse(bad).is_err(), "{bad}");
     }
 }

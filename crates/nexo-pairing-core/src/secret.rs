@@ -3,7 +3,6 @@
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
-use ring::digest::{Digest, SHA256, digest};
 use zeroize::Zeroizing;
 
 /// Why a text is no session token or no claim id. It shows nothing of the text.
@@ -34,8 +33,8 @@ pub enum SecretError {
 
 /// What the two kinds of secret have in common: they differ in what is allowed.
 macro_rules! secret {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal, $max:literal, $form:literal,
-        $is_valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal, $max:literal, $random:literal,
+        $form:literal, $is_valid:expr) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name(Zeroizing<Box<str>>);
@@ -64,9 +63,16 @@ macro_rules! secret {
                 }
             }
 
-            /// All that is ever stored of it.
-            pub(crate) fn sha256(&self) -> Digest {
-                digest(&SHA256, self.0.as_bytes())
+            /// One of these random bytes, as base64url.
+            #[must_use]
+            pub fn from_random(bytes: &[u8; $random]) -> Self {
+                Self(Zeroizing::new(BASE64URL_NOPAD.encode(bytes).into()))
+            }
+
+            /// The secret, for the one that it is meant for and for nobody else.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
             }
         }
 
@@ -84,7 +90,7 @@ secret!(
     ///
     /// Whoever has it is the device: it is stored nowhere, `Debug` does not show it, and it is wiped
     /// from memory when it is dropped.
-    SessionToken, "session token", 8, 256, "printable ASCII characters without spaces",
+    SessionToken, "session token", 8, 256, 32, "printable ASCII characters without spaces",
     u8::is_ascii_graphic
 );
 
@@ -94,19 +100,47 @@ secret!(
     ///
     /// With it, and the setup code, another session token can be had, so `Debug` does not show it; it
     /// is wiped from memory when it is dropped.
-    ClaimId, "claim id", 22, 128, "letters, digits, `_` and `-`",
+    ClaimId, "claim id", 22, 128, 24, "letters, digits, `_` and `-`",
     |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 );
 
-impl SessionToken {
-    /// A token of these bytes.
-    pub(crate) fn from_random(bytes: &[u8; 32]) -> Self {
-        Self(Zeroizing::new(BASE64URL_NOPAD.encode(bytes).into()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_8_to_256_printable_characters() {
+        for good in ["legacy-session-token-1", "12345678", "!~!~!~!~", &"t".repeat(256)] {
+            assert_eq!(SessionToken::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "1234567", &"t".repeat(257), "with space", "with\nline", "with-ñ-in-it"] {
+            let error = SessionToken::parse(bad).unwrap_err();
+            assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
+        }
+        // Its length is looked at before anything else.
+        let error = SessionToken::parse(&"ñ".repeat(1000)).unwrap_err();
+        assert!(matches!(error, SecretError::Length { length: 2000, max: 256, .. }), "{error}");
     }
 
-    /// The token, to be handed to the device and to nobody else.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    #[test]
+    fn claim_ids_have_room_for_128_random_bits() {
+        for good in ["AZaz09_-AZaz09_-AZaz09", &"c".repeat(128)] {
+            assert!(ClaimId::parse(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", &"c".repeat(21), &"c".repeat(129), "c".repeat(22).replacen('c', "=", 1).as_str()]
+        {
+            assert!(ClaimId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_of_random_bytes_can_be_read_again() {
+        let token = SessionToken::from_random(&[0xff; 32]);
+        assert_eq!(SessionToken::parse(token.as_str()).unwrap().as_str().len(), 43);
+        let claim_id = ClaimId::from_random(&[0xff; 24]);
+        assert_eq!(ClaimId::parse(claim_id.as_str()).unwrap().as_str().len(), 32);
+        let printed = format!("{token:?} {claim_id:?}");
+        assert_eq!(printed, "SessionToken(redacted) ClaimId(redacted)");
     }
 }

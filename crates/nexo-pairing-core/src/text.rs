@@ -1,0 +1,63 @@
+//! Text that others wrote, made fit for a terminal, a log or a file name.
+
+/// The text with everything made visible that moves the cursor, turns the reading direction or
+/// cannot be seen.
+///
+/// ```
+/// assert_eq!(nexo_pairing_core::text::escape("a\u{1b}[2J\nb"), r"a\u{1b}[2J\nb");
+/// ```
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) {
+            visible.extend(c.escape_default());
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
+}
+
+/// [`escape`], and at most `max` characters of it; the last one is `…` where something was left out.
+#[must_use]
+pub fn truncate(text: &str, max: usize) -> String {
+    // Nothing becomes shorter by being escaped: what lies behind is never shown.
+    let visible = escape(&text.chars().take(max + 1).collect::<String>());
+    if visible.chars().count() <= max {
+        return visible;
+    }
+    visible.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Whether a character moves the cursor, turns the reading direction or cannot be seen.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_play_tricks_is_made_visible() {
+        assert_eq!(escape("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\nb");
+        assert_eq!(escape("\u{202e}moc.live\u{200b}"), "\\u{202e}moc.live\\u{200b}");
+        assert_eq!(escape("Ünï 名前 😀"), "Ünï 名前 😀");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_after_it_was_escaped() {
+        assert_eq!(truncate("short", 5), "short");
+        assert_eq!(truncate("longer", 5), "long…");
+        assert_eq!(truncate("\u{1b}\u{1b}\u{1b}", 8), "\\u{1b}\\…");
+        assert_eq!(truncate(&"ñ".repeat(1_000_000), 3), "ññ…");
+        assert_eq!(truncate("abc", 0), "…");
+    }
+}
