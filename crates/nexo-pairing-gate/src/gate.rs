@@ -282,6 +282,15 @@ impl PairingGate {
         self.must_refresh.store(true, Ordering::Release);
     }
 
+    /// Compares the lists with the store now, so that the first decision does not have to wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store cannot be read.
+    pub async fn refresh(&self) -> Result<(), PairingError> {
+        self.backend.0.refresh().await
+    }
+
     /// A challenge that was not delivered starts no cooldown.
     async fn take_back(&self, key: &SenderKey, policy: &PairingPolicy) {
         let cooldown = policy.challenge_cooldown;

@@ -380,6 +380,19 @@ async fn flush_cache_has_the_lists_compared_once_before_the_next_decision() {
 }
 
 #[tokio::test]
+async fn refresh_compares_the_lists_at_once() {
+    let backend = Arc::new(Faulty::default());
+    let (gate, _) = gate(&backend);
+    assert!(matches!(gate.refresh().await, Err(PairingError::Backend(_))));
+    backend.works.store(true, Ordering::SeqCst);
+    *backend.lists.lock().unwrap() = vec![grant()];
+    gate.refresh().await.unwrap();
+    let before = backend.refreshes.load(Ordering::SeqCst);
+    assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
+    assert_eq!(backend.refreshes.load(Ordering::SeqCst), before, "the lists were there");
+}
+
+#[tokio::test]
 async fn a_change_through_the_same_store_is_seen_by_the_next_call() {
     let world = World::new(Mode::Allowlist).await;
     let policy = &world.policy;
