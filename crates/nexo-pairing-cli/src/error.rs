@@ -8,6 +8,7 @@ use nexo_pairing::config::ConfigError;
 use nexo_pairing::nats::NatsError;
 use nexo_pairing::qr::QrError;
 use nexo_pairing::server::{ServerError, TlsError};
+pub(crate) use nexo_pairing::text::error_chain as chain;
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
     IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError, StoreError,
@@ -16,7 +17,7 @@ use nexo_pairing::{
 
 use crate::claim::ClaimError;
 use crate::exit::Exit;
-use crate::text::{escaped, shell_word};
+use crate::text::shell_word;
 
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]
@@ -251,21 +252,6 @@ impl CliError {
             | Self::Io { .. } => None,
         }
     }
-}
-
-/// An error with its causes, each once, on one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    escaped(&text)
 }
 
 fn modes_hint(error: &ModesError) -> String {

@@ -1,5 +1,7 @@
 //! Text that others wrote, made fit for a terminal, a log or a file name.
 
+use std::error::Error;
+
 /// The text with everything made visible that moves the cursor, turns the reading direction or
 /// cannot be seen.
 ///
@@ -23,7 +25,7 @@ pub fn escape(text: &str) -> String {
 #[must_use]
 pub fn truncate(text: &str, max: usize) -> String {
     // Nothing becomes shorter by being escaped: what lies behind is never shown.
-    let visible = escape(&text.chars().take(max + 1).collect::<String>());
+    let visible = escape(&text.chars().take(max.saturating_add(1)).collect::<String>());
     if visible.chars().count() <= max {
         return visible;
     }
@@ -41,9 +43,34 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// An error with its causes on one line, escaped. A cause that the text before it already has is not
+/// repeated.
+///
+/// ```
+/// use nexo_pairing_core::{PairingError, text::error_chain};
+///
+/// let error = PairingError::backend("disk on fire");
+/// assert_eq!(error_chain(&error), "the store failed: disk on fire");
+/// ```
+#[must_use]
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    escape(&text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PairingError;
 
     #[test]
     fn what_would_play_tricks_is_made_visible() {
@@ -59,5 +86,11 @@ mod tests {
         assert_eq!(truncate("\u{1b}\u{1b}\u{1b}", 8), "\\u{1b}\\…");
         assert_eq!(truncate(&"ñ".repeat(1_000_000), 3), "ññ…");
         assert_eq!(truncate("abc", 0), "…");
+        assert_eq!(truncate("abc", usize::MAX), "abc");
+    }
+    #[test]
+    fn a_chain_is_escaped() {
+        let error = PairingError::backend("gone\u{1b}[2J");
+        assert_eq!(error_chain(&error), "the store failed: gone\\u{1b}[2J");
     }
 }
