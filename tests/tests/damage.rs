@@ -16,6 +16,7 @@ use nexo_pairing_tests::{DEADLINE, Gate, Home, message, wait_for};
 
 const PAGE: usize = 4096;
 const BLOCKED: &str = "+5491155550002";
+const BLOCKED_ON_ONE: &str = "+5491155559992";
 
 /// A database that was used and closed: blocks, grants, and nothing beside the file.
 fn used_home() -> Home {
@@ -24,6 +25,7 @@ fn used_home() -> Home {
         let reason = format!("reason {number}");
         home.json(&["block", &format!("whatsapp:+549115555{number:04}"), "--reason", &reason]);
     }
+    home.json(&["block", &format!("whatsapp:{BLOCKED_ON_ONE}"), "--account", "personal"]);
     home.json(&["block", "telegram:1194292426", "--account", "personal"]);
     home.json(&["seed", "whatsapp", "personal", "+5491155560001", "+5491155560002"]);
     home
@@ -92,7 +94,7 @@ async fn one_flipped_bit_lets_no_blocked_sender_in() {
 fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
     let home = used_home();
     // Only in the index: the table alone would still block.
-    flip_in_the_index(&home);
+    flip_in_the_index(&home, BLOCKED);
     for (mode, sender) in [("open", BLOCKED), ("pairing", "+5491155560001")] {
         home.configure(&format!("gate: {{ mode: {mode} }}"));
         let mut gate = home.gate(&[]);
@@ -111,10 +113,10 @@ fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
 }
 
 /// Flips a bit of a blocked sender in the index of the blocks, beside SQLite, as a disk does it.
-fn flip_in_the_index(home: &Home) {
+fn flip_in_the_index(home: &Home, blocked: &str) {
     let bytes = fs::read(home.database()).unwrap();
     let index = pages(home, "pairing_blocked").pop().unwrap();
-    let id = BLOCKED.as_bytes();
+    let id = blocked.as_bytes();
     let at = bytes[index.clone()].windows(id.len()).position(|window| window == id).unwrap();
     let at = index.start + at + 3;
     let file = fs::OpenOptions::new().write(true).open(home.database()).unwrap();
@@ -139,7 +141,7 @@ fn a_running_gate_loads_nothing_from_damaged_blocks() {
         home.configure("gate: { mode: open }");
         let mut gate = home.gate(&[]);
         assert_eq!(gate.ask(&message)["reason"], "blocked");
-        flip_in_the_index(&home);
+        flip_in_the_index(&home, BLOCKED);
         has_it_loaded(&home, &mut gate);
         wait_for("the damage to be found", || {
             let answer = gate.ask(&message);
@@ -147,6 +149,62 @@ fn a_running_gate_loads_nothing_from_damaged_blocks() {
             answer["error"]["message"].as_str()?.contains("pairing_blocked").then_some(())
         });
     }
+}
+
+#[test]
+fn a_change_of_something_else_does_not_end_a_block_that_cannot_be_found() {
+    let home = used_home();
+    home.configure("gate: { mode: open }");
+    let mut gate = home.gate(&[]);
+    let victim = message("whatsapp", "personal", BLOCKED_ON_ONE);
+    assert_eq!(gate.ask(&victim)["reason"], "blocked");
+    flip_in_the_index(&home, BLOCKED_ON_ONE);
+    // Each of them writes the victim's key to the list of changes, and then blocks somebody else, by whom
+    // it is seen that the gate has read that far.
+    let key = format!("'whatsapp', 'personal', '{BLOCKED_ON_ONE}'");
+    let changes = [
+        format!("INSERT INTO pairing_allow_from VALUES ({key}, 0, 'cli', NULL, NULL, NULL, NULL)"),
+        format!(
+            "INSERT INTO pairing_pending (channel, account_id, sender_id, code, created_at)
+                VALUES ({key}, 'AAAAAAAA', 0)"
+        ),
+        format!(
+            "INSERT INTO pairing_finished (channel, account_id, sender_id, code, outcome, at)
+                VALUES ({key}, 'AAAAAAAA', 'expired', 0)"
+        ),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        home.sqlite(&format!(
+            "BEGIN; {change}; INSERT INTO pairing_blocked (channel, account_id, sender_id, \
+             blocked_at, blocked_via) VALUES ('telegram', '*', '{}', 0, 'cli'); COMMIT",
+            number + 1
+        ));
+        let mark = message("telegram", "personal", &(number + 1).to_string());
+        wait_for("the change to be seen", || {
+            (gate.ask(&mark)["reason"] == "blocked").then_some(())
+        });
+        assert_eq!(gate.ask(&victim)["reason"], "blocked", "{change}");
+    }
+}
+
+#[test]
+fn a_block_that_changed_and_cannot_be_found_is_looked_for_in_the_table() {
+    let home = used_home();
+    home.configure("gate: { mode: open }");
+    let mut gate = home.gate(&[]);
+    let victim = message("whatsapp", "personal", BLOCKED_ON_ONE);
+    assert_eq!(gate.ask(&victim)["reason"], "blocked");
+    flip_in_the_index(&home, BLOCKED_ON_ONE);
+    // By its place in the table, and in a column that is in no index.
+    home.sqlite(&format!(
+        "UPDATE pairing_blocked SET reason = 'again' WHERE rowid =
+            (SELECT rowid FROM pairing_blocked NOT INDEXED WHERE sender_id = '{BLOCKED_ON_ONE}')"
+    ));
+    wait_for("the damage to be found", || {
+        let answer = gate.ask(&victim);
+        assert_ne!(answer["decision"], "admit", "{answer}");
+        answer["error"]["message"].as_str()?.contains("pairing_blocked").then_some(())
+    });
 }
 
 #[tokio::test]

@@ -201,7 +201,8 @@ pub trait Mirror: Send + Sync {
         position: i64,
     ) -> Result<(), PairingError>;
 
-    /// Puts `standings` in place of what was known of their keys.
+    /// Puts `standings` in place of what was known of their keys, besides blocks of which they do not
+    /// tell.
     fn update(&self, standings: Vec<Standing>, position: i64);
 
     /// The copy's own time. It is taken before the store is read, and goes back with
@@ -223,7 +224,7 @@ pub trait Mirror: Send + Sync {
 /// Everything a backend knows about one key that a gate decides by.
 ///
 /// In a complete load the same key may come in several, each with a part; in an update it comes
-/// once, whole.
+/// once, whole, except that it need not tell of a block that has not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Standing {
@@ -233,8 +234,9 @@ pub struct Standing {
     pub scope: AccountScope,
     /// The sender.
     pub sender: SenderId,
-    /// Whether he is blocked.
-    pub blocked: bool,
+    /// Whether they are blocked. `None` in an update: as before. A backend says `Some(false)` only of
+    /// a block that was lifted, after it has made sure that nothing keeps it from finding one.
+    pub blocked: Option<bool>,
     /// When his grant holds, if he has one that was not revoked.
     pub allowed: Option<Span>,
     /// When his request lives, if he has one, and when he was last challenged.
@@ -248,7 +250,7 @@ impl Standing {
     #[must_use]
     pub fn stranger(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
         let (allowed, pending, waiting) = (None, None, None);
-        Self { channel, scope, sender, blocked: false, allowed, pending, waiting }
+        Self { channel, scope, sender, blocked: None, allowed, pending, waiting }
     }
 }
 

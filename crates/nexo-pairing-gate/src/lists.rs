@@ -188,6 +188,7 @@ impl Lists {
     /// rules on names may have others.
     pub(crate) fn merge(&mut self, standing: Standing) {
         let Standing { channel, scope, sender, blocked, allowed, pending, waiting, .. } = standing;
+        let blocked = blocked == Some(true);
         if !blocked && allowed.is_none() && pending.is_none() && waiting.is_none() {
             return;
         }
@@ -234,8 +235,8 @@ impl Lists {
         }
     }
 
-    /// Removes everything about a key, and the account and the channel of which nothing is left:
-    /// strangers may name any.
+    /// Removes everything about a key that an update tells anew, and the account and the channel of
+    /// which nothing is left: strangers may name any.
     pub(crate) fn remove(&mut self, standing: &Standing) {
         let name = standing.channel.as_str();
         let Some(index) = self.channels.iter().position(|(known, _)| **known == *name) else {
@@ -245,7 +246,9 @@ impl Lists {
         let sender = Sender::new(standing.sender.as_str());
         if let AccountScope::One(id) = &standing.scope {
             if let Some(account) = channel.accounts.get_mut(id.as_str()) {
-                channel.blocks -= usize::from(account.blocked.remove(&sender).is_some());
+                if standing.blocked.is_some() {
+                    channel.blocks -= usize::from(account.blocked.remove(&sender).is_some());
+                }
                 if let Some((span, _)) = account.remove(&sender) {
                     self.requests.remove(span);
                 }
@@ -253,7 +256,7 @@ impl Lists {
                     channel.accounts.remove(id.as_str());
                 }
             }
-        } else {
+        } else if standing.blocked.is_some() {
             channel.blocks -= usize::from(channel.blocked.remove(&sender).is_some());
         }
         if channel.accounts.is_empty() && channel.blocked.is_empty() {
@@ -330,7 +333,7 @@ mod tests {
         let (channel, scope) = (channel.to_owned(), scope.to_owned());
         let (channel, scope) = (ChannelId::from_stored(channel), AccountScope::from_stored(scope));
         let mut standing = Standing::stranger(channel, scope, SenderId::from_stored("1".into()));
-        standing.blocked = true;
+        standing.blocked = Some(true);
         standing
     }
 
@@ -342,7 +345,7 @@ mod tests {
             assert!(lists.find(channel, scope).account.is_none(), "{channel}/{scope}");
         }
         let mut nothing = standing("test", "main");
-        nothing.blocked = false;
+        nothing.blocked = None;
         lists.merge(nothing);
         assert!(lists.find("test", "main").account.is_none(), "of whom nothing is known");
         assert!(!lists.has_blocks());
@@ -352,6 +355,14 @@ mod tests {
         assert!(!lists.has_blocks());
         lists.merge(standing("test", "*"));
         assert!(lists.has_blocks());
+        for scope in ["*", "main"] {
+            lists.merge(standing("test", scope));
+            let mut rest = standing("test", scope);
+            rest.blocked = None;
+            lists.remove(&rest);
+            assert!(lists.has_blocks(), "an update that tells of no block ends none");
+        }
+        lists.remove(&standing("test", "main"));
         lists.remove(&standing("test", "*"));
         assert!(!lists.has_blocks());
     }
@@ -362,7 +373,7 @@ mod tests {
         let names: Vec<_> = (0..100).map(|n| (format!("c{}", n % 10), format!("a{n}"))).collect();
         for (channel, account) in &names {
             let mut request = standing(channel, account);
-            request.blocked = false;
+            request.blocked = Some(false);
             request.pending = Some((Span::Between(at(0), at(60)), at(0)));
             lists.merge(request.clone());
             // The same once more counts once.

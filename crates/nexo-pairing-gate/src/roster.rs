@@ -136,7 +136,7 @@ impl Mirror for Roster {
     }
 
     fn update(&self, standings: Vec<Standing>, position: i64) {
-        if standings.iter().any(|standing| standing.blocked) {
+        if standings.iter().any(|standing| standing.blocked == Some(true)) {
             self.may_have_blocks.store(true, Ordering::Release);
         }
         let mut state = self.write();

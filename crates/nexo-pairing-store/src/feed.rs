@@ -86,7 +86,13 @@ impl Feed {
         };
         match changed {
             Some(standings) if standings.is_empty() => {}
-            Some(standings) => mirror.update(standings, newest),
+            Some(standings) => {
+                if standings.iter().any(|standing| standing.blocked == Some(false)) {
+                    // Lifted, or not to be found: the index by which it was looked up may be damaged.
+                    self.check(&tx, file, mirror)?;
+                }
+                mirror.update(standings, newest);
+            }
             None => {
                 self.check(&tx, file, mirror)?;
                 standing::each(&tx, |standings| mirror.replace(standings, newest))?;
@@ -97,7 +103,7 @@ impl Feed {
         Ok(())
     }
 
-    /// Checks the tables from which a mirror is about to be loaded, in the transaction of the load. A
+    /// Checks the tables from which a mirror takes who is blocked, in the transaction that reads them. A
     /// fault in the blocks is an error, and is looked for again now and then.
     fn check(
         &self,

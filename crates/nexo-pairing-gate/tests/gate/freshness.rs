@@ -199,7 +199,7 @@ async fn rule_1_mode_open_is_shut_too_where_a_block_was_ever_known() {
         let backend = Arc::new(Faulty::default());
         backend.works.store(true, Ordering::SeqCst);
         let mut block = standing(scope);
-        block.blocked = true;
+        block.blocked = Some(true);
         *backend.lists.lock().unwrap() = vec![block];
         let (gate, clock) = gate(&backend);
         let blocked = Decision::Drop(DropReason::Blocked);
@@ -350,7 +350,7 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     assert_eq!((nobody.decision, nobody.rule), (Decision::Admit, Rule::NotPairable));
     // A block that is gone again was known once.
     let mut block = standing(AccountScope::All);
-    block.blocked = true;
+    block.blocked = Some(true);
     *backend.lists.lock().unwrap() = vec![block];
     backend.works.store(true, Ordering::SeqCst);
     gate.flush_cache();

@@ -21,10 +21,14 @@ const OUTCOME: &str = "SELECT channel, account_id, sender_id, outcome, at, strik
         (SELECT max(seq) FROM pairing_finished GROUP BY channel, account_id, sender_id)";
 
 /// Everything about each key that changed after `?1`, in one statement: four for each key took twice as long.
+/// Of a block only where that may be what changed: it is looked up by an index, and one that is damaged
+/// tells of none.
 const CHANGED: &str = "WITH changed AS
-        (SELECT DISTINCT channel, account_id, sender_id FROM pairing_changes WHERE seq > ?1)
+        (SELECT channel, account_id, sender_id,
+            max(kind NOT IN ('allow', 'pending', 'finished')) AS tells_of_block
+        FROM pairing_changes WHERE seq > ?1 GROUP BY channel, account_id, sender_id)
     SELECT key.channel, key.account_id, key.sender_id, allowed.approved_at, allowed.expires_at,
-        blocked.blocked_at IS NOT NULL, pending.created_at,
+        iif(key.tells_of_block, blocked.blocked_at IS NOT NULL, NULL), pending.created_at,
         coalesce(pending.expires_at, pending.created_at + 3600),
         coalesce(pending.last_challenged_at, pending.created_at),
         finished.outcome, finished.at, finished.strikes
@@ -32,7 +36,7 @@ const CHANGED: &str = "WITH changed AS
     LEFT JOIN pairing_allow_from AS allowed ON allowed.channel = key.channel
         AND allowed.account_id = key.account_id AND allowed.sender_id = key.sender_id
         AND allowed.revoked_at IS NULL
-    LEFT JOIN pairing_blocked AS blocked ON blocked.channel = key.channel
+    LEFT JOIN pairing_blocked AS blocked ON key.tells_of_block AND blocked.channel = key.channel
         AND blocked.account_id = key.account_id AND blocked.sender_id = key.sender_id
     LEFT JOIN pairing_pending AS pending ON pending.channel = key.channel
         AND pending.account_id = key.account_id AND pending.sender_id = key.sender_id
@@ -40,7 +44,7 @@ const CHANGED: &str = "WITH changed AS
         (SELECT max(seq) FROM pairing_finished AS each WHERE each.channel = key.channel
             AND each.account_id = key.account_id AND each.sender_id = key.sender_id)";
 
-/// The standings, whole, of the keys that changed after a position.
+/// The standings of the keys that changed after a position.
 pub(crate) fn changed(connection: &Connection, position: i64) -> rusqlite::Result<Vec<Standing>> {
     let mut changed = connection.prepare_cached(CHANGED)?;
     let rows = changed.query_map([position], |row| {
@@ -120,7 +124,7 @@ fn granted(from: i64, until: Option<i64>) -> Span {
 
 fn block(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let mut standing = stranger(row)?;
-    standing.blocked = true;
+    standing.blocked = Some(true);
     Ok(standing)
 }
 

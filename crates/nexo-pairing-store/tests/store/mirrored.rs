@@ -52,7 +52,7 @@ impl State {
                     line.push_str(word);
                 }
             };
-            add(standing.blocked, "blocked");
+            add(standing.blocked == Some(true), "blocked");
             add(standing.allowed == Some(Span::Always), "allowed");
             add(matches!(standing.allowed, Some(Span::Between(..))), "allowed-for-a-time");
             add(standing.pending.is_some(), "pending");
@@ -69,7 +69,7 @@ impl State {
     fn put(&mut self, standing: Standing) {
         let key = name(&standing);
         let row = self.rows.entry(key).or_insert_with(|| stranger(&standing));
-        row.blocked |= standing.blocked;
+        row.blocked = row.blocked.or(standing.blocked.filter(|is_blocked| *is_blocked));
         row.allowed = row.allowed.or(standing.allowed);
         row.pending = row.pending.or(standing.pending);
         row.waiting = row.waiting.or(standing.waiting);
@@ -163,8 +163,9 @@ impl Mirror for Copy {
     fn update(&self, standings: Vec<Standing>, position: i64) {
         self.change(|state| {
             assert!(state.position.is_some_and(|old| old < position), "a position only grows");
-            for standing in standings {
-                state.rows.remove(&name(&standing));
+            for mut standing in standings {
+                let before = state.rows.remove(&name(&standing)).and_then(|row| row.blocked);
+                standing.blocked = standing.blocked.or(before).filter(|is_blocked| *is_blocked);
                 if standing != stranger(&standing) {
                     state.put(standing);
                 }
