@@ -17,6 +17,10 @@ pub const BOOTSTRAP_TOKENS_ISSUED_TOTAL: &str = "pairing_bootstrap_tokens_issued
 /// presented.
 pub const BOOTSTRAP_TOKENS_REDEEMED_TOTAL: &str = "pairing_bootstrap_tokens_redeemed_total";
 
+/// Counter, label `reason` (`origin_not_allowed`, `throttled`): claims that were refused before their
+/// token was verified.
+pub const CLAIMS_REFUSED_TOTAL: &str = "pairing_claims_refused_total";
+
 /// Counter, labels `channel` and `result` (`delivered_via_adapter`, `delivered_via_broker`,
 /// `publish_failed`, `no_adapter_no_broker_topic`): challenges, by what became of them.
 pub const INBOUND_CHALLENGED_TOTAL: &str = "pairing_inbound_challenged_total";

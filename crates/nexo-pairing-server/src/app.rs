@@ -13,7 +13,7 @@ use nexo_pairing_setup::SetupCodeIssuer;
 use nexo_pairing_store::{PairingStore, Session, SessionId};
 
 use crate::answer::Refusal;
-use crate::claim::Redeemed;
+use crate::counters::ClaimCounters;
 use crate::health::Health;
 use crate::options::Settings;
 use crate::peer::{self, FORWARDED_FOR, Peer};
@@ -30,7 +30,7 @@ pub(crate) struct App {
     pub(crate) issuer: Arc<SetupCodeIssuer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) throttle: Throttle,
-    pub(crate) redeemed: Redeemed,
+    pub(crate) counters: ClaimCounters,
     pub(crate) health: Health,
     /// Claims that were refused, by reason and peer.
     pub(crate) refused: WarningLimiter<(&'static str, Peer)>,
@@ -52,7 +52,7 @@ impl App {
     ) -> Arc<Self> {
         Arc::new(Self {
             throttle: Throttle::new(Arc::clone(&clock)),
-            redeemed: Redeemed::new(),
+            counters: ClaimCounters::new(),
             health: Health::default(),
             refused: WarningLimiter::new(Arc::clone(&clock)),
             failed: WarningLimiter::new(Arc::clone(&clock)),

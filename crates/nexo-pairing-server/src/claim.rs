@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metrics::Counter;
+use nexo_pairing_core::ClaimId;
 use nexo_pairing_core::setup_code::is_device_label;
-use nexo_pairing_core::{ClaimId, metric};
 use nexo_pairing_setup::VerifyError;
 use nexo_pairing_store::{IssuedSession, RedeemError, Redemption};
 use serde::{Deserialize, Serialize};
@@ -35,30 +34,6 @@ struct Answer<'a> {
     session_token: &'a str,
     #[serde(flatten)]
     session: Shown<'a>,
-}
-
-/// Counts the claims that were looked at.
-pub(crate) struct Redeemed {
-    ok: Counter,
-    expired: Counter,
-    invalid: Counter,
-    replayed: Counter,
-}
-
-impl Redeemed {
-    pub(crate) fn new() -> Self {
-        metrics::describe_counter!(
-            metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL,
-            "Bootstrap tokens that were presented, by what became of them."
-        );
-        let counter = |result: &'static str| metrics::counter!(metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL, "result" => result);
-        Self {
-            ok: counter("ok"),
-            expired: counter("expired"),
-            invalid: counter("invalid"),
-            replayed: counter("replayed"),
-        }
-    }
 }
 
 impl App {
@@ -95,7 +70,7 @@ impl App {
             app.throttle.take_back(peer);
             match redeemed {
                 Ok(issued) => {
-                    app.redeemed.ok.increment(1);
+                    app.counters.ok.increment(1);
                     // An answer is lost now and then. More often, it is a flood of writes.
                     if issued.is_repeated {
                         app.throttle.failed(peer);
@@ -114,18 +89,16 @@ impl App {
     /// Counts and logs a claim that is refused.
     pub(crate) fn refuse_claim(&self, client: IpAddr, refusal: Refusal) -> Refusal {
         let peer = Peer::of(client);
-        let failed = match refusal {
-            Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Signature | Refusal::Cancelled => {
-                Some(&self.redeemed.invalid)
-            }
-            Refusal::Expired => Some(&self.redeemed.expired),
-            Refusal::Replayed => Some(&self.redeemed.replayed),
-            Refusal::Origin | Refusal::Throttled(_) => None,
+        self.counters.refused(&refusal);
+        match refusal {
+            Refusal::Malformed(_)
+            | Refusal::TooLarge
+            | Refusal::Signature
+            | Refusal::Cancelled
+            | Refusal::Expired
+            | Refusal::Replayed => self.throttle.failed(peer),
+            Refusal::Origin | Refusal::Throttled(_) => {}
             _ => return refusal,
-        };
-        if let Some(counter) = failed {
-            counter.increment(1);
-            self.throttle.failed(peer);
         }
         let reason = refusal.kind();
         // The store logs replays, with their session.

@@ -26,6 +26,7 @@ mod app;
 mod claim;
 mod connection;
 mod connections;
+mod counters;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use nexo_pairing_core::{Actor, metric};
 
-use support::{World, claim, claim_with_id};
+use tokio::io::AsyncWriteExt;
+
+use support::{World, claim, claim_with_id, read_head, request, upgrade_with};
 
 // On one thread: the recorder is that thread's.
 #[tokio::test]
@@ -61,4 +63,58 @@ async fn claims_are_counted_by_what_became_of_them() {
         server.post("nonsense").await;
     }
     assert_eq!(counted(), ["invalid 9"]);
+}
+
+#[tokio::test]
+async fn claims_that_are_refused_unread_are_counted_by_reason() {
+    let recorder = DebuggingRecorder::new();
+    let snapshots = recorder.snapshotter();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let world = World::new().await;
+    let server = world.serve().await;
+    // What was counted since the last time. There is no label that a stranger chose.
+    let counted = || {
+        let all = snapshots.snapshot().into_vec().into_iter();
+        let of_refusals = all.filter_map(|(key, _, description, value)| {
+            (key.key().name() == metric::CLAIMS_REFUSED_TOTAL).then(|| {
+                assert!(description.is_some(), "it is not described");
+                let label = |label: &metrics::Label| format!("{}={}", label.key(), label.value());
+                let labels: Vec<_> = key.key().labels().map(label).collect();
+                let DebugValue::Counter(count) = value else { panic!("no counter") };
+                (labels.join(","), count)
+            })
+        });
+        let mut counted: Vec<_> = of_refusals.map(|(label, n)| format!("{label} {n}")).collect();
+        counted.sort();
+        counted
+    };
+    let counts = |origin: u64, throttled: u64| {
+        [format!("reason=origin_not_allowed {origin}"), format!("reason=throttled {throttled}")]
+            .to_vec()
+    };
+    let upgrade = async |headers: &str| {
+        let mut stream = server.connect().await;
+        stream.write_all(upgrade_with(headers).as_bytes()).await.unwrap();
+        read_head(&mut stream).await.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(counted(), counts(0, 0), "each is there before the first");
+
+    let page = ("Origin", "https://evil.example");
+    let json = ("Content-Type", "application/json");
+    let post = request("POST", "/pair", &[page, json], &claim(&world.code()));
+    assert_eq!(server.send(&post).await.status, 403);
+    assert_eq!(upgrade("Origin: null\r\n").await, "403");
+    assert_eq!(counted(), counts(2, 0));
+
+    for _ in 0..10 {
+        assert_eq!(server.post("nonsense").await.status, 400);
+    }
+    assert_eq!(counted(), counts(0, 0));
+    assert_eq!(server.post(&claim(&world.code())).await.status, 429);
+    assert_eq!(upgrade("").await, "429");
+    assert_eq!(server.send(&post).await.status, 403);
+    assert_eq!(counted(), counts(1, 2));
+    // Whoever has no claim is not heard by these.
+    assert_eq!(server.session("no-such-token-at-all").await.status, 401);
+    assert_eq!(counted(), counts(0, 0));
 }
