@@ -75,6 +75,12 @@ impl Connection {
         if is_open { Ok(()) } else { Err(Refusal::Unavailable) }
     }
 
+    /// The answer is there, and the other side has `time` to take it. Meanwhile the connection may be
+    /// evicted, as one that is idle.
+    pub(crate) fn answered_for(&self, time: Duration) {
+        self.place.answered(Instant::now() + time);
+    }
+
     /// Waits until the server is asked to end.
     async fn stopping(&self) {
         // If it ended without being asked, nobody is there to wait for either.
@@ -174,7 +180,7 @@ async fn answer(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        place.answered(Instant::now() + timing.idle);
+        connection.answered_for(timing.idle);
     }
     Ok(response)
 }

@@ -60,7 +60,7 @@ enum Phase {
     Waiting,
     /// Its request is complete.
     Answering,
-    /// It was answered and may send another request.
+    /// It was answered and may send another request, or its WebSocket may close.
     Idle,
 }
 

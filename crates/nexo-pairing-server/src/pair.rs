@@ -88,7 +88,9 @@ impl Opening {
             }
             Err(Unasked::Gone) => return,
         };
-        // Who does not take the answer can ask again.
+        // Whoever does not take the answer, or does not close, must not hold a place that another needs.
+        // They can ask again.
+        connection.answered_for(websocket::LINGER);
         let _ = websocket::answer(&mut io, answer, close).await;
     }
 }

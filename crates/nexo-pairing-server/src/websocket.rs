@@ -25,7 +25,7 @@ const MAX_QUESTION_BYTES: u64 = 2 * MAX_CLAIM_BYTES as u64;
 
 /// How long, and for how many bytes, the other side has to take the answer and close as well. To
 /// close the connection at once could lose the answer.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
 
 /// Why there is no question.
