@@ -21,6 +21,7 @@ mod modes;
 mod policy;
 mod record;
 mod registry;
+pub mod rules;
 mod secret;
 pub mod setup_code;
 pub mod text;
@@ -31,7 +32,7 @@ pub use backend::{Filter, Mirror, NewRequest, PairingBackend, Span, Standing, Ta
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
-pub use decision::{Decision, DropReason, Rule};
+pub use decision::{Decision, Verdict};
 pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
 pub use inbound::Inbound;
@@ -44,6 +45,7 @@ pub use record::{
     RejectedRequest, SeedReport, UpsertOutcome,
 };
 pub use registry::PairingAdapterRegistry;
+pub use rules::{DropReason, Rule};
 pub use secret::{ClaimId, SecretError, SessionToken};
 pub use setup_code::{SetupCode, SetupCodeError, SetupCodeFormat, TokenClaims};
 pub use warning::WarningLimiter;

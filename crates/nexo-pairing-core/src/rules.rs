@@ -1,0 +1,400 @@
+//! The rules of admission: their names, their order, and what each decides.
+//!
+//! [`evaluate`] is the only place that knows the order. The gate calls it on its snapshot; a storage
+//! calls it on the rows of a transaction, for a stranger whom the gate would challenge.
+
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::LazyCell;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::{Mode, NewRequest, PairingPolicy, Span, UpsertOutcome, Verdict};
+pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
+
+/// Which rule decides on a message: the first that matches. `now` is asked for at most once, and only
+/// where something has an end.
+#[inline]
+pub fn evaluate(
+    message: &MessageFacts,
+    limits: &Limits,
+    sender: &impl SenderFacts,
+    now: impl FnOnce() -> OffsetDateTime,
+) -> Rule {
+    let mode = message.mode;
+    let now = LazyCell::new(now);
+    let holds = |span: &Span| span.holds(*now);
+
+    match message.snapshot {
+        Snapshot::Stale { may_have_blocks } if mode != Mode::Open || may_have_blocks => {
+            return Rule::Stale;
+        }
+        Snapshot::Stale { .. } | Snapshot::Current => {}
+    }
+    if !message.is_known_account {
+        return Rule::UnknownAccount;
+    }
+    // An id that nobody can read may be a blocked sender's.
+    if message.has_unreadable_id && sender.has_blocks() {
+        return Rule::Blocked;
+    }
+    if !message.is_pairable && mode != Mode::Open {
+        return Rule::NotPairable;
+    }
+    if sender.is_blocked() {
+        return Rule::Blocked;
+    }
+    if mode == Mode::Open {
+        return if message.is_pairable { Rule::Open } else { Rule::NotPairable };
+    }
+    if sender.grants().any(|span| holds(&span)) {
+        return Rule::Allowed;
+    }
+    match mode {
+        Mode::Open | Mode::Allowlist => return Rule::NotAllowed,
+        Mode::Pairing => {}
+    }
+    if !message.is_direct {
+        return Rule::NotDirect;
+    }
+    if sender.waits().any(|span| holds(&span)) {
+        return Rule::Waiting;
+    }
+    if let Some((_, challenged_at)) = sender.requests().find(|(life, _)| holds(life)) {
+        let cooldown = time::Duration::try_from(limits.challenge_cooldown);
+        let until = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
+        let is_recent = holds(&Span::Between(challenged_at, until));
+        return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
+    }
+    if sender.live_requests(*now) >= limits.max_pending as usize
+        || sender.live_requests_in_all(*now) >= limits.max_pending_total as usize
+    {
+        return Rule::PendingFull;
+    }
+    Rule::Challenge
+}
+
+/// What is known of a message before its sender is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageFacts {
+    /// The mode of its account.
+    pub mode: Mode,
+    /// Whether what is known of senders can be trusted.
+    pub snapshot: Snapshot,
+    /// Whether its account is one of those that are configured, if any are.
+    pub is_known_account: bool,
+    /// Whether the adapter makes a sender of who wrote.
+    pub is_pairable: bool,
+    /// Whether it names an id of which no canonical one can be made: it may be anybody's.
+    pub has_unreadable_id: bool,
+    /// Whether it came in the sender's own chat with the bot.
+    pub is_direct: bool,
+}
+
+impl MessageFacts {
+    /// The facts of a message that a storage makes a request for: all that needs no look at its rows
+    /// was decided by the gate.
+    #[must_use]
+    pub fn of_request(request: &NewRequest) -> Self {
+        Self {
+            mode: Mode::Pairing,
+            snapshot: Snapshot::Current,
+            is_known_account: true,
+            is_pairable: true,
+            has_unreadable_id: request.has_unreadable_id,
+            is_direct: true,
+        }
+    }
+}
+
+/// Whether what is known of senders can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshot {
+    /// It is the storage's.
+    Current,
+    /// It is too old, and could not be refreshed.
+    Stale {
+        /// Whether anybody is blocked, or was ever, or may be as nothing was ever read.
+        may_have_blocks: bool,
+    },
+}
+
+/// The limits of an account that the rules go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many live requests the account may have.
+    pub max_pending: u32,
+    /// How many live requests there may be over all accounts.
+    pub max_pending_total: u32,
+    /// How long after a challenge the same sender is not challenged again.
+    pub challenge_cooldown: Duration,
+}
+
+impl Limits {
+    /// The limits of a policy, beside that over all accounts.
+    #[must_use]
+    #[inline]
+    pub fn of_policy(policy: &PairingPolicy, max_pending_total: u32) -> Self {
+        let PairingPolicy { max_pending, challenge_cooldown, .. } = *policy;
+        Self { max_pending, max_pending_total, challenge_cooldown }
+    }
+
+    /// The limits that a request was made with.
+    #[must_use]
+    pub fn of_request(request: &NewRequest) -> Self {
+        let NewRequest { max_pending, max_pending_total, cooldown, .. } = *request;
+        Self { max_pending, max_pending_total, challenge_cooldown: cooldown }
+    }
+}
+
+/// What is known of the sender of a message, by all of their ids. Each is asked for only when a rule
+/// needs it.
+pub trait SenderFacts {
+    /// Whether anybody is blocked on the message's channel, on whichever account.
+    fn has_blocks(&self) -> bool;
+
+    /// Whether the sender is blocked on the message's account, or on all.
+    fn is_blocked(&self) -> bool;
+
+    /// When the sender's grants on the message's account hold, without those that were revoked.
+    fn grants(&self) -> impl Iterator<Item = Span>;
+
+    /// While the sender has to wait for a code of the message's account.
+    fn waits(&self) -> impl Iterator<Item = Span>;
+
+    /// When the sender's requests on the message's account live, and when each was last challenged.
+    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)>;
+
+    /// How many requests of the message's account live at `now`.
+    fn live_requests(&self, now: OffsetDateTime) -> usize;
+
+    /// How many requests of all accounts live at `now`.
+    fn live_requests_in_all(&self, now: OffsetDateTime) -> usize;
+}
+
+/// The rules of the gate; the first that matches decides. The discriminant is the number that
+/// `explain` and the documentation use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The state cannot be trusted: nothing is decided, the caller drops.
+    Stale = 1,
+    /// Accounts are configured and this one is not among them.
+    UnknownAccount = 2,
+    /// The adapter makes no sender of the raw id.
+    NotPairable = 3,
+    /// The sender, or an id he also has, is blocked; or the event has an id of which no canonical one
+    /// can be made while anybody on the channel is blocked.
+    Blocked = 4,
+    /// Mode `open`: nobody is asked.
+    Open = 5,
+    /// The sender, or an id he also has, holds a live grant.
+    Allowed = 6,
+    /// Mode `allowlist`: strangers are dropped in silence.
+    NotAllowed = 7,
+    /// The message came in a group, or the id is a group's.
+    NotDirect = 8,
+    /// The sender was rejected, or let codes expire.
+    Waiting = 9,
+    /// A request is pending and was challenged less than the cooldown ago.
+    AlreadyChallenged = 10,
+    /// A request is pending: the same code again.
+    ChallengeAgain = 11,
+    /// The account has as many live requests as it may.
+    PendingFull = 12,
+    /// A new request, a new code.
+    Challenge = 13,
+}
+
+impl Rule {
+    /// Every rule there is, in order.
+    pub const ALL: [Self; 13] = [
+        Self::Stale,
+        Self::UnknownAccount,
+        Self::NotPairable,
+        Self::Blocked,
+        Self::Open,
+        Self::Allowed,
+        Self::NotAllowed,
+        Self::NotDirect,
+        Self::Waiting,
+        Self::AlreadyChallenged,
+        Self::ChallengeAgain,
+        Self::PendingFull,
+        Self::Challenge,
+    ];
+
+    /// What the rule decides on an account in this mode.
+    #[must_use]
+    #[inline]
+    pub fn verdict(self, mode: Mode) -> Verdict {
+        match self {
+            Self::Stale => Verdict::Undecided,
+            Self::UnknownAccount => Verdict::Drop(DropReason::UnknownAccount),
+            Self::NotPairable if mode == Mode::Open => Verdict::Admit,
+            Self::NotPairable => Verdict::Drop(DropReason::NotPairable),
+            Self::Blocked => Verdict::Drop(DropReason::Blocked),
+            Self::Open | Self::Allowed => Verdict::Admit,
+            Self::NotAllowed => Verdict::Drop(DropReason::NotAllowed),
+            Self::NotDirect => Verdict::Drop(DropReason::NotDirect),
+            Self::Waiting => Verdict::Drop(DropReason::Waiting),
+            Self::AlreadyChallenged => Verdict::Drop(DropReason::AlreadyChallenged),
+            Self::PendingFull => Verdict::Drop(DropReason::PendingFull),
+            Self::ChallengeAgain | Self::Challenge => Verdict::Challenge,
+        }
+    }
+
+    /// The number of the rule, 1 to 13.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Its name in metrics, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::UnknownAccount => DropReason::UnknownAccount.as_str(),
+            Self::NotPairable => DropReason::NotPairable.as_str(),
+            Self::Blocked => DropReason::Blocked.as_str(),
+            Self::Open => "open",
+            Self::Allowed => "allowed",
+            Self::NotAllowed => DropReason::NotAllowed.as_str(),
+            Self::NotDirect => DropReason::NotDirect.as_str(),
+            Self::Waiting => DropReason::Waiting.as_str(),
+            Self::AlreadyChallenged => DropReason::AlreadyChallenged.as_str(),
+            Self::ChallengeAgain => "challenge_again",
+            Self::PendingFull => DropReason::PendingFull.as_str(),
+            Self::Challenge => "challenge",
+        }
+    }
+
+    /// What the rule says, as a sentence for the operator.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Stale => "the state of the store is not known, so nobody is let in",
+            Self::UnknownAccount => "accounts are configured and this one is not among them",
+            Self::NotPairable => {
+                "the channel's adapter says that nobody can be paired with this id"
+            }
+            Self::Blocked => {
+                "one of the sender's ids is blocked, or cannot be read while somebody on the channel is \
+                 blocked"
+            }
+            Self::Open => "the account's mode is open: nobody is asked",
+            Self::Allowed => "the sender, or another of his ids, is allowed",
+            Self::NotAllowed => "the account's mode is allowlist and the sender is not on the list",
+            Self::NotDirect => "groups are never challenged; let a group in with `seed`",
+            Self::Waiting => "the sender was rejected, or let codes expire, and has to wait",
+            Self::AlreadyChallenged => "the sender was sent his code only a moment ago",
+            Self::ChallengeAgain => "the sender's request is pending: the same code is sent again",
+            Self::PendingFull => {
+                "as many requests are pending as may be, on this account or in all"
+            }
+            Self::Challenge => "a stranger in mode pairing: a new code is sent",
+        }
+    }
+}
+
+/// Why a message is withheld in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Accounts are configured and this one is not among them.
+    UnknownAccount,
+    /// The adapter says that this is nobody that can be paired.
+    NotPairable,
+    /// The operator blocked the sender, or somebody on the channel who may be the sender.
+    Blocked,
+    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
+    NotAllowed,
+    /// The message came in a group: nobody is challenged in front of others.
+    NotDirect,
+    /// The sender was rejected, or let codes expire, and has to wait.
+    Waiting,
+    /// The sender has a code that was sent less than the cooldown ago.
+    AlreadyChallenged,
+    /// The account has as many requests pending as it may.
+    PendingFull,
+}
+
+impl DropReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 8] = [
+        Self::UnknownAccount,
+        Self::NotPairable,
+        Self::Blocked,
+        Self::NotAllowed,
+        Self::NotDirect,
+        Self::Waiting,
+        Self::AlreadyChallenged,
+        Self::PendingFull,
+    ];
+
+    /// Its name in logs, metrics and JSON, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::NotPairable => "not_pairable",
+            Self::Blocked => "blocked",
+            Self::NotAllowed => "not_allowed",
+            Self::NotDirect => "not_direct",
+            Self::Waiting => "waiting",
+            Self::AlreadyChallenged => "already_challenged",
+            Self::PendingFull => "pending_full",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl UpsertOutcome {
+    /// The rule that decided.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        match self {
+            Self::Created { .. } => Rule::Challenge,
+            Self::Repeated { .. } => Rule::ChallengeAgain,
+            Self::AlreadyChallenged => Rule::AlreadyChallenged,
+            Self::Waiting => Rule::Waiting,
+            Self::PendingFull => Rule::PendingFull,
+            Self::Allowed => Rule::Allowed,
+            Self::Blocked => Rule::Blocked,
+        }
+    }
+
+    /// What a storage answers by a rule that needs no code; `None` for the two that do.
+    #[must_use]
+    pub fn without_code(rule: Rule) -> Option<Self> {
+        match rule {
+            Rule::ChallengeAgain | Rule::Challenge => None,
+            Rule::AlreadyChallenged => Some(Self::AlreadyChallenged),
+            Rule::Waiting => Some(Self::Waiting),
+            Rule::PendingFull => Some(Self::PendingFull),
+            Rule::Allowed => Some(Self::Allowed),
+            // The gate decides by these before it asks a storage; nobody is let in by them here.
+            Rule::Stale
+            | Rule::UnknownAccount
+            | Rule::NotPairable
+            | Rule::Open
+            | Rule::NotAllowed
+            | Rule::NotDirect
+            | Rule::Blocked => Some(Self::Blocked),
+        }
+    }
+}
