@@ -16,15 +16,15 @@ pub(crate) mod standing;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
-use nexo_pairing_core::{Span, WarningLimiter, metric};
+use nexo_pairing_core::{Span, WarningLimiter, metric, rules};
 use rusqlite::Transaction;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::StoreOptions;
 
-/// For how long a rejected sender is not challenged, and an outcome is remembered, in seconds.
-pub(crate) const REJECTED_FOR: i64 = 24 * 3600;
+/// For how long an outcome is remembered, in seconds: as long as a rejected sender is not challenged.
+pub(crate) const REJECTED_FOR: i64 = rules::REJECTED_FOR.as_secs().cast_signed();
 
 /// A write in progress: its transaction, its moment, and what follows once it is durable.
 pub(crate) struct Write<'a> {
@@ -77,8 +77,8 @@ impl After {
 
 /// How far ahead a time stamp may be without being from the future, in seconds; the statements have
 /// it as a number.
-pub(crate) const LEEWAY: i64 = 5;
-const _: () = assert!(Span::LEEWAY.whole_seconds() == LEEWAY);
+pub(crate) const LEEWAY: i64 = Span::LEEWAY.whole_seconds();
+const _: () = assert!(LEEWAY == 5);
 
 /// The moment of a stored time stamp; one that no calendar has is the first or the last there is.
 pub(crate) fn at(seconds: i64) -> OffsetDateTime {

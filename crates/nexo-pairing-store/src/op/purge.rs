@@ -5,8 +5,8 @@ use rusqlite::{Params, params};
 use serde_json::Value;
 
 use super::audit::About;
-use super::standing::{last_outcome, wait_after};
-use super::{LEEWAY, REJECTED_FOR, Write};
+use super::standing::last_outcome;
+use super::{LEEWAY, REJECTED_FOR, Write, at};
 
 /// How many outcomes are remembered at most, so that strangers cannot fill the disk.
 const MAX_FINISHED: i64 = 10_000;
@@ -176,19 +176,10 @@ impl Write<'_> {
             .map(drop)
     }
 
-    /// How many codes of a sender had run out in a row before the one that was made at `created_at`:
-    /// he goes on where he was when he comes back within 24 hours of the end of his wait.
+    /// How many codes of a sender had run out in a row before the one that was made at `created_at`.
     fn strikes(&self, request: &Finished<'_>, created_at: i64) -> rusqlite::Result<i64> {
         let last = last_outcome(self.tx, request.channel, request.account, request.sender)?;
-        Ok(match last {
-            Some((outcome, before, strikes))
-                if outcome == "expired"
-                    && created_at.saturating_sub(before) < wait_after(strikes) + REJECTED_FOR =>
-            {
-                strikes
-            }
-            _ => 0,
-        })
+        Ok(last.map_or(0, |last| last.strikes_before(at(created_at)).into()))
     }
 
     /// Ends what has run out and deletes some of what is too old or too much to keep. Whether there may

@@ -1,10 +1,11 @@
 //! Reads what a gate decides by: of the keys that changed, or of all.
 
+use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{AccountScope, ChannelId, PairingError, SenderId, Span, Standing};
 use rusqlite::{Connection, OptionalExtension, Row};
 use time::OffsetDateTime;
 
-use super::{REJECTED_FOR, at};
+use super::at;
 
 const GRANT: &str = "SELECT channel, account_id, sender_id, approved_at, expires_at
     FROM pairing_allow_from WHERE revoked_at IS NULL";
@@ -57,28 +58,33 @@ pub(crate) fn changed(connection: &Connection, position: i64) -> rusqlite::Resul
             standing.pending = Some(requested(from, row.get(7)?, row.get(8)?));
         }
         if let Some(outcome) = row.get::<_, Option<String>>(9)? {
-            standing.waiting = waiting(&outcome, row.get(10)?, row.get(11)?);
+            let ended = ended(&outcome, row.get(10)?, row.get(11)?);
+            standing.waiting = ended.and_then(|ended| ended.wait());
         }
         Ok(standing)
     })?;
     rows.collect()
 }
 
-/// How the last request of a key ended, when, and how many codes had run out in a row by then.
+/// The newest request of a key that came to an end.
 pub(crate) fn last_outcome(
     connection: &Connection,
     channel: &str,
     account: &str,
     sender: &str,
-) -> rusqlite::Result<Option<(String, i64, i64)>> {
-    connection
+) -> rusqlite::Result<Option<EndedRequest>> {
+    let last = connection
         .prepare_cached(
             "SELECT outcome, at, strikes FROM pairing_finished
                 WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3
                 ORDER BY seq DESC LIMIT 1",
         )?
-        .query_row([channel, account, sender], |row| row.try_into())
-        .optional()
+        .query_row([channel, account, sender], |row| {
+            let (outcome, from, strikes): (String, i64, i64) = row.try_into()?;
+            Ok(ended(&outcome, from, strikes))
+        })
+        .optional()?;
+    Ok(last.flatten())
 }
 
 /// Hands the standings of all keys to `take`, each table's rows in turn, none of them collected.
@@ -118,7 +124,7 @@ fn grant(row: &Row<'_>) -> rusqlite::Result<Standing> {
     Ok(standing)
 }
 
-fn granted(from: i64, until: Option<i64>) -> Span {
+pub(crate) fn granted(from: i64, until: Option<i64>) -> Span {
     until.map_or(Span::Always, |until| Span::Between(at(from), at(until)))
 }
 
@@ -134,14 +140,14 @@ fn request(row: &Row<'_>) -> rusqlite::Result<Standing> {
     Ok(standing)
 }
 
-fn requested(from: i64, until: i64, challenged_at: i64) -> (Span, OffsetDateTime) {
+pub(crate) fn requested(from: i64, until: i64, challenged_at: i64) -> (Span, OffsetDateTime) {
     (Span::Between(at(from), at(until)), at(challenged_at))
 }
 
 fn outcome(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let (outcome, from, strikes): (String, i64, i64) = (row.get(3)?, row.get(4)?, row.get(5)?);
     let mut standing = stranger(row)?;
-    standing.waiting = waiting(&outcome, from, strikes);
+    standing.waiting = ended(&outcome, from, strikes).and_then(|ended| ended.wait());
     Ok(standing)
 }
 
@@ -153,23 +159,8 @@ fn stranger(row: &Row<'_>) -> rusqlite::Result<Standing> {
     ))
 }
 
-/// How long a sender has to wait after his request came to an end: 24 hours after a rejection;
-/// after codes that ran out 1 hour from the second on, doubling up to 24 hours.
-pub(crate) fn waiting(outcome: &str, from: i64, strikes: i64) -> Option<Span> {
-    let seconds = match outcome {
-        "rejected" => REJECTED_FOR,
-        "expired" if strikes >= 2 => wait_after(strikes),
-        _ => return None,
-    };
-    let from: OffsetDateTime = at(from);
-    Some(Span::Between(from, from.saturating_add(time::Duration::seconds(seconds))))
-}
-
-/// How long a sender waits whose codes ran out so many times in a row, in seconds.
-pub(crate) fn wait_after(strikes: i64) -> i64 {
-    match strikes {
-        ..2 => 0,
-        2..=6 => 3600 << (strikes - 2),
-        7.. => REJECTED_FOR,
-    }
+/// An outcome as it is stored; `None` for one that this version does not know.
+fn ended(outcome: &str, from: i64, strikes: i64) -> Option<EndedRequest> {
+    let strikes = u32::try_from(strikes.max(0)).unwrap_or(u32::MAX);
+    Some(EndedRequest { end: RequestEnd::from_stored(outcome)?, at: at(from), strikes })
 }
