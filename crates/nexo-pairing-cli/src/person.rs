@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use nexo_pairing::config::Config;
+use nexo_pairing::limits::MAX_RAW_ID_BYTES;
 use nexo_pairing::{
     AccountId, AccountScope, ChannelId, Filter, IdError, PairingAdapterRegistry, SenderId, Target,
 };
@@ -157,8 +158,8 @@ pub(crate) async fn sender_of(
         return Err(CliError::NoAdapter { channel: channel.to_string(), known });
     };
     // An adapter is promised that it is never given more.
-    if id.len() > MAX_RAW_BYTES {
-        return Err(refused(id, format!("it has more than {MAX_RAW_BYTES} bytes")));
+    if id.len() > MAX_RAW_ID_BYTES {
+        return Err(refused(id, format!("it has more than {MAX_RAW_ID_BYTES} bytes")));
     }
     let resolved = adapter.resolve_sender(id).await;
     match resolved.map_err(|error| CliError::plugin(channel.as_str(), error))? {
@@ -181,7 +182,7 @@ pub(crate) fn check_raw(
 ) -> Result<(), CliError> {
     let Some(adapter) = registry.get(channel.as_str()) else { return Ok(()) };
     let shown = cut(id, 100);
-    let short = Some(id).filter(|id| id.len() <= MAX_RAW_BYTES);
+    let short = Some(id).filter(|id| id.len() <= MAX_RAW_ID_BYTES);
     match short.and_then(|id| adapter.normalize_sender(id)) {
         Some(canonical) if canonical == id => Ok(()),
         Some(canonical) => {
@@ -201,9 +202,6 @@ pub(crate) fn note_raw(context: &mut Context, config: &Config, channel: &str) {
         ));
     }
 }
-
-/// The longest id that is shown to an adapter, in bytes.
-const MAX_RAW_BYTES: usize = 1024;
 
 /// Whether exactly this sender is stored on a channel.
 pub(crate) async fn is_stored(

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nexo_pairing::Grant;
+use nexo_pairing::limits::GRANT_TTL;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -11,7 +11,10 @@ use time::format_description::well_known::Rfc3339;
 const EXPECTED_DURATION: &str =
     "write a whole number and s, m, h, d or w, such as 90s, 15m, 12h, 7d or 2w";
 
-/// Reads a duration of 1 second to 10 years.
+/// The longest duration, in days.
+pub(crate) const MOST_DAYS: u64 = GRANT_TTL.end().as_secs() / 86_400;
+
+/// Reads a duration within [`GRANT_TTL`].
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -26,12 +29,12 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(EXPECTED_DURATION.to_owned());
     }
-    // What does not fit is longer than ten years as well.
+    // What does not fit is too long as well.
     let secs = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     match secs.map(Duration::from_secs) {
         Some(Duration::ZERO) => Err("it has to be at least 1s".to_owned()),
-        Some(duration) if duration <= Grant::MAX_EXPIRES_IN => Ok(duration),
-        _ => Err("it has to be at most 10 years, which is 3650d".to_owned()),
+        Some(duration) if duration <= *GRANT_TTL.end() => Ok(duration),
+        _ => Err(format!("it has to be at most {} years, which is {MOST_DAYS}d", MOST_DAYS / 365)),
     }
 }
 
@@ -72,7 +75,7 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_secs(secs)), "{text}");
         }
-        assert_eq!(parse_duration("3650d"), Ok(Grant::MAX_EXPIRES_IN));
+        assert_eq!(parse_duration("3650d"), Ok(*GRANT_TTL.end()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::{
     AccountId, AccountKey, ChannelId, Mode, ModeWords, ModesInForce, OnReplay, PairingPolicy,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,15 +75,15 @@ impl Config {
         self.secret_external
     }
 
-    /// `setup_code.default_ttl_secs`: how long a setup code lives, 1 second to 24 hours. Default
-    /// 60 seconds.
+    /// `setup_code.default_ttl_secs`: how long a setup code lives, within
+    /// [`SETUP_CODE_TTL`](limits::SETUP_CODE_TTL).
     #[must_use]
     pub fn setup_code_ttl(&self) -> Duration {
         self.setup_code_ttl
     }
 
-    /// `session_ttl_secs`: how long a companion's session lives, 1 minute to 365 days. Default
-    /// 24 hours.
+    /// `session_ttl_secs`: how long a companion's session lives, within
+    /// [`CONFIGURED_SESSION_TTL`](limits::CONFIGURED_SESSION_TTL).
     #[must_use]
     pub fn session_ttl(&self) -> Duration {
         self.session_ttl
@@ -95,8 +96,8 @@ impl Config {
         self.on_replay
     }
 
-    /// `public_url`: where companions reach the gateway, 1 to 2048 bytes. As it was written: the
-    /// URL resolver parses it. Default none.
+    /// `public_url`: where companions reach the gateway. As it was written: the URL resolver parses
+    /// it. Default none.
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
         self.public_url.as_deref()
@@ -184,7 +185,8 @@ impl Config {
         &self.nats
     }
 
-    /// `audit_days`: how long the audit log is kept, 1 to 36500 days. Default 365.
+    /// `audit_days`: for how many days the audit log is kept, within
+    /// [`AUDIT_DAYS`](limits::AUDIT_DAYS).
     #[must_use]
     pub fn audit_days(&self) -> u32 {
         self.audit_days
@@ -248,8 +250,9 @@ pub struct Adapter {
     /// Who writes the challenge text.
     #[serde(default)]
     pub format: ChallengeFormat,
-    /// `cache_ttl_secs`: how long a normalised id is remembered, 1 second to 24 hours. Default 1 hour.
-    #[serde(rename = "cache_ttl_secs", default = "hour", deserialize_with = "seconds")]
+    /// `cache_ttl_secs`: how long a normalised id is remembered, within
+    /// [`ID_CACHE_TTL`](limits::ID_CACHE_TTL).
+    #[serde(rename = "cache_ttl_secs", default = "cache_ttl", deserialize_with = "seconds")]
     pub cache_ttl: Duration,
 }
 
@@ -304,8 +307,8 @@ pub struct Nats {
     pub tls_key_file: Option<PathBuf>,
 }
 
-fn hour() -> Duration {
-    Duration::from_secs(3600)
+fn cache_ttl() -> Duration {
+    limits::ID_CACHE_TTL.default
 }
 
 fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

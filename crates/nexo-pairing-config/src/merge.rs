@@ -8,6 +8,7 @@ use figment::Figment;
 use figment::value::{Dict, Value as FigmentValue};
 use nexo_pairing_core::{
     AccountId, AccountKey, ChannelId, Mode, ModeWords, PairingPolicy, PolicyOptions, SaidMode,
+    limits,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,8 +27,8 @@ pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
         ("storage.path", path("state/pairing.db")),
         ("setup_code.secret_path", path("secret/pairing.key")),
         ("setup_code.secret_external", json!(false)),
-        ("setup_code.default_ttl_secs", json!(60)),
-        ("session_ttl_secs", json!(86_400)),
+        ("setup_code.default_ttl_secs", json!(limits::SETUP_CODE_TTL.default.as_secs())),
+        ("session_ttl_secs", json!(limits::CONFIGURED_SESSION_TTL.default.as_secs())),
         ("on_replay", json!(OnReplay::default())),
         ("public_url", Value::Null),
         ("ws_cleartext_allow", json!([])),
@@ -51,7 +52,7 @@ pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
         ("nats.tls_ca_file", Value::Null),
         ("nats.tls_cert_file", Value::Null),
         ("nats.tls_key_file", Value::Null),
-        ("audit_days", json!(365)),
+        ("audit_days", json!(limits::AUDIT_DAYS.default)),
     ])
 }
 

@@ -1,7 +1,9 @@
 //! Every key that there is, and what it may say.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use nexo_pairing_core::limits::{self, Bounds};
 use nexo_pairing_core::{AccountId, ChannelId, Language, Mode, PairingPolicy, PolicyOptions};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
@@ -16,8 +18,8 @@ pub(crate) static KEYS: &[Key] = &[
     Key("storage.path", PATH),
     Key("setup_code.secret_path", PATH),
     Key("setup_code.secret_external", Shape::Bool),
-    Key("setup_code.default_ttl_secs", Shape::Number(1, 86_400)),
-    Key("session_ttl_secs", Shape::Number(60, 31_536_000)),
+    Key("setup_code.default_ttl_secs", Shape::seconds(limits::SETUP_CODE_TTL)),
+    Key("session_ttl_secs", Shape::seconds(limits::CONFIGURED_SESSION_TTL)),
     Key("on_replay", Shape::Text(Text("`revoke` or `refuse`", reads::<OnReplay>))),
     Key("public_url", Shape::Text(Text("a URL of 1 to 2048 bytes", is_url))),
     Key("ws_cleartext_allow", Shape::Texts(Text(HOST, is_host))),
@@ -42,7 +44,7 @@ pub(crate) static KEYS: &[Key] = &[
     Key("nats.tls_ca_file", PATH),
     Key("nats.tls_cert_file", PATH),
     Key("nats.tls_key_file", PATH),
-    Key("audit_days", Shape::Number(1, 36_500)),
+    Key("audit_days", Shape::number(limits::AUDIT_DAYS)),
 ];
 
 /// A key, and what it may say.
@@ -64,6 +66,16 @@ pub(crate) enum Shape {
     Texts(Text),
     /// A list of entries with keys of their own.
     Entries(Entry),
+}
+
+impl Shape {
+    const fn number(bounds: Bounds<u32>) -> Self {
+        Self::Number(bounds.min as u64, bounds.max as u64)
+    }
+
+    const fn seconds(bounds: Bounds<Duration>) -> Self {
+        Self::Number(bounds.min.as_secs(), bounds.max.as_secs())
+    }
 }
 
 /// What texts are allowed, in words, and whether one is.
@@ -102,7 +114,7 @@ const ADAPTER: Entry = Entry {
         Key("channel", CHANNEL),
         Key("prefix", Shape::Text(Text(PLUGIN_PREFIX, is_plugin_prefix))),
         Key("format", Shape::Text(Text("`default` or `broker`", reads::<ChallengeFormat>))),
-        Key("cache_ttl_secs", Shape::Number(1, 86_400)),
+        Key("cache_ttl_secs", Shape::seconds(limits::ID_CACHE_TTL)),
     ],
     required: &["channel", "prefix"],
     identity: &["channel"],
@@ -114,9 +126,9 @@ const PATH: Shape = Shape::Path(Text(
 ));
 const CHANNEL: Shape = Shape::Text(Text("a channel: [a-z0-9][a-z0-9_-]{0,31}", reads::<ChannelId>));
 const MODE: Shape = Shape::Text(Text("`open`, `allowlist` or `pairing`", reads::<Mode>));
-const MAX_PENDING: Shape = Shape::Number(1, 1000);
-const PENDING_TTL: Shape = Shape::Number(60, 86_400);
-const COOLDOWN: Shape = Shape::Number(10, 86_400);
+const MAX_PENDING: Shape = Shape::number(limits::MAX_PENDING);
+const PENDING_TTL: Shape = Shape::seconds(limits::PENDING_TTL);
+const COOLDOWN: Shape = Shape::seconds(limits::CHALLENGE_COOLDOWN);
 const LANGUAGE: Shape = Shape::Text(Text("`en`, `es` or `pt`", reads::<Language>));
 const CHALLENGE_TEXT: Shape =
     Shape::Text(Text("1 to 1000 bytes with `{code}` or `{command}` in it", is_challenge));
@@ -143,12 +155,13 @@ fn is_plain_start(text: &str) -> bool {
 }
 
 fn is_url(text: &str) -> bool {
-    (1..=2048).contains(&text.len()) && !text.contains(char::is_control)
+    limits::PUBLIC_URL_BYTES.contains(&text.len()) && !text.contains(char::is_control)
 }
 
 fn is_host(text: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=253).contains(&text.len()) && text.chars().all(is_name) || text.parse::<IpAddr>().is_ok()
+    (1..=limits::MAX_HOST_BYTES).contains(&text.len()) && text.chars().all(is_name)
+        || text.parse::<IpAddr>().is_ok()
 }
 
 /// Whether a plugin may be asked below this subject. What the gate itself reads and writes is none of

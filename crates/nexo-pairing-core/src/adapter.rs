@@ -58,7 +58,8 @@ pub trait PairingChannelAdapter: Send + Sync {
     /// broadcast, a channel's own account, an id of another service. Everything the channel
     /// writes for one person has to come out as one id; ids of different kinds must never collide.
     ///
-    /// Called for every message, at most 1024 bytes long: it has to be quick and must not block.
+    /// Called for every message, with at most [`MAX_RAW_ID_BYTES`](crate::limits::MAX_RAW_ID_BYTES):
+    /// it has to be quick and must not block.
     fn normalize_sender(&self, raw: &str) -> Option<String>;
 
     /// [`normalize_sender`](Self::normalize_sender) for adapters that have to ask somebody else. It
@@ -77,7 +78,7 @@ pub trait PairingChannelAdapter: Send + Sync {
     /// no canonical one can be made may be a blocked person's, and is treated as one while anybody
     /// on the channel is blocked. Default: no.
     ///
-    /// Called with at most 1024 bytes; it must not block.
+    /// Called with at most [`MAX_RAW_ID_BYTES`](crate::limits::MAX_RAW_ID_BYTES); it must not block.
     fn is_channel_account(&self, raw: &str) -> bool {
         let _ = raw;
         false

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::limits;
 use crate::{
     AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
     Blocking, ChannelId, Grant, PairingError, PendingRequest, RejectedRequest, SeedReport,
@@ -268,7 +269,8 @@ pub enum Span {
 
 impl Span {
     /// How far ahead a time stamp may be without being from the future.
-    pub const LEEWAY: time::Duration = time::Duration::seconds(5);
+    pub const LEEWAY: time::Duration =
+        time::Duration::seconds(limits::TIMESTAMP_LEEWAY.as_secs() as i64);
 
     /// Whether it holds at `now`.
     ///
@@ -316,13 +318,10 @@ pub struct NewRequest {
 }
 
 impl NewRequest {
-    /// How many live requests there may be over all accounts, where nothing else is said: a store with
-    /// so many takes some 2 MB on the disk, and a gate some 20 MB if each is on an account of its own.
-    pub const MAX_PENDING_TOTAL: u32 = 4096;
+    /// [`limits::MAX_PENDING_TOTAL`].
+    pub const MAX_PENDING_TOTAL: u32 = limits::MAX_PENDING_TOTAL;
 
-    /// A request with the default limits: 3 pending on its account and
-    /// [`MAX_PENDING_TOTAL`](Self::MAX_PENDING_TOTAL) in all, 60 minutes to live, 5 minutes of
-    /// cooldown.
+    /// A request with the default [limits].
     #[must_use]
     pub fn new(key: SenderKey) -> Self {
         Self {
@@ -330,10 +329,10 @@ impl NewRequest {
             alt: Vec::new(),
             has_unreadable_id: false,
             meta: Value::Null,
-            max_pending: 3,
+            max_pending: limits::MAX_PENDING.default,
             max_pending_total: Self::MAX_PENDING_TOTAL,
-            ttl: Duration::from_secs(3600),
-            cooldown: Duration::from_secs(300),
+            ttl: limits::PENDING_TTL.default,
+            cooldown: limits::CHALLENGE_COOLDOWN.default,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::limits;
+
 /// A message that came in, as the channel named its parts: nothing here is trusted yet.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -25,10 +27,10 @@ pub struct Inbound {
 
 impl Inbound {
     /// How many other ids of a sender are looked at.
-    pub const MAX_ALT: usize = 8;
+    pub const MAX_ALT: usize = limits::MAX_OTHER_IDS;
 
     /// How long the meta data of a request may be, in bytes of JSON.
-    pub const MAX_META_BYTES: usize = 4096;
+    pub const MAX_META_BYTES: usize = limits::MAX_META_BYTES;
 
     /// A direct message without other ids and without meta data.
     #[must_use]

@@ -16,6 +16,7 @@ mod decision;
 mod error;
 mod id;
 mod inbound;
+pub mod limits;
 pub mod metric;
 mod modes;
 mod policy;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{AccountId, ChannelId, Mode};
+use crate::{AccountId, ChannelId, Mode, limits};
 
 /// A bot account: the channel, and the account on it.
 pub type AccountKey = (ChannelId, AccountId);
@@ -96,7 +96,7 @@ pub enum ModesError {
 
 impl RememberedModes {
     /// How many accounts are remembered at most.
-    pub const MAX_ACCOUNTS: usize = 10_000;
+    pub const MAX_ACCOUNTS: usize = limits::MAX_KNOWN_ACCOUNTS;
 
     /// Modes as a store holds them: the default, the accounts that are known, accounts that are not
     /// known any more but had a mode of their own, and accounts whose own mode was forgotten; `None`

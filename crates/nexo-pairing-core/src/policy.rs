@@ -1,11 +1,13 @@
 //! How an account treats strangers, and what a setup code that is used twice does.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Language;
+use crate::limits::{self, Bounds};
 
 /// What an account does with somebody who is not on its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -69,12 +71,12 @@ pub enum OnReplay {
 pub struct PairingPolicy {
     /// What happens to strangers. Default [`Mode::Open`].
     pub mode: Mode,
-    /// How many live requests the account may have, 1 to 1000. Default 3.
+    /// How many live requests the account may have, within [`MAX_PENDING`](limits::MAX_PENDING).
     pub max_pending: u32,
-    /// How long a code lives from its creation, 1 minute to 24 hours. Default 60 minutes.
+    /// How long a code lives from its creation, within [`PENDING_TTL`](limits::PENDING_TTL).
     pub pending_ttl: Duration,
-    /// How long after a challenge the same sender is not challenged again, 10 seconds to 24 hours.
-    /// Default 5 minutes.
+    /// How long after a challenge the same sender is not challenged again, within
+    /// [`CHALLENGE_COOLDOWN`](limits::CHALLENGE_COOLDOWN).
     pub challenge_cooldown: Duration,
     /// The language of the built-in challenge text. Default English.
     pub language: Language,
@@ -88,9 +90,9 @@ impl PairingPolicy {
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
-            max_pending: 3,
-            pending_ttl: Duration::from_secs(3600),
-            challenge_cooldown: Duration::from_secs(300),
+            max_pending: limits::MAX_PENDING.default,
+            pending_ttl: limits::PENDING_TTL.default,
+            challenge_cooldown: limits::CHALLENGE_COOLDOWN.default,
             language: Language::default(),
             challenge_text: None,
         }
@@ -106,21 +108,23 @@ impl PairingPolicy {
             self.mode = mode;
         }
         if let Some(max) = options.max_pending {
-            self.max_pending = in_range("max_pending", max.into(), 1..=1000)? as u32;
+            let Bounds { min, max: most, .. } = limits::MAX_PENDING;
+            in_range("max_pending", max.into(), min.into()..=most.into())?;
+            self.max_pending = max;
         }
         if let Some(secs) = options.pending_ttl_secs {
-            let secs = in_range("pending_ttl_secs", secs, 60..=86_400)?;
-            self.pending_ttl = Duration::from_secs(secs);
+            self.pending_ttl = seconds("pending_ttl_secs", secs, limits::PENDING_TTL)?;
         }
         if let Some(secs) = options.challenge_cooldown_secs {
-            let secs = in_range("challenge_cooldown_secs", secs, 10..=86_400)?;
-            self.challenge_cooldown = Duration::from_secs(secs);
+            let bounds = limits::CHALLENGE_COOLDOWN;
+            self.challenge_cooldown = seconds("challenge_cooldown_secs", secs, bounds)?;
         }
         if let Some(language) = options.language {
             self.language = language;
         }
         if let Some(text) = &options.challenge_text {
-            in_range("challenge_text", text.len() as u64, 1..=1000)?;
+            let (min, max) = limits::CHALLENGE_TEXT_BYTES.into_inner();
+            in_range("challenge_text", text.len() as u64, min as u64..=max as u64)?;
             if !text.contains("{code}") && !text.contains("{command}") {
                 return Err(PolicyError::NoCode);
             }
@@ -157,16 +161,17 @@ pub struct PolicyOptions {
     /// See [`PairingPolicy::max_pending`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pending: Option<u32>,
-    /// See [`PairingPolicy::pending_ttl`]; in seconds, 60 to 86400.
+    /// See [`PairingPolicy::pending_ttl`]; in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_ttl_secs: Option<u64>,
-    /// See [`PairingPolicy::challenge_cooldown`]; in seconds, 10 to 86400.
+    /// See [`PairingPolicy::challenge_cooldown`]; in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub challenge_cooldown_secs: Option<u64>,
     /// See [`PairingPolicy::language`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// See [`PairingPolicy::challenge_text`]; 1 to 1000 bytes, with `{code}` or `{command}`.
+    /// See [`PairingPolicy::challenge_text`]; within
+    /// [`CHALLENGE_TEXT_BYTES`](limits::CHALLENGE_TEXT_BYTES), with `{code}` or `{command}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub challenge_text: Option<String>,
 }
@@ -217,13 +222,18 @@ pub enum PolicyError {
     NoCode,
 }
 
-fn in_range(
+fn seconds(
     name: &'static str,
-    value: u64,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, PolicyError> {
+    secs: u64,
+    Bounds { min, max, .. }: Bounds<Duration>,
+) -> Result<Duration, PolicyError> {
+    in_range(name, secs, min.as_secs()..=max.as_secs())?;
+    Ok(Duration::from_secs(secs))
+}
+
+fn in_range(name: &'static str, value: u64, range: RangeInclusive<u64>) -> Result<(), PolicyError> {
     if range.contains(&value) {
-        Ok(value)
+        Ok(())
     } else {
         Err(PolicyError::Range { name, value, min: *range.start(), max: *range.end() })
     }

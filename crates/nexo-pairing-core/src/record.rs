@@ -7,7 +7,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-use crate::{AccountId, AccountScope, ChannelId, PairingCode, SenderId, SenderKey};
+use crate::{AccountId, AccountScope, ChannelId, PairingCode, SenderId, SenderKey, limits};
 
 /// A stranger who waits for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,18 +203,19 @@ impl Blocking {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
-    /// For how long: at least a second, at most ten years; `None` for good.
+    /// For how long, within [`GRANT_TTL`](limits::GRANT_TTL); `None` for good.
     pub expires_in: Option<Duration>,
-    /// What the operator wants to remember about it: at most 500 bytes, no control characters.
+    /// What the operator wants to remember about it: at most
+    /// [`MAX_NOTE_BYTES`](limits::MAX_NOTE_BYTES), no control characters.
     pub note: Option<String>,
 }
 
 impl Grant {
-    /// The longest that a grant may be limited to: ten years.
-    pub const MAX_EXPIRES_IN: Duration = Duration::from_secs(10 * 365 * 86_400);
+    /// The longest that a grant may be limited to: the end of [`limits::GRANT_TTL`].
+    pub const MAX_EXPIRES_IN: Duration = *limits::GRANT_TTL.end();
 
     /// The longest note, in bytes.
-    pub const MAX_NOTE_BYTES: usize = 500;
+    pub const MAX_NOTE_BYTES: usize = limits::MAX_NOTE_BYTES;
 
     /// A grant for good, without a note.
     #[must_use]

@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, Inbound, Mirror, NewRequest,
-    PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingError, PairingPolicy,
-    Rule, SenderId, SenderKey,
+    AccountId, Challenge, ChannelId, Clock, Decision, Inbound, Mirror, PairingAdapterRegistry,
+    PairingBackend, PairingChannelAdapter, PairingError, PairingPolicy, Rule, SenderId, SenderKey,
+    limits,
 };
 use time::OffsetDateTime;
 
@@ -38,19 +38,22 @@ pub struct GateOptions {
     /// is known.
     pub accounts: Option<Vec<(ChannelId, AccountId)>>,
     /// How old the lists may be when the store cannot be read. Beyond that, nothing is decided.
-    /// Default 5 s.
+    /// Default [`MAX_STALENESS`](limits::MAX_STALENESS).
     pub max_staleness: Duration,
     /// How many live requests there may be over all accounts; beyond that, strangers are dropped as
     /// [`PendingFull`](nexo_pairing_core::DropReason::PendingFull). Default
-    /// [`NewRequest::MAX_PENDING_TOTAL`](nexo_pairing_core::NewRequest::MAX_PENDING_TOTAL).
+    /// [`MAX_PENDING_TOTAL`](limits::MAX_PENDING_TOTAL).
     pub max_pending_total: u32,
 }
 
 impl Default for GateOptions {
     fn default() -> Self {
-        let (clock, max_staleness) = (Arc::new(CoarseClock), Duration::from_secs(5));
-        let max_pending_total = NewRequest::MAX_PENDING_TOTAL;
-        Self { clock, accounts: None, max_staleness, max_pending_total }
+        Self {
+            clock: Arc::new(CoarseClock),
+            accounts: None,
+            max_staleness: limits::MAX_STALENESS,
+            max_pending_total: limits::MAX_PENDING_TOTAL,
+        }
     }
 }
 

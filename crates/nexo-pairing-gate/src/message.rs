@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nexo_pairing_core::limits::MAX_RAW_ID_BYTES;
 use nexo_pairing_core::{
     AccountId, ChannelId, Inbound, PairingChannelAdapter, PairingError, PairingPolicy, SenderId,
 };
@@ -9,9 +10,6 @@ use serde_json::Value;
 
 use crate::ids::{Sender, Senders};
 use crate::telemetry::{Warning, Warnings};
-
-/// The longest raw id that an adapter is asked about, in bytes.
-const MAX_RAW_BYTES: usize = 1024;
 
 /// How long an adapter may take to resolve an id.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -177,7 +175,7 @@ impl<'a> Message<'a> {
 /// Whether an id that cannot be paired is the channel's own.
 #[cold]
 pub(crate) fn is_channel_account(raw: &str, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
-    raw.len() <= MAX_RAW_BYTES && adapter.is_some_and(|adapter| adapter.is_channel_account(raw))
+    raw.len() <= MAX_RAW_ID_BYTES && adapter.is_some_and(|adapter| adapter.is_channel_account(raw))
 }
 
 /// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter
@@ -188,7 +186,7 @@ pub(crate) fn canonical<'a>(
     id: &'a str,
     adapter: Option<&dyn PairingChannelAdapter>,
 ) -> Option<Option<Sender<'a>>> {
-    if id.len() > MAX_RAW_BYTES {
+    if id.len() > MAX_RAW_ID_BYTES {
         return Some(None);
     }
     Some(match adapter {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
 use nexo_pairing_core::{Clock, OnReplay, SystemClock};
 use nexo_pairing_setup::SetupCodeIssuer;
 use nexo_pairing_store::PairingStore;
@@ -66,9 +67,9 @@ impl ServerOptions {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How long a session lives, also from a renewal on: a second to 365 days. Default 24 h.
+    /// How long a session lives, also from a renewal on, within [`SESSION_TTL`].
     pub session_ttl: Duration,
-    /// For how long a session can be renewed, from its beginning on. Default 30 days.
+    /// For how long a session can be renewed, from its beginning on, within [`SESSION_RENEWAL`].
     pub renew_for: Duration,
     /// What a setup code that is presented twice does. Default: its session is revoked.
     pub on_replay: OnReplay,
@@ -81,8 +82,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            session_ttl: Duration::from_secs(24 * 60 * 60),
-            renew_for: Duration::from_secs(30 * 24 * 60 * 60),
+            session_ttl: SESSION_TTL.default,
+            renew_for: SESSION_RENEWAL.default,
             on_replay: OnReplay::default(),
             trusted_proxies: TrustedProxies::none(),
             allowed_origins: Vec::new(),

@@ -8,7 +8,7 @@ use nexo_pairing_core::SetupCodeError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{KeyId, RandomError, file};
+use crate::{KeyId, MAX_TTL, MIN_TTL, RandomError, file};
 
 /// What is wrong with a key file or with what was asked of the key ring. A file that is refused was
 /// left as it is.
@@ -214,7 +214,10 @@ pub(crate) fn quoted(path: &Path) -> String {
 #[non_exhaustive]
 pub enum IssueError {
     /// The time to live is out of its range.
-    #[error("the time to live must be 1 to 86400 s, not {} s", .given.as_secs_f64())]
+    #[error(
+        "the time to live must be {} to {} s, not {} s",
+        MIN_TTL.as_secs(), MAX_TTL.as_secs(), .given.as_secs_f64()
+    )]
     Ttl {
         /// What was given.
         given: Duration,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use nexo_pairing_core::limits::SETUP_CODE_TTL;
 use nexo_pairing_core::setup_code::{UnsignedSetupCode, UnverifiedToken};
 use nexo_pairing_core::{Clock, SetupCode, SetupCodeFormat, SystemClock, TokenClaims, metric};
 use time::OffsetDateTime;
@@ -12,14 +13,14 @@ use time::OffsetDateTime;
 use crate::key_ring::{self, KeyRing};
 use crate::{IssueError, KeyError, KeyId, OsRandom, RandomSource, VerifyError};
 
-/// How long a setup code lives unless something else is asked for: 60 s.
-pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
+/// How long a setup code lives unless something else is asked for.
+pub const DEFAULT_TTL: Duration = SETUP_CODE_TTL.default;
 
-/// The shortest life of a setup code: 1 s.
-pub const MIN_TTL: Duration = Duration::from_secs(1);
+/// The shortest life of a setup code.
+pub const MIN_TTL: Duration = SETUP_CODE_TTL.min;
 
-/// The longest life of a setup code: 24 h.
-pub const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest life of a setup code.
+pub const MAX_TTL: Duration = SETUP_CODE_TTL.max;
 
 /// What an issuer may be told besides the path of its key.
 #[derive(Debug, Clone)]
@@ -119,7 +120,8 @@ impl SetupCodeIssuer {
     /// `url` is where the companion will connect: take it from
     /// [`url_resolver`](crate::url_resolver), which says whether it is safe. `profile` is
     /// `companion-v1` or another `[a-z0-9][a-z0-9._-]{0,63}`. `ttl` is [`MIN_TTL`] to [`MAX_TTL`];
-    /// the expiry is rounded up to a whole second. `device_label` has 1 to 128 bytes and no control
+    /// the expiry is rounded up to a whole second. `device_label` has 1 to
+    /// [`MAX_LABEL_BYTES`](nexo_pairing_core::setup_code::MAX_LABEL_BYTES) bytes and no control
     /// characters.
     ///
     /// # Errors
@@ -159,7 +161,7 @@ impl SetupCodeIssuer {
         ttl: Duration,
         device_label: Option<&str>,
     ) -> Result<SetupCode, IssueError> {
-        if !(MIN_TTL..=MAX_TTL).contains(&ttl) {
+        if !SETUP_CODE_TTL.contains(&ttl) {
             return Err(IssueError::Ttl { given: ttl });
         }
         let expires_at = whole_second(self.options.clock.now(), ttl);

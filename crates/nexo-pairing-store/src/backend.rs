@@ -4,6 +4,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nexo_pairing_core::limits::{GRANT_TTL, GRANT_TTL_FORM, MAX_NOTE_BYTES, NOTE_FORM};
 use nexo_pairing_core::{
     AccountId, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking,
     ChannelId, Filter, Grant, Mirror, NewRequest, PairingBackend, PairingCode, PairingError,
@@ -141,12 +142,12 @@ impl PairingBackend for PairingStore {
 
 fn check_grant(grant: &Grant) -> Result<(), PairingError> {
     if let Some(expires_in) = grant.expires_in
-        && !(1..=Grant::MAX_EXPIRES_IN.as_secs()).contains(&expires_in.as_secs())
+        && !GRANT_TTL.contains(&Duration::from_secs(expires_in.as_secs()))
     {
         return Err(PairingError::Invalid {
             name: "expires_in",
             value: format!("{expires_in:?}"),
-            expected: "at least a second, at most ten years",
+            expected: GRANT_TTL_FORM,
         });
     }
     check_text("note", grant.note.as_deref())
@@ -155,11 +156,11 @@ fn check_grant(grant: &Grant) -> Result<(), PairingError> {
 /// What an operator writes is kept for other operators' terminals.
 fn check_text(name: &'static str, text: Option<&str>) -> Result<(), PairingError> {
     match text {
-        Some(text) if text.len() > Grant::MAX_NOTE_BYTES || text.chars().any(char::is_control) => {
+        Some(text) if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) => {
             Err(PairingError::Invalid {
                 name,
                 value: text.chars().take(40).flat_map(char::escape_debug).collect(),
-                expected: "at most 500 bytes, no control characters",
+                expected: NOTE_FORM,
             })
         }
         _ => Ok(()),

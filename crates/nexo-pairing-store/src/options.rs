@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexo_pairing_core::limits::AUDIT_DAYS;
 use nexo_pairing_core::{Clock, SystemClock};
 
 use crate::random::{OsRandom, RandomSource};
@@ -15,7 +16,7 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Where the randomness of codes comes from. Default: the operating system.
     pub random: Arc<dyn RandomSource>,
-    /// For how many days the audit log is kept. Default 365.
+    /// For how many days the audit log is kept, within [`AUDIT_DAYS`].
     pub audit_days: u32,
     /// How often the file is looked at for changes by others, once a mirror is attached; at most
     /// once a millisecond. Default 10 ms.
@@ -30,7 +31,7 @@ impl Default for StoreOptions {
         Self {
             clock: SystemClock::shared(),
             random: OsRandom::shared(),
-            audit_days: 365,
+            audit_days: AUDIT_DAYS.default,
             poll_interval: Duration::from_millis(10),
             check_interval: Duration::from_secs(86_400),
         }

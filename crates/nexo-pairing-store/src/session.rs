@@ -8,6 +8,7 @@ mod peer;
 use std::fmt;
 use std::time::Duration;
 
+use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
 use nexo_pairing_core::{ClaimId, IdError, OnReplay, SessionToken, Span, TokenClaims};
 use ring::digest::{Digest, SHA256, digest};
 use serde::{Serialize, Serializer};
@@ -18,12 +19,6 @@ pub use error::RedeemError;
 pub(crate) use import::read_row;
 pub use import::{ImportReport, ImportedSession};
 pub use peer::PeerAddress;
-
-/// The shortest that a session may be asked to live: a second.
-pub(crate) const MIN_TTL: Duration = Duration::from_secs(1);
-
-/// The longest that a session may be asked to live, or to be renewed: 365 days.
-pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 86_400);
 
 /// How often [`touch`](crate::PairingStore::touch) writes, at most.
 const TOUCH_INTERVAL: time::Duration = time::Duration::MINUTE;
@@ -149,13 +144,14 @@ pub struct Redemption {
     /// By what the client is known again when it asks once more, after an answer that was lost.
     /// Default: none, then asking again is a replay.
     pub claim_id: Option<ClaimId>,
-    /// What the device calls itself: 1 to 128 bytes, no control characters. Only used when the claims
-    /// have no label. Default: none.
+    /// What the device calls itself, in the
+    /// [`LABEL_FORM`](nexo_pairing_core::limits::LABEL_FORM). Only used when the claims have no label.
+    /// Default: none.
     pub device_label: Option<String>,
-    /// How long the session lives: a second to 365 days. Default 24 hours.
+    /// How long the session lives, within [`SESSION_TTL`].
     pub session_ttl: Duration,
-    /// How long after its beginning the session can still be renewed: at most 365 days; less than
-    /// `session_ttl`, such as 0, is not at all. Default 30 days.
+    /// How long after its beginning the session can still be renewed, within [`SESSION_RENEWAL`]; less
+    /// than `session_ttl`, such as 0, is not at all.
     pub renew_for: Duration,
     /// The address of the client. It goes into the audit log and the list of devices. Default: unknown.
     pub peer: Option<PeerAddress>,
@@ -171,8 +167,8 @@ impl Redemption {
             claims,
             claim_id: None,
             device_label: None,
-            session_ttl: Duration::from_secs(86_400),
-            renew_for: Duration::from_secs(30 * 86_400),
+            session_ttl: SESSION_TTL.default,
+            renew_for: SESSION_RENEWAL.default,
             peer: None,
             on_replay: OnReplay::default(),
         }

@@ -45,7 +45,8 @@ pub use nexo_pairing_server as server;
 #[cfg_attr(docsrs, doc(cfg(feature = "setup")))]
 #[doc(inline)]
 pub use nexo_pairing_setup::{
-    IssueError, IssuerOptions, KeyError, KeyId, KeyInfo, SetupCodeIssuer, VerifyError, url_resolver,
+    DEFAULT_TTL, IssueError, IssuerOptions, KeyError, KeyId, KeyInfo, MAX_TTL, MIN_TTL,
+    SetupCodeIssuer, VerifyError, url_resolver,
 };
 
 #[cfg(feature = "store")]

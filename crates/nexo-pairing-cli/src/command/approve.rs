@@ -5,6 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use clap::Args;
+use nexo_pairing::limits::MAX_NOTE_BYTES;
 use nexo_pairing::{
     Actor, Filter, Grant, PairingBackend, PairingCode, PairingStore, PendingRequest,
 };
@@ -16,6 +17,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::io::Io;
 use crate::text::{cut, escaped, length, moment};
+use crate::time_input::{MOST_DAYS, parse_duration};
 
 #[derive(Debug, Args)]
 #[command(after_help = "On a terminal it shows whose code it is, and asks.\n\n\
@@ -25,11 +27,15 @@ pub(crate) struct Approve {
     /// The code; case, spaces and hyphens do not matter.
     #[arg(required = true, num_args = 1..=16)]
     code: Vec<TypedCode>,
-    /// Only for so long: 90s, 15m, 12h, 7d or 2w, up to 10 years.
-    #[arg(long = "for", value_name = "DURATION", value_parser = crate::time_input::parse_duration)]
+    #[arg(
+        long = "for", value_name = "DURATION", value_parser = parse_duration,
+        help = format!("Only for so long: 90s, 15m, 12h, 7d or 2w, up to {} years", MOST_DAYS / 365)
+    )]
     expires_in: Option<Duration>,
-    /// What to remember about it, at most 500 bytes.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(
+        long, value_name = "TEXT",
+        help = format!("What to remember about it, at most {MAX_NOTE_BYTES} bytes")
+    )]
     note: Option<String>,
     /// Do not ask.
     #[arg(long, short)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use clap::Args;
 use nexo_pairing::config::Config;
+use nexo_pairing::limits::LABEL_FORM;
 use nexo_pairing::url_resolver::{ResolveError, ResolvedUrl, UrlInputs, UrlSource, resolve};
-use nexo_pairing::{Actor, SetupCode, SetupEvent, SystemClock};
+use nexo_pairing::{Actor, MAX_TTL, MIN_TTL, SetupCode, SetupEvent, SystemClock};
 use serde::Serialize;
 
 use crate::context::{Context, Database};
@@ -33,14 +34,19 @@ use view::View;
     nexo-pair start --compact --send-via whatsapp:personal:+5491155556666"
 )]
 pub(crate) struct Start {
-    /// What to call the device: 1 to 128 bytes, no control characters.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = format!("What to call the device: {LABEL_FORM}"))]
     for_device: Option<String>,
     /// Where companions reach the gateway; without a path, /pair is added.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// How long the code lives: 1 to 86400 seconds; by default pairing.setup_code.default_ttl_secs.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(
+        long, value_name = "SECONDS", allow_negative_numbers = true,
+        help = format!(
+            "How long the code lives: {} to {} seconds; by default pairing.setup_code.default_ttl_secs",
+            MIN_TTL.as_secs(),
+            MAX_TTL.as_secs(),
+        )
+    )]
     ttl_secs: Option<i64>,
     /// A smaller code, for companions that read version 2.
     #[arg(long)]

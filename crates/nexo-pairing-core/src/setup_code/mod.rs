@@ -22,27 +22,16 @@ use std::time::Duration;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::limits;
+pub use crate::limits::{
+    MAX_LABEL_BYTES, MAX_PAYLOAD_BYTES, MAX_PROFILE_BYTES, MAX_TOKEN_BYTES, MAX_URL_BYTES,
+};
 pub use error::{SetupCodeError, SetupCodePart};
 pub use token::{UnsignedSetupCode, UnverifiedToken};
 
-/// The longest payload that is read or written, in bytes, with the white space around it.
-pub const MAX_PAYLOAD_BYTES: usize = 4096;
-
-/// The longest bootstrap token that is read or written, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 2048;
-
-/// The longest URL in a setup code, in bytes.
-pub const MAX_URL_BYTES: usize = 1024;
-
-/// The longest profile, in bytes.
-pub const MAX_PROFILE_BYTES: usize = 64;
-
-/// The longest device label, in bytes of UTF-8.
-pub const MAX_LABEL_BYTES: usize = 128;
-
-/// How long after its expiry a companion still tries a code, since its clock may be wrong. The
-/// server, which decides, allows none of it.
-pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
+/// How long after its expiry a companion still tries a code, since its clock may be wrong:
+/// [`limits::SETUP_CODE_LEEWAY`].
+pub const CLOCK_LEEWAY: Duration = limits::SETUP_CODE_LEEWAY;
 
 /// How a setup code is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -284,7 +273,7 @@ pub fn is_device_label(text: &str) -> bool {
 }
 
 fn check_profile(profile: &str) -> Result<(), SetupCodeError> {
-    let rule = SetupCodePart::Profile.must("be of the form [a-z0-9][a-z0-9._-]{0,63}");
+    let rule = SetupCodePart::Profile.must(limits::PROFILE_RULE);
     if is_profile(profile) { Ok(()) } else { Err(rule) }
 }
 
@@ -299,6 +288,6 @@ fn check_nonce(nonce: &str, format: SetupCodeFormat) -> Result<(), SetupCodeErro
 }
 
 fn check_label(label: &str) -> Result<(), SetupCodeError> {
-    let rule = "have 1 to 128 bytes and no control characters";
-    if is_device_label(label) { Ok(()) } else { Err(SetupCodePart::Label.must(rule)) }
+    let rule = SetupCodePart::Label.must(limits::LABEL_RULE);
+    if is_device_label(label) { Ok(()) } else { Err(rule) }
 }

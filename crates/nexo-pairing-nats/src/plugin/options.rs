@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nexo_pairing_core::ChannelId;
+use nexo_pairing_core::limits::ID_CACHE_TTL;
 
 use crate::{NatsError, Subject};
 
@@ -69,7 +70,7 @@ impl PluginOptions {
             prefix: prefix.into(),
             format: Format::default(),
             shape: Shape::default(),
-            cache_ttl: Duration::from_secs(3600),
+            cache_ttl: ID_CACHE_TTL.default,
             cache_capacity: 10_000,
             timeout: Duration::from_secs(2),
             send_timeout: Duration::from_secs(7),

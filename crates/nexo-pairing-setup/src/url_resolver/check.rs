@@ -1,13 +1,10 @@
 //! Judges one URL.
 
-use nexo_pairing_core::setup_code::MAX_URL_BYTES;
+use nexo_pairing_core::limits::{MAX_URL_BYTES, PUBLIC_URL_BYTES};
 use url::{ParseError, Url};
 
 use super::host::Host;
 use super::{UrlProblem, UrlWarning};
-
-/// The longest text that is looked at, in bytes. What comes out has to fit a setup code.
-const MAX_TEXT_BYTES: usize = 2048;
 
 /// The path of the gateway's endpoint for companions.
 const DEFAULT_PATH: &str = "/pair";
@@ -31,7 +28,7 @@ impl From<UrlProblem> for Refusal {
 
 /// The URL as it goes into a setup code, and what is to be said of it.
 pub(super) fn check(text: &str, allowed: &[Host]) -> Result<(String, Vec<UrlWarning>), Refusal> {
-    check_length(text, MAX_TEXT_BYTES)?;
+    check_length(text, *PUBLIC_URL_BYTES.end())?;
     let text = text.trim();
     check_form(text)?;
     let mut url = Url::parse(text).map_err(problem)?;

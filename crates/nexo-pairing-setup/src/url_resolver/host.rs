@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use nexo_pairing_core::limits::MAX_HOST_BYTES;
+
 /// A host in the one form in which hosts are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Host {
@@ -32,7 +34,7 @@ impl Host {
     /// brackets.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.len() > 2 * MAX_NAME_BYTES {
+        if text.len() > 2 * MAX_HOST_BYTES {
             return None;
         }
         let host = match text.parse::<Ipv6Addr>() {
@@ -83,15 +85,12 @@ impl fmt::Display for Host {
     }
 }
 
-/// The longest host name, in bytes.
-const MAX_NAME_BYTES: usize = 253;
-
 /// Labels of 1 to 63 letters, digits, hyphens and underscores. The parser lets more pass, such as
 /// the `${HOST}` and the `*` of somebody who forgot to fill something in.
 fn is_name(name: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_inner);
-    name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label)
+    name.len() <= MAX_HOST_BYTES && name.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -106,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_host_is_read_from_so_many_bytes_and_no_more() {
-        let long = encoded(240, 2 * MAX_NAME_BYTES);
+        let long = encoded(240, 2 * MAX_HOST_BYTES);
         assert_eq!(long.len(), 506);
         assert!(matches!(Host::parse(&long), Some(Host::Name(name)) if name.len() == 240));
         let longer = encoded(241, 507);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use nexo_pairing_core::setup_code::{UnverifiedToken, decode_setup_code, token_expires_at};
 use nexo_pairing_core::{SetupCodeFormat, TokenClaims};
-use nexo_pairing_setup::{IssueError, MAX_TTL, MIN_TTL, SetupCodeIssuer, VerifyError};
+use nexo_pairing_setup::{DEFAULT_TTL, IssueError, MAX_TTL, MIN_TTL, SetupCodeIssuer, VerifyError};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -273,6 +273,17 @@ fn the_sample_of_the_documents_has_the_size_that_stands_there() {
     ] {
         assert!(protocol.contains(&row), "{row}");
     }
+}
+
+#[test]
+fn the_documents_say_how_long_a_code_lives() {
+    let (min, max, default) = (MIN_TTL.as_secs(), MAX_TTL.as_secs(), DEFAULT_TTL.as_secs());
+    let protocol = include_str!("../../../../docs/protocol.md");
+    let issued = format!("A code is issued for {min} to {max} s, {default} s by default;");
+    assert!(protocol.contains(&issued), "{issued}");
+    let operating = include_str!("../../../../docs/operating.md");
+    let configured = format!("({default} seconds unless configured;");
+    assert!(operating.contains(&configured), "{configured}");
 }
 
 /// One issuer for all the cases of a property.

@@ -1,7 +1,8 @@
 //! Sessions that 0.1.8 kept in a file of their own.
 
 use nexo_pairing_core::SessionToken;
-use nexo_pairing_core::setup_code::{MAX_LABEL_BYTES, is_profile};
+use nexo_pairing_core::limits::{MAX_LABEL_BYTES, PROFILE_FORM};
+use nexo_pairing_core::setup_code::is_profile;
 use rusqlite::Row;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -16,7 +17,8 @@ pub struct ImportedSession {
     pub token: SessionToken,
     /// What the device is.
     pub profile: String,
-    /// What the operator calls the device: 1 to 128 bytes, no control characters.
+    /// What the operator calls the device, in the
+    /// [`LABEL_FORM`](nexo_pairing_core::limits::LABEL_FORM).
     pub device_label: Option<String>,
     /// Since when.
     pub issued_at: OffsetDateTime,
@@ -61,9 +63,7 @@ pub(crate) fn read_row(row: &Row<'_>) -> rusqlite::Result<Result<ImportedSession
     let profile: String = row.get(1)?;
     if !is_profile(&profile) {
         let shown: String = profile.chars().take(40).flat_map(char::escape_debug).collect();
-        return Ok(Err(format!(
-            "the profile is {shown}, not of the form [a-z0-9][a-z0-9._-]{{0,63}}"
-        )));
+        return Ok(Err(format!("the profile is {shown}, not of the form {PROFILE_FORM}")));
     }
     let label = row.get::<_, Option<String>>(2)?.and_then(fitting_label);
     let (issued_at, expires_at) = (at(row.get(3)?), at(row.get(4)?));

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use nexo_pairing_core::limits::{LABEL_FORM, PROFILE_FORM, SESSION_TTL, SESSION_TTL_FORM};
 use nexo_pairing_core::setup_code::{is_device_label, is_profile};
 use nexo_pairing_core::{Actor, PairingError, SessionToken, TokenClaims};
 use ring::digest::Digest;
 
 use super::{
-    Cancellation, ImportReport, ImportedSession, IssuedSession, MAX_TTL, MIN_TTL, PeerAddress,
-    RedeemError, Redemption, RedemptionState, Session, SessionId, SetupEvent, stored_hash,
+    Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
+    Redemption, RedemptionState, Session, SessionId, SetupEvent, stored_hash,
 };
 use crate::PairingStore;
 use crate::op::redemption::{self, Fresh};
@@ -47,7 +48,7 @@ impl PairingStore {
     /// [`RedeemError`]; [`PairingError::Invalid`] in it for a redemption out of its bounds.
     pub async fn redeem(&self, redemption: Redemption) -> Result<IssuedSession, RedeemError> {
         check_ttl("session_ttl", redemption.session_ttl)?;
-        check_ttl("renew_for", redemption.renew_for.max(MIN_TTL))?;
+        check_ttl("renew_for", redemption.renew_for.max(SESSION_TTL.min))?;
         check_profile(&redemption.claims.profile)?;
         check_label(redemption.claims.device_label.as_deref())?;
         check_label(redemption.device_label.as_deref())?;
@@ -115,7 +116,7 @@ impl PairingStore {
         self.write_for_stranger(move |write| session::touch(write, &id, peer)).await
     }
 
-    /// Lets a live session live for `ttl` (a second to 365 days) from now, but not beyond its
+    /// Lets a live session live for `ttl` (within [`SESSION_TTL`]) from now, but not beyond its
     /// `renew_until`, and never for less than it had. `None` when the token is of no live session.
     ///
     /// # Errors
@@ -234,20 +235,19 @@ impl PairingStore {
 }
 
 fn check_ttl(name: &'static str, ttl: Duration) -> Result<(), PairingError> {
-    if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+    if SESSION_TTL.contains(&ttl) {
         return Ok(());
     }
-    let (value, expected) = (format!("{ttl:?}"), "at least a second, at most 365 days");
+    let (value, expected) = (format!("{ttl:?}"), SESSION_TTL_FORM);
     Err(PairingError::Invalid { name, value, expected })
 }
 
 fn check_profile(profile: &str) -> Result<(), PairingError> {
-    check("profile", profile, is_profile, "[a-z0-9][a-z0-9._-]{0,63}")
+    check("profile", profile, is_profile, PROFILE_FORM)
 }
 
 fn check_label(label: Option<&str>) -> Result<(), PairingError> {
-    let expected = "1 to 128 bytes, no control characters";
-    label.map_or(Ok(()), |label| check("device_label", label, is_device_label, expected))
+    label.map_or(Ok(()), |label| check("device_label", label, is_device_label, LABEL_FORM))
 }
 
 fn check(
