@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    approve, backup, block, cancel, claim, completions, config, decode, devices, explain, forget,
-    forget_mode, keys, list, log, reject, revoke, seed, serve, start, unblock, unlock,
+    approve, backup, block, cancel, claim, completions, config, decode, devices, doctor, explain,
+    forget, forget_mode, keys, list, log, reject, revoke, seed, serve, start, unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::flags::Global;
 use crate::io::Io;
 use crate::output::report;
-use crate::{doctor, gate, logging, process, usage};
+use crate::{gate, logging, process, usage};
 
 /// Who may talk to a chat agent, and which device may join it.
 ///

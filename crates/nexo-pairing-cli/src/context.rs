@@ -28,11 +28,6 @@ impl Context {
         self.global.json
     }
 
-    /// The path that `--db` gives.
-    pub(crate) fn db_flag(&self) -> Option<&Path> {
-        self.global.db.as_deref()
-    }
-
     /// Where the configuration comes from.
     pub(crate) fn sources(&self) -> Sources {
         Sources::from_environment()
@@ -63,11 +58,6 @@ impl Database {
         let mut options = StoreOptions::default();
         options.audit_days = config.audit_days();
         Self { path: config.storage_path().to_owned(), options }
-    }
-
-    /// The database at a path, for when there is no configuration.
-    pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), options: StoreOptions::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+pub mod doctor;
+
 mod bus;
 mod channels;
 mod claim;
@@ -28,7 +30,6 @@ mod cli;
 mod command;
 mod context;
 mod device_name;
-mod doctor;
 mod error;
 mod exit;
 mod flags;

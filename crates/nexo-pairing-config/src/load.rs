@@ -73,6 +73,13 @@ impl Sources {
         self
     }
 
+    /// The path that [`with_db`](Self::with_db) gives: known also where the configuration cannot be
+    /// read.
+    #[must_use]
+    pub fn db(&self) -> Option<&Path> {
+        self.db.as_deref()
+    }
+
     /// `--public-url`: whatever the other layers say of `public_url`.
     #[must_use]
     pub fn with_public_url(mut self, url: Option<String>) -> Self {

@@ -1,58 +1,63 @@
 //! Looks into the database: its schema, whether it is sound, and the clock.
 
-use std::path::Path;
-
 use nexo_pairing::{Inspection, PairingError, StoreError};
 use time::{Duration, OffsetDateTime};
 
-use super::Check;
+use super::installation::Installation;
+use super::paths::word;
+use super::report::Finding;
 use crate::error::CliError;
-use crate::text::{moment, shell_word};
+use crate::text::moment;
 
 /// A time stamp may be so far ahead: another machine's clock, a second that is rounded.
 const LEEWAY: Duration = Duration::seconds(5);
 
-/// Says whether the database can be used.
-pub(super) async fn check(path: &Path, now: OffsetDateTime, checks: &mut Vec<Check>) -> bool {
-    let inspection = match Inspection::of(path).await {
-        Ok(inspection) => inspection,
-        Err(error) => {
-            checks.push(Check::error("contents", &CliError::Pairing(error)));
-            return false;
-        }
-    };
-    let Inspection { schema_version: found, newest_schema: known, .. } = inspection;
-    checks.push(if found > known {
+/// Whether this program knows the schema.
+pub(super) async fn schema(installation: &Installation) -> Vec<Finding> {
+    let name = "schema";
+    let Some((path, Ok(inspection))) = installation.inspection().await else { return Vec::new() };
+    let Inspection { schema_version: found, newest_schema: known, .. } = *inspection;
+    vec![if found > known {
         let newer = StoreError::Newer { path: path.to_owned(), found, known };
-        Check::error("schema", &CliError::Pairing(PairingError::backend(newer)))
+        Finding::error(name, &CliError::Pairing(PairingError::backend(newer)))
     } else if found < known {
         let message = format!(
             "schema {found}, the newest is {known}: the next command that writes upgrades it"
         );
-        Check::ok("schema", message)
+        Finding::ok(name, message)
     } else {
-        Check::ok("schema", format!("schema {found}"))
-    });
-    let is_sound = inspection.problems.is_empty();
-    checks.push(match inspection.problems.first() {
-        None => Check::ok("contents", "sound"),
-        Some(first) => {
-            let more = inspection.problems.len() - 1;
-            let message = format!("damaged: {first} (and {more} more)");
-            let path = shell_word(&path.to_string_lossy());
-            let mend = format!(
-                "stop what uses it, keep a copy, and put a backup in its place: mv BACKUP {path}"
-            );
-            Check::fail("contents", message, mend)
-        }
-    });
-    if let Some(newest) = inspection.newest_row {
-        checks.push(clock(now, newest));
-    }
-    is_sound && found <= known
+        Finding::ok(name, format!("schema {found}"))
+    }]
 }
 
-fn clock(now: OffsetDateTime, newest: OffsetDateTime) -> Check {
+/// Whether the database is sound.
+pub(super) async fn contents(installation: &Installation) -> Vec<Finding> {
+    let name = "contents";
+    let Some((path, inspection)) = installation.inspection().await else { return Vec::new() };
+    let problems = match inspection {
+        Ok(inspection) => &inspection.problems,
+        Err(error) => return vec![Finding::error(name, error)],
+    };
+    vec![match problems.first() {
+        None => Finding::ok(name, "sound"),
+        Some(first) => {
+            let message = format!("damaged: {first} (and {} more)", problems.len() - 1);
+            let path = word(path);
+            let hint = format!(
+                "stop what uses it, keep a copy, and put a backup in its place: mv BACKUP {path}"
+            );
+            Finding::fail(name, message, hint)
+        }
+    }]
+}
+
+/// Whether something that is stored is later than now.
+pub(super) async fn clock(installation: &Installation) -> Vec<Finding> {
+    let Some((_, Ok(inspection))) = installation.inspection().await else { return Vec::new() };
+    inspection.newest_row.map(|newest| set_back(installation.now, newest)).into_iter().collect()
+}
+
+fn set_back(now: OffsetDateTime, newest: OffsetDateTime) -> Finding {
     if newest > now + LEEWAY {
         let message = format!(
             "the clock says {}, but something was stored at {}: what is from the future counts as \
@@ -60,23 +65,26 @@ fn clock(now: OffsetDateTime, newest: OffsetDateTime) -> Check {
             moment(now),
             moment(newest)
         );
-        Check::warn("clock", message, "set the clock: timedatectl status")
+        Finding::warn("clock", message, "set the clock: timedatectl status")
     } else {
-        Check::ok("clock", format!("later than what is stored, at {}", moment(now)))
+        Finding::ok("clock", format!("later than what is stored, at {}", moment(now)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use nexo_pairing::config::Sources;
+
+    use super::super::installation::DoctorOptions;
+    use super::super::report::Status;
     use super::*;
 
     #[test]
     fn a_clock_that_was_set_back_is_told() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
-        assert_eq!(clock(now, now).status, Status::Ok);
-        assert_eq!(clock(now, now + LEEWAY).status, Status::Ok);
-        assert_eq!(clock(now, now + Duration::HOUR).status, Status::Warn);
+        assert_eq!(set_back(now, now).status, Status::Ok);
+        assert_eq!(set_back(now, now + LEEWAY).status, Status::Ok);
+        assert_eq!(set_back(now, now + Duration::HOUR).status, Status::Warn);
     }
 
     #[tokio::test]
@@ -86,10 +94,13 @@ mod tests {
         std::fs::write(&path, "not a database, but long enough to be looked at".repeat(50))
             .unwrap();
         let before = std::fs::read(&path).unwrap();
-        let mut checks = Vec::new();
-        assert!(!check(&path, OffsetDateTime::now_utc(), &mut checks).await);
-        assert_eq!(checks[0].status, Status::Fail);
-        assert!(checks[0].mend.is_some());
+        let sources =
+            Sources::from_vars([("NEXO_HOME", folder.path())]).with_db(Some(path.clone()));
+        let installation = Installation::read(&DoctorOptions::new(sources));
+        assert!(installation.view().await.is_none());
+        let findings = contents(&installation).await;
+        assert_eq!(findings[0].status, Status::Fail);
+        assert!(findings[0].hint.is_some());
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 }

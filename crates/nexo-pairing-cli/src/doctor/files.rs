@@ -1,15 +1,14 @@
 //! Looks at files, folders and the disk: who they belong to, who may read them, what is left.
 
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nexo_pairing::config::Config;
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 
-use super::Check;
-use super::above::wrong_owner;
-use crate::text::shell_word;
+use super::paths::{existing, folder_of, user, word};
+use super::report::Finding;
 
 /// Below this, a warning: a WAL and an upgrade need some room.
 const LITTLE_SPACE: u64 = 16 << 20;
@@ -17,59 +16,38 @@ const LITTLE_SPACE: u64 = 16 << 20;
 /// Below this, a failure.
 const NO_SPACE: u64 = 1 << 20;
 
-/// The configuration that was read.
-pub(super) fn configuration(config: &Config, checks: &mut Vec<Check>) {
-    let name = "configuration";
-    let Some(file) = config.file() else {
-        checks.push(Check::ok(name, "there is no file: defaults and environment are in force"));
-        return;
-    };
-    // Who can write it can open the gate.
-    let found = fs::metadata(file).ok().and_then(|metadata| {
-        let message = format!("{} can be written by others", file.display());
-        let is_open = metadata.mode() & 0o022 != 0;
-        let open = is_open.then(|| (message, format!("chmod go-w {}", word(file))));
-        open.or_else(|| wrong_owner(file, &metadata))
-    });
-    checks.push(match found {
-        Some((message, mend)) => Check::warn(name, message, mend),
-        None => Check::ok(name, format!("read from {}", file.display())),
-    });
-}
-
 /// The folder of the database.
-pub(super) fn folder(database: &Path, checks: &mut Vec<Check>) {
+pub(super) fn folder(database: &Path) -> Finding {
     let name = "folder";
     let folder = folder_of(database);
-    let check = match fs::metadata(folder) {
-        Ok(metadata) if !metadata.is_dir() => Check::fail(
+    match fs::metadata(folder) {
+        Ok(metadata) if !metadata.is_dir() => Finding::fail(
             name,
             format!("{} is no folder", folder.display()),
             "name another file with --db or pairing.storage.path",
         ),
         Ok(metadata) => existing_folder(folder, &metadata),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let above = existing(folder);
             if access(&above, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
-                Check::ok(name, format!("{} is not there yet; it will be made", folder.display()))
+                Finding::ok(name, format!("{} is not there yet; it will be made", folder.display()))
             } else {
-                Check::fail(
+                Finding::fail(
                     name,
                     format!("{} is not there, and cannot be made", folder.display()),
                     format!("sudo install -d -m 700 -o {} {}", user(), word(folder)),
                 )
             }
         }
-        Err(error) => Check::fail(
+        Err(error) => Finding::fail(
             name,
             format!("{} cannot be looked at: {error}", folder.display()),
             format!("ls -ld {}", word(folder)),
         ),
-    };
-    checks.push(check);
+    }
 }
 
-fn existing_folder(folder: &Path, metadata: &Metadata) -> Check {
+fn existing_folder(folder: &Path, metadata: &Metadata) -> Finding {
     let name = "folder";
     let (shown, mode) = (folder.display(), metadata.mode() & 0o7777);
     let is_shared = mode & 0o1000 != 0 || folder.components().count() <= 2;
@@ -80,41 +58,32 @@ fn existing_folder(folder: &Path, metadata: &Metadata) -> Check {
     };
     if access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let message = format!("{shown} belongs to user {} and cannot be used", metadata.uid());
-        Check::fail(name, message, as_owner(metadata.uid()))
+        Finding::fail(name, message, as_owner(metadata.uid()))
     } else if mode & 0o022 != 0 && mode & 0o1000 == 0 {
         // Who can write here can put another database in place of this one.
-        Check::fail(name, format!("{shown} can be written by others (mode {mode:o})"), private)
+        Finding::fail(name, format!("{shown} can be written by others (mode {mode:o})"), private)
     } else if metadata.uid() != user() && user() != 0 {
         let message = format!("{shown} belongs to user {}, not to this one", metadata.uid());
-        Check::warn(name, message, as_owner(metadata.uid()))
+        Finding::warn(name, message, as_owner(metadata.uid()))
     } else if mode & 0o077 != 0 {
-        Check::warn(name, format!("{shown} is open to others (mode {mode:o})"), private)
+        Finding::warn(name, format!("{shown} is open to others (mode {mode:o})"), private)
     } else {
-        Check::ok(name, format!("{shown}, mode {mode:o}"))
+        Finding::ok(name, format!("{shown}, mode {mode:o}"))
     }
 }
 
-/// What is at the path of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Nothing,
-    File,
-    /// Something that cannot be a database.
-    Other,
-}
-
 /// The database as a file. Beside a configuration one is expected.
-pub(super) fn database(path: &Path, is_configured: bool, checks: &mut Vec<Check>) -> Found {
+pub(super) fn database(path: &Path, is_configured: bool) -> Finding {
     let name = "database";
     let shown = path.display();
     let look = || format!("ls -l {}", word(path));
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            checks.push(if path.is_symlink() {
-                Check::warn(name, format!("{shown} is a link that leads nowhere"), look())
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return if path.is_symlink() {
+                Finding::warn(name, format!("{shown} is a link that leads nowhere"), look())
             } else if is_configured {
-                Check::warn(
+                Finding::warn(
                     name,
                     format!(
                         "{shown} is not there; a new one will be made, in which nobody is allowed or blocked"
@@ -122,48 +91,45 @@ pub(super) fn database(path: &Path, is_configured: bool, checks: &mut Vec<Check>
                     "if there was one before, name it with pairing.storage.path or --db",
                 )
             } else {
-                Check::ok(name, format!("{shown} is not there yet; it will be made"))
-            });
-            return Found::Nothing;
+                Finding::ok(name, format!("{shown} is not there yet; it will be made"))
+            };
         }
         Err(error) => {
-            checks.push(Check::fail(name, format!("{shown} cannot be looked at: {error}"), look()));
-            return Found::Other;
+            return Finding::fail(name, format!("{shown} cannot be looked at: {error}"), look());
         }
     };
     if !metadata.is_file() {
-        let mend = "name another file with --db or pairing.storage.path";
-        checks.push(Check::fail(name, format!("{shown} is no file"), mend));
-        return Found::Other;
+        let hint = "name another file with --db or pairing.storage.path";
+        return Finding::fail(name, format!("{shown} is no file"), hint);
     }
     let mode = metadata.mode() & 0o777;
     let owner = metadata.uid();
     // The service runs as the owner of the folder.
     let expected = fs::metadata(folder_of(path)).map_or(user(), |folder| folder.uid());
-    checks.push(if owner != expected && (expected == user() || user() == 0) {
+    if owner != expected && (expected == user() || user() == 0) {
         let message = format!("{shown} belongs to user {owner}, its folder to user {expected}");
-        Check::fail(name, message, format!("sudo chown {expected} {}", word(path)))
+        Finding::fail(name, message, format!("sudo chown {expected} {}", word(path)))
     } else if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
         let message = format!("{shown} belongs to user {owner} and cannot be used");
-        Check::fail(name, message, as_owner(owner))
+        Finding::fail(name, message, as_owner(owner))
     } else if owner != user() && user() != 0 {
         let message = format!("{shown} belongs to user {owner}, not to this one");
-        Check::warn(name, message, as_owner(owner))
+        Finding::warn(name, message, as_owner(owner))
     } else if mode & 0o077 != 0 {
         let message = format!("{shown} is open to others (mode {mode:o})");
-        Check::warn(name, message, format!("chmod 600 {}", word(path)))
+        Finding::warn(name, message, format!("chmod 600 {}", word(path)))
     } else {
-        Check::ok(name, format!("{shown}, mode {mode:o}"))
-    });
-    Found::File
+        Finding::ok(name, format!("{shown}, mode {mode:o}"))
+    }
 }
 
 /// What lies beside a database: SQLite's files and our lock, without which it cannot be used, and
 /// what was put away.
-pub(super) fn beside(database: &Path, checks: &mut Vec<Check>) {
+pub(super) fn beside(database: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
     // They lie where the file is, not where a link to it is.
     let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    let Ok(owner) = fs::metadata(&database) else { return };
+    let Ok(owner) = fs::metadata(&database) else { return findings };
     let is_ours = access(&database, Access::READ_OK | Access::WRITE_OK).is_ok();
     for suffix in ["-wal", "-shm", ".lock"] {
         let mut path = database.clone().into_os_string();
@@ -178,19 +144,19 @@ pub(super) fn beside(database: &Path, checks: &mut Vec<Check>) {
             } else {
                 format!("{shown} belongs to user {uid}, the database to user {}", owner.uid())
             };
-            let mend = format!(
+            let hint = format!(
                 "sudo chown {}:{} {path}; sudo chmod 600 {path}",
                 owner.uid(),
                 owner.gid(),
                 path = word(&path)
             );
-            checks.push(Check::fail("beside", message, mend));
+            findings.push(Finding::fail("beside", message, hint));
         }
     }
     let put_away = put_away(&database);
     if let Some(first) = put_away.first() {
         let words: Vec<String> = put_away.iter().map(|path| word(path)).collect();
-        checks.push(Check::warn(
+        findings.push(Finding::warn(
             "beside",
             format!(
                 "{} holds what was written last to a database that another was put in place of; \
@@ -200,6 +166,7 @@ pub(super) fn beside(database: &Path, checks: &mut Vec<Check>) {
             format!("keep it with the old database, or: rm {}", words.join(" ")),
         ));
     }
+    findings
 }
 
 /// The WALs, with what belongs to them, that were put away when the database was replaced.
@@ -221,41 +188,27 @@ fn put_away(database: &Path) -> Vec<PathBuf> {
 }
 
 /// The room that is left where the database is, or will be.
-pub(super) fn disk(database: &Path, checks: &mut Vec<Check>) {
+pub(super) fn disk(database: &Path) -> Finding {
     let name = "disk";
     let folder = existing(folder_of(database));
-    let mend = format!("df -h {0}; df -i {0}", word(&folder));
-    checks.push(match statvfs(&folder) {
-        Err(error) => Check::warn(name, format!("the room cannot be told: {error}"), mend),
+    let hint = format!("df -h {0}; df -i {0}", word(&folder));
+    match statvfs(&folder) {
+        Err(error) => Finding::warn(name, format!("the room cannot be told: {error}"), hint),
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
             let left = format!("{} MiB are left for {}", free >> 20, folder.display());
             if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
                 let message = format!("the file system of {} is read-only", folder.display());
-                Check::fail(name, message, format!("findmnt -T {}", word(&folder)))
+                Finding::fail(name, message, format!("findmnt -T {}", word(&folder)))
             } else if free < NO_SPACE || (stat.f_files > 0 && stat.f_favail == 0) {
-                Check::fail(name, left, mend)
+                Finding::fail(name, left, hint)
             } else if free < LITTLE_SPACE {
-                Check::warn(name, left, mend)
+                Finding::warn(name, left, hint)
             } else {
-                Check::ok(name, left)
+                Finding::ok(name, left)
             }
         }
-    });
-}
-
-/// The folder that a file lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
-}
-
-/// The nearest folder above that exists.
-fn existing(folder: &Path) -> PathBuf {
-    let found = folder.ancestors().find(|folder| folder.exists());
-    found.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// What is somebody's stays theirs: their service needs it.
@@ -263,19 +216,12 @@ fn as_owner(owner: u32) -> String {
     format!("run as its owner: sudo -u '#{owner}' nexo-pair doctor")
 }
 
-pub(super) fn user() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-pub(super) fn word(path: &Path) -> String {
-    shell_word(&path.to_string_lossy())
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::Status;
+    use super::super::paths::Found;
+    use super::super::report::Status;
     use super::*;
 
     fn set_mode(path: &Path, mode: u32) {
@@ -286,12 +232,8 @@ mod tests {
     fn what_others_may_read_or_write_is_told_with_what_mends_it() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("state").join("pairing.db");
-        let look = |path: &Path| {
-            let mut checks = Vec::new();
-            folder(path, &mut checks);
-            let found = database(path, false, &mut checks);
-            (checks[0].status, checks[1].status, found)
-        };
+        let look =
+            |path: &Path| (folder(path).status, database(path, false).status, Found::at(path));
         assert_eq!(look(&path), (Status::Ok, Status::Ok, Found::Nothing));
         fs::create_dir(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
@@ -314,9 +256,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("pairing.db");
         let look = || {
-            let mut checks = Vec::new();
-            beside(&path, &mut checks);
-            checks.into_iter().map(|check| (check.status, check.mend.unwrap())).collect::<Vec<_>>()
+            let findings = beside(&path).into_iter();
+            findings.map(|finding| (finding.status, finding.hint.unwrap())).collect::<Vec<_>>()
         };
         for suffix in ["", "-wal", "-shm", ".lock"] {
             fs::write(home.path().join(format!("pairing.db{suffix}")), "").unwrap();
@@ -347,8 +288,7 @@ mod tests {
     #[test]
     fn the_room_is_told_where_the_database_will_be() {
         let home = tempfile::tempdir().unwrap();
-        let mut checks = Vec::new();
-        disk(&home.path().join("a/b/c.db"), &mut checks);
-        assert!(checks[0].message.contains(&home.path().display().to_string()));
+        let finding = disk(&home.path().join("a/b/c.db"));
+        assert!(finding.message.contains(&home.path().display().to_string()));
     }
 }

@@ -5,14 +5,26 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Check;
-use super::files::{user, word};
+use super::installation::Installation;
+use super::paths::{folder_of, real, user, word};
+use super::report::Finding;
+
+const NAME: &str = "folders";
+
+/// The folders above what decides who is let in.
+pub(super) fn folders(installation: &Installation) -> Vec<Finding> {
+    let Some((config, database)) = installation.config().zip(installation.database()) else {
+        return Vec::new();
+    };
+    let mut decisive = vec![config.secret_path(), database];
+    decisive.extend(config.file());
+    above(&decisive, database)
+}
 
 /// The folders above these files, each told once. The folder of the database itself has a check of its
 /// own.
-pub(super) fn folders(files: &[&Path], database: &Path, checks: &mut Vec<Check>) {
-    let name = "folders";
-    let before = checks.len();
+fn above(files: &[&Path], database: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let mut seen: BTreeSet<PathBuf> = database.parent().map(real).into_iter().collect();
     for file in files {
         for folder in real(file).ancestors().skip(1) {
@@ -20,65 +32,55 @@ pub(super) fn folders(files: &[&Path], database: &Path, checks: &mut Vec<Check>)
                 continue;
             }
             let Ok(metadata) = fs::metadata(folder) else { continue };
-            checks.extend(look(folder, &metadata));
+            findings.extend(look(folder, &metadata));
         }
     }
-    if checks.len() == before {
+    if findings.is_empty() {
         let message = "only their owners can replace the configuration, the key and the database";
-        checks.push(Check::ok(name, message));
+        findings.push(Finding::ok(NAME, message));
     }
+    findings
 }
 
-fn look(folder: &Path, metadata: &Metadata) -> Option<Check> {
-    let (name, shown, mode) = ("folders", folder.display(), metadata.mode() & 0o7777);
+fn look(folder: &Path, metadata: &Metadata) -> Option<Finding> {
+    let (shown, mode) = (folder.display(), metadata.mode() & 0o7777);
     // In a folder like /tmp everybody can only move what is theirs.
     let is_sticky = mode & 0o1000 != 0;
-    let mend = || format!("chmod go-w {}", word(folder));
+    let hint = || format!("chmod go-w {}", word(folder));
     if mode & 0o002 != 0 && !is_sticky {
         let message = format!(
             "{shown} can be written by everybody (mode {mode:o}), who can put another configuration, key \
              or database in place"
         );
-        return Some(Check::fail(name, message, mend()));
+        return Some(Finding::fail(NAME, message, hint()));
     }
     let gid = metadata.gid();
     // Who is in root's group is as good as root.
     if mode & 0o020 != 0 && !is_sticky && gid != 0 {
         let message = format!("{shown} can be written by the group {gid} (mode {mode:o})");
-        return Some(Check::warn(name, message, mend()));
+        return Some(Finding::warn(NAME, message, hint()));
     }
     None
-}
-
-/// The path without links; as far as it exists.
-fn real(path: &Path) -> PathBuf {
-    for above in path.ancestors() {
-        if let Ok(real) = fs::canonicalize(above) {
-            let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-        }
-    }
-    path.to_owned()
 }
 
 /// What is wrong with who owns a file that decides: it has to be root's, the user's or, for root, the
 /// folder's owner's.
 pub(super) fn wrong_owner(file: &Path, metadata: &Metadata) -> Option<(String, String)> {
-    let folder = fs::metadata(super::files::folder_of(file)).ok()?;
+    let folder = fs::metadata(folder_of(file)).ok()?;
     let (owner, us) = (metadata.uid(), user());
     if owner == 0 || owner == us || us == 0 && owner == folder.uid() {
         return None;
     }
     let message = format!("{} belongs to user {owner}, who can change it", file.display());
-    let mend = format!("sudo chown {} {}", if us == 0 { folder.uid() } else { us }, word(file));
-    Some((message, mend))
+    let hint = format!("sudo chown {} {}", if us == 0 { folder.uid() } else { us }, word(file));
+    Some((message, hint))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use super::super::Status;
+    use super::super::report::Status;
     use super::*;
 
     #[test]
@@ -93,9 +95,8 @@ mod tests {
         let (database, key) =
             (state.join("pairing.db"), home.path().join("nexo/secret/pairing.key"));
         let told = || {
-            let mut checks = Vec::new();
-            folders(&[&link, &key, &database], &database, &mut checks);
-            checks.into_iter().map(|check| (check.status, check.mend)).collect::<Vec<_>>()
+            let findings = above(&[&link, &key, &database], &database).into_iter();
+            findings.map(|finding| (finding.status, finding.hint)).collect::<Vec<_>>()
         };
         let mend = |folder: &Path| Some(format!("chmod go-w {}", folder.display()));
         for (folder, mode, expected) in [

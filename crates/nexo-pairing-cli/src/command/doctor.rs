@@ -1,0 +1,35 @@
+//! `doctor`: looks for what is wrong on this machine, and says how to mend it. It changes nothing.
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::doctor::{self, DoctorOptions, Finding, Status};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::text::escaped;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is made or changed. Exit status 0 when nothing failed (a warning is no \
+    failure), 2 when the configuration is wrong, 3 when the storage is.\n\n\
+    Example:\n  nexo-pair doctor --json | jq '.checks[] | select(.status != \"ok\")'"
+)]
+pub(crate) struct Doctor {}
+
+pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliError> {
+    let report = doctor::run(&DoctorOptions::new(context.sources())).await;
+    context.print(&report, || report.findings.iter().map(for_people).collect())?;
+    Ok(report.exit())
+}
+
+fn for_people(finding: &Finding) -> String {
+    let status = match finding.status {
+        Status::Ok => "ok",
+        Status::Warn => "warn",
+        Status::Fail => "FAIL",
+    };
+    let Finding { name, message, hint, .. } = finding;
+    let hint =
+        hint.as_ref().map(|hint| format!("{:21}mend: {}\n", "", escaped(hint))).unwrap_or_default();
+    format!("{status:<5} {name:<14} {message}\n{hint}")
+}
