@@ -147,6 +147,19 @@ fn doctor_tells_of_each_of_these() {
 }
 
 #[test]
+fn doctor_reports_all_it_found_where_a_table_cannot_be_read() {
+    let home = used_home();
+    home.sqlite("DROP TABLE pairing_accounts");
+    let output = home.run(&["doctor", "--json"]);
+    assert_eq!(output.code, 3, "{output:?}");
+    let checks = output.json()["checks"].as_array().unwrap().clone();
+    assert_eq!((&checks[0]["name"], &checks[0]["status"]), (&json!("configuration"), &json!("ok")));
+    let last = checks.last().unwrap();
+    assert_eq!((&last["name"], &last["status"]), (&json!("contents"), &json!("fail")));
+    assert!(last["message"].as_str().unwrap().contains("pairing_accounts"), "{last}");
+}
+
+#[test]
 fn a_database_of_somebody_else_is_not_touched() {
     let home = used_home();
     let state = home.path().join("state");

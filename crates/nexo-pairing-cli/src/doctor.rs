@@ -26,9 +26,9 @@
 //! # }
 //! ```
 //!
-//! One check alone, or beside checks of your own:
+//! Some checks alone, beside one of your own:
 //!
-//! ```
+//! ```no_run
 //! use nexo_pairing_cli::doctor::{CHECKS, DoctorOptions, Finding, Installation, Report};
 //!
 //! # #[tokio::main(flavor = "current_thread")]

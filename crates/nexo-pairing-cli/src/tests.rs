@@ -1,6 +1,7 @@
 //! Commands from their arguments to their output, within this process.
 
 mod devices;
+mod doctor;
 mod gate;
 mod setup_code;
 mod storage;
