@@ -5,9 +5,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use nexo_pairing::{
-    Decision, DropReason, Filter, Mode, PairingBackend, PairingGate, PairingPolicy, PairingStore,
-};
+use nexo_pairing::{Decision, DropReason, Filter, Mode, PairingGate, PairingPolicy, PairingStore};
 use nexo_pairing_tests::{Home, message, wait_for};
 use serde_json::Value;
 

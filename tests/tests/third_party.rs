@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use nexo_pairing::{
     Actor, Decision, DropReason, Grant, Inbound, Language, Mode, Outbound, PairingAdapterRegistry,
-    PairingBackend, PairingChannelAdapter, PairingError, PairingGate, PairingPolicy, PairingStore,
-    Screened,
+    PairingChannelAdapter, PairingError, PairingGate, PairingPolicy, PairingStore, Screened,
 };
 use nexo_pairing_adapter_example::IrcPairingAdapter;
 use nexo_pairing_tests::Home;

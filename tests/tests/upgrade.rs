@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use nexo_pairing::{PairingBackend, PairingStore};
+use nexo_pairing::PairingStore;
 use nexo_pairing_tests::{Home, message};
 use serde_json::{Value, json};
 

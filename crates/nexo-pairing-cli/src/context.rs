@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{
-    AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingBackend, PairingStore,
-    PendingRequest, RememberedModes, Session, StoreOptions,
+    AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingStore, PendingRequest,
+    RememberedModes, Session, StoreOptions,
 };
 
 use crate::error::CliError;

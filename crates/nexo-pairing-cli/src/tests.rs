@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser;
-use nexo_pairing::{AccountId, Actor, ChannelId, PairingBackend, PairingStore, SenderId};
+use nexo_pairing::{AccountId, Actor, ChannelId, PairingStore, SenderId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -153,8 +153,13 @@ impl PairingError {
 }
 
 /// A moment as people read it, in UTC and whole seconds: `2026-01-31T09:05:00Z`.
-fn moment(at: &OffsetDateTime) -> String {
-    let at = at.to_offset(UtcOffset::UTC).truncate_to_second();
+pub(crate) fn moment(at: &OffsetDateTime) -> String {
+    rfc3339(&at.truncate_to_second())
+}
+
+/// A moment in UTC: `2026-01-31T09:05:00.25Z`.
+pub(crate) fn rfc3339(at: &OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
     // Only a year beyond 9999 has no such form.
     at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }

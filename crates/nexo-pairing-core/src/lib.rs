@@ -5,9 +5,11 @@
 //! thread and stays small on purpose: a type that only one crate needs lives in that crate.
 //!
 //! * An adapter implements [`PairingChannelAdapter`] and hands what it sends to an [`Outbound`].
-//! * A store implements [`PairingBackend`] and keeps every attached [`Mirror`] up to date.
+//! * A gate works on a [`GateBackend`], commands and consoles on an [`OperatorBackend`], a server on a
+//!   [`SessionBackend`]. `nexo-pairing-engine` implements the three over the row operations of a storage.
 
 mod adapter;
+mod audit_query;
 mod backend;
 mod challenge;
 mod clock;
@@ -24,12 +26,17 @@ mod record;
 mod registry;
 pub mod rules;
 mod secret;
+mod session;
 pub mod setup_code;
 pub mod text;
 mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
-pub use backend::{Filter, Mirror, NewRequest, PairingBackend, Span, Standing, Target};
+pub use audit_query::AuditQuery;
+pub use backend::{
+    Filter, GateBackend, Mirror, NewRequest, OperatorBackend, SessionBackend, Span, Standing,
+    Target,
+};
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
@@ -48,5 +55,9 @@ pub use record::{
 pub use registry::PairingAdapterRegistry;
 pub use rules::{DropReason, Rule};
 pub use secret::{ClaimId, SecretError, SessionToken};
+pub use session::{
+    Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
+    Redemption, RedemptionState, Session, SessionId, SetupEvent,
+};
 pub use setup_code::{SetupCode, SetupCodeError, SetupCodeFormat, TokenClaims};
 pub use warning::WarningLimiter;

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nexo_pairing_core::{
-    AccountId, Actor, ChannelId, Decision, DropReason, Mode, PairingBackend, PairingPolicy,
-    SenderId,
+    AccountId, Actor, ChannelId, Decision, DropReason, Mode, PairingPolicy, SenderId,
 };
 use nexo_pairing_gate::PairingGate;
 use nexo_pairing_store::PairingStore;

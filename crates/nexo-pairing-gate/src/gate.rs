@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, Inbound, Mirror, PairingAdapterRegistry,
-    PairingBackend, PairingChannelAdapter, PairingError, PairingPolicy, Rule, SenderId, SenderKey,
-    limits,
+    AccountId, Challenge, ChannelId, Clock, Decision, GateBackend, Inbound, Mirror,
+    PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingPolicy, Rule, SenderId,
+    SenderKey, limits,
 };
 use time::OffsetDateTime;
 
@@ -100,13 +100,13 @@ impl PairingGate {
     /// A gate before `backend`, with default options. It begins to load the lists at once; until
     /// they are there, calls wait for them.
     #[must_use]
-    pub fn new(backend: Arc<dyn PairingBackend>) -> Self {
+    pub fn new(backend: Arc<dyn GateBackend>) -> Self {
         Self::with_options(backend, GateOptions::default())
     }
 
     /// A gate with options.
     #[must_use]
-    pub fn with_options(backend: Arc<dyn PairingBackend>, options: GateOptions) -> Self {
+    pub fn with_options(backend: Arc<dyn GateBackend>, options: GateOptions) -> Self {
         let telemetry = Arc::new(Telemetry::new());
         let roster = Arc::new(Roster::new(Arc::clone(&options.clock), Arc::clone(&telemetry)));
         let mirror: Arc<dyn Mirror> = Arc::clone(&roster) as _;
@@ -317,10 +317,10 @@ fn minutes_until(expires_at: OffsetDateTime, now: OffsetDateTime) -> u64 {
 }
 
 /// A store, with a `Debug` that does not ask it anything.
-struct Handle(Arc<dyn PairingBackend>);
+struct Handle(Arc<dyn GateBackend>);
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PairingBackend")
+        f.write_str("GateBackend")
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use nexo_pairing_core::{Actor, Decision, Grant, Mode, PairingBackend, PairingPolicy};
+//! use nexo_pairing_core::{Actor, Decision, Grant, Mode, GateBackend, PairingPolicy};
 //! use nexo_pairing_gate::PairingGate;
 //! use nexo_pairing_store::PairingStore;
 //!

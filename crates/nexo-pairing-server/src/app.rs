@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::get;
-use nexo_pairing_core::{Clock, PairingError, WarningLimiter};
+use nexo_pairing_core::{Clock, PairingError, Session, SessionId, WarningLimiter};
 use nexo_pairing_setup::SetupCodeIssuer;
-use nexo_pairing_store::{PairingStore, Session, SessionId};
+use nexo_pairing_store::PairingStore;
 
 use crate::answer::Refusal;
 use crate::counters::ClaimCounters;

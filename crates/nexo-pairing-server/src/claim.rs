@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use nexo_pairing_core::ClaimId;
 use nexo_pairing_core::setup_code::is_device_label;
+use nexo_pairing_core::{ClaimId, IssuedSession, RedeemError, Redemption};
 use nexo_pairing_setup::VerifyError;
-use nexo_pairing_store::{IssuedSession, RedeemError, Redemption};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zeroize::Zeroizing;

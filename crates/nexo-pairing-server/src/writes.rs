@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nexo_pairing_store::SessionId;
+use nexo_pairing_core::SessionId;
 
 use crate::peer::Peer;
 

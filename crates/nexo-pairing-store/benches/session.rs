@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use nexo_pairing_core::{SessionToken, TokenClaims};
-use nexo_pairing_store::{PairingStore, Redemption};
+use nexo_pairing_core::{Redemption, SessionToken, TokenClaims};
+use nexo_pairing_store::PairingStore;
 use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 

@@ -6,7 +6,7 @@ use crate::PairingStore;
 use crate::op::list;
 
 impl PairingStore {
-    /// [`list_allow`](nexo_pairing_core::PairingBackend::list_allow), one grant after the other, in the
+    /// [`list_allow`](Self::list_allow), one grant after the other, in the
     /// order of channel, account and sender: each is given to `fold` with the state, on the thread that
     /// reads, where it must not wait long. Returns the state.
     ///
@@ -29,7 +29,7 @@ impl PairingStore {
         folded.await
     }
 
-    /// [`list_blocked`](nexo_pairing_core::PairingBackend::list_blocked), one block after the other, as
+    /// [`list_blocked`](Self::list_blocked), one block after the other, as
     /// [`fold_allow`](Self::fold_allow).
     ///
     /// # Errors
@@ -47,5 +47,32 @@ impl PairingStore {
             Ok(state)
         });
         folded.await
+    }
+
+    /// The grants that [`list_allow`](Self::list_allow) returns, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn visit_allow(
+        &self,
+        filter: &Filter,
+        include_revoked: bool,
+        mut each: Box<dyn FnMut(AllowedSender) + Send>,
+    ) -> Result<(), PairingError> {
+        self.fold_allow(filter, include_revoked, (), move |(), grant| each(grant)).await
+    }
+
+    /// The blocks that [`list_blocked`](Self::list_blocked) returns, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn visit_blocked(
+        &self,
+        filter: &Filter,
+        mut each: Box<dyn FnMut(BlockedSender) + Send>,
+    ) -> Result<(), PairingError> {
+        self.fold_blocked(filter, (), move |(), block| each(block)).await
     }
 }

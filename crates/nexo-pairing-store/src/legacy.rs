@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use nexo_pairing_core::limits::{MAX_LABEL_BYTES, PROFILE_FORM};
+use nexo_pairing_core::setup_code::is_profile;
+use nexo_pairing_core::{ImportedSession, SessionToken};
+use rusqlite::{Connection, Row};
 
-use crate::session::{ImportedSession, read_row};
+use crate::op::at;
 use crate::{StoreError, inspect, worker};
 
 /// The sessions in the file that 0.1.8 kept them in, `pairing_sessions.db`, oldest first, live or not.
@@ -56,4 +59,29 @@ fn has_schema(connection: &Connection) -> rusqlite::Result<bool> {
         |row| row.get(0),
     )?;
     Ok(found == 5)
+}
+
+/// A row of 0.1.8's: token, profile, device label, issued at, expires at. Otherwise what is wrong with
+/// it, without the token.
+fn read_row(row: &Row<'_>) -> rusqlite::Result<Result<ImportedSession, String>> {
+    let text: String = row.get(0)?;
+    let token = match SessionToken::parse(&zeroize::Zeroizing::new(text)) {
+        Ok(token) => token,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let profile: String = row.get(1)?;
+    if !is_profile(&profile) {
+        let shown: String = profile.chars().take(40).flat_map(char::escape_debug).collect();
+        return Ok(Err(format!("the profile is {shown}, not of the form {PROFILE_FORM}")));
+    }
+    let label = row.get::<_, Option<String>>(2)?.and_then(fitting_label);
+    let (issued_at, expires_at) = (at(row.get(3)?), at(row.get(4)?));
+    Ok(Ok(ImportedSession::new(token, profile, label, issued_at, expires_at)))
+}
+
+/// A label within today's bounds: 0.1.8 had none, and it is only there to be read.
+fn fitting_label(label: String) -> Option<String> {
+    let mut label: String = label.chars().filter(|char| !char.is_control()).collect();
+    label.truncate(label.floor_char_boundary(MAX_LABEL_BYTES));
+    Some(label).filter(|label| !label.is_empty())
 }

@@ -1,11 +1,10 @@
 //! Keeps grants, blocks, requests, sessions and the audit log in one SQLite file.
 //!
-//! [`PairingStore`] is the [`PairingBackend`](nexo_pairing_core::PairingBackend) that comes with
-//! `nexo-pairing`: several processes may use one file at once, an operation that has returned `Ok`
+//! [`PairingStore`] is the store that comes with `nexo-pairing`: several processes may use one file at once, an operation that has returned `Ok`
 //! survives a crash, and no SQLite call runs on an async worker thread.
 //!
 //! ```
-//! use nexo_pairing_core::{AccountId, Actor, ChannelId, PairingBackend, SenderId, SenderKey};
+//! use nexo_pairing_core::{AccountId, Actor, ChannelId, SenderId, SenderKey};
 //! use nexo_pairing_store::PairingStore;
 //!
 //! # #[tokio::main]
@@ -22,10 +21,10 @@
 //! ```
 
 mod account;
-mod audit_query;
 mod backend;
 mod batch;
 mod connection;
+mod contracts;
 mod error;
 mod feed;
 mod folds;
@@ -36,20 +35,15 @@ mod op;
 mod open;
 mod options;
 mod random;
-mod session;
+mod sessions;
 mod space;
 mod store;
 mod watch;
 mod worker;
 
-pub use audit_query::AuditQuery;
 pub use error::StoreError;
 pub use inspect::Inspection;
 pub use legacy::read_legacy_sessions;
 pub use options::StoreOptions;
 pub use random::{OsRandom, RandomSource};
-pub use session::{
-    Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
-    Redemption, RedemptionState, Session, SessionId, SetupEvent,
-};
 pub use store::PairingStore;

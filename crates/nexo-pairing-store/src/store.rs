@@ -24,7 +24,7 @@ use crate::{StoreError, StoreOptions, inspect};
 /// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///
 /// A clone is the same handle. Its operations are those of
-/// [`PairingBackend`](nexo_pairing_core::PairingBackend), and those on setup codes and sessions below;
+/// [`OperatorBackend`](nexo_pairing_core::OperatorBackend), and those on setup codes and sessions below;
 /// writes run one after the other on a thread of their own, reads on another beside it. Dropping the
 /// last handle waits for what was begun.
 #[derive(Debug, Clone)]

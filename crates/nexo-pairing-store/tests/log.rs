@@ -6,10 +6,10 @@ use std::fs;
 use std::sync::Mutex;
 
 use nexo_pairing_core::{
-    AccountId, Actor, ChannelId, ClaimId, Grant, NewRequest, PairingBackend, SenderId, SenderKey,
+    AccountId, Actor, ChannelId, ClaimId, Grant, NewRequest, Redemption, SenderId, SenderKey,
     TokenClaims, UpsertOutcome,
 };
-use nexo_pairing_store::{PairingStore, Redemption};
+use nexo_pairing_store::PairingStore;
 use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

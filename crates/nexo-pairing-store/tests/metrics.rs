@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use nexo_pairing_core::{
-    AccountId, Actor, ChannelId, Clock, Grant, ManualClock, NewRequest, PairingBackend, SenderId,
-    SenderKey, UpsertOutcome,
+    AccountId, Actor, ChannelId, Clock, Grant, ManualClock, NewRequest, SenderId, SenderKey,
+    UpsertOutcome,
 };
 use nexo_pairing_store::{PairingStore, StoreOptions};
 use time::{Duration, OffsetDateTime};

@@ -53,9 +53,8 @@ pub use nexo_pairing_setup::{
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
 pub use nexo_pairing_store::{
-    AuditQuery, Cancellation, ImportReport, ImportedSession, Inspection, IssuedSession, OsRandom,
-    PairingStore, PeerAddress, RandomSource, RedeemError, Redemption, RedemptionState, Session,
-    SessionId, SetupEvent, StoreError, StoreOptions, read_legacy_sessions,
+    Inspection, OsRandom, PairingStore, RandomSource, StoreError, StoreOptions,
+    read_legacy_sessions,
 };
 
 #[cfg(feature = "telegram")]

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexo_pairing::{
-    Filter, Inbound, Mode, PairingBackend, PairingPolicy, RedemptionState, SenderKey, Session,
-    SessionId,
+    Filter, Inbound, Mode, PairingPolicy, RedemptionState, SenderKey, Session, SessionId,
 };
 
 use crate::companion::claims;

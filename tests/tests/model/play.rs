@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nexo_pairing::{
-    AccountId, ChannelId, Decision, Delivery, Grant, Inbound, Mode, NewRequest, PairingBackend,
-    PairingCode, PairingError, PairingPolicy, Rule, Screened, SenderId, SenderKey, UpsertOutcome,
+    AccountId, ChannelId, Decision, Delivery, Grant, Inbound, Mode, NewRequest, PairingCode,
+    PairingError, PairingPolicy, Rule, Screened, SenderId, SenderKey, UpsertOutcome,
 };
 
 use crate::codes::Refusal;

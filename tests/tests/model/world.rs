@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexo_pairing::{
     AccountId, AccountScope, Actor, ChannelId, Clock, GateOptions, ManualClock,
-    PairingAdapterRegistry, PairingBackend, PairingChannelAdapter, PairingError, PairingGate,
-    PairingStore, RandomSource, SenderId, SenderKey, StoreOptions, Target,
+    PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingGate, PairingStore,
+    RandomSource, SenderId, SenderKey, StoreOptions, Target,
 };
 use tempfile::TempDir;
 use time::OffsetDateTime;

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
-    Blocking, ChannelId, Clock, Filter, Grant, Mirror, NewRequest, PairingBackend, PairingError,
-    PendingRequest, RejectedRequest, SeedReport, SenderId, SenderKey, Span, Standing, SystemClock,
-    Target, UpsertOutcome,
+    AccountId, AccountScope, ChannelId, Clock, GateBackend, Mirror, NewRequest, PairingError,
+    SenderId, SenderKey, Span, Standing, SystemClock, UpsertOutcome,
 };
 
 use crate::canonical;
@@ -50,7 +48,7 @@ fn stranger(id: &str) -> Result<Standing, PairingError> {
 const NEVER: &str = "the answer is in memory";
 
 #[async_trait]
-impl PairingBackend for Lists {
+impl GateBackend for Lists {
     fn attach(&self, mirror: Weak<dyn Mirror>) {
         let Some(mirror) = mirror.upgrade() else { return };
         let as_of = mirror.now();
@@ -70,59 +68,6 @@ impl PairingBackend for Lists {
         unreachable!("{NEVER}")
     }
     async fn refresh(&self) -> Result<(), PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn approve(&self, _: &str, _: &Actor, _: Grant) -> Result<ApprovedRequest, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn reject(&self, _: &str, _: &Actor) -> Result<RejectedRequest, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn revoke(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn block(
-        &self,
-        _: &Target,
-        _: &Actor,
-        _: Option<&str>,
-    ) -> Result<Blocking, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn unblock(&self, _: &Target, _: &Actor) -> Result<bool, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn seed(
-        &self,
-        _: &ChannelId,
-        _: &AccountId,
-        _: &[SenderId],
-        _: &Actor,
-    ) -> Result<SeedReport, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn forget(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn unlock(&self, _: &Actor, _: &Actor) -> Result<bool, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn is_allowed(&self, _: &SenderKey) -> Result<bool, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn list_pending(&self, _: &Filter) -> Result<Vec<PendingRequest>, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn list_allow(&self, _: &Filter, _: bool) -> Result<Vec<AllowedSender>, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn list_blocked(&self, _: &Filter) -> Result<Vec<BlockedSender>, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn audit(&self, _: &Filter, _: u32) -> Result<Vec<AuditEvent>, PairingError> {
-        unreachable!("{NEVER}")
-    }
-    async fn purge_expired(&self) -> Result<u64, PairingError> {
         unreachable!("{NEVER}")
     }
 }

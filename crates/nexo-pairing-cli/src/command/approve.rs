@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nexo_pairing::limits::MAX_NOTE_BYTES;
-use nexo_pairing::{
-    Actor, Filter, Grant, PairingBackend, PairingCode, PairingStore, PendingRequest,
-};
+use nexo_pairing::{Actor, Filter, Grant, PairingCode, PairingStore, PendingRequest};
 use time::OffsetDateTime;
 
 use super::{TypedCode, name_in};

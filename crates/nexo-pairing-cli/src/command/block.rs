@@ -1,7 +1,7 @@
 //! `block`: keeps a sender out for good.
 
 use clap::Args;
-use nexo_pairing::{Actor, PairingBackend};
+use nexo_pairing::Actor;
 use serde_json::json;
 
 use super::lines;

@@ -1,7 +1,7 @@
 //! `forget`: erases a person.
 
 use clap::Args;
-use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, Target};
+use nexo_pairing::{AccountScope, Actor, Filter, Target};
 use serde_json::json;
 
 use super::lines;

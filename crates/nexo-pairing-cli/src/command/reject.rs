@@ -1,7 +1,7 @@
 //! `reject`: refuses whoever has a code.
 
 use clap::Args;
-use nexo_pairing::{Actor, PairingBackend, SenderKey};
+use nexo_pairing::{Actor, SenderKey};
 use serde_json::json;
 
 use super::{TypedCode, lines};

@@ -1,7 +1,7 @@
 //! `revoke`: ends what a sender was allowed.
 
 use clap::Args;
-use nexo_pairing::{Actor, Mode, PairingBackend, SenderKey};
+use nexo_pairing::{Actor, Mode, SenderKey};
 use serde_json::json;
 
 use super::lines;

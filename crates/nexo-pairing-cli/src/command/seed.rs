@@ -6,7 +6,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, PairingBackend, SenderId};
+use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, SenderId};
 
 use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};

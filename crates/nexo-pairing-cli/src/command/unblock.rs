@@ -1,7 +1,7 @@
 //! `unblock`: takes a block back.
 
 use clap::Args;
-use nexo_pairing::{AccountScope, Actor, Filter, PairingBackend, Target};
+use nexo_pairing::{AccountScope, Actor, Filter, Target};
 use serde_json::json;
 
 use super::block::line;

@@ -1,7 +1,7 @@
 //! `unlock`: takes a lockout back.
 
 use clap::Args;
-use nexo_pairing::{Actor, PairingBackend};
+use nexo_pairing::Actor;
 use serde_json::json;
 
 use crate::context::{Context, Database};

@@ -23,7 +23,7 @@ use std::time::Duration;
 use nexo_pairing::config::Config;
 use nexo_pairing::nats::{Bus, BusState, NatsError};
 use nexo_pairing::server::MetricsServer;
-use nexo_pairing::{PairingBackend, PairingGate, PairingStore};
+use nexo_pairing::{PairingGate, PairingStore};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};

@@ -19,8 +19,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use nexo_pairing::{
-    Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingBackend, PairingGate,
-    PairingStore,
+    Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingGate, PairingStore,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;

@@ -1,8 +1,8 @@
 //! What is answered at once, and what is not.
 
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, Decision, DropReason, Inbound, Mode, PairingBackend,
-    PairingChannelAdapter, PairingError,
+    AccountId, AccountScope, Actor, Decision, DropReason, Inbound, Mode, PairingChannelAdapter,
+    PairingError,
 };
 use nexo_pairing_gate::Listing;
 use time::Duration;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::support::{World, channel, direct, key};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use nexo_pairing_core::{
-    AccountId, Decision, Inbound, Mode, NewRequest, PairingAdapterRegistry, PairingBackend, Rule,
+    AccountId, Decision, Inbound, Mode, NewRequest, PairingAdapterRegistry, Rule,
 };
 use nexo_pairing_gate::{Delivery, GateOptions, PairingGate};
 use time::Duration;

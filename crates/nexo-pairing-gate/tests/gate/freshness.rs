@@ -8,11 +8,9 @@ use std::time::Duration;
 use crate::support::{TestAdapter, World, at_once, channel, key};
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent, BlockedSender,
-    Blocking, ChannelId, Clock, Decision, DropReason, Filter, Grant, Inbound, ManualClock, Mirror,
-    Mode, NewRequest, PairingAdapterRegistry, PairingBackend, PairingCode, PairingError,
-    PairingPolicy, PendingRequest, RejectedRequest, Rule, SeedReport, SenderId, SenderKey, Span,
-    Standing, Target, UpsertOutcome,
+    AccountId, AccountScope, Actor, Clock, Decision, DropReason, GateBackend, Inbound, ManualClock,
+    Mirror, Mode, NewRequest, PairingAdapterRegistry, PairingCode, PairingError, PairingPolicy,
+    Rule, SenderId, SenderKey, Span, Standing, Target, UpsertOutcome,
 };
 use nexo_pairing_gate::{GateOptions, PairingGate};
 use time::OffsetDateTime;
@@ -30,7 +28,7 @@ struct Faulty {
 }
 
 #[async_trait]
-impl PairingBackend for Faulty {
+impl GateBackend for Faulty {
     async fn upsert_pending(&self, _: NewRequest) -> Result<UpsertOutcome, PairingError> {
         let outcome = self.outcome.lock().unwrap().clone();
         outcome.ok_or(PairingError::backend("the disk is gone"))
@@ -60,59 +58,6 @@ impl PairingBackend for Faulty {
         mirror.replace(&mut lists.into_iter().map(Ok), 1).unwrap();
         mirror.confirm(as_of);
         Ok(())
-    }
-    async fn approve(&self, _: &str, _: &Actor, _: Grant) -> Result<ApprovedRequest, PairingError> {
-        unreachable!()
-    }
-    async fn reject(&self, _: &str, _: &Actor) -> Result<RejectedRequest, PairingError> {
-        unreachable!()
-    }
-    async fn revoke(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
-        unreachable!()
-    }
-    async fn block(
-        &self,
-        _: &Target,
-        _: &Actor,
-        _: Option<&str>,
-    ) -> Result<Blocking, PairingError> {
-        unreachable!()
-    }
-    async fn unblock(&self, _: &Target, _: &Actor) -> Result<bool, PairingError> {
-        unreachable!()
-    }
-    async fn seed(
-        &self,
-        _: &ChannelId,
-        _: &AccountId,
-        _: &[SenderId],
-        _: &Actor,
-    ) -> Result<SeedReport, PairingError> {
-        unreachable!()
-    }
-    async fn forget(&self, _: &Target, _: &Actor) -> Result<Vec<SenderKey>, PairingError> {
-        unreachable!()
-    }
-    async fn unlock(&self, _: &Actor, _: &Actor) -> Result<bool, PairingError> {
-        unreachable!()
-    }
-    async fn is_allowed(&self, _: &SenderKey) -> Result<bool, PairingError> {
-        unreachable!("the gate decides from memory")
-    }
-    async fn list_pending(&self, _: &Filter) -> Result<Vec<PendingRequest>, PairingError> {
-        unreachable!()
-    }
-    async fn list_allow(&self, _: &Filter, _: bool) -> Result<Vec<AllowedSender>, PairingError> {
-        unreachable!()
-    }
-    async fn list_blocked(&self, _: &Filter) -> Result<Vec<BlockedSender>, PairingError> {
-        unreachable!()
-    }
-    async fn audit(&self, _: &Filter, _: u32) -> Result<Vec<AuditEvent>, PairingError> {
-        unreachable!()
-    }
-    async fn purge_expired(&self) -> Result<u64, PairingError> {
-        unreachable!()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{World, assert_dropped, channel, direct, key};
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, ChannelId, Decision, DropReason, Grant, Inbound, Mode,
-    NewRequest, PairingBackend, PairingChannelAdapter, Rule, SenderId, SenderKey, UpsertOutcome,
+    NewRequest, PairingChannelAdapter, Rule, SenderId, SenderKey, UpsertOutcome,
 };
 use nexo_pairing_gate::Delivery;
 use time::Duration;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Actor, Clock, Decision, ManualClock, Mirror, Mode, PairingBackend, PairingError,
-    PairingPolicy, SenderId, Standing,
+    AccountId, Actor, Clock, Decision, ManualClock, Mirror, Mode, PairingError, PairingPolicy,
+    SenderId, Standing,
 };
 use nexo_pairing_gate::{GateOptions, PairingGate};
 use nexo_pairing_store::{PairingStore, StoreOptions};

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, Challenge, ChannelId, Clock, Decision, DeliveryRoute,
-    DropReason, Grant, Inbound, ManualClock, Mode, PairingAdapterRegistry, PairingBackend,
-    PairingChannelAdapter, PairingCode, PairingError, PairingPolicy, Rule, SenderId, SenderKey,
-    Target,
+    DropReason, Grant, Inbound, ManualClock, Mode, PairingAdapterRegistry, PairingChannelAdapter,
+    PairingCode, PairingError, PairingPolicy, Rule, SenderId, SenderKey, Target,
 };
 use nexo_pairing_gate::{Explanation, GateOptions, PairingGate, Screened};
 use nexo_pairing_store::{PairingStore, StoreOptions};

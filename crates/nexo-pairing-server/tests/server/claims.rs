@@ -3,9 +3,8 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, ManualClock};
+use nexo_pairing_core::{Actor, Cancellation, ManualClock};
 use nexo_pairing_setup::{IssuerOptions, SetupCodeIssuer};
-use nexo_pairing_store::Cancellation;
 use serde_json::{Value, json};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -81,7 +80,7 @@ async fn refused_claims(world: &World) -> Vec<(String, u16, &'static str)> {
     world.clock.advance(time::Duration::seconds(60));
     let used = world.code();
     let redemption =
-        nexo_pairing_store::Redemption::new(world.issuer.verify(&used.bootstrap_token).unwrap());
+        nexo_pairing_core::Redemption::new(world.issuer.verify(&used.bootstrap_token).unwrap());
     world.store.redeem(redemption).await.unwrap();
     let cancelled = world.code();
     let done = world

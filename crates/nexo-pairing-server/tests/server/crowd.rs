@@ -102,7 +102,7 @@ async fn assert_answered(addresses: usize, attack: Attack, client: Client) {
     let issued = {
         let code = world.code();
         let claims = world.issuer.verify(&code.bootstrap_token).unwrap();
-        world.store.redeem(nexo_pairing_store::Redemption::new(claims)).await.unwrap()
+        world.store.redeem(nexo_pairing_core::Redemption::new(claims)).await.unwrap()
     };
     let attackers =
         Attackers::take_all_places(&server, &certificate, is_tls, addresses, attack).await;

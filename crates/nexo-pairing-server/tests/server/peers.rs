@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nexo_pairing_core::SessionToken;
+use nexo_pairing_core::{PeerAddress, SessionToken};
 use nexo_pairing_server::{Settings, TrustedProxies};
-use nexo_pairing_store::PeerAddress;
 
 use crate::support::{
     Answer, Running, World, bearer, claim, claim_with_id, connect_from, exchange, frame, post,

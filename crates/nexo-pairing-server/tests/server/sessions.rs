@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::Actor;
+use nexo_pairing_core::{Actor, SessionId};
 use nexo_pairing_server::Settings;
-use nexo_pairing_store::SessionId;
 use serde_json::json;
 
 use crate::support::{Running, World, bearer, claim, request};

@@ -1,12 +1,11 @@
 //! Searches the audit log by its indexes.
 
-use nexo_pairing_core::AuditEvent;
+use nexo_pairing_core::{AuditEvent, AuditQuery};
 use rusqlite::{Connection, Row, named_params};
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::at;
-use crate::audit_query::AuditQuery;
 
 /// The sessions of a device: the given id, and all that ever had the given label.
 const SESSIONS: &str = "SELECT ?1

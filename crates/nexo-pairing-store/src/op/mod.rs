@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::ops::RangeInclusive;
 
 use nexo_pairing_core::{Span, WarningLimiter, metric, rules};
+use ring::digest::{Digest, SHA256, digest};
 use rusqlite::Transaction;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
@@ -85,6 +86,11 @@ pub(crate) fn at(seconds: i64) -> OffsetDateTime {
     const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
     let seconds = seconds.clamp(*YEARS.start(), *YEARS.end());
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// All that is ever stored of a token or a claim id.
+pub(crate) fn sha256(secret: &str) -> Digest {
+    digest(&SHA256, secret.as_bytes())
 }
 
 /// A moment as the audit log and errors write it.

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, ClaimId, OnReplay, TokenClaims};
+use nexo_pairing_core::{
+    Actor, Cancellation, ClaimId, OnReplay, PeerAddress, RedeemError, Redemption, RedemptionState,
+    Session, SessionId, TokenClaims,
+};
 use ring::digest::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -12,11 +15,7 @@ use subtle::ConstantTimeEq;
 use super::audit::About;
 use super::repeat::Repeat;
 use super::session::{self, end};
-use super::{Write, at};
-use crate::session::{
-    Cancellation, PeerAddress, RedeemError, Redemption, RedemptionState, Session, SessionId,
-    stored_hash,
-};
+use super::{Write, at, sha256};
 
 /// What a new session, or a session with a new token, is made of.
 pub(crate) struct Fresh {
@@ -34,9 +33,7 @@ struct Used {
 impl Used {
     fn is_by(&self, claim_id: Option<&ClaimId>) -> bool {
         match (&self.claim_id_sha256, claim_id) {
-            (Some(hash), Some(claim_id)) => {
-                hash.ct_eq(stored_hash(claim_id.as_str()).as_ref()).into()
-            }
+            (Some(hash), Some(claim_id)) => hash.ct_eq(sha256(claim_id.as_str()).as_ref()).into(),
             _ => false,
         }
     }
@@ -76,22 +73,15 @@ pub(crate) fn redeem(
 /// Uses up a setup code and makes its session.
 fn issue(write: &Write<'_>, redemption: &Redemption, fresh: &Fresh) -> rusqlite::Result<Session> {
     let Redemption { claims, session_ttl, renew_for, .. } = redemption;
-    let claim_id = redemption.claim_id.as_ref().map(|id| stored_hash(id.as_str()));
+    let claim_id = redemption.claim_id.as_ref().map(|id| sha256(id.as_str()));
     note(write, claims, Some(&fresh.id), claim_id.as_ref(), redemption.peer)?;
     let ends = |after: Duration| at(write.now.saturating_add(session::seconds(after)));
-    let session = Session {
-        id: fresh.id.clone(),
-        profile: claims.profile.clone(),
-        device_label: claims.device_label.clone().or_else(|| redemption.device_label.clone()),
-        named_by_device: claims.device_label.is_none() && redemption.device_label.is_some(),
-        issued_at: at(write.now),
-        expires_at: ends(*session_ttl),
-        renew_until: ends(*renew_for.max(session_ttl)),
-        last_seen_at: None,
-        revoked_at: None,
-        claim_peer: redemption.peer,
-        last_peer: None,
-    };
+    let (id, profile) = (fresh.id.clone(), claims.profile.clone());
+    let (expires_at, renew_until) = (ends(*session_ttl), ends(*renew_for.max(session_ttl)));
+    let mut session = Session::new(id, profile, at(write.now), expires_at, renew_until);
+    session.device_label = claims.device_label.clone().or_else(|| redemption.device_label.clone());
+    session.named_by_device = claims.device_label.is_none() && redemption.device_label.is_some();
+    session.claim_peer = redemption.peer;
     session::insert(write, &session, &fresh.token_sha256)?;
     write.audit_session(&Actor::device(), "session_issued", &session, session.claim_peer)?;
     Ok(session)

@@ -1,14 +1,13 @@
 //! Counts repeated claims of a setup code on its row, and audits few of them: whoever saw a code can
 //! present it as often as they like until it expires.
 
-use nexo_pairing_core::Actor;
+use nexo_pairing_core::{Actor, PeerAddress, Session};
 use rusqlite::{Row, params};
 use serde_json::json;
 
 use super::Write;
 use super::audit::About;
 use super::session::{self, stored_peer};
-use crate::session::{PeerAddress, Session};
 
 /// How many repeated claims of a code are audited one by one.
 const AUDITED_SINGLY: i64 = 5;

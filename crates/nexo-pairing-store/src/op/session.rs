@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::Actor;
+use nexo_pairing_core::{
+    Actor, ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent,
+};
 use ring::digest::Digest;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::audit::About;
-use super::{Write, at, rfc3339};
-use crate::session::{
-    ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent, stored_hash,
-};
+use super::{Write, at, sha256};
 
 /// What a [`Session`] is read from.
 macro_rules! columns {
@@ -155,20 +154,11 @@ pub(crate) fn import(
 ) -> rusqlite::Result<ImportReport> {
     let mut report = ImportReport::default();
     for (id, imported) in sessions {
-        let token = stored_hash(imported.token.as_str());
-        let session = Session {
-            id: id.clone(),
-            profile: imported.profile.clone(),
-            device_label: imported.device_label.clone(),
-            named_by_device: false,
-            issued_at: imported.issued_at,
-            expires_at: imported.expires_at,
-            renew_until: imported.expires_at,
-            last_seen_at: None,
-            revoked_at: None,
-            claim_peer: None,
-            last_peer: None,
-        };
+        let token = sha256(imported.token.as_str());
+        let ImportedSession { profile, issued_at, expires_at, .. } = imported;
+        let (id, profile) = (id.clone(), profile.clone());
+        let mut session = Session::new(id, profile, *issued_at, *expires_at, *expires_at);
+        session.device_label.clone_from(&imported.device_label);
         if of_token(write.tx, &token)?.is_some() {
             report.unchanged += 1;
         } else if session.is_live(at(write.now)) {
@@ -184,20 +174,7 @@ pub(crate) fn import(
 
 /// Notes what was done outside of the store.
 pub(crate) fn record(write: &Write<'_>, actor: &Actor, event: &SetupEvent) -> rusqlite::Result<()> {
-    let (action, detail) = match event {
-        SetupEvent::CodeIssued { profile, device_label, expires_at, url } => {
-            let detail = json!({
-                "profile": profile,
-                "device_label": device_label,
-                "expires_at": rfc3339(*expires_at),
-                "url": url,
-            });
-            ("code_issued", detail)
-        }
-        SetupEvent::KeyRotated { key_id } => ("key_rotated", json!({ "key_id": key_id })),
-        SetupEvent::KeyRetired { key_id } => ("key_retired", json!({ "key_id": key_id })),
-    };
-    write.audit(actor.as_str(), action, About::default(), &detail)
+    write.audit(actor.as_str(), event.action(), About::default(), &event.detail())
 }
 
 /// Whole seconds, as they are stored.
@@ -225,19 +202,16 @@ impl Write<'_> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
-    Ok(Session {
-        id: SessionId::from_stored(row.get(0)?),
-        profile: row.get(1)?,
-        device_label: row.get(2)?,
-        issued_at: at(row.get(3)?),
-        expires_at: at(row.get(4)?),
-        renew_until: at(row.get(5)?),
-        last_seen_at: row.get::<_, Option<i64>>(6)?.map(at),
-        revoked_at: row.get::<_, Option<i64>>(7)?.map(at),
-        claim_peer: peer(row, 8)?,
-        last_peer: peer(row, 9)?,
-        named_by_device: row.get(10)?,
-    })
+    let (id, profile) = (SessionId::from_stored(row.get(0)?), row.get(1)?);
+    let times = (at(row.get(3)?), at(row.get(4)?), at(row.get(5)?));
+    let mut session = Session::new(id, profile, times.0, times.1, times.2);
+    session.device_label = row.get(2)?;
+    session.last_seen_at = row.get::<_, Option<i64>>(6)?.map(at);
+    session.revoked_at = row.get::<_, Option<i64>>(7)?.map(at);
+    session.claim_peer = peer(row, 8)?;
+    session.last_peer = peer(row, 9)?;
+    session.named_by_device = row.get(10)?;
+    Ok(session)
 }
 
 /// An address as a column holds it.

@@ -1,6 +1,6 @@
 //! The audit log, and what is thrown away when.
 
-use nexo_pairing_core::{Actor, Filter, Grant, PairingBackend};
+use nexo_pairing_core::{Actor, Filter, Grant};
 
 use crate::support::{
     START, World, account, actor, channel, everywhere, hours, key, minutes, moment, sender, unknown,

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-use nexo_pairing_core::{Actor, Filter, Grant, PairingBackend};
+use nexo_pairing_core::{Actor, Filter, Grant};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError};
 use rusqlite::Connection;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nexo_pairing_core::{Filter, PairingBackend};
+use nexo_pairing_core::Filter;
 use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;

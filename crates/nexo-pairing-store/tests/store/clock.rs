@@ -1,6 +1,6 @@
 //! A clock that is set: nothing that lies in the future holds for ever.
 
-use nexo_pairing_core::{Actor, Filter, Grant, PairingBackend, PairingError, UpsertOutcome};
+use nexo_pairing_core::{Actor, Filter, Grant, PairingError, UpsertOutcome};
 
 use crate::support::{START, World, everywhere, hours, key, moment, unknown};
 

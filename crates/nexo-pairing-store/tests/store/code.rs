@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    Actor, AuditEvent, Filter, Grant, PairingBackend, PairingCode, PairingError, UpsertOutcome,
+    Actor, AuditEvent, Filter, Grant, PairingCode, PairingError, UpsertOutcome,
 };
 
 use crate::support::{START, World, actor, hours, key, minutes, mistyped, moment, unknown};

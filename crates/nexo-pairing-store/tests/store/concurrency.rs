@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use nexo_pairing_core::{
-    Actor, Filter, Grant, NewRequest, PairingBackend, PairingError, UpsertOutcome,
-};
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, UpsertOutcome};
 use nexo_pairing_store::{Inspection, PairingStore, RandomSource, StoreError};
 
 use crate::legacy::old_file;

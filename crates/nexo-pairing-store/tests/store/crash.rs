@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend};
+use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore};
 
 use crate::support::{account, channel, names, options, sender};

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use nexo_pairing_core::{Actor, Clock, Mirror, PairingBackend, PairingError, Standing};
+use nexo_pairing_core::{Actor, Clock, Mirror, PairingError, Standing};
 use nexo_pairing_store::{PairingStore, StoreError, StoreOptions};
 use time::OffsetDateTime;
 

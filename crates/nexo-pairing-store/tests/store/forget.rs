@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingBackend, SenderKey};
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, SenderKey};
 
 use crate::support::{
     Repeating, World, account, bytes, channel, everywhere, hours, key, key_on, minutes, names,

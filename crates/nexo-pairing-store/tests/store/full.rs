@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend, PairingError};
+use nexo_pairing_core::{Actor, Filter, PairingError};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountScope, Actor, ChannelId, Filter, Grant, NewRequest, PairingBackend, PairingError,
-    SeedReport, SenderId, Target, UpsertOutcome,
+    AccountScope, Actor, ChannelId, Filter, Grant, NewRequest, PairingError, SeedReport, SenderId,
+    Target, UpsertOutcome,
 };
 
 use crate::support::{

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use nexo_pairing_core::{Actor, PairingError, SessionToken};
-use nexo_pairing_store::{ImportedSession, PairingStore, StoreError, read_legacy_sessions};
+use nexo_pairing_core::{Actor, ImportedSession, PairingError, SessionToken};
+use nexo_pairing_store::{PairingStore, StoreError, read_legacy_sessions};
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingBackend, UpsertOutcome};
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, UpsertOutcome};
 use nexo_pairing_store::{Inspection, PairingStore};
 use tempfile::TempDir;
 

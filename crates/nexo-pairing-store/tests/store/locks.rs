@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend};
+use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore};
 use rustix::fs::FlockOperation;
 

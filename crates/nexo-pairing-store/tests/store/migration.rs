@@ -1,7 +1,7 @@
 //! Every schema that ever was is upgraded, with its rows.
 
-use nexo_pairing_core::{Filter, Mode, PairingBackend};
-use nexo_pairing_store::{Inspection, PairingStore, RedeemError};
+use nexo_pairing_core::{Filter, Mode, RedeemError};
+use nexo_pairing_store::{Inspection, PairingStore};
 use refinery::Target;
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Grant, PairingBackend, Span, UpsertOutcome};
+use nexo_pairing_core::{Actor, Grant, Span, UpsertOutcome};
 use nexo_pairing_store::{PairingStore, StoreOptions};
 
 use crate::mirrored::Copy;

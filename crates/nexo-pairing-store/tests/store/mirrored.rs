@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use nexo_pairing_core::{Mirror, PairingBackend, PairingError, Span, Standing};
+use nexo_pairing_core::{Mirror, PairingError, Span, Standing};
 use nexo_pairing_store::PairingStore;
 
 /// For how long a test waits for what has to come.

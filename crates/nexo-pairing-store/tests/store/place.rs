@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend};
+use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 use rustix::thread::CapabilitySet;
 

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use nexo_pairing_core::PairingBackend;
-
 use crate::support::{World, shell};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

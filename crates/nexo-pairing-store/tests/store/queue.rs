@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nexo_pairing_core::{Actor, NewRequest, PairingBackend, PairingError};
+use nexo_pairing_core::{Actor, NewRequest, PairingError};
 use nexo_pairing_store::StoreError;
 use tokio::task::yield_now;
 

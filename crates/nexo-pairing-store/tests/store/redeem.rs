@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, ClaimId, OnReplay, PairingError, TokenClaims};
-use nexo_pairing_store::{
-    Cancellation, IssuedSession, RedeemError, Redemption, RedemptionState, Session,
+use nexo_pairing_core::{
+    Actor, Cancellation, ClaimId, IssuedSession, OnReplay, PairingError, RedeemError, Redemption,
+    RedemptionState, Session, TokenClaims,
 };
 
 use crate::support::{START, World, hours, minutes, moment};

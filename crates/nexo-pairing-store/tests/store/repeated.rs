@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nexo_pairing_core::{Filter, PairingBackend};
-use nexo_pairing_store::{PairingStore, PeerAddress, RedeemError};
+use nexo_pairing_core::{Filter, PeerAddress, RedeemError};
+use nexo_pairing_store::PairingStore;
 use serde_json::{Value, json};
 
 use crate::redeem::{claims, redemption};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use nexo_pairing_core::{Actor, PairingBackend, PairingError};
+use nexo_pairing_core::{Actor, PairingError};
 use nexo_pairing_store::{Inspection, PairingStore, RandomSource, StoreError, StoreOptions};
 
 use crate::mirrored::Copy;

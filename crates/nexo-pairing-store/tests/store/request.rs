@@ -1,8 +1,6 @@
 //! Strangers' requests: every outcome, the limits, the waits.
 
-use nexo_pairing_core::{
-    Actor, Filter, Grant, NewRequest, PairingBackend, PairingError, SenderKey, UpsertOutcome,
-};
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, SenderKey, UpsertOutcome};
 use serde_json::json;
 
 use crate::support::{START, unknown};

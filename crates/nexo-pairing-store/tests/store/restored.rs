@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend};
+use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore};
 
 use crate::mirrored::Copy;

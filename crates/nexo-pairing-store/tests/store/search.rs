@@ -1,7 +1,6 @@
 //! Searches of the audit log find what a look at every entry finds.
 
-use nexo_pairing_core::{AccountId, AuditEvent, ChannelId, Filter, PairingBackend, SenderId};
-use nexo_pairing_store::AuditQuery;
+use nexo_pairing_core::{AccountId, AuditEvent, AuditQuery, ChannelId, Filter, SenderId};
 
 use crate::redeem::redemption;
 use crate::support::{START, World, minutes, moment};

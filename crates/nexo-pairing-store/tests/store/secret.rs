@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend, SessionToken};
-use nexo_pairing_store::{ImportedSession, OsRandom, SetupEvent};
+use nexo_pairing_core::{Actor, Filter, ImportedSession, SessionToken, SetupEvent};
+use nexo_pairing_store::OsRandom;
 
 use crate::redeem::{claim_id, claims, redemption};
 use crate::support::{START, World, bytes, hours, moment};

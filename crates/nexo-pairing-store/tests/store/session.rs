@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend, PairingError, SessionToken};
-use nexo_pairing_store::{PeerAddress, RedemptionState, Session, SessionId, SetupEvent};
+use nexo_pairing_core::{
+    Actor, Filter, PairingError, PeerAddress, RedemptionState, Session, SessionId, SessionToken,
+    SetupEvent,
+};
 use serde_json::json;
 
 use crate::redeem::{claims, redemption};

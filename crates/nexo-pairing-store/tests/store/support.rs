@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, ChannelId, Clock, Filter, Grant, ManualClock, NewRequest,
-    PairingBackend, PairingCode, PairingError, SenderId, SenderKey, Target, UpsertOutcome,
+    PairingCode, PairingError, SenderId, SenderKey, Target, UpsertOutcome,
 };
 use nexo_pairing_store::{PairingStore, RandomSource, StoreError, StoreOptions};
 use rusqlite::Connection;

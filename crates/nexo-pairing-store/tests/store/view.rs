@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use nexo_pairing_core::{Actor, Filter, PairingBackend};
-use nexo_pairing_store::{PairingStore, RedemptionState};
+use nexo_pairing_core::{Actor, Filter, RedemptionState};
+use nexo_pairing_store::PairingStore;
 
 use crate::backup::{contents, everything_in, furnished};
 use crate::legacy::old_file;

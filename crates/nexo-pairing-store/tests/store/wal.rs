@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use nexo_pairing_core::{Actor, PairingBackend};
+use nexo_pairing_core::Actor;
 
 use crate::support::{World, account, channel, everywhere, sender};
 

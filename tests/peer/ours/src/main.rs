@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nexo_pairing::setup_code::decode_setup_code;
 use nexo_pairing::{
-    AccountId, AccountScope, Actor, ChannelId, Decision, Filter, Grant, Mode, PairingBackend,
+    AccountId, AccountScope, Actor, ChannelId, Decision, Filter, Grant, Mode,
     PairingGate, PairingPolicy, PairingStore, SenderId, SetupCode, SetupCodeIssuer, Target, qr,
 };
 use work::{ACCOUNT, Answer, Codes, Figures, Peer, memory, sender, shuffled};

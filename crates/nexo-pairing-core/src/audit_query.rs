@@ -1,10 +1,8 @@
 //! Which entries of the audit log to read.
 
-use nexo_pairing_core::{AuditEvent, Filter, PairingError};
 use time::OffsetDateTime;
 
-use crate::PairingStore;
-use crate::op::log;
+use crate::Filter;
 
 /// Which entries of the audit log to read: the newest that match all that is given.
 #[derive(Debug, Clone)]
@@ -41,19 +39,5 @@ impl AuditQuery {
             before: None,
             limit,
         }
-    }
-}
-
-impl PairingStore {
-    /// Reads entries of the audit log, the oldest first. Entries that do not match are not read, except
-    /// where only a channel or an account is given: then the log is read backwards until there are
-    /// enough.
-    ///
-    /// # Errors
-    ///
-    /// [`PairingError::Backend`] when the store fails.
-    pub async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, PairingError> {
-        let query = query.clone();
-        self.read(move |connection, _| log::search(connection, &query)).await
     }
 }

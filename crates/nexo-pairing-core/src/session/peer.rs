@@ -14,7 +14,8 @@ pub struct PeerAddress(IpAddr);
 
 impl PeerAddress {
     /// Reads an address from the database; `None` if another program wrote something else.
-    pub(crate) fn from_stored(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
     }
 

@@ -2,31 +2,26 @@
 
 mod error;
 mod import;
-mod operations;
 mod peer;
 
 use std::fmt;
 use std::time::Duration;
 
-use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
-use nexo_pairing_core::{ClaimId, IdError, OnReplay, SessionToken, Span, TokenClaims};
-use ring::digest::{Digest, SHA256, digest};
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
+use crate::error::rfc3339;
+use crate::limits::{SESSION_RENEWAL, SESSION_TTL};
+use crate::{ClaimId, IdError, OnReplay, SessionToken, Span, TokenClaims};
+
 pub use error::RedeemError;
-pub(crate) use import::read_row;
 pub use import::{ImportReport, ImportedSession};
 pub use peer::PeerAddress;
 
-/// How often [`touch`](crate::PairingStore::touch) writes, at most.
+/// How often [`touch`](crate::SessionBackend::touch) writes, at most.
 const TOUCH_INTERVAL: time::Duration = time::Duration::MINUTE;
-
-/// All that is ever stored of a session token or a claim id.
-pub(crate) fn stored_hash(secret: &str) -> Digest {
-    digest(&SHA256, secret.as_bytes())
-}
 
 /// By what an operator names a session: 16 lower-case hexadecimal digits. It is no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +29,7 @@ pub struct SessionId(Box<str>);
 
 impl SessionId {
     /// How many random bytes it is made of.
-    pub(crate) const RANDOM_BYTES: usize = 8;
+    pub const RANDOM_BYTES: usize = 8;
 
     /// Reads an id that comes from outside.
     ///
@@ -56,13 +51,15 @@ impl SessionId {
         }
     }
 
-    /// An id of these bytes.
-    pub(crate) fn from_random(bytes: [u8; Self::RANDOM_BYTES]) -> Self {
+    /// An id of these bytes, for stores to build.
+    #[must_use]
+    pub fn from_random(bytes: [u8; Self::RANDOM_BYTES]) -> Self {
         Self(data_encoding::HEXLOWER.encode(&bytes).into())
     }
 
-    /// Takes an id that the database holds, as it is.
-    pub(crate) fn from_stored(text: String) -> Self {
+    /// Takes an id that a database holds, as it is.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
         Self(text.into())
     }
 
@@ -119,6 +116,30 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session that its device has not used yet, for stores to build.
+    #[must_use]
+    pub fn new(
+        id: SessionId,
+        profile: String,
+        issued_at: OffsetDateTime,
+        expires_at: OffsetDateTime,
+        renew_until: OffsetDateTime,
+    ) -> Self {
+        Self {
+            id,
+            profile,
+            device_label: None,
+            named_by_device: false,
+            issued_at,
+            expires_at,
+            renew_until,
+            last_seen_at: None,
+            revoked_at: None,
+            claim_peer: None,
+            last_peer: None,
+        }
+    }
+
     /// Whether its token is accepted at `now`. One that was issued in the future, by a clock that was
     /// set back since, is not.
     #[must_use]
@@ -126,7 +147,7 @@ impl Session {
         self.revoked_at.is_none() && Span::Between(self.issued_at, self.expires_at).holds(now)
     }
 
-    /// Whether [`touch`](crate::PairingStore::touch) has something to write at `now`: at most once a
+    /// Whether [`touch`](crate::SessionBackend::touch) has something to write at `now`: at most once a
     /// minute, so that not every request is a write.
     #[must_use]
     pub fn wants_touch(&self, now: OffsetDateTime) -> bool {
@@ -145,7 +166,7 @@ pub struct Redemption {
     /// Default: none, then asking again is a replay.
     pub claim_id: Option<ClaimId>,
     /// What the device calls itself, in the
-    /// [`LABEL_FORM`](nexo_pairing_core::limits::LABEL_FORM). Only used when the claims have no label.
+    /// [`LABEL_FORM`](crate::limits::LABEL_FORM). Only used when the claims have no label.
     /// Default: none.
     pub device_label: Option<String>,
     /// How long the session lives, within [`SESSION_TTL`].
@@ -186,6 +207,14 @@ pub struct IssuedSession {
     /// Whether the same client had it before, and only its token is new. Who asks for that again and
     /// again writes each time: whoever lets strangers ask keeps count of it.
     pub is_repeated: bool,
+}
+
+impl IssuedSession {
+    /// A session with its token, for stores to build.
+    #[must_use]
+    pub fn new(session: Session, token: SessionToken, is_repeated: bool) -> Self {
+        Self { session, token, is_repeated }
+    }
 }
 
 /// What cancelling a setup code did.
@@ -238,4 +267,32 @@ pub enum SetupEvent {
         /// The id of that key.
         key_id: String,
     },
+}
+
+impl SetupEvent {
+    /// Its action in the audit log.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::CodeIssued { .. } => "code_issued",
+            Self::KeyRotated { .. } => "key_rotated",
+            Self::KeyRetired { .. } => "key_retired",
+        }
+    }
+
+    /// Its details in the audit log.
+    #[must_use]
+    pub fn detail(&self) -> Value {
+        match self {
+            Self::CodeIssued { profile, device_label, expires_at, url } => json!({
+                "profile": profile,
+                "device_label": device_label,
+                "expires_at": rfc3339(expires_at),
+                "url": url,
+            }),
+            Self::KeyRotated { key_id } | Self::KeyRetired { key_id } => {
+                json!({ "key_id": key_id })
+            }
+        }
+    }
 }

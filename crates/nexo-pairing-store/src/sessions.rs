@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use nexo_pairing_core::limits::{LABEL_FORM, PROFILE_FORM, SESSION_TTL, SESSION_TTL_FORM};
 use nexo_pairing_core::setup_code::{is_device_label, is_profile};
-use nexo_pairing_core::{Actor, PairingError, SessionToken, TokenClaims};
+use nexo_pairing_core::{
+    Actor, Cancellation, ImportReport, ImportedSession, IssuedSession, PairingError, PeerAddress,
+    RedeemError, Redemption, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
+    TokenClaims,
+};
 use ring::digest::Digest;
 
-use super::{
-    Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
-    Redemption, RedemptionState, Session, SessionId, SetupEvent, stored_hash,
-};
 use crate::PairingStore;
 use crate::op::redemption::{self, Fresh};
 use crate::op::session;
+use crate::op::sha256;
 
 impl PairingStore {
     /// Turns a setup code into a session, once: using it up and issuing the session is one
@@ -23,8 +24,8 @@ impl PairingStore {
     /// the session is revoked. A session that was revoked is never revived.
     ///
     /// ```
-    /// # use nexo_pairing_core::TokenClaims;
-    /// # use nexo_pairing_store::{PairingStore, Redemption};
+    /// # use nexo_pairing_core::{Redemption, TokenClaims};
+    /// # use nexo_pairing_store::PairingStore;
     /// # use time::{Duration, OffsetDateTime};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,11 +56,11 @@ impl PairingStore {
         let mut bytes = zeroize::Zeroizing::new([0; 32]);
         self.random().fill(&mut *bytes)?;
         let token = SessionToken::from_random(&bytes);
-        let fresh = Fresh { id: self.new_session_id()?, token_sha256: stored_hash(token.as_str()) };
+        let fresh = Fresh { id: self.new_session_id()?, token_sha256: sha256(token.as_str()) };
         let redeemed =
             self.write_for_stranger(move |write| redemption::redeem(write, &redemption, &fresh));
         let (session, is_repeated) = redeemed.await??;
-        Ok(IssuedSession { session, token, is_repeated })
+        Ok(IssuedSession::new(session, token, is_repeated))
     }
 
     /// Cancels a setup code, so that it gives no session any more. What was used already stays used.
@@ -94,7 +95,7 @@ impl PairingStore {
     ///
     /// [`PairingError::Backend`] when the store fails.
     pub async fn session(&self, token: &SessionToken) -> Result<Option<Session>, PairingError> {
-        let hash = stored_hash(token.as_str());
+        let hash = sha256(token.as_str());
         self.read_for_stranger(move |connection, now| {
             session::live_of_token(connection, &hash, now)
         })
@@ -128,7 +129,7 @@ impl PairingStore {
         ttl: Duration,
     ) -> Result<Option<Session>, PairingError> {
         check_ttl("ttl", ttl)?;
-        let hash = stored_hash(token.as_str());
+        let hash = sha256(token.as_str());
         if !self.has_not_ended(hash).await? {
             return Ok(None);
         }
@@ -142,7 +143,7 @@ impl PairingStore {
     ///
     /// [`PairingError::Backend`] when the store fails.
     pub async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError> {
-        let hash = stored_hash(token.as_str());
+        let hash = sha256(token.as_str());
         if !self.has_not_ended(hash).await? {
             return Ok(false);
         }
