@@ -2,7 +2,7 @@
 
 use nexo_pairing::config::{Account, Config};
 use nexo_pairing::{
-    Filter, Mode, PairingAdapterRegistry, PairingBackend, PairingError, PairingPolicy, PairingStore,
+    Filter, Mode, PairingAdapterRegistry, PairingError, PairingPolicy, PairingStore,
 };
 
 use super::installation::Installation;
