@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     approve, backup, block, cancel, claim, completions, config, decode, devices, doctor, explain,
-    forget, forget_mode, keys, list, log, reject, revoke, seed, serve, start, unblock, unlock,
+    forget, forget_adapter, forget_mode, keys, list, log, reject, revoke, seed, serve, start,
+    unblock, unlock,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Forget(forget::Forget),
     /// Forget which mode an account was last in, where the configuration does not say it any more.
     ForgetMode(forget_mode::ForgetMode),
+    /// Forget that another process served a channel, where the configuration does not say it any more.
+    ForgetAdapter(forget_adapter::ForgetAdapter),
     /// Say what the gate would do with a sender, and by which rule.
     Explain(explain::Explain),
     /// Show the audit log: who did what, and when.
@@ -150,6 +153,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliEr
         Command::Seed(args) => seed::run(args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
         Command::ForgetMode(args) => forget_mode::run(args, context).await,
+        Command::ForgetAdapter(args) => forget_adapter::run(args, context).await,
         Command::Explain(args) => explain::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Unlock(args) => unlock::run(args, context).await,

@@ -12,6 +12,7 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod forget;
+pub(crate) mod forget_adapter;
 pub(crate) mod forget_mode;
 pub(crate) mod keys;
 pub(crate) mod list;

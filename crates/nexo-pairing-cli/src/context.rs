@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{
     AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingStore, PendingRequest,
-    RememberedModes, Session, StoreOptions,
+    RememberedAdapters, RememberedModes, Session, StoreOptions,
 };
 
 use crate::error::CliError;
@@ -150,6 +150,10 @@ impl View {
 
     pub(crate) async fn remembered_modes(&self) -> Result<RememberedModes, CliError> {
         Ok(self.0.remembered_modes().await?)
+    }
+
+    pub(crate) async fn remembered_adapters(&self) -> Result<RememberedAdapters, CliError> {
+        Ok(self.0.remembered_adapters().await?)
     }
 
     pub(crate) async fn list_pending(

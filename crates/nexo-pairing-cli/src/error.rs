@@ -11,8 +11,8 @@ use nexo_pairing::server::{ServerError, TlsError};
 pub(crate) use nexo_pairing::text::error_chain as chain;
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
-    IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError, StoreError,
-    VerifyError,
+    AdaptersError, IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError,
+    StoreError, VerifyError,
 };
 
 use crate::claim::ClaimError;
@@ -59,6 +59,9 @@ pub(crate) enum CliError {
     /// No mode is in force for an account.
     #[error(transparent)]
     Modes(#[from] ModesError),
+    /// The adapter of a channel is lost.
+    #[error(transparent)]
+    Adapters(#[from] AdaptersError),
     /// The arguments do not fit.
     #[error("{0}")]
     Usage(String),
@@ -131,6 +134,7 @@ impl CliError {
             Self::NoBus => "no_bus",
             Self::Plugin { .. } => "plugin",
             Self::Modes(_) => "modes",
+            Self::Adapters(_) => "adapters",
             Self::Usage(_) => "usage",
             Self::SenderRefused { .. } | Self::NotCanonical { .. } | Self::Unmatchable { .. } => {
                 "sender_refused"
@@ -182,7 +186,7 @@ impl CliError {
                 }
                 _ => Exit::Storage,
             },
-            Self::NoBus | Self::Modes(_) => Exit::Usage,
+            Self::NoBus | Self::Modes(_) | Self::Adapters(_) => Exit::Usage,
             Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
             Self::LoopbackOnly { .. }
             | Self::Verify(_)
@@ -202,6 +206,7 @@ impl CliError {
         match self {
             Self::Pairing(error) => pairing_hint(error),
             Self::Modes(error) => Some(modes_hint(error)),
+            Self::Adapters(error) => Some(adapters_hint(error)),
             Self::NoBus => {
                 Some("set pairing.nats.servers, or give --nats nats://HOST:PORT".to_owned())
             }
@@ -263,6 +268,27 @@ fn modes_hint(error: &ModesError) -> String {
               NEXO_PAIRING_GATE__MODE, or for `nexo-pair gate` --auto-challenge or --open\n\
               is that file where it is looked for? nexo-pair config"
             .to_owned(),
+    }
+}
+
+fn adapters_hint(error: &AdaptersError) -> String {
+    match error {
+        AdaptersError::Lost(channels) if channels.len() == 1 => {
+            let channel: String = channels.iter().map(ToString::to_string).collect();
+            format!(
+                "name it again in pairing.adapters, or, if no other process serves it any more, have it \
+                 forgotten: nexo-pair forget-adapter {channel}\n\
+                 `adapters: []` says that no other process serves any channel\n\
+                 is that file where it is looked for? nexo-pair config"
+            )
+        }
+        AdaptersError::Lost(_) => "name them again in pairing.adapters, or, if no other process serves \
+                                   one of them any more, have it forgotten: nexo-pair forget-adapter \
+                                   CHANNEL\n\
+                                   `adapters: []` says that no other process serves any channel\n\
+                                   is that file where it is looked for? nexo-pair config"
+            .to_owned(),
+        _ => "forget those that are gone: nexo-pair forget-adapter CHANNEL".to_owned(),
     }
 }
 

@@ -60,7 +60,9 @@ publishes nothing and prints its decisions.
 
 Somebody has to say which mode counts: pairing.gate.mode or `mode` of an account in pairing.yaml,
 NEXO_PAIRING_GATE__MODE, --auto-challenge or --open. What was said last is remembered in the database
-and stays in force when the configuration is lost; `nexo-pair forget-mode` ends that.
+and stays in force when the configuration is lost; `nexo-pair forget-mode` ends that. Which channels
+pairing.adapters named is remembered, too: where an entry is lost, no gate starts that would take ids of
+its channel as they are written; `adapters: []` or `nexo-pair forget-adapter` ends that.
 
 SIGTERM and SIGINT end it when the lines that were read, or what was taken from the bus, are finished;
 SIGHUP reads the configuration again (storage.path, audit_days and nats.… are looked at when it

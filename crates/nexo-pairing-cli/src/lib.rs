@@ -43,6 +43,7 @@ mod output;
 mod person;
 mod process;
 mod prometheus;
+mod remote;
 mod setup_code_input;
 mod table;
 #[cfg(test)]

@@ -29,7 +29,13 @@ pub(crate) fn check_fresh(config: &Config, fallback: Option<SaidMode>) -> Result
 /// What a reload kept, because the configuration does not say it any more.
 pub(crate) fn lost(config: &Config) -> impl Iterator<Item = String> {
     config.kept().iter().map(|key| {
-        format!("`{key}` is no longer in the configuration: the old value stays in force until a restart")
+        let until = match key.strip_prefix("adapters") {
+            Some(entry) if entry.is_empty() || entry.ends_with(']') => {
+                "; no gate starts without it"
+            }
+            _ => " until a restart",
+        };
+        format!("`{key}` is no longer in the configuration: the old value stays in force{until}")
     })
 }
 

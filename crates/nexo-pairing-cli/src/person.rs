@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::channels::adapters_for;
 use crate::context::{Context, View};
 use crate::error::CliError;
+use crate::remote;
 use crate::text::{cut, shell_word};
 
 /// What `revoke`, `block`, `unblock` and `forget` take.
@@ -73,6 +74,7 @@ impl Whom {
     pub(crate) async fn targets(
         &self,
         command: &str,
+        config: &Config,
         known: &View,
         registry: &PairingAdapterRegistry,
     ) -> Result<Vec<Target>, CliError> {
@@ -104,7 +106,10 @@ impl Whom {
         let mut senders = match sender_of(registry, &channel, text, self.raw).await {
             Ok(sender) => vec![sender],
             Err(_) if !accounts.is_empty() => Vec::new(),
-            Err(error) => return Err(error),
+            Err(error) => {
+                remote::check(config, &channel, known).await?;
+                return Err(error);
+            }
         };
         if !accounts.is_empty() && !senders.contains(&exact) {
             senders.push(exact);
@@ -121,10 +126,16 @@ impl Whom {
         adapters_for(&self.person.channel, self.raw, config).await
     }
 
-    /// Says what `--raw` left out, if it did.
-    pub(crate) fn note_raw(&self, context: &mut Context, config: &Config) {
+    /// Whether another process makes the ids of their channel.
+    pub(crate) async fn is_remote(&self, config: &Config, known: &View) -> Result<bool, CliError> {
+        let channel = ChannelId::from_stored(self.person.channel.clone());
+        remote::is_remote(config, &channel, known).await
+    }
+
+    /// Says what `--raw` left out, if it did, on a channel that [is remote](Self::is_remote).
+    pub(crate) fn note_raw(&self, context: &mut Context) {
         if self.raw {
-            note_raw(context, config, &self.person.channel);
+            note_raw(context, &self.person.channel);
         }
     }
 
@@ -194,13 +205,11 @@ pub(crate) fn check_raw(
 }
 
 /// Says that an id was taken as it is although a plugin knows how it is written.
-pub(crate) fn note_raw(context: &mut Context, config: &Config, channel: &str) {
-    if config.adapters().iter().any(|adapter| adapter.channel.as_str() == channel) {
-        context.note(&format!(
-            "the plugin of {channel} was not asked: only messages whose sender it leaves as written \
-             here match"
-        ));
-    }
+pub(crate) fn note_raw(context: &mut Context, channel: &str) {
+    context.note(&format!(
+        "the plugin of {channel} was not asked: only messages whose sender it leaves as written here \
+         match"
+    ));
 }
 
 /// Whether exactly this sender is stored on a channel.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, AccountKey, ChannelId, Mode, ModeWords, ModesInForce, OnReplay, PairingPolicy,
-    limits,
+    AccountId, AccountKey, AdapterWords, ChannelId, Mode, ModeWords, ModesInForce, OnReplay,
+    PairingPolicy, limits,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -177,6 +177,28 @@ impl Config {
     #[must_use]
     pub fn adapters(&self) -> &[Adapter] {
         &self.adapters
+    }
+
+    /// What is said of adapters in words, not what a [reload](crate::Sources::reload) only kept.
+    #[must_use]
+    pub fn adapter_words(&self) -> AdapterWords {
+        let said = self.provenance.iter().find(|said| said.key == "adapters");
+        let Some(Setting { origin, .. }) = said.filter(|said| said.origin != Origin::Default)
+        else {
+            return AdapterWords::Absent;
+        };
+        // What the file has lost does not concern another layer.
+        let is_file = matches!(origin, Origin::File(_));
+        let is_kept = |key: &str| is_file && self.kept.iter().any(|kept| kept == key);
+        let channels = self.adapters.iter().map(|adapter| adapter.channel.clone());
+        match self.adapters.as_slice() {
+            _ if is_kept("adapters") => AdapterWords::Absent,
+            [] => AdapterWords::Empty(origin.to_string()),
+            _ => AdapterWords::Channels(
+                channels.filter(|channel| !is_kept(&format!("adapters[{channel}]"))).collect(),
+                origin.to_string(),
+            ),
+        }
     }
 
     /// `nats`: where the bus is, and how to log in there. Default: nowhere.

@@ -24,6 +24,7 @@ mod modes;
 mod policy;
 mod record;
 mod registry;
+mod remote;
 pub mod rules;
 mod secret;
 mod session;
@@ -53,6 +54,7 @@ pub use record::{
     RejectedRequest, SeedReport, UpsertOutcome,
 };
 pub use registry::PairingAdapterRegistry;
+pub use remote::{AdapterWords, AdaptersError, RememberedAdapters};
 pub use rules::{DropReason, Rule};
 pub use secret::{ClaimId, SecretError, SessionToken};
 pub use session::{

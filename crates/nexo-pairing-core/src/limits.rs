@@ -100,6 +100,9 @@ pub const AUDIT_DAYS: Bounds<u32> = Bounds { min: 1, max: 36_500, default: 365 }
 /// How many accounts can be remembered with their modes. All of them are read at every start.
 pub const MAX_KNOWN_ACCOUNTS: usize = 10_000;
 
+/// How many channels with an adapter in another process are remembered at most.
+pub const MAX_REMOTE_CHANNELS: usize = 1000;
+
 // Setup codes.
 
 /// How long a setup code lives: it is scanned at once, or taken to another room.

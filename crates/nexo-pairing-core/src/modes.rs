@@ -255,6 +255,13 @@ impl ModesInForce {
         &self.kept
     }
 
+    /// Whether messages on a channel are decided at all: an account on it is known.
+    #[must_use]
+    pub fn decides_on(&self, channel: &ChannelId) -> bool {
+        let known = self.remembered.accounts();
+        known.is_none_or(|known| known.keys().any(|(of, _)| of == channel))
+    }
+
     /// The mode of an account; `None` when it is not known.
     #[must_use]
     pub fn mode(&self, channel: &ChannelId, account: &AccountId) -> Option<Mode> {

@@ -1,11 +1,13 @@
-//! The modes that are remembered, as the gate and the commands see them.
+//! The modes and the adapters that are remembered, as the gate and the commands see them.
 
 use nexo_pairing_core::{
-    AccountKey, Actor, ModeWords, ModesError, ModesInForce, PairingError, RememberedModes, SaidMode,
+    AccountKey, Actor, AdaptersError, ChannelId, ModeWords, ModesError, ModesInForce, PairingError,
+    RememberedAdapters, RememberedModes, SaidMode,
 };
 
 use crate::PairingStore;
 use crate::op::account::{self, Wanted};
+use crate::op::adapter;
 
 impl PairingStore {
     /// The modes that were last in force; the default where nothing was, or all was forgotten.
@@ -59,5 +61,46 @@ impl PairingStore {
     ) -> Result<Vec<(Option<AccountKey>, SaidMode)>, PairingError> {
         let (account, actor) = (account.cloned(), actor.clone());
         self.write(move |write| account::forget(write, account.as_ref(), &actor)).await
+    }
+
+    /// The channels that were said to have their adapter in another process.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`].
+    pub async fn remembered_adapters(&self) -> Result<RememberedAdapters, PairingError> {
+        self.read(|connection, _| adapter::remembered(connection)).await
+    }
+
+    /// Remembers the channels that `after` has and `before` had not, forgets those that only `before`
+    /// had, and notes each in the audit log. Nothing is written when the two are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`]; within the answer [`AdaptersError::TooMany`]: then nothing has changed.
+    pub async fn remember_adapters(
+        &self,
+        before: &RememberedAdapters,
+        after: &RememberedAdapters,
+    ) -> Result<Result<(), AdaptersError>, PairingError> {
+        if before.channels().keys().eq(after.channels().keys()) {
+            return Ok(Ok(()));
+        }
+        let (before, after) = (before.clone(), after.clone());
+        self.write(move |write| adapter::put(write, &before, &after)).await
+    }
+
+    /// Forgets that another process served a channel; whether that was remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`].
+    pub async fn forget_adapter(
+        &self,
+        channel: &ChannelId,
+        actor: &Actor,
+    ) -> Result<bool, PairingError> {
+        let (channel, actor) = (channel.clone(), actor.clone());
+        self.write(move |write| adapter::forget(write, &channel, &actor)).await
     }
 }

@@ -104,6 +104,44 @@ async fn a_reload_that_loses_an_adapter_reads_ids_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_start_that_lost_an_adapter_takes_no_message() {
+    let server = NatsServer::start();
+    let config = "gate: { mode: allowlist, notices: own }\n";
+    let adapters = "adapters: [{ channel: signal, prefix: plugin.signal }]\n";
+    let home = Home::configured(&format!("{config}{adapters}"));
+    home.json(&["seed", "signal", "main", "id-bob", "--raw"]);
+    let _signal = plugin(&server, "plugin.signal", Some(Duration::ZERO)).await;
+    let admitted = Heard::on(&server, "pairing.admitted.>").await;
+    let bus = connect(&server).await;
+    let first = start(&home, &server, &[]);
+    first.signal(Signal::TERM);
+    assert_eq!(first.ended().code, 0);
+    for args in [&[][..], &["--dry-run"]] {
+        home.configure(config);
+        let url = server.url();
+        let args = [&["gate", "--nats", &url], args].concat();
+        let refused = home.run(&args);
+        assert_eq!(refused.code, 2, "{args:?}: {refused:?}");
+        assert!(refused.stderr.contains("pairing.adapters does not name signal"), "{refused:?}");
+        home.configure(&format!(
+            "{config}adapters: [{{ channel: pigeon, prefix: plugin.pigeon }}]"
+        ));
+        assert_eq!(home.run(&args).code, 2);
+    }
+    home.configure(&format!("{config}{adapters}"));
+    let gate = start(&home, &server, &[]);
+    say(&bus, "signal.main", "id-bob", "a stranger").await;
+    say(&bus, "signal.main", "bob", "bob").await;
+    assert_eq!(admitted.wait_for_texts(1), ["bob"]);
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.ended().code, 0);
+    home.configure(&format!("{config}adapters: []"));
+    let _gate = start(&home, &server, &[]);
+    say(&bus, "signal.main", "id-bob", "said in words").await;
+    assert_eq!(admitted.wait_for_texts(2), ["bob", "said in words"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn several_subjects_are_taken_and_others_are_not() {
     let server = NatsServer::start();
     let home = Home::new();

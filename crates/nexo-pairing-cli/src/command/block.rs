@@ -31,7 +31,8 @@ pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliE
     let registry = args.whom.adapters(&config).await?;
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.
-    let targets = args.whom.targets("block", found.view(), &registry).await?;
+    let targets = args.whom.targets("block", &config, found.view(), &registry).await?;
+    let is_remote = args.whom.is_remote(&config, found.view()).await?;
     let store = found.or_create().await?;
     let (mut revoked, mut dropped) = (Vec::new(), Vec::new());
     for target in &targets {
@@ -40,7 +41,9 @@ pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliE
         dropped.extend(blocking.dropped);
     }
     let blocked: Vec<TargetKey> = targets.into_iter().map(TargetKey::from).collect();
-    args.whom.note_raw(context, &config);
+    if is_remote {
+        args.whom.note_raw(context);
+    }
     let value = json!({ "blocked": blocked, "revoked": revoked, "dropped": dropped });
     context.print(&value, || {
         let blocked: String = blocked.iter().map(|key| line("blocked", key)).collect();

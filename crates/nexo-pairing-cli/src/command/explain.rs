@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::gate::options;
 use crate::modes;
 use crate::person::{is_stored, sender_of, wrong_id};
+use crate::remote;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
@@ -46,6 +47,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
     let registry = adapters_for(&args.channel, false, &config).await?;
     check_sender(&args, &View::of(&store), &registry).await?;
     let modes = modes::in_force(&config, &View::of(&store)).await?;
+    remote::check_all(&config, &modes, &View::of(&store)).await?;
     let config = config.with_modes(&modes);
     let gate = PairingGate::with_options(Arc::new(store), options(&config));
     let policy = config.policy(&args.channel, &args.account);

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<Exit, Cli
     let database = Database::of(&config);
     let found = database.find().await?;
     let registry = args.whom.adapters(&config).await?;
-    let targets = args.whom.targets("forget", found.view(), &registry).await?;
+    let targets = args.whom.targets("forget", &config, found.view(), &registry).await?;
     let (mut forgotten, mut logged) = (Vec::new(), false);
     if let Some(store) = found.store() {
         for target in targets {

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, Cli
     let database = Database::of(&config);
     let found = database.find().await?;
     let registry = args.whom.adapters(&config).await?;
-    let targets = args.whom.targets("revoke", found.view(), &registry).await?;
+    let targets = args.whom.targets("revoke", &config, found.view(), &registry).await?;
     let mut revoked = Vec::new();
     if let Some(store) = found.store() {
         for target in targets {

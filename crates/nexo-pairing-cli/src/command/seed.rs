@@ -13,6 +13,7 @@ use crate::context::{Context, Database, View};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::{check_raw, is_stored, note_raw, sender_of, wrong_id};
+use crate::remote;
 use crate::text::{escaped, shell_word};
 
 /// The longest list that is read, in bytes.
@@ -66,12 +67,16 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
             }
         }
     }
+    if !args.raw {
+        remote::check(&config, &channel, found.view()).await?;
+    }
+    let is_remote = remote::is_remote(&config, &channel, found.view()).await?;
     let senders = senders(found.view(), &registry, &channel, ids, args.raw).await?;
     let store = found.or_create().await?;
     let report = store.seed(&channel, &account, &senders, &Actor::seed()).await?;
 
-    if args.raw {
-        note_raw(context, &config, channel.as_str());
+    if args.raw && is_remote {
+        note_raw(context, channel.as_str());
     }
     let is_known = |accounts: &[nexo_pairing::config::Account]| {
         accounts.iter().any(|known| known.channel == channel && known.account == account)

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<Exit, Cl
     let database = Database::of(&config);
     let found = database.find().await?;
     let registry = args.whom.adapters(&config).await?;
-    let targets = args.whom.targets("unblock", found.view(), &registry).await?;
+    let targets = args.whom.targets("unblock", &config, found.view(), &registry).await?;
     let (mut unblocked, mut for_all) = (Vec::new(), false);
     if let Some(store) = found.store() {
         for target in targets {

@@ -7,12 +7,13 @@ use nexo_pairing::{
 
 use super::installation::Installation;
 use super::report::Finding;
+use crate::context::View;
 use crate::error::CliError;
-use crate::modes;
+use crate::{modes, remote};
 
-/// Channels that another process serves, and cannot be asked.
+/// Channels that another process serves, and cannot be asked, and those of which it is not said any more.
 pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {
-    let Some((config, Ok(_))) = installation.view().await else { return Vec::new() };
+    let Some((config, Ok(store))) = installation.view().await else { return Vec::new() };
     let name = "adapters";
     let served = config.adapters().iter().filter_map(|adapter| {
         let channel = &adapter.channel;
@@ -26,7 +27,16 @@ pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {
             None
         }
     });
-    served.collect()
+    let mut findings: Vec<Finding> = served.collect();
+    // The check of the accounts says what cannot be read.
+    if let Some(Ok(modes)) = installation.modes().await
+        && let Err(error @ CliError::Adapters(_)) =
+            remote::check_all(config, modes, &View::of(store)).await
+    {
+        let message = format!("{error}: `nexo-pair gate` does not start");
+        findings.push(Finding::warn(name, message, error.hint().unwrap_or_default()));
+    }
+    findings
 }
 
 /// Modes that a gate would lack, or would have although the configuration does not say them.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing::config::{Config, Sources};
-use nexo_pairing::{KeptModes, Mode, ModesInForce, PairingStore, SaidMode};
+use nexo_pairing::{
+    AdapterWords, ChannelId, KeptModes, Mode, ModesInForce, PairingError, PairingStore,
+    RememberedAdapters, RememberedModes, SaidMode,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -14,6 +17,7 @@ use super::remarks::Remarks;
 use crate::context::Database;
 use crate::error::{CliError, chain};
 use crate::modes::{check_fresh, kept, lost};
+use crate::remote;
 use crate::text::escaped;
 
 /// What a reload replaces.
@@ -34,6 +38,8 @@ pub(super) struct Loader {
     /// As it was read the last time, without what is remembered.
     config: Config,
     modes: Option<ModesInForce>,
+    /// The channels that have their adapter in another process, as far as this gate knows.
+    adapters: RememberedAdapters,
     /// Remembers modes that are in force already; the next reload ends it.
     remembering: JoinSet<()>,
     /// The database, if this start made it.
@@ -60,6 +66,7 @@ impl Loader {
             started_with: config.clone(),
             config,
             modes: None,
+            adapters: RememberedAdapters::default(),
             remembering: JoinSet::new(),
             made: None,
         })
@@ -106,6 +113,13 @@ impl Loader {
     pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings, CliError> {
         let config = self.config.clone();
         let words = config.mode_words();
+        let (modes, known) = remembered(store).await?;
+        let modes = modes.resolve(words, self.fallback.clone())?;
+        let adapters = known.resolve(&remote::words(&config), |channel| {
+            remote::is_exposed(&config, &modes, channel)
+        })?;
+        store.remember_adapters(&known, &adapters).await??;
+        self.adapters = adapters;
         let modes = store.put_modes_in_force(words, self.fallback.clone(), None).await??;
         Ok(self.put_in_force(config, modes))
     }
@@ -173,20 +187,30 @@ impl Loader {
         remarks: &Remarks,
         config: &Config,
     ) -> Result<ModesInForce, CliError> {
-        // From now on others count.
-        self.remembering = JoinSet::new();
         let own = self.modes.as_ref().map(ModesInForce::remembered).cloned().unwrap_or_default();
         let (words, fallback) = (config.mode_words().clone(), self.fallback.clone());
+        let (known, adapters) = self.find_adapters(store, config, &own).await?;
+        self.adapters.clone_from(&adapters);
+        // From now on others count.
+        self.remembering = JoinSet::new();
         let resolved = own.resolve(&words, fallback.clone());
         let (store, told) = (store.clone(), remarks.clone());
         let (first, remembered) = oneshot::channel();
         self.remembering.spawn(async move {
-            let modes = loop {
-                match store.put_modes_in_force(&words, fallback.clone(), Some(&own)).await {
-                    Ok(modes) => break modes,
+            let remember = async || {
+                let adapters = store.remember_adapters(&known, &adapters).await?;
+                let modes = store.put_modes_in_force(&words, fallback.clone(), Some(&own)).await?;
+                Ok::<_, PairingError>((adapters, modes))
+            };
+            let (adapters, modes) = loop {
+                match remember().await {
+                    Ok(remembered) => break remembered,
                     Err(_) => sleep(AGAIN).await,
                 }
             };
+            if let Err(error) = adapters {
+                told.say(&format!("the adapters cannot be remembered: {error}"));
+            }
             // Unless the reload still waits for it.
             match first.send(modes) {
                 Ok(()) => {}
@@ -210,11 +234,55 @@ impl Loader {
         Ok(modes)
     }
 
+    /// The adapters that are remembered, and those that are to be under a configuration that was read
+    /// again, where `own` are the modes in force.
+    ///
+    /// It may not expose a channel that was not exposed before and once had its adapter elsewhere. Where
+    /// the database cannot be read, nothing is decided by it, and what this gate knows of it counts.
+    async fn find_adapters(
+        &mut self,
+        store: &PairingStore,
+        config: &Config,
+        own: &RememberedModes,
+    ) -> Result<(RememberedAdapters, RememberedAdapters), CliError> {
+        let stored = timeout(REMEMBERED_WITHIN, remembered(store)).await;
+        let (modes, known) = match stored {
+            Ok(Ok((modes, known))) => (own.less_forgotten(&modes), known),
+            _ => (own.clone(), self.adapters.clone()),
+        };
+        let modes = modes.resolve(config.mode_words(), self.fallback.clone())?;
+        while self.remembering.try_join_next().is_some() {}
+        let mut wanted = known.clone();
+        if !self.remembering.is_empty() {
+            // What an earlier reload wanted is not written yet.
+            let all = self.adapters.channels().iter().chain(known.channels());
+            let all = all.map(|(channel, said_by)| (channel.clone(), said_by.clone()));
+            wanted = RememberedAdapters::from_stored(all.collect());
+        }
+        let words = remote::words(config);
+        let was_exposed = |channel: &ChannelId| {
+            let modes = self.modes.as_ref();
+            modes.is_some_and(|modes| remote::is_exposed(&self.config, modes, channel))
+        };
+        let wanted = wanted.resolve(&words, |channel| {
+            remote::is_exposed(config, &modes, channel)
+                && (matches!(words, AdapterWords::Empty(_)) || !was_exposed(channel))
+        })?;
+        Ok((known, wanted))
+    }
+
     fn put_in_force(&mut self, config: Config, modes: ModesInForce) -> Settings {
         let settings = Arc::new(config.clone().with_modes(&modes));
         (self.config, self.modes) = (config, Some(modes));
         settings
     }
+}
+
+/// The modes and the adapters that are remembered.
+async fn remembered(
+    store: &PairingStore,
+) -> Result<(RememberedModes, RememberedAdapters), PairingError> {
+    Ok((store.remembered_modes().await?, store.remembered_adapters().await?))
 }
 
 /// What has changed and is only looked at at the start.

@@ -1,12 +1,15 @@
 //! What a process makes of a file that is lost, changed or being written: strangers whom it refused
 //! are admitted only where the new file says so.
 
+mod pairs;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use nexo_pairing_core::{Mode, RememberedModes};
-use proptest::prelude::*;
+use nexo_pairing_core::{
+    AdapterWords, ChannelId, Mode, ModesInForce, RememberedAdapters, RememberedModes,
+};
 
 use super::*;
 use crate::{Config, Sources};
@@ -88,24 +91,48 @@ fn sources() -> Sources {
 struct Running {
     read: Config,
     in_force: Config,
-    remembered: RememberedModes,
+    modes: ModesInForce,
+    remembered: Remembered,
+}
+
+/// What outlives a process.
+#[derive(Clone, Default)]
+struct Remembered {
+    modes: RememberedModes,
+    adapters: RememberedAdapters,
 }
 
 impl Running {
-    /// As a process that starts after another one, whose modes are `remembered`.
-    fn start(text: Option<&str>, remembered: &RememberedModes) -> Option<Self> {
-        Self::with(sources().load_from(&Written::still(text)).ok()?, remembered)
+    /// As a process that starts after another one, of which something is `remembered`.
+    fn start(text: Option<&str>, remembered: &Remembered) -> Option<Self> {
+        Self::with(sources().load_from(&Written::still(text)).ok()?, remembered, None)
     }
 
     /// As this process after a reload; on an error it stays what it was.
     fn reload(&self, files: &dyn FileSystem) -> Option<Self> {
-        Self::with(sources().reload_from(files, &self.read).ok()?, &self.remembered)
+        Self::with(sources().reload_from(files, &self.read).ok()?, &self.remembered, Some(self))
     }
 
-    fn with(read: Config, remembered: &RememberedModes) -> Option<Self> {
-        let modes = remembered.resolve(read.mode_words(), None).ok()?;
+    fn with(read: Config, remembered: &Remembered, before: Option<&Self>) -> Option<Self> {
+        let modes = remembered.modes.resolve(read.mode_words(), None).ok()?;
+        let words = read.adapter_words();
+        let was_exposed =
+            |channel: &ChannelId| before.is_some_and(|before| before.takes_ids_as_written(channel));
         let in_force = read.clone().with_modes(&modes);
-        Some(Self { read, in_force, remembered: modes.remembered().clone() })
+        let remembered = Remembered { modes: modes.remembered().clone(), ..remembered.clone() };
+        let mut new = Self { read, in_force, modes, remembered };
+        let adapters = new.remembered.adapters.resolve(&words, |channel| {
+            new.takes_ids_as_written(channel)
+                && (matches!(words, AdapterWords::Empty(_)) || !was_exposed(channel))
+        });
+        new.remembered.adapters = adapters.ok()?;
+        Some(new)
+    }
+
+    /// Whether a stranger may call themselves what the adapter of a channel makes of somebody else.
+    fn takes_ids_as_written(&self, channel: &ChannelId) -> bool {
+        let has_adapter = self.read.adapters().iter().any(|adapter| adapter.channel == *channel);
+        self.modes.decides_on(channel) && !has_adapter
     }
 
     /// Whether a stranger on this account is admitted.
@@ -114,6 +141,10 @@ impl Running {
         let is_known = self.in_force.accounts().is_none_or(|known| known.iter().any(is));
         is_known && self.in_force.policy("irc", account).mode == Mode::Open
     }
+}
+
+fn irc() -> ChannelId {
+    ChannelId::parse("irc").unwrap()
 }
 
 /// The accounts that strangers write to; the last one is never named.
@@ -131,7 +162,20 @@ const CONFIGURED: &str = "pairing:
   audit_days: 30
 ";
 
-/// The same, where what is said for all opens what is said for one.
+/// One whose ids are made by another process.
+const ADAPTED: &str = "pairing:
+  gate: { mode: allowlist }
+  adapters:
+  - channel: pigeon
+    prefix: plugin.pigeon
+  - channel: irc
+    prefix: plugin.irc
+  accounts:
+  - channel: irc
+    account: bot
+";
+
+/// Where what is said for all opens what is said for one.
 const OPEN: &str = "pairing:
   gate:
     mode: open
@@ -143,8 +187,8 @@ const OPEN: &str = "pairing:
 
 #[test]
 fn no_part_of_a_file_admits_a_stranger_whom_the_whole_refused() {
-    for whole in [CONFIGURED, OPEN] {
-        let running = Running::start(Some(whole), &RememberedModes::default()).unwrap();
+    for whole in [CONFIGURED, OPEN, ADAPTED] {
+        let running = Running::start(Some(whole), &Remembered::default()).unwrap();
         for length in 0..whole.len() {
             let part = &whole[..length];
             let reloaded = running.reload(&Written::still(Some(part)));
@@ -155,6 +199,8 @@ fn no_part_of_a_file_admits_a_stranger_whom_the_whole_refused() {
                 for account in ACCOUNTS {
                     assert!(running.admits(account) || !after.admits(account), "{account}: {part}");
                 }
+                let is_raw = |of: &Running| of.takes_ids_as_written(&irc());
+                assert!(is_raw(&running) || !is_raw(&after), "{part}");
                 // And the whole again finds everything as it was.
                 let again = after.reload(&Written::still(Some(whole))).unwrap();
                 assert_eq!(again.in_force, running.in_force, "{part}");
@@ -165,7 +211,7 @@ fn no_part_of_a_file_admits_a_stranger_whom_the_whole_refused() {
 
 #[test]
 fn a_reload_that_meets_a_writer_waits_for_the_whole_file_in_every_order() {
-    let running = Running::start(Some(OPEN), &RememberedModes::default()).unwrap();
+    let running = Running::start(Some(OPEN), &Remembered::default()).unwrap();
     // The file as it was, emptied, growing line by line and byte by byte in its middle, and whole.
     let cuts = (0..OPEN.len()).filter(|at| OPEN[..*at].ends_with('\n') || (60..90).contains(at));
     let mut states = vec![Some(OPEN.to_owned()), Some(String::new())];
@@ -259,105 +305,11 @@ fn a_reload_takes_what_is_said_in_words() {
 
 #[test]
 fn a_file_that_is_written_all_the_time_is_given_up() {
-    let running = Running::start(Some(OPEN), &RememberedModes::default()).unwrap();
+    let running = Running::start(Some(OPEN), &Remembered::default()).unwrap();
     let states: Vec<_> = (0..100).map(|_| Some(OPEN.to_owned())).collect();
     let order: Vec<usize> = (0..99).collect();
     let files = Written::new(states, &order);
     let error = sources().reload_from(&files, &running.read).unwrap_err();
     assert!(matches!(error, ConfigError::Changing { .. }), "{error}");
     assert_eq!(files.order.borrow().len(), 99 - 3 * ATTEMPTS as usize);
-}
-
-/// What a configuration says of modes: of all accounts, and of some.
-#[derive(Debug, Clone)]
-enum Said {
-    NoFile,
-    Nothing(&'static str),
-    Modes(Option<Mode>, Option<Vec<(&'static str, Option<Mode>)>>),
-}
-
-impl Said {
-    fn text(&self) -> Option<String> {
-        let (default, accounts) = match self {
-            Self::NoFile => return None,
-            Self::Nothing(text) => return Some((*text).to_owned()),
-            Self::Modes(default, accounts) => (default, accounts),
-        };
-        let mut text = "pairing:\n  audit_days: 30\n".to_owned();
-        if let Some(mode) = default {
-            text += &format!("  gate: {{ mode: {mode} }}\n");
-        }
-        if let Some(accounts) = accounts {
-            let entry = |(account, mode): &(&str, Option<Mode>)| {
-                let mode = mode.map(|mode| format!(", mode: {mode}")).unwrap_or_default();
-                format!("{{ channel: irc, account: {account}{mode} }}")
-            };
-            let entries: Vec<String> = accounts.iter().map(entry).collect();
-            text += &format!("  accounts: [{}]\n", entries.join(", "));
-        }
-        Some(text)
-    }
-
-    /// The words on one account alone.
-    fn own(&self, account: &str) -> Option<Mode> {
-        match self {
-            Self::Modes(_, Some(accounts)) => {
-                accounts.iter().find(|(named, _)| *named == account)?.1
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the words are that strangers on this account are admitted.
-    fn opens(&self, account: &str) -> bool {
-        let default = if let Self::Modes(default, _) = self { *default } else { None };
-        self.own(account).or(default) == Some(Mode::Open)
-    }
-}
-
-fn said() -> impl Strategy<Value = Said> {
-    let mode = prop_oneof![Just(Mode::Open), Just(Mode::Allowlist), Just(Mode::Pairing)];
-    let mode = prop::option::of(mode);
-    let named = prop::sample::subsequence(ACCOUNTS[..3].to_vec(), 0..=3);
-    let accounts = (named, prop::collection::vec(mode.clone(), 3))
-        .prop_map(|(named, modes)| named.into_iter().zip(modes).collect());
-    prop_oneof![
-        1 => Just(Said::NoFile),
-        1 => prop::sample::select(vec!["", "# pairing:\n", "pairing:\n", "schema_version: 11\n"])
-            .prop_map(Said::Nothing),
-        8 => (mode, prop::option::of(accounts))
-            .prop_map(|(default, accounts)| Said::Modes(default, accounts)),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn a_configuration_admits_whom_another_refused_only_if_it_says_so(
-        configurations in prop::collection::vec((said(), any::<bool>()), 2..5)
-    ) {
-        let mut running: Option<(Running, Said)> = None;
-        for (said, is_reload) in configurations {
-            let text = said.text();
-            let Some((before, words)) = &running else {
-                let started = Running::start(text.as_deref(), &RememberedModes::default());
-                running = started.map(|started| (started, said));
-                continue;
-            };
-            let after = match is_reload {
-                true => before.reload(&Written::still(text.as_deref())),
-                false => Running::start(text.as_deref(), &before.remembered),
-            };
-            let Some(after) = after else { continue };
-            for account in ACCOUNTS {
-                if after.admits(account) && !before.admits(account) {
-                    prop_assert!(said.opens(account), "{account} by {said:?} after {words:?}");
-                    let lost_its_own = words.own(account).is_some() && said.own(account).is_none();
-                    prop_assert!(!lost_its_own, "{account} by {said:?} after {words:?}");
-                }
-            }
-            running = Some((after, said));
-        }
-    }
 }

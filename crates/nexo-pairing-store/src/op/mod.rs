@@ -1,6 +1,7 @@
 //! The operations of the store, each the inside of one transaction.
 
 pub(crate) mod account;
+pub(crate) mod adapter;
 pub(crate) mod audit;
 pub(crate) mod code;
 pub(crate) mod grant;

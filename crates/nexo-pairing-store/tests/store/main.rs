@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account;
+mod adapter;
 mod audit;
 mod backup;
 mod bad_file;

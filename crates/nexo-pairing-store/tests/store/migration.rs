@@ -196,16 +196,20 @@ async fn version_6_is_upgraded() {
 }
 
 #[tokio::test]
-async fn version_4_remembers_modes() {
+async fn version_4_remembers_modes_and_adapters() {
     let (_folder, store) = upgrade(
         4,
         "INSERT INTO pairing_accounts VALUES
             ('*', '*', 'pairing', '/etc/nexo/pairing.yaml', 1800000000, 1, 0),
             ('whatsapp', 'personal', 'allowlist', 'environment NEXO_PAIRING_ACCOUNTS', 1800000000, 1, 0),
             ('whatsapp', 'work', NULL, NULL, 1800000000, 1, 0),
-            ('whatsapp', 'old', 'pairing', '/etc/nexo/pairing.yaml', 1700000000, 0, 0);",
+            ('whatsapp', 'old', 'pairing', '/etc/nexo/pairing.yaml', 1700000000, 0, 0);
+        INSERT INTO pairing_adapters VALUES ('signal', '/etc/nexo/pairing.yaml', 1800000000);",
     )
     .await;
+    let adapters = store.remembered_adapters().await.unwrap();
+    let adapters: Vec<_> = adapters.channels().keys().map(ToString::to_string).collect();
+    assert_eq!(adapters, ["signal"]);
     let modes = store.remembered_modes().await.unwrap();
     let account = |name: &str| (channel(), account(name));
     assert_eq!(modes.mode(Some(&account("personal"))).unwrap().mode, Mode::Allowlist);

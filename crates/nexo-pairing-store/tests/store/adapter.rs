@@ -1,0 +1,82 @@
+//! Which channels are remembered to have their adapter in another process.
+
+use nexo_pairing_core::{AdapterWords, AdaptersError, ChannelId, RememberedAdapters};
+
+use crate::support::{World, actor};
+
+fn channel(name: &str) -> ChannelId {
+    ChannelId::parse(name).unwrap()
+}
+
+fn remote(names: &[&str]) -> RememberedAdapters {
+    let said = |name: &&str| (channel(name), "pairing.yaml".to_owned());
+    RememberedAdapters::from_stored(names.iter().map(said).collect())
+}
+
+async fn stored(world: &World) -> Vec<String> {
+    let stored = world.store.remembered_adapters().await.unwrap();
+    stored.channels().keys().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn an_adapter_outlives_the_process_and_is_written_once() {
+    let mut world = World::new().await;
+    let put = async |world: &World, before: &[&str], after: &[&str]| {
+        world.store.remember_adapters(&remote(before), &remote(after)).await.unwrap().unwrap();
+    };
+    put(&world, &[], &["signal", "pigeon"]).await;
+    assert_eq!(world.audit().await, ["config adapter", "config adapter"]);
+    world.reopen().await;
+    assert_eq!(stored(&world).await, ["pigeon", "signal"]);
+    // Another process that saw the database before finds it written, and takes nothing of others away.
+    put(&world, &[], &["signal"]).await;
+    put(&world, &["pigeon"], &["pigeon", "irc"]).await;
+    assert_eq!(stored(&world).await, ["irc", "pigeon", "signal"]);
+    assert_eq!(world.audit().await.len(), 3);
+    put(&world, &["irc", "pigeon"], &["pigeon"]).await;
+    put(&world, &["irc", "pigeon"], &["pigeon"]).await;
+    assert_eq!(stored(&world).await, ["pigeon", "signal"]);
+    assert_eq!(world.audit().await.len(), 4, "it was gone the second time");
+
+    assert!(world.store.forget_adapter(&channel("signal"), &actor("cli")).await.unwrap());
+    assert!(!world.store.forget_adapter(&channel("signal"), &actor("cli")).await.unwrap());
+    assert_eq!(stored(&world).await, ["pigeon"]);
+    assert_eq!(world.audit().await[4..], ["cli forget_adapter"]);
+}
+
+#[tokio::test]
+async fn what_did_not_change_waits_for_no_writer() {
+    let world = World::new().await;
+    let both = remote(&["signal", "pigeon"]);
+    let lock = world.shell();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    world.store.remember_adapters(&both, &both).await.unwrap().unwrap();
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(stored(&world).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_thousand_adapters_are_remembered_and_no_more() {
+    let world = World::new().await;
+    let max = RememberedAdapters::MAX_CHANNELS;
+    let names: Vec<String> = (0..=max).map(|number| format!("c{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let words = |names: &[&str]| {
+        let names = names.iter().map(|name| channel(name)).collect();
+        AdapterWords::Channels(names, "pairing.yaml".to_owned())
+    };
+    let resolve = |before: &RememberedAdapters, names| before.resolve(&words(names), |_| false);
+    let nothing = RememberedAdapters::default();
+    assert_eq!(resolve(&nothing, &names), Err(AdaptersError::TooMany(max + 1)));
+    let all = resolve(&nothing, &names[..max]).unwrap();
+    world.store.remember_adapters(&nothing, &all).await.unwrap().unwrap();
+    // Nor by two processes that both found room.
+    let one = resolve(&nothing, &names[max..]).unwrap();
+    let error = world.store.remember_adapters(&nothing, &one).await.unwrap().unwrap_err();
+    assert_eq!(error, AdaptersError::TooMany(max + 1));
+    assert_eq!(resolve(&all, &names[max..]), Err(AdaptersError::TooMany(max + 1)));
+    assert_eq!(stored(&world).await.len(), max);
+    world.store.forget_adapter(&channel("c7"), &actor("cli")).await.unwrap();
+    world.store.remember_adapters(&nothing, &one).await.unwrap().unwrap();
+    assert_eq!(stored(&world).await.len(), max);
+}
