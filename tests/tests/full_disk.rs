@@ -16,6 +16,12 @@ use serde_json::Value;
 /// Says to this test, when it runs again, where the small disk is.
 const DISK: &str = "NEXO_TEST_DISK";
 
+/// A database with schema 3, as an earlier 0.2.0 wrote it.
+const EARLIER_DATABASE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/nexo-pairing-store/tests/fixtures/pairing-schema-3.db"
+);
+
 /// How many people there are, of whom each is put out in one of three ways.
 const PEOPLE: usize = 60;
 
@@ -168,4 +174,46 @@ fn operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk() 
     assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "1000\n");
     greedy.end();
     assert_eq!(home.json(&["list"])["allow"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn an_upgrade_waits_for_room_for_a_copy_unless_nobody_wants_one() {
+    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
+        let test = "an_upgrade_waits_for_room_for_a_copy_unless_nobody_wants_one";
+        return again_on_a_small_disk(test);
+    };
+    let home = Home::new();
+    fs::create_dir_all(home.database().parent().unwrap()).unwrap();
+    fs::copy(EARLIER_DATABASE, home.database()).unwrap();
+    let copy = home.database().with_extension("db.before-v4");
+    let room = usize::try_from(rustix::fs::statvfs(&disk).unwrap().f_bavail * 4096).unwrap();
+    // The database is smaller than 1 MiB; 16 MiB stay for operators.
+    let ballast = disk.join("ballast");
+    fs::write(&ballast, vec![1; room - (16 << 20)]).unwrap();
+    let (exit, refused) = home.error(&["block", "whatsapp:+5491155550009"]);
+    assert_eq!((exit, refused["kind"].as_str()), (3, Some("storage")), "{refused}");
+    let told = refused["message"].as_str().unwrap();
+    assert!(
+        told.contains("a copy of the database") && told.contains("before its upgrade"),
+        "{told}"
+    );
+    assert!(refused["hint"].as_str().unwrap().contains("--no-copy"), "{refused}");
+    // What only reads needs no upgrade.
+    assert_eq!(home.json(&["list", "--all"])["blocked"].as_array().unwrap().len(), 1);
+    let schema = "SELECT max(version) FROM refinery_schema_history";
+    assert_eq!(home.sqlite(schema), "3\n");
+    assert!(!copy.exists());
+
+    home.json(&["block", "whatsapp:+5491155550009", "--no-copy"]);
+    assert!(!copy.exists());
+    assert_ne!(home.sqlite(schema), "3\n");
+    assert_eq!(home.json(&["list", "--all"])["blocked"].as_array().unwrap().len(), 2);
+
+    // With room, the copy is made.
+    fs::remove_file(&ballast).unwrap();
+    let earlier = home.database().with_extension("earlier");
+    fs::copy(EARLIER_DATABASE, &earlier).unwrap();
+    fs::rename(&earlier, home.database()).unwrap();
+    home.json(&["block", "whatsapp:+5491155550009"]);
+    assert!(copy.exists());
 }

@@ -42,7 +42,14 @@ impl Context {
 
     /// The database in force, for commands that need nothing else of the configuration.
     pub(crate) fn database(&self) -> Result<Database, CliError> {
-        Ok(Database::of(&self.config()?))
+        Ok(self.database_of(&self.config()?))
+    }
+
+    /// The database that a configuration names, to be opened as the flags say.
+    pub(crate) fn database_of(&self, config: &Config) -> Database {
+        let mut database = Database::of(config);
+        database.options.copy_before_upgrade = !self.global.no_copy;
+        database
     }
 }
 
@@ -54,6 +61,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// The database that a configuration names, to look at.
     pub(crate) fn of(config: &Config) -> Self {
         let mut options = StoreOptions::default();
         options.audit_days = config.audit_days();

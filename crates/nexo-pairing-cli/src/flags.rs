@@ -13,6 +13,9 @@ pub(crate) struct Global {
     /// The database, in place of the one that the configuration names.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) db: Option<PathBuf>,
+    /// Upgrade the database of an earlier version without keeping a copy of it.
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) no_copy: bool,
     /// Print JSON, also for errors (these to stderr).
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,

@@ -99,6 +99,19 @@ pub enum StoreError {
         /// How many bytes are free.
         free: u64,
     },
+    /// There is no room for the copy that is kept before an upgrade; the database is what it was.
+    #[error(
+        "a copy of the database {} before its upgrade takes {needed} bytes, and {free} are free",
+        .path.display()
+    )]
+    NoRoomForCopy {
+        /// The path.
+        path: PathBuf,
+        /// How many bytes have to be free.
+        needed: u64,
+        /// How many bytes are free.
+        free: u64,
+    },
     /// The disk is full.
     #[error("there is no space left for the database {}", .path.display())]
     Full {
@@ -206,6 +219,14 @@ impl StoreError {
             Self::Full { path, .. } | Self::LowSpace { path, .. } => {
                 let folder = path.parent().unwrap_or(path);
                 format!("make room on the file system of {}: df -h {0}", folder.display())
+            }
+            Self::NoRoomForCopy { path, .. } => {
+                let folder = path.parent().unwrap_or(path);
+                format!(
+                    "make room on the file system of {}: df -h {0}; or upgrade without a copy: add \
+                     --no-copy once",
+                    folder.display()
+                )
             }
             Self::Permission { path, .. } => format!(
                 "run as the owner of the file and its folder: ls -la {}",

@@ -338,7 +338,7 @@ mod tests {
         let path = folder.path().join("pairing.db");
         let is_in_place = || view(&path).unwrap().path() == path.to_str();
         assert!(!is_in_place(), "there is none");
-        let opened = open::open_or_create(&path).unwrap();
+        let opened = open::open_or_create(&path, true).unwrap();
         assert!(is_in_place(), "in use");
         drop(opened);
         assert!(is_in_place(), "closed");

@@ -2,6 +2,7 @@
 
 pub(crate) mod lock;
 pub(crate) mod place;
+pub(crate) mod previous;
 pub(crate) mod schema;
 
 use std::fs::{self, OpenOptions};
@@ -42,8 +43,9 @@ impl Opened {
     }
 }
 
-/// Opens the file that `path` leads to, which is made when it is not there.
-pub(crate) fn open_or_create(path: &Path) -> Result<Opened, StoreError> {
+/// Opens the file that `path` leads to, which is made when it is not there. Where `keep_copy` is set, a
+/// copy is kept of one that an earlier version could not read any more.
+pub(crate) fn open_or_create(path: &Path, keep_copy: bool) -> Result<Opened, StoreError> {
     let path = &place::resolve(path, true)?;
     // Before the lock, which would be left behind beside it.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -59,12 +61,12 @@ pub(crate) fn open_or_create(path: &Path) -> Result<Opened, StoreError> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(StoreError::io(path, error))
         }
-        _ => open_locked(path, &mut lock),
+        _ => open_locked(path, &mut lock, keep_copy),
     }
 }
 
-/// Opens the file that `path` leads to now.
-pub(crate) fn reopen(path: &Path) -> Result<Opened, StoreError> {
+/// Opens the file that `path` leads to now, and keeps a copy as [`open_or_create`] does.
+pub(crate) fn reopen(path: &Path, keep_copy: bool) -> Result<Opened, StoreError> {
     let path = &place::resolve(path, false)?;
     // A folder that vanished with its file must not come back because of us.
     if !path.exists() {
@@ -73,10 +75,10 @@ pub(crate) fn reopen(path: &Path) -> Result<Opened, StoreError> {
     place::refuse_network(path)?;
     place::refuse_links(path)?;
     let mut lock = OpenLock::take(path)?;
-    open_locked(path, &mut lock)
+    open_locked(path, &mut lock, keep_copy)
 }
 
-fn open_locked(path: &Path, lock: &mut OpenLock) -> Result<Opened, StoreError> {
+fn open_locked(path: &Path, lock: &mut OpenLock, keep_copy: bool) -> Result<Opened, StoreError> {
     let id = FileId::of(path).ok_or_else(|| StoreError::Missing { path: path.into() })?;
     // To SQLite a file of one byte is empty, too.
     if lock.is_of(&id) && fs::metadata(path).is_ok_and(|metadata| metadata.len() <= 1) {
@@ -87,6 +89,9 @@ fn open_locked(path: &Path, lock: &mut OpenLock) -> Result<Opened, StoreError> {
     rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
         .map_err(|error| StoreError::io(path, error.into()))?;
     let mut connection = connect(path)?;
+    if keep_copy {
+        previous::keep_copy(path, &connection)?;
+    }
     schema::migrate(path, &mut connection)?;
     switch_to_wal(path, &connection)?;
     space::reserve(path);

@@ -16,6 +16,10 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Where the randomness of codes comes from. Default: the operating system.
     pub random: Arc<dyn RandomSource>,
+    /// Whether a copy of the file is kept, beside it as `<database>.before-v4`, before it is upgraded to
+    /// a schema that the version which wrote it cannot read. A file of 0.1.8 needs none: 0.1.8 can
+    /// still use it. Default `true`.
+    pub copy_before_upgrade: bool,
     /// For how many days the audit log is kept, within [`AUDIT_DAYS`].
     pub audit_days: u32,
     /// How often the file is looked at for changes by others, once a mirror is attached; at most
@@ -31,6 +35,7 @@ impl Default for StoreOptions {
         Self {
             clock: SystemClock::shared(),
             random: OsRandom::shared(),
+            copy_before_upgrade: true,
             audit_days: AUDIT_DAYS.default,
             poll_interval: Duration::from_millis(10),
             check_interval: Duration::from_secs(86_400),

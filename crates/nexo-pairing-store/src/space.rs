@@ -15,7 +15,7 @@ use crate::connection::{self, WAL_BYTES};
 use crate::open::place;
 
 /// With less room than this, in bytes, strangers' writes are refused: what is left is for operators.
-const LOW: u64 = 16 << 20;
+pub(crate) const LOW: u64 = 16 << 20;
 
 /// How often the system is asked for the room that there is, at most: before a transaction, which takes a
 /// hundred times as long as that. Strangers must not use up the WAL in between.
@@ -33,14 +33,19 @@ impl Space {
             Some((at, free)) if at.elapsed() < INTERVAL => free,
             _ => {
                 // A folder that cannot be asked for its room is told of by whoever uses it.
-                let stat = rustix::fs::statvfs(path.parent().unwrap_or(path)).ok()?;
-                let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+                let free = free(path).ok()?;
                 *known = Some((Instant::now(), free));
                 free
             }
         };
         (free < LOW).then_some(free)
     }
+}
+
+/// How many bytes are free beside a database.
+pub(crate) fn free(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path.parent().unwrap_or(path))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Has the file system allocate the WAL's blocks, so that on a full disk operators still write: into

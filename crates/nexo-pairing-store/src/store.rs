@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::batch::{self, Queue};
 use crate::feed::Feed;
 use crate::op::Write;
-use crate::open::{self, Opened, place};
+use crate::open::{self, Opened, place, previous};
 use crate::random::RandomSource;
 use crate::space::{self, Space};
 use crate::watch::{Answer, Watcher};
@@ -59,7 +59,8 @@ struct Shared {
 
 impl PairingStore {
     /// Opens the database at `path`; makes it, mode 0600, and its folder, mode 0700, when they are
-    /// not there, and upgrades one of an older version in place.
+    /// not there, and upgrades one of an older version in place, of which it may keep a copy: see
+    /// [`StoreOptions::copy_before_upgrade`].
     ///
     /// # Errors
     ///
@@ -79,16 +80,18 @@ impl PairingStore {
         options: StoreOptions,
     ) -> Result<Self, PairingError> {
         let path = path.as_ref().to_owned();
+        let keep_copy = options.copy_before_upgrade;
         // Not on the caller's thread: making folders and waiting for a lock may take a while.
         let open = worker::once("pairing-open", move || {
             let absolute = std::path::absolute(&path);
             let path = absolute.map_err(|error| StoreError::io(&path, error))?;
-            let opened = open::open_or_create(&path)?;
+            let opened = open::open_or_create(&path, keep_copy)?;
             Ok((path, opened))
         });
         let (path, opened) = open.await?;
-        let writer = Worker::start("pairing-write", Holder::holding(path.clone(), opened))?;
-        let reader = Worker::start("pairing-read", Holder::of(path.clone()))?;
+        let writer =
+            Worker::start("pairing-write", Holder::holding(path.clone(), keep_copy, opened))?;
+        let reader = Worker::start("pairing-read", Holder::of(path.clone(), keep_copy))?;
         Ok(Self::new(path, writer, Some(reader), options))
     }
 
@@ -153,7 +156,8 @@ impl PairingStore {
     ) -> Result<Self, PairingError> {
         let name = path.clone();
         let open = worker::once("pairing-open", move || Ok(Opened::detached(connect(&name)?)));
-        let writer = Worker::start("pairing-memory", Holder::holding(path.clone(), open.await?))?;
+        let writer =
+            Worker::start("pairing-memory", Holder::holding(path.clone(), false, open.await?))?;
         Ok(Self::new(path, writer, None, options))
     }
 
@@ -303,6 +307,7 @@ impl PairingStore {
         let (jobs, housekeeper) = (writer.jobs().clone(), Arc::clone(shared));
         let threads = [writer.jobs().clone(), reader.jobs().clone()];
         let started = Watcher::start(
+            Holder::of(shared.path.clone(), shared.options.copy_before_upgrade),
             shared.path.clone(),
             Arc::clone(&shared.feed),
             shared.options.poll_interval.max(Duration::from_millis(1)),
@@ -382,6 +387,9 @@ impl Shared {
             return;
         }
         place::remove_put_away(&self.path);
+        if let Err(error) = previous::remove_copies(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a copy from before an upgrade stays");
+        }
         let wiped = space::wipe(&self.path, &mut opened.connection);
         if !matches!(wiped, Ok(true)) {
             // Somebody reads in it, or the disk is full: it is overwritten by what is written next.

@@ -39,6 +39,7 @@ impl Watcher {
     /// Starts the thread, which begins with a complete load. `housekeeping` is called now and then, and
     /// `release` when the file was replaced; neither may block.
     pub(crate) fn start(
+        holder: Holder,
         path: PathBuf,
         feed: Arc<Feed>,
         interval: Duration,
@@ -49,7 +50,7 @@ impl Watcher {
         let (refresh, refreshes) = mpsc::sync_channel(MAX_REFRESHES);
         let database = path.clone();
         let thread = worker::spawn("pairing-watch", move || {
-            let watch = Watch::new(path, feed, check_interval, Box::new(release));
+            let watch = Watch::new(holder, path, feed, check_interval, Box::new(release));
             watch.run(&refreshes, interval, &housekeeping);
         })?;
         Ok(Self { path: database, refresh: Some(refresh), thread: Some(thread) })
@@ -92,12 +93,12 @@ struct Watch {
 
 impl Watch {
     fn new(
+        holder: Holder,
         path: PathBuf,
         feed: Arc<Feed>,
         check_interval: Duration,
         release: Box<dyn Fn() + Send>,
     ) -> Self {
-        let holder = Holder::of(path.clone());
         let (seen, reported, checked) = (None, None, None);
         Self { path, feed, holder, release, seen, reported, check_interval, checked }
     }

@@ -168,18 +168,20 @@ fn run(jobs: &Receiver<Job>, holder: &mut Holder) {
 /// A connection that notices when its file was replaced.
 pub(crate) struct Holder {
     path: PathBuf,
+    /// Whether a copy is kept of a file that is upgraded.
+    keep_copy: bool,
     opened: Option<Opened>,
 }
 
 impl Holder {
     /// A holder that opens the file when it is first asked.
-    pub(crate) fn of(path: PathBuf) -> Self {
-        Self { path, opened: None }
+    pub(crate) fn of(path: PathBuf, keep_copy: bool) -> Self {
+        Self { path, keep_copy, opened: None }
     }
 
     /// A holder of what is open already.
-    pub(crate) fn holding(path: PathBuf, opened: Opened) -> Self {
-        Self { path, opened: Some(opened) }
+    pub(crate) fn holding(path: PathBuf, keep_copy: bool, opened: Opened) -> Self {
+        Self { path, keep_copy, opened: Some(opened) }
     }
 
     /// Whether it is connected to the file that is now at its path.
@@ -197,7 +199,7 @@ impl Holder {
         if !self.is_current() {
             // Closed before the other is opened.
             self.opened = None;
-            self.opened = Some(open::reopen(&self.path)?);
+            self.opened = Some(open::reopen(&self.path, self.keep_copy)?);
         }
         self.opened.as_mut().ok_or(StoreError::Closed)
     }

@@ -5,7 +5,7 @@ use nexo_pairing::Actor;
 use serde_json::json;
 
 use super::lines;
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::{TargetKey, Whom};
@@ -27,7 +27,7 @@ pub(crate) struct Block {
 
 pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.config()?;
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let registry = args.whom.adapters(&config).await?;
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.

@@ -5,7 +5,7 @@ use nexo_pairing::setup_code::decode_setup_code;
 use nexo_pairing::{Actor, Cancellation, VerifyError};
 use serde_json::json;
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::issuer::{existing_keys, open_issuer};
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result<Exit, Cli
         return Err(VerifyError::InvalidSignature.into());
     }
     let claims = open_issuer(&config).await?.verify(&code.bootstrap_token)?;
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let cancelled = match database.open().await?.cancel(&claims, &Actor::cli()).await? {
         Cancellation::Cancelled => true,
         Cancellation::AlreadyUsed(session) => {

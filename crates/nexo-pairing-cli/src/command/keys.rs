@@ -6,7 +6,7 @@ use nexo_pairing::{Actor, KeyError, KeyId, KeyInfo, SetupEvent};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::issuer::{blocking, existing_keys, open_issuer};
@@ -58,7 +58,7 @@ async fn list(config: &Config, context: &mut Context) -> Result<Exit, CliError> 
 
 async fn rotate(config: &Config, context: &mut Context) -> Result<Exit, CliError> {
     // First: a change that cannot be recorded is not made.
-    let store = Database::of(config).open().await?;
+    let store = context.database_of(config).open().await?;
     let issuer = open_issuer(config).await?;
     let id = blocking("change the keys", move || issuer.rotate()).await??.to_string();
     store.record(&Actor::cli(), SetupEvent::KeyRotated { key_id: id.clone() }).await?;
@@ -77,7 +77,7 @@ async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit
     if !existing_keys(config).await?.iter().any(|key| key.id == id) {
         return Err(KeyError::Unknown { id }.into());
     }
-    let store = Database::of(config).open().await?;
+    let store = context.database_of(config).open().await?;
     let issuer = open_issuer(config).await?;
     blocking("change the keys", move || issuer.retire(id)).await??;
     store.record(&Actor::cli(), SetupEvent::KeyRetired { key_id: id.to_string() }).await?;

@@ -5,7 +5,7 @@ use nexo_pairing::{Actor, Mode, SenderKey};
 use serde_json::json;
 
 use super::lines;
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::Whom;
@@ -24,7 +24,7 @@ pub(crate) struct Revoke {
 
 pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.config()?;
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let found = database.find().await?;
     let registry = args.whom.adapters(&config).await?;
     let targets = args.whom.targets("revoke", &config, found.view(), &registry).await?;

@@ -9,7 +9,7 @@ use clap::Args;
 use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, SenderId};
 
 use crate::channels::adapters_for;
-use crate::context::{Context, Database, View};
+use crate::context::{Context, View};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::{check_raw, is_stored, note_raw, sender_of, wrong_id};
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
     if let Some(file) = &args.file {
         ids.extend(read_file(file, context).await?);
     }
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let found = database.find().await?;
     // A refused id must not leave an empty database behind.
     let registry = adapters_for(channel.as_str(), args.raw, &config).await?;

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use url::Url;
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::issuer::{blocking, open_issuer};
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
 
     // Before the store is opened: what counts keeps the recorder that it finds.
     let metrics = args.metrics_listen.map(prometheus::record).transpose()?;
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let store = database.open().await?;
     let issuer = Arc::new(open_issuer(&config).await?);
     take_all_files();

@@ -15,7 +15,7 @@ use nexo_pairing::url_resolver::{ResolveError, ResolvedUrl, UrlInputs, UrlSource
 use nexo_pairing::{Actor, MAX_TTL, MIN_TTL, SetupCode, SetupEvent, SystemClock};
 use serde::Serialize;
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::issuer::open_issuer;
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
         None => config.setup_code_ttl(),
     };
     // Whatever can fail comes before there is a code that nobody would see.
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let store = database.open().await?;
     let image = args.qr_png.as_deref().map(Image::create).transpose()?;
     let courier = match &args.send_via {

@@ -5,7 +5,7 @@ use nexo_pairing::{AccountScope, Actor, Filter, Target};
 use serde_json::json;
 
 use super::block::line;
-use crate::context::{Context, Database, View};
+use crate::context::{Context, View};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::{TargetKey, Whom};
@@ -23,7 +23,7 @@ pub(crate) struct Unblock {
 
 pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.config()?;
-    let database = Database::of(&config);
+    let database = context.database_of(&config);
     let found = database.find().await?;
     let registry = args.whom.adapters(&config).await?;
     let targets = args.whom.targets("unblock", &config, found.view(), &registry).await?;

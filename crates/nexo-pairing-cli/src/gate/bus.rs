@@ -33,7 +33,7 @@ use super::settings::{Loader, Settings};
 use super::signals::{Asked, Grace, HangUp};
 use super::{Running, accounts, options};
 use crate::bus;
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::prometheus;
@@ -72,7 +72,7 @@ pub(super) async fn run(
         Some(options) => Some(MetricsServer::bind(options).await?),
         None => None,
     };
-    let database = Database::of(loader.config());
+    let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
     let outward = Bus::connect(nats.clone()).await?;

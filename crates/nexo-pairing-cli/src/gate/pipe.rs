@@ -15,7 +15,7 @@ use super::remarks::Remarks;
 use super::screen::{Screener, Stop};
 use super::signals::{Asked, Grace};
 use super::{Running, start};
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 
@@ -28,7 +28,7 @@ pub(super) async fn run(
     context: &mut Context,
 ) -> Result<Exit, CliError> {
     let Running { mut loader, hang_up } = running;
-    let database = Database::of(loader.config());
+    let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
     let mut signals = hang_up.and_the_others()?;

@@ -22,6 +22,7 @@ mod mirror;
 mod mirrored;
 mod old;
 mod place;
+mod previous;
 mod probe;
 mod purge;
 mod queue;
