@@ -11,13 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use nexo_pairing::{Inbound, PairingError, Screened};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::desk::Desk;
 use super::event::{self, Event, Letter};
 use super::known::{Known, Priority};
-use crate::gate::load::Load;
 
 /// How many messages of a lane are decided at once. So many questions about strangers can be before that
 /// about a known sender.
@@ -56,13 +55,16 @@ struct Waiting(Mutex<HashMap<Place, (usize, Arc<Lane>)>>);
 
 struct Lane {
     places: Vec<mpsc::Sender<Job>>,
-    load: Arc<Load>,
+    messages: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
 }
 
 struct Job {
     place: Place,
     subject: Box<str>,
     payload: Bytes,
+    /// Its room in the lane, until it is decided.
+    _room: [OwnedSemaphorePermit; 2],
 }
 
 impl Lanes {
@@ -97,17 +99,14 @@ impl Lanes {
         // What waits on a lane stays there, also when another one is for its sender or channel now.
         let waits_on = lock(&self.waiting.0).get(&place).map(|(_, lane)| Arc::clone(lane));
         let lane = waits_on.unwrap_or_else(|| self.lane_of(place, inbound));
-        if !lane.load.add(letter.payload.len()) {
-            return false;
-        }
+        let Some(room) = lane.reserve(letter.payload.len()) else { return false };
         self.waiting.add(place, &lane);
         // A copy, without what came with it on the wire: that would be kept for as long.
         let payload = Bytes::copy_from_slice(letter.payload);
-        let job = Job { place, subject: letter.subject.into(), payload };
+        let job = Job { place, subject: letter.subject.into(), payload, _room: room };
         let at = usize::try_from(place.0 % PLACES as u64).unwrap_or_default();
         let has_room = lane.places[at].try_send(job).is_ok();
         if !has_room {
-            lane.load.remove(letter.payload.len());
             self.waiting.remove(place);
         }
         has_room
@@ -136,7 +135,6 @@ impl Lanes {
     }
 
     fn open(&self) -> Lane {
-        let load = Arc::new(Load::new(MAX_MESSAGES, MAX_BYTES));
         let mut workers = lock(&self.workers);
         let places = (0..PLACES).map(|_| {
             let (sender, jobs) = mpsc::channel(QUEUED);
@@ -144,12 +142,26 @@ impl Lanes {
                 desk: Arc::clone(&self.desk),
                 waiting: Arc::clone(&self.waiting),
                 known: Arc::clone(&self.known),
-                load: Arc::clone(&load),
             };
             workers.spawn(worker.run(jobs));
             sender
         });
-        Lane { places: places.collect(), load: Arc::clone(&load) }
+        Lane::new(places.collect())
+    }
+}
+
+impl Lane {
+    fn new(places: Vec<mpsc::Sender<Job>>) -> Self {
+        let messages = Arc::new(Semaphore::new(MAX_MESSAGES));
+        Self { places, messages, bytes: Arc::new(Semaphore::new(MAX_BYTES)) }
+    }
+
+    /// Room for a message of so many bytes; `None` when there is none.
+    fn reserve(&self, bytes: usize) -> Option<[OwnedSemaphorePermit; 2]> {
+        let message = Arc::clone(&self.messages).try_acquire_owned().ok()?;
+        let bytes = u32::try_from(bytes).ok()?;
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()?;
+        Some([message, bytes])
     }
 }
 
@@ -158,12 +170,11 @@ struct Worker {
     desk: Arc<Desk>,
     waiting: Arc<Waiting>,
     known: Arc<Known>,
-    load: Arc<Load>,
 }
 
 impl Worker {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(Job { place, subject, payload }) = jobs.recv().await {
+        while let Some(Job { place, subject, payload, _room }) = jobs.recv().await {
             let letter = Letter { subject: &subject, payload: &payload };
             // Only now, although it was read before: what was read can take many times the room of the
             // message.
@@ -178,7 +189,6 @@ impl Worker {
                 }
                 Err(refusal) => self.desk.reject(letter, &refusal).await,
             }
-            self.load.remove(payload.len());
             self.waiting.remove(place);
         }
     }
@@ -202,4 +212,25 @@ impl Waiting {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_has_room_for_so_many_messages_and_bytes() {
+        let lane = Lane::new(Vec::new());
+        let mut taken: Vec<_> = (0..MAX_MESSAGES).map(|_| lane.reserve(1).unwrap()).collect();
+        assert!(lane.reserve(1).is_none() && lane.reserve(0).is_none());
+        taken.pop();
+        assert!(lane.reserve(1).is_some(), "a message that is decided gives its room back");
+
+        drop(taken);
+        assert!(lane.reserve(MAX_BYTES + 1).is_none() && lane.reserve(usize::MAX).is_none());
+        let all = lane.reserve(MAX_BYTES);
+        assert!(all.is_some() && lane.reserve(1).is_none());
+        drop(all);
+        assert!(lane.reserve(1).is_some());
+    }
 }
