@@ -160,6 +160,12 @@ impl Config {
         }
     }
 
+    /// How accounts without an entry in `accounts` treat strangers: `gate` over the defaults.
+    #[must_use]
+    pub fn default_policy(&self) -> &PairingPolicy {
+        &self.gate
+    }
+
     /// `gate.notices`: where events of plugins themselves are published. Default [`Notices::Both`].
     #[must_use]
     pub fn notices(&self) -> Notices {

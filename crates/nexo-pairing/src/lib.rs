@@ -13,6 +13,11 @@ pub mod adapter {
     pub use nexo_pairing_core::PairingChannelAdapter;
 }
 
+#[cfg(feature = "bus")]
+#[cfg_attr(docsrs, doc(cfg(feature = "bus")))]
+#[doc(inline)]
+pub use nexo_pairing_bus as bus;
+
 #[cfg(feature = "config")]
 #[cfg_attr(docsrs, doc(cfg(feature = "config")))]
 #[doc(inline)]

@@ -1,59 +1,32 @@
-//! A gate on a bus: takes events from it and passes on those that are admitted.
-//!
-//! A taker ([`taker`]) reads a subscription and decides from memory, one message after the other. What has to
-//! wait for the store or for a plugin goes to the [`Lanes`] of its channel, so that it delays nothing
-//! else. Both work at a [`Desk`], which knows what follows from a decision. Everything that waits is
-//! counted and has a bound; what is beyond it is refused and told.
+//! A gate on a bus, as a command: its flags, its signals, and what it prints. What it does there is
+//! [`nexo_pairing::bus`].
 
-mod desk;
-mod event;
+mod adapters;
 mod flags;
-mod in_force;
-mod known;
-mod lane;
-mod outlet;
-mod subject;
-mod taker;
-mod tally;
+mod printer;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
+use nexo_pairing::bus::{BusGate, BusGateError, Connections, Status};
 use nexo_pairing::config::Config;
-use nexo_pairing::nats::{Bus, BusState, NatsError};
 use nexo_pairing::server::MetricsServer;
 use nexo_pairing::{PairingGate, PairingStore};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at};
 
+use super::Running;
 use super::remarks::Remarks;
 use super::settings::{Loader, Settings};
-use super::signals::{Asked, Grace, HangUp};
-use super::{Running, accounts, options};
+use super::signals::{Asked, HangUp};
 use crate::bus;
 use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 use crate::exit::Exit;
 use crate::prometheus;
-use crate::text::escaped;
-use desk::Desk;
+use adapters::Adapters;
 pub(super) use flags::Flags;
-use in_force::InForce;
-use lane::Lanes;
-use outlet::Outlet;
-use subject::Pattern;
-
-/// How many messages wait to be taken at most; they are taken faster than they come, unless the bus does
-/// not take what is passed on.
-const MAX_WAITING: usize = 16_384;
-
-/// How long an ending gate works on what it has taken.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// How often it says what it did, if it did anything.
-const REPORTED: Duration = Duration::from_secs(60);
+use printer::Printer;
 
 pub(super) async fn run(
     running: Running,
@@ -62,10 +35,8 @@ pub(super) async fn run(
     context: &mut Context,
 ) -> Result<Exit, CliError> {
     let Running { mut loader, hang_up } = running;
-    let config = loader.config();
-    let patterns = Pattern::parse_all(flags.subjects(), config.adapters())?;
-    let mut nats = bus::options(config)?;
-    nats.subscription_capacity = MAX_WAITING;
+    let subjects = flags.subjects(loader.config())?;
+    let nats = bus::options(loader.config())?;
     // Before the gate is made: what counts keeps the recorder that it finds.
     let metrics = flags.metrics_listen.map(prometheus::record).transpose()?;
     let metrics = match metrics {
@@ -75,195 +46,124 @@ pub(super) async fn run(
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
-    let outward = Bus::connect(nats.clone()).await?;
-    let mut inward = Vec::new();
-    for pattern in patterns {
-        // A connection of its own, on which nothing else happens: only so nothing is lost when the
-        // subscription ends.
-        inward.push((Bus::connect(nats.clone()).await?, pattern));
-    }
+    let connections = Connections::open(nats, subjects).await?;
 
     let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
     let remarks = Remarks::new(stderr);
-    let outlet = if dry_run {
+    let stdout = dry_run.then(|| {
         remarks.rehearses(&database);
-        Outlet::print(std::mem::replace(&mut context.io.stdout, Box::new(io::sink())))
-    } else {
-        Ok(Outlet::Publish(outward.clone()))
-    };
-    let group = (!dry_run).then_some(flags.queue_group.as_str());
-    let result = match outlet {
-        Ok(outlet) => {
-            let remarks = remarks.clone();
-            let post = Post { outward, inward, store, outlet, remarks, metrics, dry_run };
-            post.stand(loader, settings, hang_up, group).await
-        }
-        Err(error) => Err(error),
-    };
+        std::mem::replace(&mut context.io.stdout, Box::new(io::sink()))
+    });
+    let service = Service { connections, store, remarks: remarks.clone(), metrics, stdout };
+    let result = service.run(loader, settings, hang_up, &flags.queue_group).await;
     // Errors are told through the same stream again.
     context.io.stderr = Box::new(remarks);
     result
 }
 
-/// A gate at its place.
-struct Post {
-    /// Where everything goes that the gate sends.
-    outward: Bus,
-    /// Where messages come from.
-    inward: Vec<(Bus, Pattern)>,
+/// What a gate on a bus needs to run.
+struct Service {
+    connections: Connections,
     store: PairingStore,
-    outlet: Outlet,
     remarks: Remarks,
     metrics: Option<MetricsServer>,
-    dry_run: bool,
+    /// Where a dry run prints its decisions.
+    stdout: Option<Box<dyn Write + Send>>,
 }
 
-impl Post {
-    /// Stands there until it is asked to end.
-    async fn stand(
+impl Service {
+    /// Runs until it is asked to end.
+    async fn run(
         self,
         mut loader: Loader,
         settings: Settings,
         hang_up: HangUp,
-        group: Option<&str>,
+        group: &str,
     ) -> Result<Exit, CliError> {
-        let Self { outward, inward, store, outlet, remarks, metrics, dry_run } = self;
+        let Self { connections, store, remarks, metrics, stdout } = self;
+        let dry_run = stdout.is_some();
+        let printer = stdout.map(Printer::start).transpose()?;
         let mut signals = hang_up.and_the_others()?;
-        let gate = PairingGate::with_options(Arc::new(store.clone()), options(&settings));
-        // A configuration that is refused has nothing to say of a start.
-        let in_force = Arc::new(InForce::new(settings, &outward, dry_run, None)?);
+        let gate = PairingGate::new(Arc::new(store.clone()));
+        let bus = connections.bus().clone();
+        let mut adapters = Adapters::new(&settings, &bus, dry_run, None)?;
         loader.say_start(&remarks);
-        // So that the first message is decided by the lists.
-        if let Err(error) = store.refresh().await {
-            remarks.say(&format!("the lists could not be read: {}", chain(&error)));
-        }
-        let (new_in_force, next_in_force) = watch::channel(in_force);
-        let desk = Arc::new(Desk::new(gate, next_in_force, outlet, remarks.clone()));
 
-        let (stop, stopping) = watch::channel(false);
-        let work = begin(&inward, &desk, group, &stopping).await?;
-        say_where(&inward, group, metrics.as_ref(), &remarks);
+        let gate = BusGate::new(connections, gate, adapters.settings(&settings))
+            .with_queue_group(group)
+            .with_status(tell(remarks.clone(), metrics.as_ref()));
+        let gate = match printer {
+            Some(printer) => gate.with_observer(Arc::new(printer)),
+            None => gate,
+        };
         let mut beside = JoinSet::new();
         if let Some(metrics) = metrics {
             beside.spawn(metrics.run());
         }
-
-        let mut work = std::pin::pin!(work);
-        let mut state = inward.first().map_or(&outward, |(bus, _)| bus).state();
-        let lost_now = || inward.iter().map(|(bus, _)| bus.lost()).sum();
-        let mut report = interval_at(Instant::now() + REPORTED, REPORTED);
-        let mut lost = 0;
-        let mut grace = Grace::of(GRACE);
+        let handle = gate.handle();
+        let (stop, stopped) = oneshot::channel();
+        let mut stop = Some(stop);
+        let mut running = std::pin::pin!(gate.run(async {
+            // It is sent, or kept until the end.
+            let _ = stopped.await;
+        }));
         loop {
-            tokio::select! {
-                finished = work.as_mut() => {
-                    desk.tally().report_all(&remarks);
-                    finished?;
-                    break;
+            let asked = tokio::select! {
+                result = running.as_mut() => {
+                    return result.map(|()| Exit::Done).map_err(failed);
                 }
-                asked = signals.next() => match asked {
-                    Asked::End => {
-                        stop.send_replace(true);
-                        grace.begin();
-                    }
-                    Asked::Reload => {
-                        let before = desk.in_force();
-                        let adapters = |config: &Config| {
-                            InForce::new(Arc::new(config.clone()), &outward, dry_run, Some(&before))
-                        };
-                        let reload = loader.reload(&store, &remarks, adapters);
-                        match signals.unless_ended(reload).await {
-                            Some(Some((settings, new))) => {
-                                desk.gate().set_accounts(accounts(&settings));
-                                new_in_force.send_replace(Arc::new(new.with_config(settings)));
-                            }
-                            Some(None) => {}
-                            None => {
-                                stop.send_replace(true);
-                                grace.begin();
-                            }
+                asked = signals.next() => asked,
+            };
+            let is_to_end = match asked {
+                Asked::End => true,
+                Asked::Reload => {
+                    let new =
+                        |config: &Config| Adapters::new(config, &bus, dry_run, Some(&adapters));
+                    let reload = loader.reload(&store, &remarks, new);
+                    match signals.unless_ended(reload).await {
+                        Some(Some((settings, new))) => {
+                            adapters = new;
+                            handle.set(adapters.settings(&settings));
+                            false
                         }
+                        Some(None) => false,
+                        None => true,
                     }
-                },
-                Ok(()) = state.changed() => say_state(*state.borrow_and_update(), &remarks),
-                _ = report.tick() => {
-                    desk.tally().report(&remarks);
-                    say_lost(&mut lost, lost_now(), &remarks);
                 }
-                () = desk.outlet().closed() => return Ok(Exit::Done),
-                () = grace.over() => {
-                    let waiting = desk.tally().unfinished();
-                    let source = io::Error::other(format!("{waiting} messages were not finished"));
-                    return Err(CliError::Io { what: "end in time".to_owned(), source });
-                }
+            };
+            if is_to_end {
+                // Asked twice, it ends at once.
+                let Some(stop) = stop.take() else {
+                    let messages = handle.counts().unfinished();
+                    return Err(failed(BusGateError::Unfinished { messages }));
+                };
+                // It ended by itself when this fails.
+                let _ = stop.send(());
             }
         }
-        say_lost(&mut lost, lost_now(), &remarks);
-        outward.close().await?;
-        if grace.has_begun() { Ok(Exit::Done) } else { Err(NatsError::Closed.into()) }
     }
 }
 
-/// Subscribes; what is to be done then ends when everything that was taken is finished.
-async fn begin(
-    inward: &[(Bus, Pattern)],
-    desk: &Arc<Desk>,
-    group: Option<&str>,
-    stopping: &watch::Receiver<bool>,
-) -> Result<impl Future<Output = Result<(), CliError>> + use<>, CliError> {
-    let lanes = Arc::new(Lanes::new(Arc::clone(desk)));
-    let mut takers = JoinSet::new();
-    for (bus, pattern) in inward {
-        let subject = pattern.as_str();
-        let subscription = match group {
-            Some(group) => bus.subscribe_queue(subject, group).await?,
-            None => bus.subscribe(subject).await?,
-        };
-        // From here on the server sends everything.
-        bus.flush().await?;
-        let (desk, lanes) = (Arc::clone(desk), Arc::clone(&lanes));
-        takers.spawn(taker::take(subscription, bus.state(), desk, lanes, stopping.clone()));
-    }
-    let desk = Arc::clone(desk);
-    Ok(async move {
-        while takers.join_next().await.is_some() {}
-        lanes.finish().await;
-        desk.outlet().finish().await
-    })
-}
-
-fn say_where(
-    inward: &[(Bus, Pattern)],
-    group: Option<&str>,
+/// Tells the operator what the gate reports, and where its metrics are once it takes messages.
+fn tell(
+    remarks: Remarks,
     metrics: Option<&MetricsServer>,
-    remarks: &Remarks,
-) {
-    if let Some(metrics) = metrics {
-        remarks.say(&format!("metrics: http://{}/metrics", metrics.local_addr()));
-    }
-    let subjects: Vec<&str> = inward.iter().map(|(_, pattern)| pattern.as_str()).collect();
-    let subjects = escaped(&subjects.join(", "));
-    match group {
-        Some(group) => {
-            let group = escaped(group);
-            remarks.say(&format!("it takes {subjects} as one of the group {group}"));
+) -> impl Fn(Status) + Send + Sync + 'static {
+    let address = metrics.map(MetricsServer::local_addr);
+    move |status| {
+        if let (Status::Subscribed { .. }, Some(address)) = (&status, address) {
+            remarks.say(&format!("metrics: http://{address}/metrics"));
         }
-        None => remarks.say(&format!("it listens to {subjects} and publishes nothing")),
+        remarks.say(&status.to_string());
     }
 }
 
-fn say_state(state: BusState, remarks: &Remarks) {
-    match state {
-        BusState::Connected => remarks.say("the bus is back"),
-        BusState::Disconnected => remarks.say("the bus is away: what is sent there now is lost"),
-        _ => {}
-    }
-}
-
-/// Says how many messages were lost before they were taken.
-fn say_lost(told: &mut u64, lost: u64, remarks: &Remarks) {
-    if lost > *told {
-        *told = lost;
-        remarks.say(&format!("messages come faster than they are taken: {lost} were lost so far"));
+fn failed(error: BusGateError) -> CliError {
+    match error {
+        BusGateError::Nats(error) => error.into(),
+        BusGateError::Observer(source) => {
+            CliError::Io { what: "write the decisions".to_owned(), source }
+        }
+        other => CliError::Io { what: "end in time".to_owned(), source: io::Error::other(other) },
     }
 }

@@ -22,8 +22,6 @@ struct Inner {
 pub(super) enum Warning {
     /// A sender was not told the code.
     NoCodeSent,
-    /// An admitted message did not reach the bus.
-    NotPassedOn,
     /// There was no room for a message.
     Overloaded,
 }

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use nexo_pairing::bus::Subjects;
+use nexo_pairing::config::Config;
+
+use crate::error::CliError;
 
 /// The flags of a gate on a bus; all but the first need the first.
 #[derive(Debug, Args)]
@@ -39,7 +43,11 @@ impl Flags {
         self.nats.clone().unwrap_or_default()
     }
 
-    pub(super) fn subjects(&self) -> &[String] {
-        &self.subjects
+    /// What to take, beside what a gate with this configuration writes.
+    pub(super) fn subjects(&self, config: &Config) -> Result<Subjects, CliError> {
+        let subjects: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
+        let plugins = config.adapters().iter().map(|adapter| adapter.prefix.as_str());
+        Subjects::parse(&subjects, &plugins.collect::<Vec<_>>())
+            .map_err(|error| CliError::Usage(format!("--subject {error}")))
     }
 }

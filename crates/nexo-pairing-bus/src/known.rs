@@ -7,16 +7,19 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nexo_pairing::{Listing, PairingError, Rule, Screened};
-
-use super::lane::Place;
+use nexo_pairing_core::{PairingError, Rule};
+use nexo_pairing_gate::{Listing, Screened};
 
 /// How many senders are remembered at most, of those admitted by a grant and of the others each.
 const REMEMBERED: usize = 65_536;
 
+/// Stands for a sender on a channel. Two that have the same one keep their order among each other too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Place(pub(crate) u64);
+
 /// Whose message is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Priority {
+pub(crate) enum Priority {
     /// Has a grant, or was admitted by one the last time.
     Allowed,
     /// Has a request, or was decided on before.
@@ -26,12 +29,12 @@ pub(super) enum Priority {
 }
 
 impl Priority {
-    pub(super) const COUNT: usize = 3;
+    pub(crate) const COUNT: usize = 3;
 }
 
 /// The senders that were decided on.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Senders>);
+pub(crate) struct Known(Mutex<Senders>);
 
 #[derive(Debug, Default)]
 struct Senders {
@@ -42,7 +45,7 @@ struct Senders {
 
 impl Known {
     /// Remembers what was decided on a sender.
-    pub(super) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
+    pub(crate) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
         // Without a decision, or without an id, nothing is known of the sender.
         if let Ok(Screened { rule, sender: Some(_), .. }) = result {
             self.remember(place, *rule);
@@ -60,7 +63,7 @@ impl Known {
     }
 
     /// Whose message it is; the list that the sender is on may say more than what is remembered.
-    pub(super) fn priority(&self, place: Place, listing: Option<Listing>) -> Priority {
+    pub(crate) fn priority(&self, place: Place, listing: Option<Listing>) -> Priority {
         let senders = self.lock();
         if listing == Some(Listing::Allowed) || senders.allowed.contains(place) {
             Priority::Allowed

@@ -1,14 +1,12 @@
-//! Counts what became of the messages, and says so.
+//! Counts what became of the messages.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::gate::remarks::{Remarks, Warning};
-
 /// What became of the messages since the start.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Stats {
     taken: AtomicU64,
     admitted: AtomicU64,
     challenged: AtomicU64,
@@ -20,7 +18,7 @@ pub(super) struct Tally {
 
 /// What a message came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Admitted,
     Challenged,
     Dropped,
@@ -28,22 +26,28 @@ pub(super) enum End {
     Rejected,
 }
 
-/// What became of the messages until a moment.
+/// What became of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    taken: u64,
-    admitted: u64,
-    challenged: u64,
-    dropped: u64,
-    rejected: u64,
+#[non_exhaustive]
+pub struct Counts {
+    /// How many were taken from the bus.
+    pub taken: u64,
+    /// How many were admitted, with the events of plugins themselves that were passed on.
+    pub admitted: u64,
+    /// How many senders were challenged, or were to be.
+    pub challenged: u64,
+    /// How many were dropped.
+    pub dropped: u64,
+    /// On how many nothing was decided: they could not be read, there was no room, or the store failed.
+    pub rejected: u64,
 }
 
-impl Tally {
-    pub(super) fn taken(&self) {
+impl Stats {
+    pub(crate) fn taken(&self) {
         self.taken.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn ended(&self, end: End) {
+    pub(crate) fn ended(&self, end: End) {
         let count = match end {
             End::Admitted => &self.admitted,
             End::Challenged => &self.challenged,
@@ -53,38 +57,21 @@ impl Tally {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a message for which there was no room; says so now and then.
-    pub(super) fn overloaded(&self, subject: &str, remarks: &Remarks) {
-        let count = self.overloaded.fetch_add(1, Ordering::Relaxed) + 1;
-        remarks.warn(Warning::Overloaded, || {
-            format!(
-                "too many messages wait, the last of them on {subject}: {count} were refused so far"
-            )
-        });
+    /// Counts a message for which there was no room; how many there were.
+    pub(crate) fn overloaded(&self) -> u64 {
+        self.overloaded.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// How many messages are not finished.
-    pub(super) fn unfinished(&self) -> u64 {
-        let Counts { taken, admitted, challenged, dropped, rejected } = self.counts();
-        taken.saturating_sub(admitted + challenged + dropped + rejected)
-    }
-
-    /// Says what became of the messages since the last time, if there were any.
-    pub(super) fn report(&self, remarks: &Remarks) {
+    /// What became of the messages since this was asked the last time, if there were any.
+    pub(crate) fn since_last(&self) -> Option<Counts> {
         let now = self.counts();
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *reported, now);
-        if now != before {
-            remarks.say(&now.since(before).to_string());
-        }
+        (now != before).then(|| now.since(before))
     }
 
-    /// Says what became of all messages.
-    pub(super) fn report_all(&self, remarks: &Remarks) {
-        remarks.say(&format!("in all: {}", self.counts()));
-    }
-
-    fn counts(&self) -> Counts {
+    /// What became of the messages since the start.
+    pub(crate) fn counts(&self) -> Counts {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         // What is taken is read last, so that no message ends before it was taken.
         let (admitted, challenged) = (of(&self.admitted), of(&self.challenged));
@@ -94,6 +81,13 @@ impl Tally {
 }
 
 impl Counts {
+    /// How many were taken and are not finished.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        let Self { taken, admitted, challenged, dropped, rejected } = self;
+        taken.saturating_sub(admitted + challenged + dropped + rejected)
+    }
+
     fn since(self, before: Self) -> Self {
         Self {
             taken: self.taken - before.taken,

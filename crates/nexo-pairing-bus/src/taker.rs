@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use nexo_pairing::nats::{BusState, Message, Subscription};
+use nexo_pairing_nats::{BusState, Message, Subscription};
 use tokio::sync::watch;
 
-use super::desk::Desk;
-use super::event::{self, Event, Letter};
-use super::lane::Lanes;
+use crate::desk::Desk;
+use crate::event::{self, Event, Letter};
+use crate::lane::Lanes;
 
 /// Takes messages until the subscription ends. Asked to stop, it unsubscribes, and takes what the server
 /// has sent until then.
-pub(super) async fn take(
+pub(crate) async fn take(
     mut subscription: Subscription,
     mut state: watch::Receiver<BusState>,
     desk: Arc<Desk>,
@@ -46,7 +46,7 @@ pub(super) async fn take(
 }
 
 async fn take_one(message: &Message, desk: &Desk, lanes: &Lanes) {
-    desk.tally().taken();
+    desk.handle().stats().taken();
     let letter = Letter::from(message);
     let inbound = match event::read(letter) {
         Ok(Event::Message(inbound)) => inbound,

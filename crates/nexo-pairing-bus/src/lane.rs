@@ -10,13 +10,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use nexo_pairing::{Inbound, PairingError, Screened};
+use nexo_pairing_core::{Inbound, PairingError};
+use nexo_pairing_gate::Screened;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::desk::Desk;
-use super::event::{self, Event, Letter};
-use super::known::{Known, Priority};
+use crate::desk::Desk;
+use crate::event::{self, Event, Letter};
+use crate::known::{Known, Place, Priority};
 
 /// How many messages of a lane are decided at once. So many questions about strangers can be before that
 /// about a known sender.
@@ -34,12 +35,8 @@ const MAX_BYTES: usize = 8 << 20;
 /// The lanes of the channels that nobody has named.
 const OTHERS: &str = "";
 
-/// Stands for a sender on a channel. Two that have the same one keep their order among each other too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place(pub(super) u64);
-
 /// The lanes.
-pub(super) struct Lanes {
+pub(crate) struct Lanes {
     desk: Arc<Desk>,
     hasher: RandomState,
     /// By channel, those of each priority.
@@ -68,7 +65,7 @@ struct Job {
 }
 
 impl Lanes {
-    pub(super) fn new(desk: Arc<Desk>) -> Self {
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
         Self {
             desk,
             hasher: RandomState::new(),
@@ -80,22 +77,22 @@ impl Lanes {
     }
 
     /// Where the messages of this sender wait.
-    pub(super) fn place(&self, inbound: &Inbound) -> Place {
+    pub(crate) fn place(&self, inbound: &Inbound) -> Place {
         Place(self.hasher.hash_one((&inbound.channel, &inbound.raw_sender)))
     }
 
     /// Whether a message of this sender waits, or is being decided on.
-    pub(super) fn waits(&self, place: Place) -> bool {
+    pub(crate) fn waits(&self, place: Place) -> bool {
         lock(&self.waiting.0).contains_key(&place)
     }
 
     /// Remembers what was decided on a sender.
-    pub(super) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
+    pub(crate) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
         self.known.decided(place, result);
     }
 
     /// Has a message wait for its turn; says whether there is room for it.
-    pub(super) fn queue(&self, place: Place, inbound: &Inbound, letter: Letter<'_>) -> bool {
+    pub(crate) fn queue(&self, place: Place, inbound: &Inbound, letter: Letter<'_>) -> bool {
         // What waits on a lane stays there, also when another one is for its sender or channel now.
         let waits_on = lock(&self.waiting.0).get(&place).map(|(_, lane)| Arc::clone(lane));
         let lane = waits_on.unwrap_or_else(|| self.lane_of(place, inbound));
@@ -113,7 +110,7 @@ impl Lanes {
     }
 
     /// Waits until nothing waits any more. Nothing can be queued after it.
-    pub(super) async fn finish(&self) {
+    pub(crate) async fn finish(&self) {
         lock(&self.lanes).clear();
         let mut workers = std::mem::take(&mut *lock(&self.workers));
         while workers.join_next().await.is_some() {}
@@ -123,7 +120,7 @@ impl Lanes {
     fn lane_of(&self, place: Place, inbound: &Inbound) -> Arc<Lane> {
         let priority = self.known.priority(place, self.desk.listing(inbound));
         let channel = inbound.channel.as_str();
-        let name = if self.desk.in_force().names(channel) { channel } else { OTHERS };
+        let name = if self.desk.handle().settings().names(channel) { channel } else { OTHERS };
         let mut lanes = lock(&self.lanes);
         if let Some(lanes) = lanes.get(name) {
             return Arc::clone(&lanes[priority as usize]);

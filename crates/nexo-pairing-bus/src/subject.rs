@@ -1,86 +1,134 @@
 //! Subjects: which ones a gate may take, and whose message stands on one.
 
-use nexo_pairing::config::Adapter;
-use nexo_pairing::nats::Subject;
-use nexo_pairing::{AccountId, ChannelId};
-
-use crate::error::CliError;
-use crate::text::cut;
+use nexo_pairing_core::text::truncate;
+use nexo_pairing_core::{AccountId, ChannelId};
+use nexo_pairing_nats::Subject;
 
 /// What the subject of a message begins with, but for what a mapping has put before it.
 const INBOUND: &str = "plugin.inbound.";
 
 /// Where admitted messages go, with channel and account behind it.
-pub(super) const ADMITTED: &str = "pairing.admitted.";
+pub(crate) const ADMITTED: &str = "pairing.admitted.";
 
 /// Where events of plugins themselves go, likewise.
-pub(super) const NOTICES: &str = "pairing.notices.";
+pub(crate) const NOTICES: &str = "pairing.notices.";
 
 /// What the subjects of linking end with, below an account.
 const LINKING: [&str; 2] = ["pairing.qr", "pairing.state"];
 
 /// Where it is told what could not be decided.
-pub(super) const REJECTED: &str = "pairing.rejected";
+pub(crate) const REJECTED: &str = "pairing.rejected";
 
-/// A subject to take messages from, which may have wildcards.
+/// The subjects that a gate takes messages from; they may have wildcards. Default: `plugin.inbound.>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(String);
+pub struct Subjects(Vec<String>);
 
-impl Pattern {
-    /// Reads the subjects of a gate. None of them may include what the gate itself writes, or it would
-    /// read its own messages for ever; and no message may come by two of them, or it would be decided
-    /// twice.
-    pub(super) fn parse_all(
-        subjects: &[String],
-        adapters: &[Adapter],
-    ) -> Result<Vec<Self>, CliError> {
+/// Why a gate cannot take these subjects. Subjects are cut to 100 characters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubjectError {
+    /// There is none.
+    #[error("no subject is named")]
+    Empty,
+    /// It breaks the rules of NATS.
+    #[error("{subject} cannot be taken: it is no subject")]
+    Invalid {
+        /// The subject.
+        subject: String,
+    },
+    /// It could bring what no plugin writes.
+    #[error(
+        "{subject} cannot be taken: it has to name plugin.inbound, where the plugins' messages are"
+    )]
+    NotInbound {
+        /// The subject.
+        subject: String,
+    },
+    /// The gate would read its own messages, for ever.
+    #[error("{subject} cannot be taken: it includes what the gate itself writes to {own}")]
+    Own {
+        /// The subject.
+        subject: String,
+        /// What the gate writes to.
+        own: String,
+    },
+    /// A message could come by two subjects, and would be decided twice.
+    #[error("{subject} cannot be taken: a message could come by it and by {other} as well")]
+    Overlap {
+        /// The subject.
+        subject: String,
+        /// The subject before it.
+        other: String,
+    },
+}
+
+impl Subjects {
+    /// Checks the subjects of a gate. Each has the words `plugin.inbound`, may have others before them,
+    /// as a mapping of the server puts them there, and names a part of what is below, or all of it.
+    ///
+    /// `plugins` are the prefixes of plugins that the gate asks over the bus
+    /// ([`PluginOptions`](nexo_pairing_nats::PluginOptions)): it writes below `<prefix>.pairing`.
+    ///
+    /// ```
+    /// use nexo_pairing_bus::Subjects;
+    ///
+    /// assert!(Subjects::parse(&["plugin.inbound.whatsapp.>", "plugin.inbound.telegram"], &[]).is_ok());
+    /// assert!(Subjects::parse(&[">"], &[]).is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError`] when there is no subject, or one that cannot be taken.
+    pub fn parse(subjects: &[&str], plugins: &[&str]) -> Result<Self, SubjectError> {
         let written = ["pairing.>", "plugin.outbound.>", "_INBOX.>", "_inbox.>"].map(str::to_owned);
-        let asked = adapters.iter().map(|adapter| format!("{}.pairing.>", adapter.prefix));
+        let asked = plugins.iter().map(|prefix| format!("{prefix}.pairing.>"));
         let ours: Vec<String> = written.into_iter().chain(asked).collect();
-        let mut patterns: Vec<Self> = Vec::new();
+        let mut checked: Vec<String> = Vec::new();
         for subject in subjects {
-            let refused = |why: &str| {
-                let subject = cut(subject, 100);
-                Err(CliError::Usage(format!("--subject {subject} cannot be taken: {why}")))
-            };
+            let shown = || truncate(subject, 100);
             if Subject::check_pattern(subject).is_err() {
-                return refused("it is no subject");
+                return Err(SubjectError::Invalid { subject: shown() });
             }
             if !has_literally(subject, INBOUND.trim_end_matches('.')) {
-                return refused("it has to name plugin.inbound, where the plugins' messages are");
+                return Err(SubjectError::NotInbound { subject: shown() });
             }
-            if let Some(ours) = ours.iter().find(|ours| overlap(subject, ours)) {
-                return refused(&format!("it includes what the gate itself writes to {ours}"));
+            if let Some(own) = ours.iter().find(|own| overlap(subject, own)) {
+                return Err(SubjectError::Own { subject: shown(), own: own.clone() });
             }
-            if let Some(other) = patterns.iter().find(|other| overlap(subject, &other.0)) {
-                let why = format!("a message could come by it and by {} as well", other.0);
-                return refused(&why);
+            if let Some(other) = checked.iter().find(|other| overlap(subject, other)) {
+                return Err(SubjectError::Overlap { subject: shown(), other: other.clone() });
             }
-            patterns.push(Self(subject.clone()));
+            checked.push((*subject).to_owned());
         }
-        Ok(patterns)
+        if checked.is_empty() { Err(SubjectError::Empty) } else { Ok(Self(checked)) }
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
+    pub(crate) fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+}
+
+impl Default for Subjects {
+    fn default() -> Self {
+        Self(vec![format!("{INBOUND}>")])
     }
 }
 
 /// Whose message it is, as its subject says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address<'a> {
-    pub(super) channel: &'a str,
-    pub(super) account: &'a str,
+pub(crate) struct Address<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) account: &'a str,
     /// Channel and account as they stand there: what comes behind [`ADMITTED`] and [`NOTICES`].
-    pub(super) suffix: &'a str,
+    pub(crate) suffix: &'a str,
     /// What the plugin says of the linking of its own account: how the subject ends.
-    pub(super) linking: Option<&'static str>,
+    pub(crate) linking: Option<&'static str>,
 }
 
 impl<'a> Address<'a> {
     /// Reads `[….]plugin.inbound.<channel>[.<account>]`, or one of linking below an account; `None`
     /// where channel or account is invalid, so that nothing else ever becomes a part of a subject.
-    pub(super) fn read(subject: &'a str) -> Option<Self> {
+    pub(crate) fn read(subject: &'a str) -> Option<Self> {
         let at = subject
             .match_indices(INBOUND)
             .map(|(at, _)| at)
@@ -126,9 +174,8 @@ fn overlap(one: &str, other: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(subjects: &[&str]) -> Result<Vec<Pattern>, String> {
-        let subjects: Vec<String> = subjects.iter().map(|&subject| subject.to_owned()).collect();
-        Pattern::parse_all(&subjects, &[]).map_err(|error| error.to_string())
+    fn parse(subjects: &[&str]) -> Result<Subjects, String> {
+        Subjects::parse(subjects, &[]).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! A message of the bus, read and checked.
 
 use bytes::Bytes;
-use nexo_pairing::nats::Message;
-use nexo_pairing::{Inbound, InboundEvent, Notice, PairingError};
+use nexo_pairing_core::text::error_chain;
+use nexo_pairing_core::{Inbound, PairingError};
+use nexo_pairing_gate::{InboundEvent, Notice};
+use nexo_pairing_nats::Message;
 
-use super::subject::Address;
-use crate::error::chain;
-use crate::gate::lines::MAX_LINE_BYTES;
+use crate::subject::Address;
+
+/// The longest message that is looked at, in bytes; longer ones are rejected.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// A message as it came.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Letter<'a> {
-    pub(super) subject: &'a str,
-    pub(super) payload: &'a Bytes,
+pub(crate) struct Letter<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) payload: &'a Bytes,
 }
 
 impl<'a> From<&'a Message> for Letter<'a> {
@@ -23,7 +26,7 @@ impl<'a> From<&'a Message> for Letter<'a> {
 
 /// What a message is.
 #[derive(Debug)]
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A sender's.
     Message(Inbound),
     /// The plugin's own.
@@ -32,10 +35,10 @@ pub(super) enum Event<'a> {
 
 /// Why nothing was decided on a message.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// The stable name of the reason.
-    pub(super) reason: &'static str,
-    pub(super) message: String,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
 }
 
 impl Refusal {
@@ -44,22 +47,22 @@ impl Refusal {
     }
 
     /// More waits than there is room for.
-    pub(super) fn overloaded() -> Self {
+    pub(crate) fn overloaded() -> Self {
         Self::new("overloaded", "more messages of the channel wait than are kept")
     }
 }
 
 impl From<&PairingError> for Refusal {
     fn from(error: &PairingError) -> Self {
-        Self::new(error.kind(), chain(error))
+        Self::new(error.kind(), error_chain(error))
     }
 }
 
 /// Reads a message. The subject on which it came decides whose it is: what stands in it may only
 /// agree. So nobody who may write to one channel passes for another.
-pub(super) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
-    if letter.payload.len() > MAX_LINE_BYTES {
-        let message = format!("it is longer than {MAX_LINE_BYTES} bytes");
+pub(crate) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
+    if letter.payload.len() > MAX_MESSAGE_BYTES {
+        let message = format!("it is longer than {MAX_MESSAGE_BYTES} bytes");
         return Err(Refusal::new("too_long", message));
     }
     let address = Address::read(letter.subject).ok_or_else(|| {
@@ -83,6 +86,6 @@ pub(super) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
             Ok(Event::Notice(address, notice))
         }
         Ok(_) => Err(Refusal::new("unknown_event", "the event is of an unknown sort")),
-        Err(error) => Err(Refusal::new(error.kind(), chain(&error))),
+        Err(error) => Err(Refusal::new(error.kind(), error_chain(&error))),
     }
 }

@@ -1,9 +1,10 @@
-//! What a reload replaces: the configuration, and the adapters that it names.
+//! The adapters that the configuration names, and what else of it a gate on a bus goes by.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nexo_pairing::config::{Adapter, Config};
+use nexo_pairing::bus::Settings;
+use nexo_pairing::config::{Adapter, Config, Notices};
 use nexo_pairing::nats::{Bus, NatsOutbound};
 use nexo_pairing::{
     Challenge, DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
@@ -11,20 +12,18 @@ use nexo_pairing::{
 
 use crate::channels::{Nowhere, adapters, plugin};
 use crate::error::CliError;
-use crate::gate::Settings;
 
-/// The configuration in force, with its adapters.
-pub(super) struct InForce {
-    config: Settings,
+/// The adapters that a configuration names.
+pub(super) struct Adapters {
     registry: PairingAdapterRegistry,
     plugins: Vec<(Adapter, Arc<dyn PairingChannelAdapter>)>,
 }
 
-impl InForce {
+impl Adapters {
     /// The adapters that `config` names. Those that were there `before` and have not changed stay, with
     /// what they know.
     pub(super) fn new(
-        config: Settings,
+        config: &Config,
         bus: &Bus,
         dry_run: bool,
         before: Option<&Self>,
@@ -43,28 +42,19 @@ impl InForce {
             registry.register(Arc::clone(&adapter));
             plugins.push((wanted.clone(), adapter));
         }
-        Ok(Self { config, registry, plugins })
+        Ok(Self { registry, plugins })
     }
 
-    /// These adapters, with the configuration in which the modes in force are.
-    pub(super) fn with_config(self, config: Settings) -> Self {
-        Self { config, ..self }
-    }
-
-    pub(super) fn config(&self) -> &Config {
-        &self.config
-    }
-
-    pub(super) fn registry(&self) -> &PairingAdapterRegistry {
-        &self.registry
-    }
-
-    /// Whether the operator has named a channel. All others share one lane: nobody outside makes us keep
-    /// something for each name that he thinks of.
-    pub(super) fn names(&self, channel: &str) -> bool {
-        let accounts = self.config.accounts().unwrap_or_default();
-        self.registry.get(channel).is_some()
-            || accounts.iter().any(|account| account.channel.as_str() == channel)
+    /// What the gate goes by: these adapters, and a configuration in which the modes in force are.
+    pub(super) fn settings(&self, config: &Config) -> Settings {
+        let settings = Settings::new(self.registry.clone(), config.default_policy().clone())
+            .with_notices_admitted(config.notices() == Notices::Both);
+        let Some(accounts) = config.accounts() else { return settings };
+        settings.with_accounts(
+            accounts.iter().map(|known| {
+                ((known.channel.clone(), known.account.clone()), known.policy.clone())
+            }),
+        )
     }
 }
 
