@@ -13,12 +13,12 @@ pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// A message as it came.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Letter<'a> {
+pub(crate) struct Envelope<'a> {
     pub(crate) subject: &'a str,
     pub(crate) payload: &'a Bytes,
 }
 
-impl<'a> From<&'a Message> for Letter<'a> {
+impl<'a> From<&'a Message> for Envelope<'a> {
     fn from(message: &'a Message) -> Self {
         Self { subject: message.subject(), payload: message.payload() }
     }
@@ -35,15 +35,15 @@ pub(crate) enum Event<'a> {
 
 /// Why nothing was decided on a message.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct RejectReason {
     /// The stable name of the reason.
-    pub(crate) reason: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) message: String,
 }
 
-impl Refusal {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+impl RejectReason {
+    fn new(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into() }
     }
 
     /// More waits than there is room for.
@@ -52,7 +52,7 @@ impl Refusal {
     }
 }
 
-impl From<&PairingError> for Refusal {
+impl From<&PairingError> for RejectReason {
     fn from(error: &PairingError) -> Self {
         Self::new(error.kind(), error_chain(error))
     }
@@ -60,23 +60,23 @@ impl From<&PairingError> for Refusal {
 
 /// Reads a message. The subject on which it came decides whose it is: what stands in it may only
 /// agree. So nobody who may write to one channel passes for another.
-pub(crate) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
-    if letter.payload.len() > MAX_MESSAGE_BYTES {
+pub(crate) fn read(envelope: Envelope<'_>) -> Result<Event<'_>, RejectReason> {
+    if envelope.payload.len() > MAX_MESSAGE_BYTES {
         let message = format!("it is longer than {MAX_MESSAGE_BYTES} bytes");
-        return Err(Refusal::new("too_long", message));
+        return Err(RejectReason::new("too_long", message));
     }
-    let address = Address::read(letter.subject).ok_or_else(|| {
+    let address = Address::read(envelope.subject).ok_or_else(|| {
         let message = "the subject is not plugin.inbound.<channel>[.<account>]";
-        Refusal::new("invalid_subject", message)
+        RejectReason::new("invalid_subject", message)
     })?;
     let agrees = |channel: &str, account: &str, linking: Option<&str>| {
         if (channel, account, linking) == (address.channel, address.account, address.linking) {
             return Ok(());
         }
         let message = "the topic in the event is not that of the subject it came on";
-        Err(Refusal::new("topic_mismatch", message))
+        Err(RejectReason::new("topic_mismatch", message))
     };
-    match InboundEvent::parse(letter.payload) {
+    match InboundEvent::parse(envelope.payload) {
         Ok(InboundEvent::Message(inbound)) => {
             agrees(&inbound.channel, &inbound.account, None)?;
             Ok(Event::Message(inbound))
@@ -85,7 +85,7 @@ pub(crate) fn read(letter: Letter<'_>) -> Result<Event<'_>, Refusal> {
             agrees(&channel, &account, notice.is_linking().then_some(kind.as_str()))?;
             Ok(Event::Notice(address, notice))
         }
-        Ok(_) => Err(Refusal::new("unknown_event", "the event is of an unknown sort")),
-        Err(error) => Err(Refusal::new(error.kind(), error_chain(&error))),
+        Ok(_) => Err(RejectReason::new("unknown_event", "the event is of an unknown sort")),
+        Err(error) => Err(RejectReason::new(error.kind(), error_chain(&error))),
     }
 }

@@ -10,15 +10,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep_until};
 
 use crate::connections::Connections;
-use crate::desk::Desk;
+use crate::consumer;
+use crate::dispatcher::Dispatcher;
 use crate::error::BusGateError;
 use crate::handle::BusGateHandle;
-use crate::lane::Lanes;
 use crate::observer::Observer;
-use crate::outlet::Outlet;
+use crate::queue::ChannelQueues;
 use crate::settings::Settings;
+use crate::sink::Sink;
 use crate::status::{Status, StatusLog};
-use crate::taker;
 
 /// The queue group of a gate that is told no other.
 pub const DEFAULT_QUEUE_GROUP: &str = "nexo-pairing";
@@ -27,7 +27,7 @@ pub const DEFAULT_QUEUE_GROUP: &str = "nexo-pairing";
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How often it reports what it did, if it did anything.
-const REPORTED: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A gate between the plugins and the agent on a NATS bus.
 ///
@@ -123,25 +123,25 @@ impl BusGate {
     /// [`BusGateError::Observer`] when the observer failed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), BusGateError> {
         let Self { connections, handle, queue_group, observer, grace, status } = self;
-        let (outlet, group) = match observer {
-            Some(ObserverHandle(observer)) => (Outlet::Observe(observer), None),
-            None => (Outlet::Publish(connections.outward.clone()), Some(queue_group)),
+        let (sink, group) = match observer {
+            Some(ObserverHandle(observer)) => (Sink::Observe(observer), None),
+            None => (Sink::Publish(connections.outward.clone()), Some(queue_group)),
         };
         // So that the first message is decided by the lists.
         if let Err(error) = handle.gate().refresh().await {
             status.report(Status::ListsUnread(error));
         }
-        let desk = Arc::new(Desk::new(handle, outlet, status));
+        let dispatcher = Arc::new(Dispatcher::new(handle, sink, status));
         let (stop, stopping) = watch::channel(false);
-        let work = begin(&connections, &desk, group.as_deref(), &stopping).await?;
+        let work = begin(&connections, &dispatcher, group.as_deref(), &stopping).await?;
         let subjects = connections.inward.iter().map(|(_, subject)| subject.clone()).collect();
-        let status = desk.status();
+        let status = dispatcher.status();
         status.report(Status::Subscribed { subjects, queue_group: group });
 
-        let stats = desk.handle().stats();
+        let stats = dispatcher.handle().stats();
         let (mut work, mut shutdown) = (std::pin::pin!(work), std::pin::pin!(shutdown));
         let mut state = connections.first().state();
-        let mut report = interval_at(Instant::now() + REPORTED, REPORTED);
+        let mut report = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
         let mut lost = Lost::default();
         let mut is_stopping = false;
         let mut deadline = None;
@@ -168,7 +168,7 @@ impl BusGate {
                     }
                     lost.report(&connections, status);
                 }
-                () = desk.outlet().closed() => return Ok(()),
+                () = dispatcher.sink().closed() => return Ok(()),
                 () = over(deadline) => {
                     let messages = stats.counts().unfinished();
                     return Err(BusGateError::Unfinished { messages });
@@ -184,12 +184,12 @@ impl BusGate {
 /// Subscribes; what is to be done then ends when everything that was taken is finished.
 async fn begin(
     connections: &Connections,
-    desk: &Arc<Desk>,
+    dispatcher: &Arc<Dispatcher>,
     group: Option<&str>,
     stopping: &watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<(), BusGateError>> + use<>, NatsError> {
-    let lanes = Arc::new(Lanes::new(Arc::clone(desk)));
-    let mut takers = JoinSet::new();
+    let queues = Arc::new(ChannelQueues::new(Arc::clone(dispatcher)));
+    let mut consumers = JoinSet::new();
     for (bus, subject) in &connections.inward {
         let subscription = match group {
             Some(group) => bus.subscribe_queue(subject, group).await?,
@@ -197,14 +197,20 @@ async fn begin(
         };
         // From here on the server sends everything.
         bus.flush().await?;
-        let (desk, lanes) = (Arc::clone(desk), Arc::clone(&lanes));
-        takers.spawn(taker::take(subscription, bus.state(), desk, lanes, stopping.clone()));
+        let (dispatcher, queues) = (Arc::clone(dispatcher), Arc::clone(&queues));
+        consumers.spawn(consumer::consume(
+            subscription,
+            bus.state(),
+            dispatcher,
+            queues,
+            stopping.clone(),
+        ));
     }
-    let desk = Arc::clone(desk);
+    let dispatcher = Arc::clone(dispatcher);
     Ok(async move {
-        while takers.join_next().await.is_some() {}
-        lanes.finish().await;
-        desk.outlet().finish().await
+        while consumers.join_next().await.is_some() {}
+        queues.drain().await;
+        dispatcher.sink().finish().await
     })
 }
 

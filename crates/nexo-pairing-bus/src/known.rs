@@ -15,7 +15,7 @@ const REMEMBERED: usize = 65_536;
 
 /// Stands for a sender on a channel. Two that have the same one keep their order among each other too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Place(pub(crate) u64);
+pub(crate) struct OrderingKey(pub(crate) u64);
 
 /// Whose message is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,40 +34,40 @@ impl Priority {
 
 /// The senders that were decided on.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<Senders>);
+pub(crate) struct KnownSenders(Mutex<Senders>);
 
 #[derive(Debug, Default)]
 struct Senders {
     /// Admitted by a grant the last time. A stranger gets nobody out of here.
-    allowed: Recent,
-    seen: Recent,
+    allowed: RecentSet,
+    seen: RecentSet,
 }
 
-impl Known {
+impl KnownSenders {
     /// Remembers what was decided on a sender.
-    pub(crate) fn decided(&self, place: Place, result: &Result<Screened, PairingError>) {
+    pub(crate) fn remember(&self, key: OrderingKey, result: &Result<Screened, PairingError>) {
         // Without a decision, or without an id, nothing is known of the sender.
         if let Ok(Screened { rule, sender: Some(_), .. }) = result {
-            self.remember(place, *rule);
+            self.remember_rule(key, *rule);
         }
     }
 
-    fn remember(&self, place: Place, rule: Rule) {
+    fn remember_rule(&self, key: OrderingKey, rule: Rule) {
         let mut senders = self.lock();
         if rule == Rule::Allowed {
-            senders.allowed.insert(place);
+            senders.allowed.insert(key);
         } else {
-            senders.allowed.remove(place);
-            senders.seen.insert(place);
+            senders.allowed.remove(key);
+            senders.seen.insert(key);
         }
     }
 
     /// Whose message it is; the list that the sender is on may say more than what is remembered.
-    pub(crate) fn priority(&self, place: Place, listing: Option<Listing>) -> Priority {
+    pub(crate) fn priority(&self, key: OrderingKey, listing: Option<Listing>) -> Priority {
         let senders = self.lock();
-        if listing == Some(Listing::Allowed) || senders.allowed.contains(place) {
+        if listing == Some(Listing::Allowed) || senders.allowed.contains(key) {
             Priority::Allowed
-        } else if listing.is_some() || senders.seen.contains(place) {
+        } else if listing.is_some() || senders.seen.contains(key) {
             Priority::Seen
         } else {
             Priority::New
@@ -81,29 +81,29 @@ impl Known {
 
 /// The senders that came last: at least half of [`REMEMBERED`], and never more.
 #[derive(Debug, Default)]
-struct Recent {
-    young: HashSet<Place>,
-    old: HashSet<Place>,
+struct RecentSet {
+    young: HashSet<OrderingKey>,
+    old: HashSet<OrderingKey>,
 }
 
-impl Recent {
-    fn insert(&mut self, place: Place) {
-        if self.young.contains(&place) {
+impl RecentSet {
+    fn insert(&mut self, key: OrderingKey) {
+        if self.young.contains(&key) {
             return;
         }
         if self.young.len() >= REMEMBERED / 2 {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(place);
+        self.young.insert(key);
     }
 
-    fn remove(&mut self, place: Place) {
-        self.young.remove(&place);
-        self.old.remove(&place);
+    fn remove(&mut self, key: OrderingKey) {
+        self.young.remove(&key);
+        self.old.remove(&key);
     }
 
-    fn contains(&self, place: Place) -> bool {
-        self.young.contains(&place) || self.old.contains(&place)
+    fn contains(&self, key: OrderingKey) -> bool {
+        self.young.contains(&key) || self.old.contains(&key)
     }
 }
 
@@ -111,37 +111,37 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn place(number: usize) -> Place {
-        Place(u64::try_from(number).unwrap())
+    fn key(number: usize) -> OrderingKey {
+        OrderingKey(u64::try_from(number).unwrap())
     }
 
     #[test]
     fn the_lists_and_the_last_decision_say_who_is_known() {
-        let known = Known::default();
-        let friend = place(1);
+        let known = KnownSenders::default();
+        let friend = key(1);
         assert_eq!(known.priority(friend, None), Priority::New);
         assert_eq!(known.priority(friend, Some(Listing::Pending)), Priority::Seen);
         assert_eq!(known.priority(friend, Some(Listing::Allowed)), Priority::Allowed);
-        known.remember(friend, Rule::Challenge);
+        known.remember_rule(friend, Rule::Challenge);
         assert_eq!(known.priority(friend, None), Priority::Seen);
-        known.remember(friend, Rule::Allowed);
+        known.remember_rule(friend, Rule::Allowed);
         assert_eq!(known.priority(friend, None), Priority::Allowed);
         // The grant was revoked.
-        known.remember(friend, Rule::AlreadyChallenged);
+        known.remember_rule(friend, Rule::AlreadyChallenged);
         assert_eq!(known.priority(friend, None), Priority::Seen);
     }
 
     #[test]
     fn strangers_take_bounded_memory_and_push_out_nobody_who_is_allowed() {
-        let known = Known::default();
-        known.remember(place(0), Rule::Allowed);
+        let known = KnownSenders::default();
+        known.remember_rule(key(0), Rule::Allowed);
         for stranger in 1..3 * REMEMBERED {
-            known.remember(place(stranger), Rule::PendingFull);
+            known.remember_rule(key(stranger), Rule::PendingFull);
         }
-        assert_eq!(known.priority(place(0), None), Priority::Allowed);
+        assert_eq!(known.priority(key(0), None), Priority::Allowed);
         let senders = known.lock();
         assert!(senders.seen.young.len() + senders.seen.old.len() <= REMEMBERED);
-        assert!(senders.seen.contains(place(3 * REMEMBERED - 1)));
-        assert!(!senders.seen.contains(place(1)));
+        assert!(senders.seen.contains(key(3 * REMEMBERED - 1)));
+        assert!(!senders.seen.contains(key(1)));
     }
 }

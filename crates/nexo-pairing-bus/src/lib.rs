@@ -1,20 +1,20 @@
 //! The gate of `nexo-pairing` as a service on NATS, between the plugins and the agent.
 
 mod connections;
-mod desk;
+mod consumer;
+mod dispatcher;
 mod error;
 mod event;
 mod gate;
 mod handle;
 mod known;
-mod lane;
 mod observer;
-mod outlet;
+mod queue;
 mod settings;
+mod sink;
 mod stats;
 mod status;
 mod subject;
-mod taker;
 
 pub use connections::Connections;
 pub use error::BusGateError;

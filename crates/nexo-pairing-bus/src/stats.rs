@@ -18,7 +18,7 @@ pub(crate) struct Stats {
 
 /// What a message came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum Outcome {
     Admitted,
     Challenged,
     Dropped,
@@ -47,12 +47,12 @@ impl Stats {
         self.taken.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn ended(&self, end: End) {
-        let count = match end {
-            End::Admitted => &self.admitted,
-            End::Challenged => &self.challenged,
-            End::Dropped => &self.dropped,
-            End::Rejected => &self.rejected,
+    pub(crate) fn finished(&self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Admitted => &self.admitted,
+            Outcome::Challenged => &self.challenged,
+            Outcome::Dropped => &self.dropped,
+            Outcome::Rejected => &self.rejected,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }

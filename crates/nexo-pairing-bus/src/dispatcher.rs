@@ -5,36 +5,36 @@ use nexo_pairing_core::{Decision, Inbound, PairingError, metric};
 use nexo_pairing_gate::{Delivery, Listing, Notice, Screened};
 use nexo_pairing_nats::NatsError;
 
-use crate::event::{Letter, Refusal};
+use crate::event::{Envelope, RejectReason};
 use crate::handle::BusGateHandle;
 use crate::observer::Observed;
-use crate::outlet::Outlet;
-use crate::stats::End;
+use crate::sink::Sink;
+use crate::stats::Outcome;
 use crate::status::{Status, StatusLog, Warning};
 use crate::subject::Address;
 
 /// The gate, and what it works with.
-pub(crate) struct Desk {
+pub(crate) struct Dispatcher {
     handle: BusGateHandle,
-    outlet: Outlet,
+    sink: Sink,
     status: StatusLog,
 }
 
-impl Desk {
-    pub(crate) fn new(handle: BusGateHandle, outlet: Outlet, status: StatusLog) -> Self {
+impl Dispatcher {
+    pub(crate) fn new(handle: BusGateHandle, sink: Sink, status: StatusLog) -> Self {
         metrics::describe_counter!(
             metric::REJECTED_TOTAL,
             "Messages of the bus on which nothing was decided."
         );
-        Self { handle, outlet, status }
+        Self { handle, sink, status }
     }
 
     pub(crate) fn handle(&self) -> &BusGateHandle {
         &self.handle
     }
 
-    pub(crate) fn outlet(&self) -> &Outlet {
-        &self.outlet
+    pub(crate) fn sink(&self) -> &Sink {
+        &self.sink
     }
 
     pub(crate) fn status(&self) -> &StatusLog {
@@ -42,7 +42,7 @@ impl Desk {
     }
 
     /// Decides from memory; `None` when the store or a plugin has to be asked.
-    pub(crate) fn glance(&self, inbound: &Inbound) -> Option<Result<Screened, PairingError>> {
+    pub(crate) fn try_cached(&self, inbound: &Inbound) -> Option<Result<Screened, PairingError>> {
         let settings = self.handle.settings();
         let policy = settings.policy(&inbound.channel, &inbound.account);
         self.handle.gate().try_screen(inbound, policy, settings.adapters()).transpose()
@@ -61,71 +61,76 @@ impl Desk {
     }
 
     /// Does what follows from a decision.
-    pub(crate) async fn conclude(
+    pub(crate) async fn apply(
         &self,
         inbound: &Inbound,
-        letter: Letter<'_>,
+        envelope: Envelope<'_>,
         result: Result<Screened, PairingError>,
     ) {
         let screened = match result {
             Ok(screened) => screened,
-            Err(error) => return self.reject(letter, &(&error).into()).await,
+            Err(error) => return self.reject(envelope, &(&error).into()).await,
         };
-        let end = match &screened.decision {
-            Decision::Admit => End::Admitted,
-            Decision::Challenge { .. } => End::Challenged,
-            _ => End::Dropped,
+        let outcome = match &screened.decision {
+            Decision::Admit => Outcome::Admitted,
+            Decision::Challenge { .. } => Outcome::Challenged,
+            _ => Outcome::Dropped,
         };
-        if end == End::Admitted
-            && let Some(address) = Address::read(letter.subject)
+        if outcome == Outcome::Admitted
+            && let Some(address) = Address::read(envelope.subject)
         {
-            self.told(self.outlet.admit(address.suffix, letter).await);
+            self.report_unpublished(self.sink.admit(address.suffix, envelope).await);
         }
-        self.outlet.decided(Observed::Message { inbound, screened: &screened }).await;
+        self.sink.observe(Observed::Message { inbound, screened: &screened }).await;
         if let Some(delivery) = &screened.delivery {
-            self.delivered(inbound, delivery);
+            self.report_undelivered(inbound, delivery);
         }
-        self.handle.stats().ended(end);
+        self.handle.stats().finished(outcome);
     }
 
     /// Decides on an event of the plugin itself, and does what follows.
-    pub(crate) async fn notice(&self, address: Address<'_>, notice: &Notice, letter: Letter<'_>) {
+    pub(crate) async fn screen_notice(
+        &self,
+        address: Address<'_>,
+        notice: &Notice,
+        envelope: Envelope<'_>,
+    ) {
         let Address { channel, account, suffix, .. } = address;
         let settings = self.handle.settings();
         let screened = match self.handle.gate().screen_notice(notice, settings.adapters()) {
             Ok(screened) => screened,
-            Err(error) => return self.reject(letter, &(&error).into()).await,
+            Err(error) => return self.reject(envelope, &(&error).into()).await,
         };
         if let Some(event) = &screened.event {
             let is_admitted = settings.admits_notices() && !notice.is_linking();
-            self.told(self.outlet.notice(suffix, event, is_admitted).await);
+            self.report_unpublished(self.sink.notice(suffix, event, is_admitted).await);
         }
-        self.outlet.decided(Observed::Notice { channel, account, screened: &screened }).await;
-        self.handle.stats().ended(match screened.event {
-            Some(_) => End::Admitted,
-            None => End::Dropped,
+        self.sink.observe(Observed::Notice { channel, account, screened: &screened }).await;
+        self.handle.stats().finished(match screened.event {
+            Some(_) => Outcome::Admitted,
+            None => Outcome::Dropped,
         });
     }
 
     /// Tells that nothing was decided on a message.
-    pub(crate) async fn reject(&self, letter: Letter<'_>, refusal: &Refusal) {
-        metrics::counter!(metric::REJECTED_TOTAL, "reason" => refusal.reason).increment(1);
-        self.told(self.outlet.reject(letter, refusal).await);
-        self.handle.stats().ended(End::Rejected);
+    pub(crate) async fn reject(&self, envelope: Envelope<'_>, reason: &RejectReason) {
+        metrics::counter!(metric::REJECTED_TOTAL, "reason" => reason.name).increment(1);
+        self.report_unpublished(self.sink.reject(envelope, reason).await);
+        self.handle.stats().finished(Outcome::Rejected);
     }
 
     /// Tells that there was no room for a message.
-    pub(crate) async fn overloaded(&self, letter: Letter<'_>) {
+    pub(crate) async fn overloaded(&self, envelope: Envelope<'_>) {
         let total = self.handle.stats().overloaded();
         self.status.warn(Warning::Overloaded, |suppressed| {
-            let subject = letter.subject.to_owned();
+            let subject = envelope.subject.to_owned();
             Status::Overloaded { subject, total, suppressed }
         });
-        self.reject(letter, &Refusal::overloaded()).await;
+        self.reject(envelope, &RejectReason::overloaded()).await;
     }
 
     /// Reports when a sender was not told the code.
-    fn delivered(&self, inbound: &Inbound, delivery: &Delivery) {
+    fn report_undelivered(&self, inbound: &Inbound, delivery: &Delivery) {
         let reason = match delivery {
             Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
             Delivery::NoAdapterNoBrokerTopic => "there is no adapter for this channel".to_owned(),
@@ -138,7 +143,7 @@ impl Desk {
         });
     }
 
-    fn told(&self, published: Result<(), NatsError>) {
+    fn report_unpublished(&self, published: Result<(), NatsError>) {
         if let Err(error) = published {
             self.status
                 .warn(Warning::Unpublished, |suppressed| Status::Unpublished { error, suppressed });

@@ -8,7 +8,7 @@ use nexo_pairing_nats::{Bus, NatsError};
 use serde_json::Value;
 
 use crate::error::BusGateError;
-use crate::event::{Letter, Refusal};
+use crate::event::{Envelope, RejectReason};
 use crate::observer::{Observed, Observer, Rejection};
 use crate::subject::{ADMITTED, NOTICES, REJECTED};
 
@@ -16,20 +16,24 @@ use crate::subject::{ADMITTED, NOTICES, REJECTED};
 const MAX_SUBJECT_SHOWN: usize = 256;
 
 /// Where messages and decisions go.
-pub(crate) enum Outlet {
+pub(crate) enum Sink {
     /// To the bus; decisions are only counted.
     Publish(Bus),
     /// Decisions to an observer, and messages nowhere.
     Observe(Arc<dyn Observer>),
 }
 
-impl Outlet {
+impl Sink {
     /// Passes a message on, unchanged.
-    pub(crate) async fn admit(&self, suffix: &str, letter: Letter<'_>) -> Result<(), NatsError> {
+    pub(crate) async fn admit(
+        &self,
+        suffix: &str,
+        envelope: Envelope<'_>,
+    ) -> Result<(), NatsError> {
         match self {
             Self::Publish(bus) => {
                 let subject = [ADMITTED, suffix].concat();
-                bus.publish(&subject, letter.payload.clone()).await
+                bus.publish(&subject, envelope.payload.clone()).await
             }
             Self::Observe(_) => Ok(()),
         }
@@ -52,7 +56,7 @@ impl Outlet {
     }
 
     /// Shows a decision, where somebody wants to see them.
-    pub(crate) async fn decided(&self, observed: Observed<'_>) {
+    pub(crate) async fn observe(&self, observed: Observed<'_>) {
         if let Self::Observe(observer) = self {
             observer.observe(observed).await;
         }
@@ -61,13 +65,12 @@ impl Outlet {
     /// Tells that nothing was decided on a message, and why.
     pub(crate) async fn reject(
         &self,
-        letter: Letter<'_>,
-        refusal: &Refusal,
+        envelope: Envelope<'_>,
+        reason: &RejectReason,
     ) -> Result<(), NatsError> {
-        let Refusal { reason, message } = refusal;
-        let subject = &truncate(letter.subject, MAX_SUBJECT_SHOWN);
-        let bytes = letter.payload.len();
-        let rejection = Rejection { subject, reason, message, bytes };
+        let subject = &truncate(envelope.subject, MAX_SUBJECT_SHOWN);
+        let bytes = envelope.payload.len();
+        let rejection = Rejection { subject, reason: reason.name, message: &reason.message, bytes };
         match self {
             Self::Publish(bus) => {
                 // It is made of text and a number.

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use nexo_pairing_nats::{BusState, Message, Subscription};
 use tokio::sync::watch;
 
-use crate::desk::Desk;
-use crate::event::{self, Event, Letter};
-use crate::lane::Lanes;
+use crate::dispatcher::Dispatcher;
+use crate::event::{self, Envelope, Event};
+use crate::queue::ChannelQueues;
 
 /// Takes messages until the subscription ends. Asked to stop, it unsubscribes, and takes what the server
 /// has sent until then.
-pub(crate) async fn take(
+pub(crate) async fn consume(
     mut subscription: Subscription,
     mut state: watch::Receiver<BusState>,
-    desk: Arc<Desk>,
-    lanes: Arc<Lanes>,
+    dispatcher: Arc<Dispatcher>,
+    queues: Arc<ChannelQueues>,
     mut stopping: watch::Receiver<bool>,
 ) {
     loop {
@@ -25,7 +25,7 @@ pub(crate) async fn take(
             message = subscription.next() => message,
         };
         match message {
-            Some(message) => take_one(&message, &desk, &lanes).await,
+            Some(message) => dispatch(&message, &dispatcher, &queues).await,
             None => return,
         }
     }
@@ -39,29 +39,31 @@ pub(crate) async fn take(
             _ = state.wait_for(|state| *state != BusState::Connected) => return,
         };
         match message {
-            Some(message) => take_one(&message, &desk, &lanes).await,
+            Some(message) => dispatch(&message, &dispatcher, &queues).await,
             None => return,
         }
     }
 }
 
-async fn take_one(message: &Message, desk: &Desk, lanes: &Lanes) {
-    desk.handle().stats().taken();
-    let letter = Letter::from(message);
-    let inbound = match event::read(letter) {
+async fn dispatch(message: &Message, dispatcher: &Dispatcher, queues: &ChannelQueues) {
+    dispatcher.handle().stats().taken();
+    let envelope = Envelope::from(message);
+    let inbound = match event::read(envelope) {
         Ok(Event::Message(inbound)) => inbound,
-        Ok(Event::Notice(address, notice)) => return desk.notice(address, &notice, letter).await,
-        Err(refusal) => return desk.reject(letter, &refusal).await,
+        Ok(Event::Notice(address, notice)) => {
+            return dispatcher.screen_notice(address, &notice, envelope).await;
+        }
+        Err(reason) => return dispatcher.reject(envelope, &reason).await,
     };
-    let place = lanes.place(&inbound);
+    let key = queues.ordering_key(&inbound);
     // What its sender wrote before comes first.
-    if !lanes.waits(place)
-        && let Some(result) = desk.glance(&inbound)
+    if !queues.is_in_flight(key)
+        && let Some(result) = dispatcher.try_cached(&inbound)
     {
-        lanes.decided(place, &result);
-        return desk.conclude(&inbound, letter, result).await;
+        queues.remember(key, &result);
+        return dispatcher.apply(&inbound, envelope, result).await;
     }
-    if !lanes.queue(place, &inbound, letter) {
-        desk.overloaded(letter).await;
+    if !queues.enqueue(key, &inbound, envelope) {
+        dispatcher.overloaded(envelope).await;
     }
 }
