@@ -1,4 +1,54 @@
 //! The gate of `nexo-pairing` as a service on NATS, between the plugins and the agent.
+//!
+//! [`BusGate`] takes what plugins publish on `plugin.inbound.<channel>[.<account>]` and passes on what is
+//! admitted, so that the agent reads `pairing.admitted.<channel>[.<account>]` and nothing else. What is on
+//! these subjects is in the project's `docs/protocol.md`.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use nexo_pairing_bus::{BusGate, Connections, Settings, Subjects};
+//! use nexo_pairing_core::{Mode, PairingAdapterRegistry, PairingPolicy};
+//! use nexo_pairing_gate::PairingGate;
+//! use nexo_pairing_nats::{NatsOptions, NatsOutbound};
+//! use nexo_pairing_store::PairingStore;
+//! use nexo_pairing_whatsapp::WhatsappPairingAdapter;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let nats = NatsOptions::new(["nats://127.0.0.1:4222"])?;
+//! let connections = Connections::open(nats, Subjects::default()).await?;
+//!
+//! let adapters = PairingAdapterRegistry::new();
+//! let outbound = Arc::new(NatsOutbound::new(connections.bus().clone()));
+//! adapters.register(Arc::new(WhatsappPairingAdapter::new(outbound)));
+//!
+//! let store = PairingStore::open("/var/lib/nexo/pairing/pairing.db").await?;
+//! let gate = BusGate::new(
+//!     connections,
+//!     PairingGate::new(Arc::new(store)),
+//!     Settings::new(adapters, PairingPolicy::new(Mode::Pairing)),
+//! );
+//! let handle = gate.handle();
+//! gate.run(std::future::pending()).await?;
+//! println!("{}", handle.counts());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A gate keeps to these limits, whatever is published:
+//!
+//! | what | how much |
+//! | --- | --- |
+//! | messages of a subject that wait to be taken | 16,384; more are lost, and reported as [`Status::Lost`] |
+//! | the longest message | [`MAX_MESSAGE_BYTES`]; longer ones are rejected |
+//! | messages of a channel that wait for the store or for a plugin | 1,024 and 8 MiB for each of three kinds of senders; more are rejected, and reported as [`Status::Overloaded`] |
+//! | channels with queues of their own | those that have an adapter or an account in the [`Settings`]; all others share theirs |
+//!
+//! It counts what it rejects in the metric `pairing_rejected_total`; [`PairingGate`] counts what it
+//! decides.
+//!
+//! [`PairingGate`]: nexo_pairing_gate::PairingGate
 
 mod connections;
 mod consumer;
