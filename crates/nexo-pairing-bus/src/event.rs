@@ -1,15 +1,13 @@
 //! A message of the bus, read and checked.
 
 use bytes::Bytes;
+use nexo_pairing_core::limits::MAX_EVENT_BYTES;
 use nexo_pairing_core::text::error_chain;
 use nexo_pairing_core::{Inbound, PairingError};
 use nexo_pairing_gate::{InboundEvent, Notice};
 use nexo_pairing_nats::Message;
 
 use crate::subject::Address;
-
-/// The longest message that is looked at, in bytes; longer ones are rejected.
-pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// A message as it came.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +59,8 @@ impl From<&PairingError> for RejectReason {
 /// Reads a message. The subject on which it came decides whose it is: what stands in it may only
 /// agree. So nobody who may write to one channel passes for another.
 pub(crate) fn read(envelope: Envelope<'_>) -> Result<Event<'_>, RejectReason> {
-    if envelope.payload.len() > MAX_MESSAGE_BYTES {
-        let message = format!("it is longer than {MAX_MESSAGE_BYTES} bytes");
+    if envelope.payload.len() > MAX_EVENT_BYTES {
+        let message = format!("it is longer than {MAX_EVENT_BYTES} bytes");
         return Err(RejectReason::new("too_long", message));
     }
     let address = Address::read(envelope.subject).ok_or_else(|| {

@@ -41,13 +41,14 @@
 //! | what | how much |
 //! | --- | --- |
 //! | messages of a subject that wait to be taken | 16,384; more are lost, and reported as [`Status::Lost`] |
-//! | the longest message | [`MAX_MESSAGE_BYTES`]; longer ones are rejected |
+//! | the longest message | [`MAX_EVENT_BYTES`]; longer ones are rejected |
 //! | messages of a channel that wait for the store or for a plugin | 1,024 and 8 MiB for each of three kinds of senders; more are rejected, and reported as [`Status::Overloaded`] |
 //! | channels with queues of their own | those that have an adapter or an account in the [`Settings`]; all others share theirs |
 //!
 //! It counts what it rejects in the metric `pairing_rejected_total`; [`PairingGate`] counts what it
 //! decides.
 //!
+//! [`MAX_EVENT_BYTES`]: nexo_pairing_core::limits::MAX_EVENT_BYTES
 //! [`PairingGate`]: nexo_pairing_gate::PairingGate
 
 mod connections;
@@ -68,7 +69,6 @@ mod subject;
 
 pub use connections::Connections;
 pub use error::BusGateError;
-pub use event::MAX_MESSAGE_BYTES;
 pub use gate::{BusGate, DEFAULT_QUEUE_GROUP};
 pub use handle::BusGateHandle;
 pub use observer::{Observed, Observer, Rejection};

@@ -186,3 +186,44 @@ impl fmt::Debug for StatusLog {
         f.write_str("StatusLog")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_line_whatever_strangers_wrote() {
+        let hostile = "a\u{1b}[2J\nb".to_owned();
+        let overloaded = Status::Overloaded { subject: hostile, total: 7, suppressed: 2 };
+        let line = "too many messages wait, the last of them on a\\u{1b}[2J\\nb: 7 were refused so far \
+                    (2 more since the last warning)";
+        assert_eq!(overloaded.to_string(), line);
+        let group = Some("nexo-pairing".to_owned());
+        let subjects = ["plugin.inbound.a", "plugin.inbound.b"].map(str::to_owned).to_vec();
+        let line = "it takes plugin.inbound.a, plugin.inbound.b as one of the group nexo-pairing";
+        assert_eq!(Status::Subscribed { subjects, queue_group: group }.to_string(), line);
+    }
+
+    #[test]
+    fn warnings_of_one_kind_are_reported_once_a_minute() {
+        let told = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&told);
+        let log = StatusLog::new(move |_| *counted.lock().unwrap() += 1);
+        for _ in 0..10 {
+            log.warn(Warning::Overloaded, |suppressed| Status::Overloaded {
+                subject: String::new(),
+                total: 0,
+                suppressed,
+            });
+        }
+        log.warn(Warning::Unpublished, |suppressed| Status::Unpublished {
+            error: NatsError::Disconnected,
+            suppressed,
+        });
+        log.report(Status::Disconnected);
+        log.report(Status::Disconnected);
+        assert_eq!(*told.lock().unwrap(), 4);
+    }
+}

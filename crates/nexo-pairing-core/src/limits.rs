@@ -61,6 +61,10 @@ pub const CHALLENGE_TEXT_BYTES: RangeInclusive<usize> = 1..=1000;
 /// The longest sender id, as its channel wrote it, that an adapter is asked about, in bytes.
 pub const MAX_RAW_ID_BYTES: usize = 1024;
 
+/// The longest event that a gate reads, on a pipe without the end of its line, or on a bus, in bytes.
+/// Longer ones are rejected.
+pub const MAX_EVENT_BYTES: usize = 1 << 20;
+
 /// How many other ids of a sender are looked at: channels name one or two.
 pub const MAX_OTHER_IDS: usize = 8;
 

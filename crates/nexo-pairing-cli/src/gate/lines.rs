@@ -3,10 +3,11 @@
 use std::io::{self, Read};
 use std::mem;
 
+use nexo_pairing::limits::MAX_EVENT_BYTES;
 use tokio::sync::mpsc::Sender;
 
 /// The longest line that is looked at, in bytes without its end.
-pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
+pub(super) const MAX_LINE_BYTES: usize = MAX_EVENT_BYTES;
 
 /// How many batches may wait to be decided: enough to keep both threads busy.
 pub(super) const QUEUED: usize = 4;
