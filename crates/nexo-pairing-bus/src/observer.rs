@@ -26,8 +26,8 @@ pub trait Observer: Send + Sync {
         Ok(())
     }
 
-    /// Returns when nobody wants to see decisions any more, which ends the gate at once. By default it
-    /// never returns.
+    /// Returns when nobody wants to see decisions any more, which ends the gate at once. The future is
+    /// dropped and asked for again at any time. By default it never returns.
     async fn closed(&self) {
         std::future::pending().await
     }

@@ -4,7 +4,6 @@
 mod answer;
 mod bus;
 mod lines;
-mod load;
 mod pipe;
 mod remarks;
 mod screen;

@@ -6,6 +6,7 @@
 //! line waits any more.
 
 mod decider;
+mod load;
 mod output;
 mod pause;
 #[cfg(test)]

@@ -11,8 +11,8 @@ use nexo_pairing::{Inbound, PairingAdapterRegistry};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
 
+use super::load::Load;
 use super::output::Output;
-use crate::gate::load::Load;
 
 /// How many lines are decided at once. The store puts them into one transaction.
 const MAX_DECIDED_AT_ONCE: usize = 64;
