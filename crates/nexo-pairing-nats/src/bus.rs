@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::answers::{Answer, Answers, Waiting};
-use crate::events::{self, Shared};
+use crate::events::{self, BusState, Shared};
 use crate::inbox;
 use crate::subscription::Subscription;
 use crate::{NatsError, NatsOptions, Subject, connect};
@@ -42,18 +42,6 @@ struct Inner {
     confirm_timeout: Duration,
     /// They end with the last clone.
     readers: Mutex<JoinSet<()>>,
-}
-
-/// Whether there is a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BusState {
-    /// There is one.
-    Connected,
-    /// There is none at the moment.
-    Disconnected,
-    /// There is none any more.
-    Closed,
 }
 
 impl Bus {

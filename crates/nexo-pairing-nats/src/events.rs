@@ -7,9 +7,20 @@ use async_nats::{ConnectOptions, Event, ServerError};
 use nexo_pairing_core::{SystemClock, WarningLimiter};
 use tokio::sync::watch;
 
-use crate::BusState;
 use crate::answers::{Answer, Answers, Proven};
 use crate::inbox::question;
+
+/// Whether there is a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BusState {
+    /// There is one.
+    Connected,
+    /// There is none at the moment.
+    Disconnected,
+    /// There is none any more.
+    Closed,
+}
 
 /// What is known of a connection, by its users and by those who read from it.
 #[derive(Debug)]

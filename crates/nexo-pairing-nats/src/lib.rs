@@ -20,9 +20,10 @@ mod plugin;
 mod subject;
 mod subscription;
 
-pub use bus::{Bus, BusState};
+pub use bus::Bus;
 pub use error::NatsError;
 pub use event::Event;
+pub use events::BusState;
 pub use options::{NatsOptions, Servers};
 pub use outbound::NatsOutbound;
 pub use plugin::{Format, PluginAdapter, PluginOptions, Shape};

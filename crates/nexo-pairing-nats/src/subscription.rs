@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-use crate::{BusState, NatsError};
+use crate::NatsError;
+use crate::events::BusState;
 
 /// A message that came.
 #[derive(Clone)]

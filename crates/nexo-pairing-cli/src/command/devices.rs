@@ -5,13 +5,10 @@ mod list;
 mod revoke;
 
 use clap::{Args, Subcommand};
-use nexo_pairing::Session;
 
 use crate::context::Context;
-use crate::device_name;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::text::escaped;
 
 #[derive(Debug, Args)]
 #[command(
@@ -39,13 +36,5 @@ pub(crate) async fn run(args: Devices, context: &mut Context) -> Result<Exit, Cl
         Command::List(args) => list::run(&args, context).await,
         Command::Revoke(args) => revoke::run(&args, context).await,
         Command::Import(args) => import::run(&args, context).await,
-    }
-}
-
-/// A device as people know it: its label, or what it is.
-fn name(session: &Session) -> String {
-    match device_name::shown(session) {
-        Some(name) => format!("`{name}`"),
-        None => format!("the {} without a name", escaped(&session.profile)),
     }
 }

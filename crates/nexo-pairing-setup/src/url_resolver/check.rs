@@ -3,8 +3,9 @@
 use nexo_pairing_core::limits::{MAX_URL_BYTES, PUBLIC_URL_BYTES};
 use url::{ParseError, Url};
 
+use super::error::UrlProblem;
 use super::host::Host;
-use super::{UrlProblem, UrlWarning};
+use super::resolved::UrlWarning;
 
 /// The path of the gateway's endpoint for companions.
 const DEFAULT_PATH: &str = "/pair";

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::UrlSource;
+use super::resolved::UrlSource;
 use crate::error::{owner_hint, quoted};
 
 /// Why no URL is given out. No setup code may be issued then.

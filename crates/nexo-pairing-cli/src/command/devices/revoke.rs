@@ -5,9 +5,8 @@ use nexo_pairing::{Actor, Session};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::name;
 use crate::context::{Context, Database};
-use crate::device_name::{skeleton_of, visible};
+use crate::device_name::{shown, skeleton_of, visible};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::text::escaped;
@@ -79,5 +78,13 @@ fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Sessio
                 hint: Some(format!("say which by its id: nexo-pair devices revoke {}", ids[0])),
             })
         }
+    }
+}
+
+/// A device as people know it: its label, or what it is.
+fn name(session: &Session) -> String {
+    match shown(session) {
+        Some(name) => format!("`{name}`"),
+        None => format!("the {} without a name", escaped(&session.profile)),
     }
 }
