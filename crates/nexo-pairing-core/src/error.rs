@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
+use crate::timestamp::rfc3339_seconds;
 use crate::{CodeError, IdError, SenderKey};
 
 /// What pairing refuses or could not do.
@@ -25,7 +25,7 @@ pub enum PairingError {
     #[error("the code was mistyped: its check character does not fit")]
     MistypedCode,
     /// The code ran out before it was used.
-    #[error("the code of {key} expired at {}", moment(at))]
+    #[error("the code of {key} expired at {}", rfc3339_seconds(*at))]
     Expired {
         /// Whose request it was.
         key: SenderKey,
@@ -33,7 +33,7 @@ pub enum PairingError {
         at: OffsetDateTime,
     },
     /// The code was approved already.
-    #[error("the code of {key} was approved already, at {}", moment(at))]
+    #[error("the code of {key} was approved already, at {}", rfc3339_seconds(*at))]
     AlreadyApproved {
         /// Whose request it was.
         key: SenderKey,
@@ -41,7 +41,7 @@ pub enum PairingError {
         at: OffsetDateTime,
     },
     /// The request was rejected already, or its sender was blocked.
-    #[error("the request of {key} was rejected already, at {}", moment(at))]
+    #[error("the request of {key} was rejected already, at {}", rfc3339_seconds(*at))]
     AlreadyRejected {
         /// Whose request it was.
         key: SenderKey,
@@ -152,20 +152,10 @@ impl PairingError {
     }
 }
 
-/// A moment as people read it, in UTC and whole seconds: `2026-01-31T09:05:00Z`.
-pub(crate) fn moment(at: &OffsetDateTime) -> String {
-    rfc3339(&at.truncate_to_second())
-}
-
-/// A moment in UTC: `2026-01-31T09:05:00.25Z`.
-pub(crate) fn rfc3339(at: &OffsetDateTime) -> String {
-    let at = at.to_offset(UtcOffset::UTC);
-    // Only a year beyond 9999 has no such form.
-    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use time::UtcOffset;
+
     use super::*;
     use crate::{AccountId, ChannelId, SenderId};
 

@@ -30,6 +30,7 @@ mod secret;
 mod session;
 pub mod setup_code;
 pub mod text;
+pub mod timestamp;
 mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};

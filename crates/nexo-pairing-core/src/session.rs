@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-use crate::error::rfc3339;
 use crate::limits::{SESSION_RENEWAL, SESSION_TTL};
+use crate::timestamp::rfc3339;
 use crate::{ClaimId, IdError, OnReplay, SessionToken, Span, TokenClaims};
 
 pub use error::RedeemError;
@@ -287,7 +287,7 @@ impl SetupEvent {
             Self::CodeIssued { profile, device_label, expires_at, url } => json!({
                 "profile": profile,
                 "device_label": device_label,
-                "expires_at": rfc3339(expires_at),
+                "expires_at": rfc3339(*expires_at),
                 "url": url,
             }),
             Self::KeyRotated { key_id } | Self::KeyRetired { key_id } => {

@@ -32,6 +32,18 @@ pub fn truncate(text: &str, max: usize) -> String {
     visible.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// The beginning of a value that is refused, for the error that says so: 40 characters, escaped as in
+/// a string of Rust.
+///
+/// ```
+/// assert_eq!(nexo_pairing_core::text::excerpt("a\"\n"), r#"a\"\n"#);
+/// assert_eq!(nexo_pairing_core::text::excerpt(&"a".repeat(50)).len(), 40);
+/// ```
+#[must_use]
+pub fn excerpt(value: &str) -> String {
+    value.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
 /// Whether a character moves the cursor, turns the reading direction or cannot be seen.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {

@@ -1,9 +1,9 @@
 //! Nexo's event envelope.
 
+use nexo_pairing_core::timestamp::rfc3339;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 /// Who our events are from.
@@ -31,11 +31,9 @@ impl<'a> Event<'a> {
     /// An event of ours, made now.
     #[must_use]
     pub fn new(topic: &'a str, payload: Value) -> Self {
-        let now = OffsetDateTime::now_utc();
         Self {
             id: Uuid::new_v4().to_string(),
-            // Only a year beyond 9999 has no such form.
-            timestamp: now.format(&Rfc3339).unwrap_or_default(),
+            timestamp: rfc3339(OffsetDateTime::now_utc()),
             topic,
             source: SOURCE,
             session_id: None,

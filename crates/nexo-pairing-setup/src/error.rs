@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nexo_pairing_core::SetupCodeError;
+use nexo_pairing_core::timestamp::rfc3339_seconds;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::{KeyId, MAX_TTL, MIN_TTL, RandomError, file};
 
@@ -252,7 +252,7 @@ pub enum VerifyError {
     #[error("the token was not signed by a key of this ring")]
     InvalidSignature,
     /// It was good until this moment.
-    #[error("the token expired at {}", moment(at))]
+    #[error("the token expired at {}", rfc3339_seconds(*at))]
     Expired {
         /// When it expired.
         at: OffsetDateTime,
@@ -270,13 +270,6 @@ impl VerifyError {
             Self::Expired { .. } => "expired",
         }
     }
-}
-
-/// A moment in UTC as people read it, in whole seconds: `2026-01-31T09:05:00Z`.
-fn moment(at: &OffsetDateTime) -> String {
-    let at = at.truncate_to_second();
-    // Only a year beyond 9999 has no such form, and no token says such a year.
-    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::{GRANT_TTL, GRANT_TTL_FORM, MAX_NOTE_BYTES, NOTE_FORM};
+use nexo_pairing_core::text::excerpt;
 use nexo_pairing_core::{
     AccountId, Actor, AllowedSender, ApprovedRequest, AuditEvent, AuditQuery, BlockedSender,
     Blocking, ChannelId, Filter, Grant, Mirror, NewRequest, PairingCode, PairingError,
@@ -275,11 +276,7 @@ fn check_grant(grant: &Grant) -> Result<(), PairingError> {
 fn check_text(name: &'static str, text: Option<&str>) -> Result<(), PairingError> {
     match text {
         Some(text) if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) => {
-            Err(PairingError::Invalid {
-                name,
-                value: text.chars().take(40).flat_map(char::escape_debug).collect(),
-                expected: NOTE_FORM,
-            })
+            Err(PairingError::Invalid { name, value: excerpt(text), expected: NOTE_FORM })
         }
         _ => Ok(()),
     }

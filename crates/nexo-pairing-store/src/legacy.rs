@@ -4,6 +4,7 @@ use std::path::Path;
 
 use nexo_pairing_core::limits::{MAX_LABEL_BYTES, PROFILE_FORM};
 use nexo_pairing_core::setup_code::is_profile;
+use nexo_pairing_core::text::excerpt;
 use nexo_pairing_core::{ImportedSession, SessionToken};
 use rusqlite::{Connection, Row};
 
@@ -71,7 +72,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Result<ImportedSession, String>> 
     };
     let profile: String = row.get(1)?;
     if !is_profile(&profile) {
-        let shown: String = profile.chars().take(40).flat_map(char::escape_debug).collect();
+        let shown = excerpt(&profile);
         return Ok(Err(format!("the profile is {shown}, not of the form {PROFILE_FORM}")));
     }
     let label = row.get::<_, Option<String>>(2)?.and_then(fitting_label);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::limits::{LABEL_FORM, PROFILE_FORM, SESSION_TTL, SESSION_TTL_FORM};
 use nexo_pairing_core::setup_code::{is_device_label, is_profile};
+use nexo_pairing_core::text::excerpt;
 use nexo_pairing_core::{
     Actor, Cancellation, ImportReport, ImportedSession, IssuedSession, PairingError, PeerAddress,
     RedeemError, Redemption, RedemptionState, Session, SessionId, SessionToken, SetupEvent,
@@ -260,6 +261,5 @@ fn check(
     if is_valid(text) {
         return Ok(());
     }
-    let value = text.chars().take(40).flat_map(char::escape_debug).collect();
-    Err(PairingError::Invalid { name, value, expected })
+    Err(PairingError::Invalid { name, value: excerpt(text), expected })
 }

@@ -4,14 +4,14 @@ use time::OffsetDateTime;
 
 use super::Session;
 use crate::PairingError;
-use crate::error::rfc3339;
+use crate::timestamp::rfc3339;
 
 /// Why a setup code gave no session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedeemError {
     /// It ran out. Whether it was used before does not matter any more.
-    #[error("the setup code expired at {}", rfc3339(at))]
+    #[error("the setup code expired at {}", rfc3339(*at))]
     Expired {
         /// When it ran out.
         at: OffsetDateTime,

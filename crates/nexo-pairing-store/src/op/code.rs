@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nexo_pairing_core::timestamp::rfc3339;
 use nexo_pairing_core::{
     Actor, ApprovedRequest, CodeError, Grant, PairingCode, PairingError, RejectedRequest, SenderKey,
 };
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::audit::About;
 use super::grant::stored_key;
 use super::purge::Finished;
-use super::{LEEWAY, REJECTED_FOR, Write, at, rfc3339};
+use super::{LEEWAY, REJECTED_FOR, Write, at};
 
 /// Over how long failed attempts are counted, and how long a lockout lasts, in seconds.
 const WINDOW: i64 = 600;

@@ -20,8 +20,7 @@ use std::ops::RangeInclusive;
 use nexo_pairing_core::{Span, WarningLimiter, metric, rules};
 use ring::digest::{Digest, SHA256, digest};
 use rusqlite::Transaction;
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use crate::StoreOptions;
 
@@ -94,15 +93,11 @@ pub(crate) fn sha256(secret: &str) -> Digest {
     digest(&SHA256, secret.as_bytes())
 }
 
-/// A moment as the audit log and errors write it.
-pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
-    let at = at.to_offset(UtcOffset::UTC);
-    // Only a year beyond 9999 has no such form.
-    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use nexo_pairing_core::timestamp::rfc3339;
+    use time::UtcOffset;
+
     use super::*;
 
     #[test]
