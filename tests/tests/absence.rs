@@ -197,6 +197,40 @@ fn accounts_that_are_lost_stay_the_ones_that_are_known() {
 }
 
 #[test]
+fn an_account_that_loses_its_bounds_keeps_them_until_a_restart() {
+    let account = "channel: irc, account: bot";
+    let words = "gate: { mode: pairing, max_pending: 9 }\n";
+    let rest = "audit_days: 30\n";
+    for lost in [format!("{words}accounts: [{{ {account} }}]\n{rest}"), format!("{words}{rest}")] {
+        let home = Home::configured(&format!(
+            "{words}accounts: [{{ {account}, max_pending: 1, challenge_cooldown_secs: 10 }}]\n{rest}"
+        ));
+        let mut gate = home.gate(&[]);
+        let from = |id: &str| message("irc", "bot", id);
+        assert_eq!(gate.ask(&from("5491155550001"))["decision"], "challenge");
+        assert_eq!(gate.ask(&from("5491155550002"))["reason"], "pending_full");
+        home.configure(&lost);
+        // And once more: what was kept is not lost by the second reload.
+        for _ in 0..2 {
+            assert!(reload(&gate), "{}", gate.remarks());
+            assert_eq!(gate.ask(&from("5491155550003"))["reason"], "pending_full");
+        }
+        let said = gate.remarks();
+        let is_told = said.contains("`accounts[irc/bot].max_pending`")
+            || said.contains("stay the only ones that are known");
+        assert!(is_told, "{said}");
+        home.configure(&format!("{words}accounts: [{{ {account}, max_pending: 2 }}]\n{rest}"));
+        assert!(reload(&gate));
+        let last = gate.ask(&from("5491155550003"));
+        assert_eq!(last["decision"], "challenge", "other words count");
+        assert_eq!(gate.end().code, 0);
+        home.configure(&lost);
+        let again = home.run_with(&["gate"], format!("{}\n", from("5491155550004")));
+        assert_eq!(again.lines()[0]["decision"], "challenge", "a start takes the file");
+    }
+}
+
+#[test]
 fn a_reload_that_closes_a_gate_does_not_wait_for_another_writer() {
     let home = Home::configured("gate:\n  mode: open");
     let mut gate = home.gate(&[]);

@@ -30,6 +30,9 @@ pub struct Config {
     pub(crate) gate: PairingPolicy,
     pub(crate) notices: Notices,
     pub(crate) accounts: Option<Vec<Account>>,
+    /// After a reload that found no accounts: those that the file named last, for the ones of them that
+    /// stay known.
+    pub(crate) lost_accounts: Vec<Account>,
     pub(crate) mode_words: ModeWords,
     /// Whether the file gives any key below `pairing:` a value.
     pub(crate) has_pairing: bool,
@@ -139,7 +142,9 @@ impl Config {
         };
         self.accounts = known.map(|known| {
             let account = |key: &AccountKey| {
-                let mut policy = self.policy(key.0.as_str(), key.1.as_str()).clone();
+                let named = self.accounts.as_ref().unwrap_or(&self.lost_accounts);
+                let policy = policy_in(named, key.0.as_str(), key.1.as_str());
+                let mut policy = policy.unwrap_or(&self.gate).clone();
                 policy.mode = modes.mode(&key.0, &key.1).unwrap_or(policy.mode);
                 Account { channel: key.0.clone(), account: key.1.clone(), policy }
             };
@@ -153,11 +158,7 @@ impl Config {
     #[must_use]
     pub fn policy(&self, channel: &str, account: &str) -> &PairingPolicy {
         let accounts = self.accounts().unwrap_or_default();
-        let key = (channel, account);
-        match accounts.binary_search_by(|entry| entry.key().cmp(&key)) {
-            Ok(found) => &accounts[found].policy,
-            Err(_) => &self.gate,
-        }
+        policy_in(accounts, channel, account).unwrap_or(&self.gate)
     }
 
     /// How accounts without an entry in `accounts` treat strangers: `gate` over the defaults.
@@ -221,7 +222,7 @@ impl Config {
     }
 
     /// After a [reload](crate::Sources::reload): the keys that the file does not say any more and that
-    /// keep their values, such as `session_ttl_secs`, `adapters[signal]` or `adapters[signal].format`.
+    /// keep their values, such as `session_ttl_secs`, `adapters[signal]` or `accounts[irc/bot].max_pending`.
     #[must_use]
     pub fn kept(&self) -> &[String] {
         &self.kept
@@ -341,4 +342,14 @@ fn cache_ttl() -> Duration {
 
 fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_secs)
+}
+
+/// The policy of an account, if it is among `accounts`, which are in order.
+fn policy_in<'a>(
+    accounts: &'a [Account],
+    channel: &str,
+    account: &str,
+) -> Option<&'a PairingPolicy> {
+    let found = accounts.binary_search_by(|entry| entry.key().cmp(&(channel, account))).ok()?;
+    Some(&accounts[found].policy)
 }

@@ -17,6 +17,9 @@ use crate::{ConfigError, Origin, Setting, yaml};
 /// What a reload does not keep: whoever puts modes in force remembers these, for restarts too.
 const REMEMBERED_ELSEWHERE: &[&str] = &["gate.mode", "accounts"];
 
+/// The same, of an account's own words.
+const OWN_MODE: &[&str] = &["mode", "auto_challenge"];
+
 /// The ways to log in to the bus. One replaces another, so none is kept beside a new one.
 const LOGIN: &[&str] = &[
     "nats.credentials_file",
@@ -132,19 +135,18 @@ impl<'a> Layer<'a> {
         let has_login = LOGIN.iter().any(|key| self.said.contains_key(key));
         let mut kept = Vec::new();
         for Setting { key, value, origin } in in_force {
-            if !matches!(origin, Origin::File(_))
-                || REMEMBERED_ELSEWHERE.contains(key)
-                || has_login && LOGIN.contains(key)
-            {
+            if !matches!(origin, Origin::File(_)) || has_login && LOGIN.contains(key) {
                 continue;
             }
+            let is_remembered = REMEMBERED_ELSEWHERE.contains(key);
             match (self.said.get_mut(key), schema::find(KEYS, key)) {
+                (None, _) if is_remembered => {}
                 (None, _) => {
                     self.said.insert(key, (origin.clone(), value.clone()));
                     kept.push((*key).to_owned());
                 }
                 (Some((_, new)), Some(Key(_, Shape::Entries(entry)))) => {
-                    kept.extend(keep_entries(key, entry, new, value));
+                    kept.extend(keep_entries(key, entry, new, value, is_remembered));
                 }
                 (Some(_), _) => {}
             }
@@ -189,9 +191,16 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Adds to the list `new` the entries and the keys of entries that only `old` has. An empty list is
-/// said on purpose, one that is shorter may have lost its end.
-fn keep_entries(key: &str, entry: &Entry, new: &mut Value, old: &Value) -> Vec<String> {
+/// Adds to the list `new` the entries and the keys of entries that only `old` has; if it is remembered,
+/// only keys that are no modes. An empty list is said on purpose, one that is shorter may have lost its
+/// end.
+fn keep_entries(
+    key: &str,
+    entry: &Entry,
+    new: &mut Value,
+    old: &Value,
+    is_remembered: bool,
+) -> Vec<String> {
     let identity = |item: &Value| {
         let names = entry.identity.iter().filter_map(|name| item[*name].as_str());
         names.collect::<Vec<_>>().join("/")
@@ -203,12 +212,15 @@ fn keep_entries(key: &str, entry: &Entry, new: &mut Value, old: &Value) -> Vec<S
     for old in old.as_array().into_iter().flatten() {
         let name = identity(old);
         let Some(new) = new.iter_mut().find(|new| identity(new) == name) else {
-            new.push(old.clone());
-            kept.push(format!("{key}[{name}]"));
+            if !is_remembered {
+                new.push(old.clone());
+                kept.push(format!("{key}[{name}]"));
+            }
             continue;
         };
         for (inner, value) in old.as_object().into_iter().flatten() {
-            if new.get(inner).is_none() {
+            let is_mode = is_remembered && OWN_MODE.contains(&&**inner);
+            if new.get(inner).is_none() && !is_mode {
                 new[inner] = value.clone();
                 kept.push(format!("{key}[{name}].{inner}"));
             }

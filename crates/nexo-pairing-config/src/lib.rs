@@ -61,7 +61,7 @@
 //!
 //! [`Sources::reload`] never makes less of a configuration: one that is gone, empty or cut is an
 //! error, and the old one stays. A key that had a value from the file and has none any more keeps it,
-//! [`Config::kept`]; so does an entry of `adapters`, by its channel, and a key of one. To end that
+//! [`Config::kept`]; so does an entry of `adapters`, by its channel, and a key of an entry. To end that
 //! without a restart, another value is written, also an empty one: `adapters: []`. Modes and
 //! `accounts` are not among them: they are remembered. The keys of a login on the bus are not kept
 //! beside those of another login.

@@ -209,7 +209,11 @@ impl Sources {
             figment = layer.over(figment);
         }
         let config = merge::config(figment, home, file.map(|(path, _)| path))?;
-        Ok(Config { has_pairing, kept, ..config })
+        let lost_accounts = match (&config.accounts, old) {
+            (None, Some(old)) => old.accounts.as_ref().unwrap_or(&old.lost_accounts).clone(),
+            _ => Vec::new(),
+        };
+        Ok(Config { has_pairing, kept, lost_accounts, ..config })
     }
 
     /// Nexo's home directory, if anything says where it is.

@@ -87,6 +87,7 @@ pub(crate) fn config(
         ws_cleartext_allow: merged.get("ws_cleartext_allow")?,
         trusted_proxies: merged.get("trusted_proxies")?,
         accounts,
+        lost_accounts: Vec::new(),
         gate,
         notices: merged.get("gate.notices")?,
         mode_words,
