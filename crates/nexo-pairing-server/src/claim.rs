@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::answer::{Refusal, to_json};
-use crate::app::App;
 use crate::peer::Peer;
 use crate::session::Shown;
+use crate::state::AppState;
 use crate::writes::Secret;
 
 /// How many bytes a claim may have.
@@ -35,7 +35,7 @@ struct Answer<'a> {
     session: Shown<'a>,
 }
 
-impl App {
+impl AppState {
     /// Refuses a claim of a peer that failed too often.
     pub(crate) fn hear(&self, client: IpAddr) -> Result<(), Refusal> {
         let wait = self.throttle.wait(Peer::of(client));
@@ -58,25 +58,25 @@ impl App {
         redemption.peer = Some(client.into());
         let code = Secret::Code(redemption.claims.nonce.clone());
         let in_flight = self.begin_write(client, code)?;
-        let (app, peer) = (Arc::clone(self), Peer::of(client));
+        let (state, peer) = (Arc::clone(self), Peer::of(client));
         // It counts as failed until its outcome is known: while the database is locked, one peer could
         // otherwise take the places of all claims that wait for it.
         self.throttle.failed(peer);
         let redeemed = tokio::spawn(async move {
             let _lifetime = lifetime;
-            let redeemed = app.store.redeem(redemption).await;
+            let redeemed = state.store.redeem(redemption).await;
             drop(in_flight);
-            app.throttle.take_back(peer);
+            state.throttle.take_back(peer);
             match redeemed {
                 Ok(issued) => {
-                    app.counters.ok.increment(1);
+                    state.counters.ok.increment(1);
                     // An answer is lost now and then. More often, it is a flood of writes.
                     if issued.is_repeated {
-                        app.throttle.failed(peer);
+                        state.throttle.failed(peer);
                     }
                     Ok(issued)
                 }
-                Err(error) => Err(app.refuse_claim(client, app.refusal(error))),
+                Err(error) => Err(state.refuse_claim(client, state.refusal(error))),
             }
         });
         let IssuedSession { session, token, .. } =

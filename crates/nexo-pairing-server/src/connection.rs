@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -23,7 +24,6 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Refusal;
 use crate::connections::{Evicted, Place};
-use crate::pair::Opening;
 
 /// How much the line and the headers of a request may take together, in bytes. A proxy that asks
 /// about a session sends on what its client sent, with all cookies.
@@ -43,12 +43,15 @@ pub(crate) struct Timing {
     pub(crate) idle: Duration,
 }
 
+/// Another protocol than HTTP, spoken to the end of a connection.
+type Next = Box<dyn FnOnce(Arc<Connection>) -> BoxFuture<'static, ()> + Send>;
+
 /// A connection, as its requests see it.
 pub(crate) struct Connection {
     /// The address that is connected: the client, or a proxy.
     pub(crate) peer: IpAddr,
-    /// The WebSocket that follows when the request is answered.
-    pub(crate) opening: Mutex<Option<Opening>>,
+    /// What follows the answer to its last request.
+    next: Mutex<Option<Next>>,
     place: Place,
     timing: Timing,
     stopping: watch::Receiver<bool>,
@@ -61,7 +64,7 @@ impl Connection {
         timing: Timing,
         stopping: watch::Receiver<bool>,
     ) -> Arc<Self> {
-        Arc::new(Self { peer, opening: Mutex::default(), place, timing, stopping })
+        Arc::new(Self { peer, next: Mutex::default(), place, timing, stopping })
     }
 
     /// Until when the request has to be complete.
@@ -79,6 +82,15 @@ impl Connection {
     /// evicted, as one that is idle.
     pub(crate) fn answered_for(&self, time: Duration) {
         self.place.answered(Instant::now() + time);
+    }
+
+    /// Has `protocol` run once the request is answered, and HTTP is over with it.
+    pub(crate) fn switch_to<F>(&self, protocol: impl FnOnce(Arc<Self>) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let next: Next = Box::new(|connection| Box::pin(protocol(connection)));
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
     }
 
     /// Waits until the server is asked to end.
@@ -132,7 +144,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Serves its requests, one after the other, and the WebSocket that one of them may open.
+/// Serves its requests, one after the other, and what the last of them switched to.
 async fn exchange(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
@@ -159,9 +171,9 @@ async fn exchange(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection failed");
     }
-    let opening = connection.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(opening) = opening {
-        opening.run(connection).await;
+    let next = connection.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(next) = next {
+        next(Arc::clone(connection)).await;
     }
 }
 

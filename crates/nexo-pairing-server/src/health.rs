@@ -1,52 +1,40 @@
-//! `GET /healthz`: whether the store can be read and written.
+//! Whether the store is well, looked at no more often than once a second.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use nexo_pairing_core::Clock;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
-
-use crate::answer::{Refusal, json_response};
-use crate::app::App;
 
 /// How long a finding is told again, so that nobody loads the store by asking.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a caller waits for a finding. A store that takes longer is not well.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// What was found last.
-#[derive(Debug, Default)]
 pub(crate) struct Health {
+    clock: Arc<dyn Clock>,
     /// When, and whether the store was well.
     found: Arc<Mutex<Option<(Duration, bool)>>>,
 }
 
-/// `GET /healthz`. The connection may be evicted meanwhile, unlike those of other requests that are
-/// answered: it waits for as long as the database is locked, and anybody may ask.
-pub(crate) async fn show(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    match timeout(PATIENCE, is_well(app)).await {
-        Ok(true) => Ok(json_response(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
-        _ => Err(Refusal::Unavailable),
+impl Health {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, found: Arc::default() }
     }
-}
 
-/// Looks at the store, unless somebody just did. One looks at a time, and does so to the end.
-async fn is_well(app: Arc<App>) -> bool {
-    let mut found = Arc::clone(&app.health.found).lock_owned().await;
-    if let Some((at, is_well)) = *found
-        && app.clock.elapsed().saturating_sub(at) < FRESH
-    {
-        return is_well;
+    /// What `look` finds, unless somebody just looked. One looks at a time, and does so to the end.
+    pub(crate) async fn check(&self, look: impl Future<Output = bool> + Send + 'static) -> bool {
+        let mut found = Arc::clone(&self.found).lock_owned().await;
+        if let Some((at, is_well)) = *found
+            && self.clock.elapsed().saturating_sub(at) < FRESH
+        {
+            return is_well;
+        }
+        let clock = Arc::clone(&self.clock);
+        let looking = tokio::spawn(async move {
+            let is_well = look.await;
+            *found = Some((clock.elapsed(), is_well));
+            is_well
+        });
+        looking.await.unwrap_or(false)
     }
-    let looking = tokio::spawn(async move {
-        let probe = app.store.probe().await;
-        let is_well = probe.map_err(|error| app.unavailable("use the store", &error)).is_ok();
-        *found = Some((app.clock.elapsed(), is_well));
-        is_well
-    });
-    looking.await.unwrap_or(false)
 }

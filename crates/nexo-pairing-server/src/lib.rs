@@ -22,7 +22,6 @@
 //! ```
 
 mod answer;
-mod app;
 mod claim;
 mod connection;
 mod connections;
@@ -35,8 +34,10 @@ mod options;
 mod origin;
 mod pair;
 mod peer;
+mod routes;
 mod server;
 mod session;
+mod state;
 mod throttle;
 mod tls;
 mod upkeep;

@@ -1,7 +1,7 @@
 //! `/pair`: claims, over a WebSocket or in a request.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
@@ -14,94 +14,92 @@ use tokio::time::timeout_at;
 use zeroize::Zeroizing;
 
 use crate::answer::{Refusal, json_response};
-use crate::app::App;
 use crate::claim::MAX_CLAIM_BYTES;
 use crate::connection::Connection;
 use crate::origin;
+use crate::state::AppState;
 use crate::websocket::{self, CloseCode, Unasked};
 
 /// How much of a body is read at most, in bytes.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 
-/// A WebSocket that is about to open.
-pub(crate) struct Opening {
-    app: Arc<App>,
-    client: IpAddr,
-    upgrade: OnUpgrade,
-}
-
 /// `POST /pair`.
 pub(crate) async fn post(
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let client = admitted(&app, &connection, &parts.headers)?;
+    let client = admitted(&state, &connection, &parts.headers)?;
     if !is_json(&parts.headers) {
         return Err(Refusal::NotJson);
     }
     let claim = timeout_at(connection.deadline(), read(body)).await;
     connection.answer_begins()?;
     let claim = claim.map_err(|_| Refusal::Timeout)??;
-    let claim = claim.ok_or_else(|| app.refuse_claim(client, Refusal::TooLarge))?;
-    let answer = app.claim(client, &claim, connection.lifetime()).await?;
+    let claim = claim.ok_or_else(|| state.refuse_claim(client, Refusal::TooLarge))?;
+    let answer = state.claim(client, &claim, connection.lifetime()).await?;
     Ok(json_response(StatusCode::OK, answer))
 }
 
 /// `GET /pair`.
 pub(crate) async fn websocket(
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     mut request: Request,
 ) -> Result<Response, Refusal> {
-    let client = admitted(&app, &connection, request.headers())?;
+    let client = admitted(&state, &connection, request.headers())?;
     let response = websocket::accept(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
-    let mut opening = connection.opening.lock().unwrap_or_else(PoisonError::into_inner);
-    *opening = Some(Opening { app, client, upgrade });
+    connection.switch_to(move |connection| claim(state, client, upgrade, connection));
     Ok(response)
 }
 
-impl Opening {
-    /// Runs the WebSocket to its end.
-    pub(crate) async fn run(self, connection: &Connection) {
-        let Ok(upgraded) = self.upgrade.await else { return };
-        let mut io = TokioIo::new(upgraded);
-        let late =
-            Unasked::Refused { close: CloseCode::POLICY_VIOLATION, refusal: Refusal::Timeout };
-        let question = timeout_at(connection.deadline(), websocket::question(&mut io)).await;
-        let (answer, close) = match question.unwrap_or(Err(late)) {
-            Ok(claim) => {
-                if connection.answer_begins().is_err() {
-                    return;
-                }
-                let claimed = self.app.claim(self.client, &claim, connection.lifetime()).await;
-                (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
+/// Runs a WebSocket to its end.
+async fn claim(
+    state: Arc<AppState>,
+    client: IpAddr,
+    upgrade: OnUpgrade,
+    connection: Arc<Connection>,
+) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let mut io = TokioIo::new(upgraded);
+    let late = Unasked::Refused { close: CloseCode::POLICY_VIOLATION, refusal: Refusal::Timeout };
+    let question = timeout_at(connection.deadline(), websocket::question(&mut io)).await;
+    let (answer, close) = match question.unwrap_or(Err(late)) {
+        Ok(claim) => {
+            if connection.answer_begins().is_err() {
+                return;
             }
-            Err(Unasked::Refused { close, refusal }) => {
-                if connection.answer_begins().is_err() {
-                    return;
-                }
-                let refusal = self.app.refuse_claim(self.client, refusal);
-                ((close != CloseCode::PROTOCOL_ERROR).then(|| refusal.json()), close)
+            let claimed = state.claim(client, &claim, connection.lifetime()).await;
+            (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
+        }
+        Err(Unasked::Refused { close, refusal }) => {
+            if connection.answer_begins().is_err() {
+                return;
             }
-            Err(Unasked::Gone) => return,
-        };
-        // Whoever does not take the answer, or does not close, must not hold a place that another needs.
-        // They can ask again.
-        connection.answered_for(websocket::LINGER);
-        let _ = websocket::answer(&mut io, answer, close).await;
-    }
+            let refusal = state.refuse_claim(client, refusal);
+            ((close != CloseCode::PROTOCOL_ERROR).then(|| refusal.json()), close)
+        }
+        Err(Unasked::Gone) => return,
+    };
+    // Whoever does not take the answer, or does not close, must not hold a place that another needs.
+    // They can ask again.
+    connection.answered_for(websocket::LINGER);
+    let _ = websocket::answer(&mut io, answer, close).await;
 }
 
 /// The address of a client that may send a claim.
-fn admitted(app: &App, connection: &Connection, headers: &HeaderMap) -> Result<IpAddr, Refusal> {
-    let client = app.client(connection.peer, headers);
-    if !origin::may_claim(headers, &app.settings().allowed_origins) {
-        return Err(app.refuse_claim(client, Refusal::Origin));
+fn admitted(
+    state: &AppState,
+    connection: &Connection,
+    headers: &HeaderMap,
+) -> Result<IpAddr, Refusal> {
+    let client = state.client(connection.peer, headers);
+    if !origin::may_claim(headers, &state.settings().allowed_origins) {
+        return Err(state.refuse_claim(client, Refusal::Origin));
     }
-    app.hear(client).map(|()| client)
+    state.hear(client).map(|()| client)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -19,11 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::answer::Refusal;
-use crate::app::{self, App};
 use crate::connection::{self, Complete, Connection, Timing};
 use crate::connections::Connections;
 use crate::options::{MetricsOptions, ServerOptions, Settings};
 use crate::peer::Peer;
+use crate::routes;
+use crate::state::AppState;
 use crate::tls::{TlsError, TlsFiles};
 use crate::upkeep;
 
@@ -53,7 +54,7 @@ pub struct Server {
 /// Changes a server while it runs. A clone is for the same one.
 #[derive(Clone)]
 pub struct ServerHandle {
-    app: Arc<App>,
+    state: Arc<AppState>,
     tls: Option<Tls>,
 }
 
@@ -95,8 +96,9 @@ impl Server {
             None => None,
         };
         let max = options.max_connections.min(max_files());
-        let app = App::new(options.store, options.issuer, options.clock, options.settings, max);
-        let router = app::router(Arc::clone(&app));
+        let state =
+            AppState::new(options.store, options.issuer, options.clock, options.settings, max);
+        let router = routes::router(Arc::clone(&state));
         let claims = Listener::bind(options.listen, tls.clone(), router, max, timing).await?;
         let metrics = match options.metrics {
             Some(metrics) => {
@@ -106,7 +108,7 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { claims, metrics, handle: ServerHandle { app, tls } })
+        Ok(Self { claims, metrics, handle: ServerHandle { state, tls } })
     }
 
     /// Where it listens.
@@ -148,8 +150,8 @@ impl Server {
                 () = shutdown => {}
                 () = claims.accept(stopping.clone()) => {}
                 () = metrics => {}
-                () = upkeep::read_keys(Arc::clone(&handle.app.issuer)) => {}
-                () = upkeep::purge(handle.app.store.clone()) => {}
+                () = upkeep::read_keys(Arc::clone(&handle.state.issuer)) => {}
+                () = upkeep::purge(handle.state.store.clone()) => {}
             }
         }
         drop(stopping);
@@ -196,7 +198,7 @@ impl MetricsServer {
 impl ServerHandle {
     /// Changes the settings, for requests from now on.
     pub fn set(&self, settings: Settings) {
-        self.app.set(settings);
+        self.state.set(settings);
     }
 
     /// Reads certificate and key again, for connections from now on. Without them there is nothing

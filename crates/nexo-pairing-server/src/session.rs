@@ -13,8 +13,8 @@ use time::format_description::well_known::Rfc3339;
 use time::serde::rfc3339;
 
 use crate::answer::{Refusal, json_response, to_json};
-use crate::app::App;
 use crate::connection::{Complete, Connection};
+use crate::state::AppState;
 use crate::writes::Secret;
 
 /// What is not percent-encoded in a header: the unreserved characters of RFC 3986.
@@ -50,47 +50,47 @@ impl<'a> Shown<'a> {
 /// `GET /session`: whether the session is live.
 pub(crate) async fn show(
     _: Complete,
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let session = app.store.session(&bearer(&headers)?).await;
-    let session = live(session.map_err(|error| app.unavailable("look up a session", &error))?)?;
-    app.touch(&session, app.client(connection.peer, &headers));
+    let session = state.store.session(&bearer(&headers)?).await;
+    let session = live(session.map_err(|error| state.unavailable("look up a session", &error))?)?;
+    state.touch(&session, state.client(connection.peer, &headers));
     describe(&session)
 }
 
 /// `POST /session/renew`: lets it live for as long as a new one, up to its `renew_until`.
 pub(crate) async fn renew(
     _: Complete,
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (token, client) = (bearer(&headers)?, app.client(connection.peer, &headers));
-    let failed = |error| app.unavailable("renew a session", &error);
-    let session = live(app.store.session(&token).await.map_err(failed)?)?;
-    let _in_flight = app.begin_write(client, Secret::Session(session.id))?;
-    let ttl = app.settings().session_ttl;
-    let session = live(app.store.renew_session(&token, ttl).await.map_err(failed)?)?;
-    app.touch(&session, client);
+    let (token, client) = (bearer(&headers)?, state.client(connection.peer, &headers));
+    let failed = |error| state.unavailable("renew a session", &error);
+    let session = live(state.store.session(&token).await.map_err(failed)?)?;
+    let _in_flight = state.begin_write(client, Secret::Session(session.id))?;
+    let ttl = state.settings().session_ttl;
+    let session = live(state.store.renew_session(&token, ttl).await.map_err(failed)?)?;
+    state.touch(&session, client);
     describe(&session)
 }
 
 /// `DELETE /session`: the device logs out.
 pub(crate) async fn end(
     _: Complete,
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (token, client) = (bearer(&headers)?, app.client(connection.peer, &headers));
-    let failed = |error| app.unavailable("end a session", &error);
+    let (token, client) = (bearer(&headers)?, state.client(connection.peer, &headers));
+    let failed = |error| state.unavailable("end a session", &error);
     // One that is not live yet, since the clock was set back, can be ended as well.
-    let session = app.store.session(&token).await.map_err(failed)?;
+    let session = state.store.session(&token).await.map_err(failed)?;
     let secret = session.map_or(Secret::Unknown, |session| Secret::Session(session.id));
-    let _in_flight = app.begin_write(client, secret)?;
-    if app.store.end_session(&token).await.map_err(failed)? {
+    let _in_flight = state.begin_write(client, secret)?;
+    if state.store.end_session(&token).await.map_err(failed)? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Refusal::Session { presented: true })

@@ -1,13 +1,11 @@
-//! What all connections share, and where their requests lead.
+//! What all connections share.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use axum::Router;
 use axum::http::HeaderMap;
-use axum::routing::get;
 use nexo_pairing_core::{Clock, PairingError, Session, SessionId, WarningLimiter};
 use nexo_pairing_setup::SetupCodeIssuer;
 use nexo_pairing_store::PairingStore;
@@ -19,19 +17,18 @@ use crate::options::Settings;
 use crate::peer::{self, FORWARDED_FOR, Peer};
 use crate::throttle::Throttle;
 use crate::writes::{InFlight, Secret, Writes};
-use crate::{health, pair, session};
 
 /// How many sessions may be waiting at once for being noted as seen.
 const MAX_TOUCHING: usize = 256;
 
 /// What all connections share.
-pub(crate) struct App {
+pub(crate) struct AppState {
     pub(crate) store: PairingStore,
     pub(crate) issuer: Arc<SetupCodeIssuer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) throttle: Throttle,
     pub(crate) counters: ClaimCounters,
-    pub(crate) health: Health,
+    health: Health,
     /// Claims that were refused, by reason and peer.
     pub(crate) refused: WarningLimiter<(&'static str, Peer)>,
     /// What failed for want of the store.
@@ -42,7 +39,7 @@ pub(crate) struct App {
     told_of_a_proxy: AtomicBool,
 }
 
-impl App {
+impl AppState {
     pub(crate) fn new(
         store: PairingStore,
         issuer: Arc<SetupCodeIssuer>,
@@ -53,7 +50,7 @@ impl App {
         Arc::new(Self {
             throttle: Throttle::new(Arc::clone(&clock)),
             counters: ClaimCounters::new(),
-            health: Health::default(),
+            health: Health::new(Arc::clone(&clock)),
             refused: WarningLimiter::new(Arc::clone(&clock)),
             failed: WarningLimiter::new(Arc::clone(&clock)),
             writes: Writes::of(max_connections),
@@ -104,6 +101,16 @@ impl App {
         Refusal::Unavailable
     }
 
+    /// Whether the store can be read and written.
+    pub(crate) async fn is_well(self: &Arc<Self>) -> bool {
+        let state = Arc::clone(self);
+        let look = async move {
+            let probe = state.store.probe().await;
+            probe.map_err(|error| state.unavailable("use the store", &error)).is_ok()
+        };
+        self.health.check(look).await
+    }
+
     /// Begins a write of a client, who is refused when too many are in flight.
     pub(crate) fn begin_write(&self, client: IpAddr, secret: Secret) -> Result<InFlight, Refusal> {
         self.writes.begin(Peer::of(client), secret).ok_or_else(|| {
@@ -126,28 +133,15 @@ impl App {
             return;
         }
         drop(touching);
-        let app = Arc::clone(self);
+        let state = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = app.store.touch(&id, Some(client.into())).await {
+            if let Err(error) = state.store.touch(&id, Some(client.into())).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "a session was not noted as seen"
                 );
             }
-            app.touching.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            state.touching.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         });
     }
-}
-
-/// Where requests lead.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let renew = axum::routing::post(session::renew);
-    Router::new()
-        .route("/pair", get(pair::websocket).post(pair::post))
-        .route("/session", get(session::show).delete(session::end))
-        .route("/session/renew", renew)
-        .route("/healthz", get(health::show))
-        .fallback(async || Refusal::NotFound)
-        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
-        .with_state(app)
 }
