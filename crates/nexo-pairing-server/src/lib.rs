@@ -14,7 +14,8 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = PairingStore::open("/var/lib/nexo/pairing/pairing.db").await?;
 //! let issuer = SetupCodeIssuer::open_or_create("/var/lib/nexo/pairing/pairing.key")?;
-//! let server = Server::bind(ServerOptions::new(store, Arc::new(issuer))).await?;
+//! let options = ServerOptions::new(Arc::new(store), Arc::new(issuer));
+//! let server = Server::bind(options).await?;
 //! println!("listening on {}", server.local_addr());
 //! server.run(std::future::pending()).await;
 //! # Ok(())

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
-use nexo_pairing_core::{Clock, OnReplay, SystemClock};
+use nexo_pairing_core::{Clock, OnReplay, SessionBackend, SystemClock};
 use nexo_pairing_setup::SetupCodeIssuer;
-use nexo_pairing_store::PairingStore;
 
 use crate::tls::TlsFiles;
 
@@ -16,11 +15,11 @@ use crate::tls::TlsFiles;
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
 
 /// What a server may be told when it starts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {
     /// Where setup codes are used up and sessions are kept.
-    pub store: PairingStore,
+    pub backend: Arc<dyn SessionBackend>,
     /// Who verifies the tokens of setup codes.
     pub issuer: Arc<SetupCodeIssuer>,
     /// What can be changed while it runs.
@@ -45,11 +44,11 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The defaults, with this store and this issuer.
+    /// The defaults, with this backend and this issuer.
     #[must_use]
-    pub fn new(store: PairingStore, issuer: Arc<SetupCodeIssuer>) -> Self {
+    pub fn new(backend: Arc<dyn SessionBackend>, issuer: Arc<SetupCodeIssuer>) -> Self {
         Self {
-            store,
+            backend,
             issuer,
             settings: Settings::default(),
             listen: DEFAULT_LISTEN,
@@ -60,6 +59,18 @@ impl ServerOptions {
             idle_timeout: Duration::from_secs(120),
             clock: SystemClock::shared(),
         }
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { backend: _, issuer: _, settings, listen, metrics, tls, .. } = self;
+        f.debug_struct("ServerOptions")
+            .field("settings", settings)
+            .field("listen", listen)
+            .field("metrics", metrics)
+            .field("tls", tls)
+            .finish_non_exhaustive()
     }
 }
 

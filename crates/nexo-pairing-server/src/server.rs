@@ -97,7 +97,7 @@ impl Server {
         };
         let max = options.max_connections.min(max_files());
         let state =
-            AppState::new(options.store, options.issuer, options.clock, options.settings, max);
+            AppState::new(options.backend, options.issuer, options.clock, options.settings, max);
         let router = routes::router(Arc::clone(&state));
         let claims = Listener::bind(options.listen, tls.clone(), router, max, timing).await?;
         let metrics = match options.metrics {
@@ -151,7 +151,7 @@ impl Server {
                 () = claims.accept(stopping.clone()) => {}
                 () = metrics => {}
                 () = upkeep::read_keys(Arc::clone(&handle.state.issuer)) => {}
-                () = upkeep::purge(handle.state.store.clone()) => {}
+                () = upkeep::purge(Arc::clone(&handle.state.store)) => {}
             }
         }
         drop(stopping);

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::http::HeaderMap;
-use nexo_pairing_core::{Clock, PairingError, Session, SessionId, WarningLimiter};
+use nexo_pairing_core::{Clock, PairingError, Session, SessionBackend, SessionId, WarningLimiter};
 use nexo_pairing_setup::SetupCodeIssuer;
-use nexo_pairing_store::PairingStore;
 
 use crate::answer::Refusal;
 use crate::counters::ClaimCounters;
@@ -23,7 +22,7 @@ const MAX_TOUCHING: usize = 256;
 
 /// What all connections share.
 pub(crate) struct AppState {
-    pub(crate) store: PairingStore,
+    pub(crate) store: Arc<dyn SessionBackend>,
     pub(crate) issuer: Arc<SetupCodeIssuer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) throttle: Throttle,
@@ -41,7 +40,7 @@ pub(crate) struct AppState {
 
 impl AppState {
     pub(crate) fn new(
-        store: PairingStore,
+        store: Arc<dyn SessionBackend>,
         issuer: Arc<SetupCodeIssuer>,
         clock: Arc<dyn Clock>,
         settings: Settings,

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexo_pairing_core::SessionBackend;
 use nexo_pairing_setup::SetupCodeIssuer;
-use nexo_pairing_store::PairingStore;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -45,7 +45,7 @@ pub(crate) async fn read_keys(issuer: Arc<SetupCodeIssuer>) {
 }
 
 /// Ends sessions that have run out; deletes them and used setup codes when they are long over.
-pub(crate) async fn purge(store: PairingStore) {
+pub(crate) async fn purge(store: Arc<dyn SessionBackend>) {
     let mut ticks = every(PURGE);
     loop {
         ticks.tick().await;

@@ -1,5 +1,7 @@
 //! Many clients with one setup code, and two servers on one database.
 
+use std::sync::Arc;
+
 use nexo_pairing_core::OnReplay;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
@@ -16,7 +18,7 @@ async fn race(on_replay: OnReplay) -> (usize, usize) {
     let mut servers = Vec::new();
     for store in [world.store.clone(), world.another_store().await] {
         let mut options = world.options();
-        options.store = store;
+        options.backend = Arc::new(store);
         options.settings.on_replay = on_replay;
         servers.push(Running::start(options).await);
     }

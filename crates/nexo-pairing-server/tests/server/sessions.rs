@@ -1,5 +1,6 @@
 //! Sessions over HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing_core::{Actor, SessionId};
@@ -119,7 +120,7 @@ async fn what_another_process_revokes_is_refused_with_the_next_request() {
     let world = World::new().await;
     let (first, store) = (world.serve().await, world.another_store().await);
     let mut options = world.options();
-    options.store = world.another_store().await;
+    options.backend = Arc::new(world.another_store().await);
     let second = Running::start(options).await;
     let token = token(&world, &first).await;
     let answer = second.session(&token).await;
