@@ -11,8 +11,8 @@ use nexo_pairing::whatsapp::WhatsappPairingAdapter;
 use nexo_pairing::{Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError};
 use serde_json::Value;
 
-use crate::bus;
 use crate::error::CliError;
+use crate::nats;
 
 /// Where nothing is published, for whoever sends nothing.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub(crate) async fn adapters_for(
         && !raw
         && !config.nats().servers.is_empty()
     {
-        let bus = bus::connect(config).await;
+        let bus = nats::connect(config).await;
         let bus = bus.map_err(|error| CliError::plugin(channel, error))?;
         registry.register(plugin(&bus, adapter)?);
     }

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     approve, backup, block, cancel, claim, completions, config, decode, devices, doctor, explain,
-    forget, forget_adapter, forget_mode, keys, list, log, reject, revoke, seed, serve, start,
+    forget, forget_adapter, forget_mode, gate, keys, list, log, reject, revoke, seed, serve, start,
     unblock, unlock,
 };
 use crate::context::Context;
@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::flags::Global;
 use crate::io::Io;
 use crate::output::report;
-use crate::{gate, logging, process, usage};
+use crate::{logging, process, usage};
 
 /// Who may talk to a chat agent, and which device may join it.
 ///

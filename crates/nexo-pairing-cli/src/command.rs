@@ -14,6 +14,7 @@ pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod forget_adapter;
 pub(crate) mod forget_mode;
+pub(crate) mod gate;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod log;

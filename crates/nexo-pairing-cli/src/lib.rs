@@ -23,7 +23,6 @@
 
 pub mod doctor;
 
-mod bus;
 mod channels;
 mod claim;
 mod cli;
@@ -33,12 +32,12 @@ mod device_name;
 mod error;
 mod exit;
 mod flags;
-mod gate;
 mod io;
 mod issuer;
 mod json;
 mod logging;
 mod modes;
+mod nats;
 mod output;
 mod person;
 mod process;

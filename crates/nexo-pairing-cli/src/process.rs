@@ -1,8 +1,10 @@
-//! What the program gives up before it reads anything: it has secrets in memory and in files, and needs
-//! nothing of this.
+//! The process: what it gives up before it reads anything, as it has secrets in memory and in files and
+//! needs nothing of this; and its threads.
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
+
+use crate::error::CliError;
 
 /// Makes new files and folders their owner's alone, whatever umask it was started with, leaves no core
 /// dumps, lets no other process of the user look into it, and gains no rights by what it might start.
@@ -22,4 +24,13 @@ pub(crate) fn restrict() {
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         let _ = set_no_new_privs(true);
     }
+}
+
+/// Starts a thread.
+pub(crate) fn start_thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), CliError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map(drop).map_err(|source| CliError::Io { what: "start a thread".to_owned(), source })
 }

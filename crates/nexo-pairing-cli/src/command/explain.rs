@@ -6,11 +6,11 @@ use clap::Args;
 use nexo_pairing::{ChannelId, Filter, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
 use serde::Serialize;
 
+use super::gate::options::options;
 use crate::channels::adapters_for;
 use crate::context::{Context, Database, View};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::gate::options;
 use crate::modes;
 use crate::person::{is_stored, sender_of, wrong_id};
 use crate::remote;

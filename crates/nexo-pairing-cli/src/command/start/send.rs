@@ -11,9 +11,9 @@ use nexo_pairing::nats::NatsOutbound;
 use nexo_pairing::{AccountId, ChannelId, PairingChannelAdapter, PairingError, SenderId};
 use serde::Serialize;
 
-use crate::bus;
 use crate::channels::{adapters, plugin};
 use crate::error::CliError;
+use crate::nats;
 use crate::person::{sender_of, wrong_id};
 
 /// Where a code is sent: `CHANNEL:ACCOUNT:TO`. Split at the first two colons, a recipient may have more.
@@ -63,7 +63,7 @@ impl Courier {
     pub(super) async fn find(via: &Via, config: &Config) -> Result<Self, CliError> {
         let channel = ChannelId::parse(&via.channel).map_err(wrong_id)?;
         let account = AccountId::parse(&via.account).map_err(wrong_id)?;
-        let bus = bus::connect(config).await?;
+        let bus = nats::connect(config).await?;
         let registry = adapters(Arc::new(NatsOutbound::new(bus.clone())));
         if let Some(served) = config.adapters().iter().find(|served| served.channel == channel) {
             registry.register(plugin(&bus, served)?);

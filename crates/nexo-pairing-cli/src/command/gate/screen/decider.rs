@@ -6,10 +6,10 @@ use nexo_pairing::{Delivery, Inbound, InboundEvent, PairingAdapterRegistry, Pair
 
 use super::output::Output;
 use crate::channels::{Recorder, adapters};
+use crate::command::gate::answer::Answer;
+use crate::command::gate::remarks::{Remarks, Warning};
+use crate::command::gate::settings::Settings;
 use crate::error::chain;
-use crate::gate::Settings;
-use crate::gate::answer::Answer;
-use crate::gate::remarks::{Remarks, Warning};
 use crate::text::cut;
 
 /// The kind of error of events on channels that are [`not_here`].

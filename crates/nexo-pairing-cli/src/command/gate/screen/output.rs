@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::gate::answer::Answer;
+use crate::command::gate::answer::Answer;
 use crate::json;
 
 /// Answers that are not written yet.

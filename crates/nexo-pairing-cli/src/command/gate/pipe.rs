@@ -13,21 +13,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::lines;
 use super::remarks::Remarks;
 use super::screen::{Screener, Stop};
-use super::signals::{Asked, Grace};
-use super::{Running, start};
+use super::settings::Loader;
+use super::signals::{Asked, Grace, HangUp};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::process::start_thread;
 
 /// How long an ending gate waits for the lines that wait, and for somebody to take their answers.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
-    running: Running,
+    mut loader: Loader,
+    hang_up: HangUp,
     dry_run: bool,
     context: &mut Context,
 ) -> Result<Exit, CliError> {
-    let Running { mut loader, hang_up } = running;
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
@@ -42,14 +43,14 @@ pub(super) async fn run(
     }
     loader.say_start(&remarks);
     let (batches, next_batch) = mpsc::channel(lines::QUEUED);
-    start("nexo-pair-read", move || lines::read(stdin, &batches))?;
+    start_thread("nexo-pair-read", move || lines::read(stdin, &batches))?;
 
     let stop = Arc::new(Stop::default());
     let (new_settings, next_settings) = watch::channel(settings);
     let (ended, mut end) = oneshot::channel();
     let screener = Screener::new(store.clone(), next_settings, stdout, remarks.clone(), dry_run);
     let (runtime, asked) = (tokio::runtime::Handle::current(), stop.clone());
-    start("nexo-pair-gate", move || {
+    start_thread("nexo-pair-gate", move || {
         // Whoever waited is gone when this fails.
         let _ = ended.send(runtime.block_on(screener.run(next_batch, &asked)));
     })?;

@@ -4,6 +4,7 @@
 mod answer;
 mod bus;
 mod lines;
+pub(super) mod options;
 mod pipe;
 mod remarks;
 mod screen;
@@ -11,13 +12,11 @@ mod settings;
 mod signals;
 
 use clap::Args;
-use nexo_pairing::config::Config;
-use nexo_pairing::{AccountId, ChannelId, GateOptions};
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use settings::{Loader, Settings};
+use settings::Loader;
 use signals::HangUp;
 
 #[derive(Debug, Args)]
@@ -71,38 +70,14 @@ Examples:
   nexo-pair gate --auto-challenge --dry-run < messages.jsonl
   nexo-pair gate --nats nats://127.0.0.1:4222"#;
 
-/// What every gate begins with.
-struct Running {
-    loader: Loader,
-    hang_up: HangUp,
-}
-
 pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit, CliError> {
     let sources = context.sources().with_auto_challenge(args.auto_challenge);
     let loader = Loader::new(sources.with_nats(args.bus.servers()), args.open)?;
     // From the first moment on: otherwise it would end the process.
-    let running = Running { loader, hang_up: HangUp::listen()? };
+    let hang_up = HangUp::listen()?;
     if args.bus.is_meant() {
-        bus::run(running, &args.bus, args.dry_run, context).await
+        bus::run(loader, hang_up, &args.bus, args.dry_run, context).await
     } else {
-        pipe::run(running, args.dry_run, context).await
+        pipe::run(loader, hang_up, args.dry_run, context).await
     }
-}
-
-/// The gate's options as the configuration has them.
-pub(crate) fn options(config: &Config) -> GateOptions {
-    let mut options = GateOptions::default();
-    options.accounts = accounts(config);
-    options
-}
-
-/// The accounts that are known; `None` when all are.
-fn accounts(config: &Config) -> Option<Vec<(ChannelId, AccountId)>> {
-    let accounts = config.accounts()?.iter();
-    Some(accounts.map(|known| (known.channel.clone(), known.account.clone())).collect())
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
-    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    started.map(drop).map_err(|source| CliError::Io { what: "start a thread".to_owned(), source })
 }

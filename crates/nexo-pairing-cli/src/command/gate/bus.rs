@@ -15,28 +15,26 @@ use nexo_pairing::{PairingGate, PairingStore};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::Running;
 use super::remarks::Remarks;
 use super::settings::{Loader, Settings};
 use super::signals::{Asked, HangUp};
-use crate::bus;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::prometheus;
+use crate::{nats, prometheus};
 use adapters::Adapters;
 pub(super) use flags::Flags;
 use printer::Printer;
 
 pub(super) async fn run(
-    running: Running,
+    mut loader: Loader,
+    hang_up: HangUp,
     flags: &Flags,
     dry_run: bool,
     context: &mut Context,
 ) -> Result<Exit, CliError> {
-    let Running { mut loader, hang_up } = running;
     let subjects = flags.subjects(loader.config())?;
-    let nats = bus::options(loader.config())?;
+    let options = nats::options(loader.config())?;
     // Before the gate is made: what counts keeps the recorder that it finds.
     let metrics = flags.metrics_listen.map(prometheus::record).transpose()?;
     let metrics = match metrics {
@@ -46,7 +44,7 @@ pub(super) async fn run(
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
-    let connections = Connections::open(nats, subjects).await?;
+    let connections = Connections::open(options, subjects).await?;
 
     let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
     let remarks = Remarks::new(stderr);

@@ -7,10 +7,10 @@ use nexo_pairing::bus::{Observed, Observer, Rejection};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::command::gate::answer::Answer;
 use crate::error::CliError;
-use crate::gate::answer::Answer;
-use crate::gate::start;
 use crate::json;
+use crate::process::start_thread;
 
 /// How many lines wait for whoever reads them; then the gate waits too.
 const QUEUED: usize = 1024;
@@ -30,7 +30,7 @@ impl Printer {
     /// keeps no signal from being heard.
     pub(super) fn start(stdout: Box<dyn Write + Send>) -> Result<Self, CliError> {
         let (sender, lines) = mpsc::channel(QUEUED);
-        start("nexo-pair-print", move || print(stdout, lines))?;
+        start_thread("nexo-pair-print", move || print(stdout, lines))?;
         Ok(Self(sender))
     }
 }

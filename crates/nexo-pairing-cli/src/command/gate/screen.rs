@@ -27,8 +27,9 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::lines::{Batch, MAX_LINE_BYTES};
+use super::options::{accounts, options};
 use super::remarks::{Remarks, Warning};
-use super::{Settings, accounts, options};
+use super::settings::Settings;
 use crate::channels::adapters_for_names;
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
