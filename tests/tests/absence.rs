@@ -152,6 +152,29 @@ fn open_contradicts_no_mode_that_is_configured() {
 }
 
 #[test]
+fn a_trial_is_not_remembered_and_replaces_nothing_that_is() {
+    let home = Home::new();
+    assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
+    for args in [&[][..], &["--dry-run"]] {
+        let again = decide(&home, args);
+        assert_eq!((again.code, &*again.stdout), (2, ""), "{args:?}: {again:?}");
+    }
+    // Nor for accounts that were named beside it.
+    home.configure("accounts: [{ channel: whatsapp, account: personal }]");
+    assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
+    assert_eq!(decide(&home, &[]).code, 2);
+    fs::remove_file(file(&home)).unwrap();
+    assert_eq!(decide(&home, &[]).code, 2);
+
+    home.configure("gate:\n  mode: allowlist");
+    assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed");
+    fs::remove_file(file(&home)).unwrap();
+    let trial = decide(&home, &["--open"]);
+    assert_eq!(trial.lines()[0]["reason"], "not_allowed");
+    assert!(trial.stderr.contains("--open counts only where no mode was ever set"), "{trial:?}");
+}
+
+#[test]
 fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
     let with = |mode: &str| {
         format!(

@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use nexo_pairing_tests::{Gate, Home, Output, message, wait_for};
+use nexo_pairing_tests::{Gate, Home, Output, WriteLock, message, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -206,4 +206,25 @@ fn commands_take_no_id_as_written_where_an_adapter_is_lost() {
     let lost = |check: &&Value| check["name"] == "adapters" && check["status"] == "warn";
     let check = doctor.as_array().unwrap().iter().find(lost).unwrap().to_string();
     assert!(check.contains("signal") && check.contains("does not start"), "{check}");
+}
+
+#[test]
+fn adapters_that_wait_for_another_writer_are_remembered_as_soon_as_they_can_be() {
+    let home = Home::configured(RULES);
+    let mut gate = home.gate(&[]);
+    assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
+    let lock = WriteLock::take(&home);
+    home.configure(&format!("{RULES}{ADAPTERS}"));
+    assert!(reload(&gate));
+    gate.wait_until_it_says("not remembered yet", 1);
+    assert_eq!(gate.ask(&stranger())["error"]["kind"], "adapter_unreachable");
+    // The words are lost before they could be written.
+    home.configure(RULES);
+    assert!(reload(&gate));
+    assert_eq!(audited(&home), [""; 0]);
+    lock.release();
+    gate.wait_until_it_says("are remembered now", 1);
+    assert_eq!(audited(&home).len(), 2);
+    assert_eq!(gate.end().code, 1);
+    assert_eq!(decide(&home, &[]).code, 2);
 }
