@@ -23,21 +23,19 @@ impl Decision {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Admit => Verdict::Admit.as_str(),
-            Self::Challenge { .. } => Verdict::Challenge.as_str(),
-            Self::Drop(reason) => Verdict::Drop(*reason).as_str(),
+            Self::Admit => DecisionKind::Admit.as_str(),
+            Self::Challenge { .. } => DecisionKind::Challenge.as_str(),
+            Self::Drop(reason) => DecisionKind::Drop(*reason).as_str(),
         }
     }
 }
 
-/// What a rule decides: a [`Decision`] whose code is not drawn yet.
+/// What a rule decides: a [`Decision`] whose code, if it needs one, is not known yet.
 ///
-/// It is exhaustive on purpose: code that acts on a verdict does not compile until it says what it
-/// does with a new one.
+/// It is exhaustive on purpose: code that acts on it does not compile until it says what it does with
+/// a new kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// Nothing is decided: the gate returns an error, and its caller drops the message.
-    Undecided,
+pub enum DecisionKind {
     /// Deliver the message.
     Admit,
     /// Withhold it. The storage makes a request, or repeats the one there is, and its code is sent.
@@ -46,15 +44,25 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-impl Verdict {
-    /// Its name in metrics and JSON: `error`, `admit`, `challenge` or `drop`.
+impl DecisionKind {
+    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Undecided => "error",
             Self::Admit => "admit",
             Self::Challenge => "challenge",
             Self::Drop(_) => "drop",
+        }
+    }
+
+    /// The decision, if it needs no code.
+    #[must_use]
+    #[inline]
+    pub fn without_code(self) -> Option<Decision> {
+        match self {
+            Self::Challenge => None,
+            Self::Admit => Some(Decision::Admit),
+            Self::Drop(reason) => Some(Decision::Drop(reason)),
         }
     }
 }
@@ -69,6 +77,5 @@ mod tests {
         assert_eq!(Decision::Admit.as_str(), "admit");
         assert_eq!(Decision::Challenge { code }.as_str(), "challenge");
         assert_eq!(Decision::Drop(DropReason::Waiting).as_str(), "drop");
-        assert_eq!(Verdict::Undecided.as_str(), "error");
     }
 }

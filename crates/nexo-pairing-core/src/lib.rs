@@ -42,7 +42,7 @@ pub use backend::{
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
-pub use decision::{Decision, Verdict};
+pub use decision::{Decision, DecisionKind};
 pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
 pub use inbound::Inbound;

@@ -15,7 +15,9 @@ use std::time::Duration;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::{Mode, NewRequest, PairingPolicy, Span, UpsertOutcome, Verdict};
+use crate::{
+    Decision, DecisionKind, Mode, NewRequest, PairingPolicy, SenderKey, Span, UpsertOutcome,
+};
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
 /// Which rule decides on a message: the first that matches. `now` is asked for at most once, and only
@@ -29,7 +31,7 @@ pub fn evaluate(
 ) -> Rule {
     let mode = message.mode;
     let now = LazyCell::new(now);
-    let holds = |span: &Span| span.holds(*now);
+    let holds = |span: &Span| *span == Span::Always || span.holds(*now);
 
     match message.snapshot {
         Snapshot::Stale { may_have_blocks } if mode != Mode::Open || may_have_blocks => {
@@ -231,24 +233,26 @@ impl Rule {
         Self::Challenge,
     ];
 
-    /// What the rule decides on an account in this mode.
+    /// What the rule decides on an account in this mode; `None` where that is nothing: the gate
+    /// returns an error, and its caller drops the message.
     #[must_use]
     #[inline]
-    pub fn verdict(self, mode: Mode) -> Verdict {
-        match self {
-            Self::Stale => Verdict::Undecided,
-            Self::UnknownAccount => Verdict::Drop(DropReason::UnknownAccount),
-            Self::NotPairable if mode == Mode::Open => Verdict::Admit,
-            Self::NotPairable => Verdict::Drop(DropReason::NotPairable),
-            Self::Blocked => Verdict::Drop(DropReason::Blocked),
-            Self::Open | Self::Allowed => Verdict::Admit,
-            Self::NotAllowed => Verdict::Drop(DropReason::NotAllowed),
-            Self::NotDirect => Verdict::Drop(DropReason::NotDirect),
-            Self::Waiting => Verdict::Drop(DropReason::Waiting),
-            Self::AlreadyChallenged => Verdict::Drop(DropReason::AlreadyChallenged),
-            Self::PendingFull => Verdict::Drop(DropReason::PendingFull),
-            Self::ChallengeAgain | Self::Challenge => Verdict::Challenge,
-        }
+    pub fn decision_kind(self, mode: Mode) -> Option<DecisionKind> {
+        let reason = match self {
+            Self::Stale => return None,
+            Self::Open | Self::Allowed => return Some(DecisionKind::Admit),
+            Self::NotPairable if mode == Mode::Open => return Some(DecisionKind::Admit),
+            Self::ChallengeAgain | Self::Challenge => return Some(DecisionKind::Challenge),
+            Self::UnknownAccount => DropReason::UnknownAccount,
+            Self::NotPairable => DropReason::NotPairable,
+            Self::Blocked => DropReason::Blocked,
+            Self::NotAllowed => DropReason::NotAllowed,
+            Self::NotDirect => DropReason::NotDirect,
+            Self::Waiting => DropReason::Waiting,
+            Self::AlreadyChallenged => DropReason::AlreadyChallenged,
+            Self::PendingFull => DropReason::PendingFull,
+        };
+        Some(DecisionKind::Drop(reason))
     }
 
     /// The number of the rule, 1 to 13.
@@ -376,6 +380,23 @@ impl UpsertOutcome {
             Self::Allowed => Rule::Allowed,
             Self::Blocked => Rule::Blocked,
         }
+    }
+
+    /// The decision that it comes to; for a challenge with whose request it is and when the code
+    /// expires.
+    #[must_use]
+    pub fn into_decision(self) -> (Decision, Option<(SenderKey, OffsetDateTime)>) {
+        let reason = match self {
+            Self::Created { key, code, expires_at } | Self::Repeated { key, code, expires_at } => {
+                return (Decision::Challenge { code }, Some((key, expires_at)));
+            }
+            Self::Allowed => return (Decision::Admit, None),
+            Self::AlreadyChallenged => DropReason::AlreadyChallenged,
+            Self::Waiting => DropReason::Waiting,
+            Self::PendingFull => DropReason::PendingFull,
+            Self::Blocked => DropReason::Blocked,
+        };
+        (Decision::Drop(reason), None)
     }
 
     /// What a storage answers by a rule that needs no code; `None` for the two that do.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, GateBackend, Inbound, Mirror,
+    AccountId, Challenge, ChannelId, Clock, Decision, DecisionKind, GateBackend, Inbound, Mirror,
     PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingPolicy, Rule, SenderId,
     SenderKey, limits,
 };
@@ -21,7 +21,7 @@ use crate::deliver::deliver;
 use crate::message::{Message, Raw};
 use crate::roster::Roster;
 use crate::telemetry::{Telemetry, Warning, Warnings};
-use decide::{Decided, Verdict};
+use decide::Decided;
 pub use listing::Listing;
 pub use notice::ScreenedNotice;
 
@@ -90,10 +90,19 @@ pub struct Screened {
 pub struct Explanation {
     /// The rule that decides.
     pub rule: Rule,
-    /// What it decides: `admit`, `challenge` or `drop`.
-    pub decision: &'static str,
+    /// What it decides.
+    pub decision: DecisionKind,
     /// The canonical id of who wrote; `None` where none could be made of the raw one.
     pub sender: Option<SenderId>,
+}
+
+impl Screened {
+    /// What became of a message that was decided on from memory, if it was.
+    fn at_once(glanced: Option<(Rule, DecisionKind)>, message: &Message<'_>) -> Option<Self> {
+        let (rule, kind) = glanced?;
+        let decision = kind.without_code()?;
+        Some(Self { decision, rule, sender: message.sender(), delivery: None })
+    }
 }
 
 impl PairingGate {
@@ -148,14 +157,14 @@ impl PairingGate {
         policy: &PairingPolicy,
         adapter: Option<&dyn PairingChannelAdapter>,
     ) -> Result<Decision, PairingError> {
-        if let Some(decision) = self.try_admit(channel, account_id, raw_sender, policy, adapter)? {
-            return Ok(decision);
-        }
         let raw = Raw::direct(channel, account_id, raw_sender, policy);
         let counters = self.telemetry.channel(channel, adapter.is_some());
         let mut message = Message::of(&raw);
-        message.resolve(adapter, &self.warnings).await;
-        Ok(self.decide(&message, counters).await?.decision)
+        let glanced = self.glance(&mut message, adapter, counters)?;
+        if let Some(decision) = glanced.and_then(|(_, kind)| kind.without_code()) {
+            return Ok(decision);
+        }
+        Ok(self.decide(&mut message, adapter, counters).await?.decision)
     }
 
     /// [`should_admit`](Self::should_admit) for callers that cannot wait: `None` when the answer is
@@ -189,7 +198,7 @@ impl PairingGate {
         let raw = Raw::direct(channel, account_id, raw_sender, policy);
         let counters = self.telemetry.channel(channel, adapter.is_some());
         let glanced = self.glance(&mut Message::of(&raw), adapter, counters)?;
-        Ok(glanced.map(|(_, decision)| decision))
+        Ok(glanced.and_then(|(_, kind)| kind.without_code()))
     }
 
     /// Decides on a message and does what follows: a challenge is worded, delivered through the
@@ -205,15 +214,16 @@ impl PairingGate {
         policy: &PairingPolicy,
         registry: &PairingAdapterRegistry,
     ) -> Result<Screened, PairingError> {
-        if let Some(screened) = self.try_screen(inbound, policy, registry)? {
-            return Ok(screened);
-        }
         let adapter = registry.get(&inbound.channel);
         let counters = self.telemetry.channel(&inbound.channel, adapter.is_some());
         let raw = Raw::of(inbound, policy);
         let mut message = Message::of(&raw);
-        message.resolve(adapter.as_deref(), &self.warnings).await;
-        let Decided { rule, decision, request } = self.decide(&message, counters).await?;
+        let glanced = self.glance(&mut message, adapter.as_deref(), counters)?;
+        if let Some(screened) = Screened::at_once(glanced, &message) {
+            return Ok(screened);
+        }
+        let Decided { rule, decision, request } =
+            self.decide(&mut message, adapter.as_deref(), counters).await?;
         let sender = message.sender();
         let mut delivery = None;
         if let (Decision::Challenge { code }, Some((key, expires_at)), Some(to)) =
@@ -250,10 +260,7 @@ impl PairingGate {
         let raw = Raw::of(inbound, policy);
         let mut message = Message::of(&raw);
         let glanced = self.glance(&mut message, adapter.as_deref(), counters)?;
-        Ok(glanced.map(|(rule, decision)| {
-            let sender = message.sender();
-            Screened { decision, rule, sender, delivery: None }
-        }))
+        Ok(Screened::at_once(glanced, &message))
     }
 
     /// Says which rule decides on a message, and writes nothing.
@@ -272,10 +279,7 @@ impl PairingGate {
         raw.check()?;
         let mut message = Message::of(&raw);
         message.resolve(adapter.as_deref(), &self.warnings).await;
-        let (rule, decision) = match self.look(&message).await? {
-            Verdict::Decided(rule, decision) => (rule, decision.as_str()),
-            Verdict::Ask(rule) => (rule, "challenge"),
-        };
+        let (rule, decision) = self.look(&message).await?;
         Ok(Explanation { rule, decision, sender: message.sender() })
     }
 

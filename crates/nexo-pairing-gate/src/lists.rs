@@ -1,28 +1,16 @@
-//! The operator's lists, and the rules that need nothing else.
+//! The operator's lists, and what they say of a sender.
 
-use std::cell::LazyCell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use foldhash::fast::RandomState;
-use nexo_pairing_core::{
-    AccountId, AccountScope, ChannelId, Mode, PairingPolicy, Rule, Span, Standing,
-};
+use nexo_pairing_core::rules::SenderFacts;
+use nexo_pairing_core::{AccountId, AccountScope, ChannelId, Span, Standing};
 use time::OffsetDateTime;
 
 use crate::gate::Listing;
 use crate::ids::{Ids, Sender, Senders};
-
-/// A message as far as the lists decide on it.
-pub(crate) struct Question<'a> {
-    /// The canonical id of the sender, and the other ids he has.
-    pub(crate) senders: &'a Senders<'a>,
-    pub(crate) is_direct: bool,
-    pub(crate) policy: &'a PairingPolicy,
-    /// How many requests may live over all accounts.
-    pub(crate) max_pending_total: usize,
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
@@ -40,6 +28,13 @@ pub(crate) struct Place<'a> {
     requests: &'a Requests,
     channel: Option<&'a Channel>,
     pub(crate) account: Option<&'a Account>,
+}
+
+/// What the lists say of somebody in a place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    place: Place<'a>,
+    senders: &'a Senders<'a>,
 }
 
 #[derive(Debug, Default)]
@@ -65,95 +60,71 @@ pub(crate) struct Account {
     pending: Ids<(Span, OffsetDateTime)>,
 }
 
-impl Place<'_> {
-    /// Whether anybody is blocked on this channel, on whichever account.
-    pub(crate) fn has_blocks(self) -> bool {
-        self.channel.is_some_and(|channel| channel.blocks > 0)
+impl<'a> Place<'a> {
+    /// What the lists say here of whoever has these ids.
+    #[inline]
+    pub(crate) fn known(self, senders: &'a Senders<'a>) -> Known<'a> {
+        Known { place: self, senders }
+    }
+}
+
+impl<'a> Known<'a> {
+    /// The list of the account that one of the ids is on.
+    pub(crate) fn listing(self) -> Option<Listing> {
+        if self.grants().next().is_some() {
+            Some(Listing::Allowed)
+        } else {
+            self.requests().next().map(|_| Listing::Pending)
+        }
     }
 
-    /// Whether one of these is blocked here.
+    /// What is found on the account for each id.
     #[inline]
-    pub(crate) fn is_blocked(self, senders: &Senders<'_>) -> bool {
-        let Self { channel, account, .. } = self;
-        let holds = |ids: &Ids<()>| senders.iter().any(|id| ids.contains(id));
+    fn on_account<V>(
+        self,
+        find: impl Fn(&'a Account, &Sender<'a>) -> Option<V>,
+    ) -> impl Iterator<Item = V> {
+        self.senders.iter().filter_map(move |id| find(self.place.account?, id))
+    }
+}
+
+impl SenderFacts for Known<'_> {
+    #[inline]
+    fn has_blocks(&self) -> bool {
+        self.place.channel.is_some_and(|channel| channel.blocks > 0)
+    }
+
+    #[inline]
+    fn is_blocked(&self) -> bool {
+        let Place { channel, account, .. } = self.place;
+        let holds = |ids: &Ids<()>| self.senders.iter().any(|id| ids.contains(id));
         channel.is_some_and(|channel| holds(&channel.blocked))
             || account.is_some_and(|account| holds(&account.blocked))
     }
 
-    /// Whether one of these holds a live grant on this account.
     #[inline]
-    pub(crate) fn is_allowed(
-        self,
-        senders: &Senders<'_>,
-        now: impl Fn() -> OffsetDateTime,
-    ) -> bool {
-        let is_visiting = |account: &Account, id: &Sender<'_>| {
-            account.visiting.get(id).is_some_and(|span| span.holds(now()))
-        };
-        self.account.is_some_and(|account| {
-            senders.iter().any(|id| account.allowed.contains(id) || is_visiting(account, id))
-        })
+    fn grants(&self) -> impl Iterator<Item = Span> {
+        self.on_account(Account::grant)
     }
 
-    /// The list of the account that one of the ids is on.
-    pub(crate) fn listing(self, senders: &Senders<'_>) -> Option<Listing> {
-        let account = self.account?;
-        let is_on = |has: &dyn Fn(&Sender<'_>) -> bool| senders.iter().any(has);
-        if is_on(&|id| account.allowed.contains(id) || account.visiting.contains(id)) {
-            Some(Listing::Allowed)
-        } else {
-            is_on(&|id| account.pending.contains(id)).then_some(Listing::Pending)
-        }
+    #[inline]
+    fn waits(&self) -> impl Iterator<Item = Span> {
+        self.on_account(|account, id| account.waiting.get(id).copied())
     }
 
-    /// Which of the rules from 4 on decides. [`Rule::ChallengeAgain`] and [`Rule::Challenge`] are
-    /// for the store to confirm. The time is asked for only where something has an end.
     #[inline]
-    pub(crate) fn decide(
-        self,
-        question: &Question<'_>,
-        now: impl FnOnce() -> OffsetDateTime,
-    ) -> Rule {
-        let now = LazyCell::new(now);
-        let Self { requests: all, account, .. } = self;
-        let senders = || question.senders.iter();
+    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)> {
+        self.on_account(|account, id| account.pending.get(id).copied())
+    }
 
-        if self.is_blocked(question.senders) {
-            return Rule::Blocked;
-        }
-        if question.policy.mode == Mode::Open {
-            return Rule::Open;
-        }
-        if self.is_allowed(question.senders, || *now) {
-            return Rule::Allowed;
-        }
-        let holds = |span: &Span| span.holds(*now);
-        if question.policy.mode != Mode::Pairing {
-            return Rule::NotAllowed;
-        }
-        if !question.is_direct {
-            return Rule::NotDirect;
-        }
-        if let Some(account) = account {
-            if senders().any(|id| account.waiting.get(id).is_some_and(holds)) {
-                return Rule::Waiting;
-            }
-            let live = |(span, _): &&(Span, OffsetDateTime)| holds(span);
-            let mut requests = senders().filter_map(|id| account.pending.get(id));
-            if let Some((_, challenged_at)) = requests.find(live) {
-                let cooldown = time::Duration::try_from(question.policy.challenge_cooldown);
-                let over = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
-                let is_recent = Span::Between(*challenged_at, over).holds(*now);
-                return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
-            }
-            let pending = account.pending.values().filter(live).count();
-            if pending >= question.policy.max_pending as usize {
-                return Rule::PendingFull;
-            }
-        }
-        let max = question.max_pending_total;
-        // Most of the time there are not so many, and the time does not matter.
-        if all.count >= max && all.live(*now) >= max { Rule::PendingFull } else { Rule::Challenge }
+    #[inline]
+    fn live_requests(&self, now: OffsetDateTime) -> usize {
+        let pending = self.place.account.into_iter().flat_map(|account| account.pending.values());
+        pending.filter(|(life, _)| life.holds(now)).count()
+    }
+
+    fn live_requests_in_all(&self, now: OffsetDateTime) -> usize {
+        self.place.requests.live(now)
     }
 }
 
@@ -266,6 +237,13 @@ impl Lists {
 }
 
 impl Account {
+    /// When the grant of a sender holds.
+    #[inline]
+    fn grant(&self, id: &Sender<'_>) -> Option<Span> {
+        let is_for_good = self.allowed.contains(id);
+        if is_for_good { Some(Span::Always) } else { self.visiting.get(id).copied() }
+    }
+
     /// Removes what is known of a sender besides a block, and returns their request.
     fn remove(&mut self, sender: &Sender<'_>) -> Option<(Span, OffsetDateTime)> {
         self.allowed.remove(sender);

@@ -71,6 +71,7 @@ pub(crate) struct Message<'a> {
     /// Whether no canonical id could be made of one of the ids: it may be anybody's.
     pub(crate) has_unreadable_id: bool,
     pub(crate) is_direct: bool,
+    ids_read: usize,
 }
 
 impl<'a> Message<'a> {
@@ -82,60 +83,65 @@ impl<'a> Message<'a> {
             is_nobody: false,
             has_unreadable_id: raw.has_too_many_ids(),
             is_direct: !raw.is_group,
+            ids_read: 0,
         }
     }
 
-    /// Reads the ids; `false` when the adapter has to ask somebody else for one of them.
+    /// Reads the ids up to the first that the adapter has to ask somebody else for; `false` when there
+    /// is one.
     #[inline]
     pub(crate) fn read(&mut self, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
-        let Some(sender) = canonical(self.raw.sender, adapter) else { return false };
-        self.take_first(sender, adapter);
-        for id in self.raw.others().take(Inbound::MAX_ALT) {
+        while let Some(id) = self.next_id() {
             let Some(sender) = canonical(id, adapter) else { return false };
             self.take(id, sender, adapter);
         }
         true
     }
 
-    /// Reads the ids; the adapter asks whom it has to ask.
+    /// Reads the ids that are not read yet; the adapter asks whom it has to ask.
     pub(crate) async fn resolve(
         &mut self,
         adapter: Option<&dyn PairingChannelAdapter>,
         warnings: &Warnings,
     ) {
-        let sender = self.ask(self.raw.sender, adapter, warnings).await;
-        self.take_first(sender, adapter);
-        for id in self.raw.others().take(Inbound::MAX_ALT) {
+        while let Some(id) = self.next_id() {
             let sender = self.ask(id, adapter, warnings).await;
             self.take(id, sender, adapter);
         }
     }
 
-    /// Takes who wrote, if the adapter makes a sender of him.
+    /// The next id to read: that of who wrote first.
     #[inline]
-    fn take_first(
-        &mut self,
-        sender: Option<Sender<'a>>,
-        adapter: Option<&dyn PairingChannelAdapter>,
-    ) {
-        match (&sender, adapter) {
-            (None, _) => self.is_nobody = true,
-            (Some(sender), Some(adapter)) => self.is_direct &= !adapter.is_group(sender.as_str()),
-            (Some(_), None) => {}
+    fn next_id(&self) -> Option<&'a str> {
+        match self.ids_read {
+            0 => Some(self.raw.sender),
+            read @ 1..=Inbound::MAX_ALT => self.raw.others().nth(read - 1),
+            _ => None,
         }
-        self.take(self.raw.sender, sender, adapter);
     }
 
-    #[inline]
+    /// Takes what the adapter makes of the next id: a sender, or nobody.
+    // Every message passes here, as it does through `canonical`.
+    #[inline(always)]
     fn take(
         &mut self,
-        raw: &str,
+        id: &str,
         sender: Option<Sender<'a>>,
         adapter: Option<&dyn PairingChannelAdapter>,
     ) {
+        if self.ids_read == 0 {
+            match (&sender, adapter) {
+                (None, _) => self.is_nobody = true,
+                (Some(sender), Some(adapter)) => {
+                    self.is_direct &= !adapter.is_group(sender.as_str());
+                }
+                (Some(_), None) => {}
+            }
+        }
+        self.ids_read += 1;
         match sender {
             Some(sender) => self.senders.add(sender),
-            None => self.has_unreadable_id |= !is_channel_account(raw, adapter),
+            None => self.has_unreadable_id |= !is_channel_account(id, adapter),
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) struct State {
 
 impl State {
     /// Whether there is such an account.
+    #[inline]
     pub(crate) fn is_known(&self, channel: &str, account: &str) -> bool {
         let Some(accounts) = &self.accounts else { return true };
         let asked = (channel, account);

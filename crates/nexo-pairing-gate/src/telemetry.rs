@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use metrics::{Counter, Gauge, Histogram};
-use nexo_pairing_core::{Decision, Rule, WarningLimiter, metric};
+use nexo_pairing_core::{DecisionKind, Mode, Rule, WarningLimiter, metric};
 
 use crate::Delivery;
 
@@ -44,8 +44,8 @@ struct Node {
 
 /// The metrics of a channel.
 pub(crate) struct Channel {
-    /// By the number of the rule; 0 is rule 3 in mode `open`, which admits.
-    decisions: [Counter; 14],
+    /// By the rule, and by whether the mode is `open`.
+    decisions: [[Counter; 2]; Rule::ALL.len()],
     via_adapter: Counter,
     via_broker: Counter,
     publish_failed: Counter,
@@ -114,20 +114,18 @@ impl Node {
 
 impl Channel {
     fn new(name: &str) -> Self {
-        let decision = |decision: &'static str, reason: &'static str| {
-            metrics::counter!(metric::DECISIONS_TOTAL,
-                "channel" => name.to_owned(), "decision" => decision, "reason" => reason)
+        let decision = |rule: Rule, mode: Mode| {
+            let decision = rule.decision_kind(mode).map_or("error", DecisionKind::as_str);
+            metrics::counter!(metric::DECISIONS_TOTAL, "channel" => name.to_owned(),
+                "decision" => decision, "reason" => rule.as_str())
         };
         let delivery = |result: &'static str| {
             metrics::counter!(metric::INBOUND_CHALLENGED_TOTAL,
                 "channel" => name.to_owned(), "result" => result)
         };
-        let decisions = std::array::from_fn(|number| match ALL_RULES.get(number) {
-            Some((rule, decided)) => decision(decided, rule.as_str()),
-            None => Counter::noop(),
-        });
         Self {
-            decisions,
+            decisions: Rule::ALL
+                .map(|rule| [Mode::Pairing, Mode::Open].map(|mode| decision(rule, mode))),
             via_adapter: delivery("delivered_via_adapter"),
             via_broker: delivery("delivered_via_broker"),
             publish_failed: delivery("publish_failed"),
@@ -136,16 +134,16 @@ impl Channel {
         }
     }
 
-    /// Counts a decision by its rule.
-    pub(crate) fn decided(&self, rule: Rule, decision: &Decision) {
-        let admitted_nobody = rule == Rule::NotPairable && *decision == Decision::Admit;
-        let index = if admitted_nobody { 0 } else { usize::from(rule.number()) };
-        self.decisions[index].increment(1);
+    /// Counts a decision by its rule, on an account in this mode.
+    pub(crate) fn decided(&self, rule: Rule, mode: Mode) {
+        // The rules are numbered from 1, in their order.
+        let by_mode = &self.decisions[usize::from(rule.number()) - 1];
+        by_mode[usize::from(mode == Mode::Open)].increment(1);
     }
 
     /// Counts a message on which nothing could be decided.
     pub(crate) fn undecided(&self) {
-        self.decisions[usize::from(Rule::Stale.number())].increment(1);
+        self.decided(Rule::Stale, Mode::Pairing);
     }
 
     /// Counts a challenge by what became of it.
@@ -158,24 +156,6 @@ impl Channel {
         }
     }
 }
-
-/// What each rule decides; at its number, but for the first.
-const ALL_RULES: [(Rule, &str); 14] = [
-    (Rule::NotPairable, "admit"),
-    (Rule::Stale, "error"),
-    (Rule::UnknownAccount, "drop"),
-    (Rule::NotPairable, "drop"),
-    (Rule::Blocked, "drop"),
-    (Rule::Open, "admit"),
-    (Rule::Allowed, "admit"),
-    (Rule::NotAllowed, "drop"),
-    (Rule::NotDirect, "drop"),
-    (Rule::Waiting, "drop"),
-    (Rule::AlreadyChallenged, "drop"),
-    (Rule::ChallengeAgain, "challenge"),
-    (Rule::PendingFull, "drop"),
-    (Rule::Challenge, "challenge"),
-];
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
     let explanation = gate.explain(&inbound, policy, &registry).await?;
     let (number, reason) = (explanation.rule.number(), explanation.rule.reason());
     let value = Explained {
-        decision: explanation.decision,
+        decision: explanation.decision.as_str(),
         rule: number,
         reason,
         sender_id: explanation.sender.as_ref(),
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
             .map(|sender| format!("sender: {}\n", escaped(sender.as_str())));
         format!(
             "{}\nrule {number}: {reason}\n{}mode: {}\n",
-            explanation.decision,
+            explanation.decision.as_str(),
             sender.unwrap_or_default(),
             policy.mode
         )

@@ -41,7 +41,7 @@ fn a_reason_is_called_the_same_everywhere() {
         assert_eq!(serde_json::to_value(reason).unwrap(), name);
     }
     for rule in Rule::ALL {
-        if let Verdict::Drop(reason) = rule.verdict(Mode::Pairing) {
+        if let Some(DecisionKind::Drop(reason)) = rule.decision_kind(Mode::Pairing) {
             assert_eq!(reason.as_str(), rule.as_str());
         }
     }
@@ -59,12 +59,16 @@ fn an_outcome_is_that_of_its_rule() {
     let repeated = UpsertOutcome::Repeated { key, code, expires_at };
     for (outcome, rule) in [(created, Rule::Challenge), (repeated, Rule::ChallengeAgain)] {
         assert_eq!((outcome.rule(), UpsertOutcome::without_code(rule)), (rule, None));
+        assert_eq!(rule.decision_kind(Mode::Pairing), Some(DecisionKind::Challenge));
+        assert_eq!(outcome.into_decision().0.as_str(), "challenge");
     }
     for rule in Rule::ALL {
         let Some(outcome) = UpsertOutcome::without_code(rule) else { continue };
         let found = outcome.rule();
         assert!(found == rule || found == Rule::Blocked, "{rule:?}");
-        let admits = |rule: Rule| rule.verdict(Mode::Pairing) == Verdict::Admit;
+        let decision = found.decision_kind(Mode::Pairing).and_then(DecisionKind::without_code);
+        assert_eq!(outcome.into_decision(), (decision.unwrap(), None));
+        let admits = |rule: Rule| rule.decision_kind(Mode::Pairing) == Some(DecisionKind::Admit);
         assert!(admits(rule) || !admits(found), "{rule:?} lets nobody in");
     }
 }
@@ -239,10 +243,10 @@ fn every_combination_of_facts_is_decided_as_the_table_says() {
         });
         let (expected, _, decides) = TABLE.iter().find(|(_, matches, _)| matches(case)).unwrap();
         assert_eq!(rule, *expected, "{case:?}");
-        let verdict = rule.verdict(case.message.mode);
-        let decision = match verdict {
-            Verdict::Drop(reason) => format!("drop {reason}"),
-            other => other.as_str().to_owned(),
+        let kind = rule.decision_kind(case.message.mode);
+        let decision = match kind {
+            Some(DecisionKind::Drop(reason)) => format!("drop {reason}"),
+            other => other.map_or("error", DecisionKind::as_str).to_owned(),
         };
         assert_eq!(decision, decides(case), "{case:?}");
         assert!(asked.get() <= 1, "{case:?}");
@@ -299,4 +303,6 @@ fn the_time_is_asked_for_only_where_something_has_an_end() {
     case.is_blocked = false;
     case.message.mode = Mode::Allowlist;
     assert_eq!(decide(&case), Rule::NotAllowed);
+    case.grants = &[(0, None)];
+    assert_eq!(decide(&case), Rule::Allowed);
 }

@@ -32,6 +32,6 @@ impl PairingGate {
             sender.into_iter().for_each(|sender| senders.add(sender));
         }
         let state = self.roster.read();
-        state.lists.find(&inbound.channel, &inbound.account).listing(&senders)
+        state.lists.find(&inbound.channel, &inbound.account).known(&senders).listing()
     }
 }

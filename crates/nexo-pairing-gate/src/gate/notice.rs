@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use nexo_pairing_core::rules::SenderFacts;
 use nexo_pairing_core::{
     AccountId, ChannelId, Decision, DeliveryRoute, DropReason, PairingAdapterRegistry, PairingError,
 };
@@ -74,12 +75,13 @@ impl PairingGate {
         let must_refresh = self.must_refresh.load(Ordering::Acquire);
         let is_fresh = !must_refresh && self.roster.is_fresh(self.options.max_staleness);
         let state = self.roster.read();
-        let place = state.lists.find(channel, account);
-        if place.is_blocked(&named) || has_unresolved_id && place.has_blocks() {
+        let known = state.lists.find(channel, account).known(&named);
+        if known.is_blocked() || has_unresolved_id && known.has_blocks() {
             let decision = Decision::Drop(DropReason::Blocked);
             return Ok(ScreenedNotice { decision, event: None });
         }
-        let is_allowed = is_fresh && place.is_allowed(&named, || self.options.clock.now());
+        let is_allowed =
+            is_fresh && known.grants().any(|span| span.holds(self.options.clock.now()));
         Ok(ScreenedNotice { decision, event: Some(notice.event(is_allowed)) })
     }
 }

@@ -2,7 +2,7 @@
 
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, Decision, DropReason, Inbound, Mode, PairingChannelAdapter,
-    PairingError,
+    PairingError, Rule,
 };
 use nexo_pairing_gate::Listing;
 use time::Duration;
@@ -77,6 +77,24 @@ async fn what_somebody_has_to_be_asked_for_is_not_answered_at_once_and_changes_n
     assert_eq!(at_once(&world, "id:asked").await, None);
     assert_eq!(world.write("id:asked").await.decision, Decision::Admit);
     assert_eq!(at_once(&world, "id:asked").await, Some(Decision::Admit));
+}
+
+#[tokio::test]
+async fn an_id_is_read_once_also_of_a_message_that_the_store_is_asked_about() {
+    let world = World::new(Mode::Pairing).await;
+    for (raw, alt, rule) in [
+        ("id:1", "id:lid", Rule::Challenge),
+        ("id:1", "id:lid", Rule::AlreadyChallenged),
+        ("id:2", "ask", Rule::Challenge),
+    ] {
+        let screened = world.screen(direct(raw).with_alt(vec![alt.into()])).await;
+        assert_eq!(screened.rule, rule);
+        let asked = std::mem::take(&mut *world.adapter.asked.lock().unwrap());
+        let times = |id: &str| asked.iter().filter(|asked| *asked == id).count();
+        assert_eq!(times(raw), 1, "{asked:?}");
+        // Once to see that somebody else has to be asked, and once before they are.
+        assert_eq!(times(alt), if alt == "ask" { 2 } else { 1 }, "{asked:?}");
+    }
 }
 
 #[tokio::test]

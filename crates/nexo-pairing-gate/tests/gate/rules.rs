@@ -2,8 +2,8 @@
 
 use crate::support::{World, assert_dropped, channel, direct, key};
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, ChannelId, Decision, DropReason, Grant, Inbound, Mode,
-    NewRequest, PairingChannelAdapter, Rule, SenderId, SenderKey, UpsertOutcome,
+    AccountId, AccountScope, Actor, ChannelId, Decision, DecisionKind, DropReason, Grant, Inbound,
+    Mode, NewRequest, PairingChannelAdapter, Rule, SenderId, SenderKey, UpsertOutcome,
 };
 use nexo_pairing_gate::Delivery;
 use time::Duration;
@@ -397,15 +397,16 @@ async fn a_sender_that_somebody_else_has_to_resolve_is_challenged_under_that_id(
 async fn explain_says_what_screen_does_and_writes_nothing() {
     let world = World::new(Mode::Pairing).await;
     let before = world.explain(direct("ID:1")).await;
-    assert_eq!((before.rule, before.decision), (Rule::Challenge, "challenge"));
+    assert_eq!((before.rule, before.decision), (Rule::Challenge, DecisionKind::Challenge));
     assert_eq!(before.sender.unwrap().as_str(), "id:1");
     assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
     assert!(world.adapter.sent.lock().unwrap().is_empty());
     world.approve("id:1").await;
     let after = world.explain(direct("id:1")).await;
-    assert_eq!((after.rule, after.decision), (Rule::Allowed, "admit"));
+    assert_eq!((after.rule, after.decision), (Rule::Allowed, DecisionKind::Admit));
     world.challenge("id:2").await;
-    assert_eq!(world.explain(direct("id:2")).await.decision, "drop");
+    let again = world.explain(direct("id:2")).await;
+    assert_eq!(again.decision, DecisionKind::Drop(DropReason::AlreadyChallenged));
     world.pass(Duration::minutes(5));
     assert_eq!(world.explain(direct("id:2")).await.rule, Rule::ChallengeAgain);
 }

@@ -19,6 +19,8 @@ use time::{Duration, OffsetDateTime};
 pub(crate) struct TestAdapter {
     /// What was sent: account, recipient, text.
     pub(crate) sent: Mutex<Vec<(String, String, String)>>,
+    /// What it was asked to make canonical.
+    pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) is_broken: AtomicBool,
     /// Whether the channel is served, and its texts worded, by another process.
     pub(crate) is_elsewhere: AtomicBool,
@@ -31,6 +33,7 @@ impl PairingChannelAdapter for TestAdapter {
     }
 
     fn normalize_sender(&self, raw: &str) -> Option<String> {
+        self.asked.lock().unwrap().push(raw.into());
         let raw = raw.trim_end_matches('.').to_ascii_lowercase();
         (raw.starts_with("id:") || raw.starts_with("group:")).then_some(raw)
     }
