@@ -109,7 +109,7 @@ fn written(code: &SetupCode, device_label: Option<&str>) -> Result<Zeroizing<Str
         device_label: Option<&'a str>,
     }
     let mut claim_id = Zeroizing::new([0; CLAIM_ID_BYTES]);
-    OsRandom::default().fill(&mut claim_id[..])?;
+    OsRandom::default().fill(&mut claim_id[..]).map_err(PairingError::from)?;
     let claim_id = Zeroizing::new(BASE64URL_NOPAD.encode(&claim_id[..]));
     let bootstrap_token = &code.bootstrap_token;
     let request = Request { bootstrap_token, claim_id: &claim_id, device_label };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::timestamp::rfc3339_seconds;
-use crate::{CodeError, IdError, SenderKey};
+use crate::{CodeError, IdError, RandomError, SenderKey};
 
 /// What pairing refuses or could not do.
 ///
@@ -149,6 +149,12 @@ impl PairingError {
             Self::Overloaded(_) => "overloaded",
             Self::Backend(_) => "storage",
         }
+    }
+}
+
+impl From<RandomError> for PairingError {
+    fn from(error: RandomError) -> Self {
+        Self::backend(error)
     }
 }
 

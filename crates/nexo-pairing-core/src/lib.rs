@@ -22,6 +22,7 @@ pub mod limits;
 pub mod metric;
 mod modes;
 mod policy;
+mod random;
 mod record;
 mod registry;
 mod remote;
@@ -50,6 +51,7 @@ pub use modes::{
     AccountKey, KeptModes, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
 };
 pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
+pub use random::{OsRandom, RandomError, RandomSource};
 pub use record::{
     AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking, Grant, PendingRequest,
     RejectedRequest, SeedReport, UpsertOutcome,

@@ -287,7 +287,7 @@ mod tests {
     fn kinds_have_their_names() {
         assert_eq!(KeyError::Id.kind(), "invalid");
         assert_eq!(KeyError::Missing { path: "/k".into() }.kind(), "key_file");
-        assert_eq!(KeyError::Random(RandomError).kind(), "random");
+        assert_eq!(KeyError::Random(RandomError::default()).kind(), "random");
     }
 
     #[test]

@@ -9,10 +9,10 @@ mod file;
 mod issuer;
 mod key;
 mod key_ring;
-mod random;
 pub mod url_resolver;
 
 pub use error::{IssueError, KeyError, VerifyError};
 pub use issuer::{DEFAULT_TTL, IssuerOptions, KeyInfo, MAX_TTL, MIN_TTL, SetupCodeIssuer};
 pub use key::KeyId;
-pub use random::{OsRandom, RandomError, RandomSource};
+#[doc(no_inline)]
+pub use nexo_pairing_core::{OsRandom, RandomError, RandomSource};

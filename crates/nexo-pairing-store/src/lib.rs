@@ -34,7 +34,6 @@ mod legacy;
 mod op;
 mod open;
 mod options;
-mod random;
 mod sessions;
 mod space;
 mod store;
@@ -44,6 +43,7 @@ mod worker;
 pub use error::StoreError;
 pub use inspect::Inspection;
 pub use legacy::read_legacy_sessions;
+#[doc(no_inline)]
+pub use nexo_pairing_core::{OsRandom, RandomError, RandomSource};
 pub use options::StoreOptions;
-pub use random::{OsRandom, RandomSource};
 pub use store::PairingStore;

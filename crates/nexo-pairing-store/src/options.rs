@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::AUDIT_DAYS;
-use nexo_pairing_core::{Clock, SystemClock};
-
-use crate::random::{OsRandom, RandomSource};
+use nexo_pairing_core::{Clock, OsRandom, RandomSource, SystemClock};
 
 /// The configuration of a store, besides its path.
 #[derive(Debug, Clone)]

@@ -55,7 +55,7 @@ impl PairingStore {
         check_label(redemption.claims.device_label.as_deref())?;
         check_label(redemption.device_label.as_deref())?;
         let mut bytes = zeroize::Zeroizing::new([0; 32]);
-        self.random().fill(&mut *bytes)?;
+        self.random().fill(&mut *bytes).map_err(PairingError::from)?;
         let token = SessionToken::from_random(&bytes);
         let fresh = Fresh { id: self.new_session_id()?, token_sha256: sha256(token.as_str()) };
         let redeemed =

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{ManualClock, Mirror, PairingError, WarningLimiter, metric};
+use nexo_pairing_core::{ManualClock, Mirror, PairingError, RandomSource, WarningLimiter, metric};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -15,7 +15,6 @@ use crate::batch::{self, Queue};
 use crate::feed::Feed;
 use crate::op::Write;
 use crate::open::{self, Opened, place, previous};
-use crate::random::RandomSource;
 use crate::space::{self, Space};
 use crate::watch::{Answer, Watcher};
 use crate::worker::{self, Caller, Holder, Jobs, Worker};

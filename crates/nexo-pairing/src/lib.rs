@@ -58,8 +58,7 @@ pub use nexo_pairing_setup::{
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
 pub use nexo_pairing_store::{
-    Inspection, OsRandom, PairingStore, RandomSource, StoreError, StoreOptions,
-    read_legacy_sessions,
+    Inspection, PairingStore, StoreError, StoreOptions, read_legacy_sessions,
 };
 
 #[cfg(feature = "telegram")]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use nexo_pairing::{
     AccountId, AccountScope, Actor, ChannelId, Clock, GateOptions, ManualClock,
     PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingGate, PairingStore,
-    RandomSource, SenderId, SenderKey, StoreOptions, Target,
+    RandomError, RandomSource, SenderId, SenderKey, StoreOptions, Target,
 };
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -135,7 +135,7 @@ fn folder() -> TempDir {
 struct Counting(AtomicU64);
 
 impl RandomSource for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         let mut number = self.0.fetch_add(1, Ordering::SeqCst);
         for byte in bytes {
             *byte = (number % 32) as u8;

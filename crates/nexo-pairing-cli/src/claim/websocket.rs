@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
-use nexo_pairing::{OsRandom, RandomSource};
+use nexo_pairing::{OsRandom, PairingError, RandomSource};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_websockets::{ClientBuilder, CloseCode, Error, Limits, Message, Payload};
@@ -32,7 +32,7 @@ pub(super) async fn exchange(
     claim: &str,
 ) -> Result<Session, ClaimError> {
     let mut key = [0; 16];
-    OsRandom::default().fill(&mut key)?;
+    OsRandom::default().fill(&mut key).map_err(PairingError::from)?;
     let key = BASE64.encode(&key);
     let headers = [
         (CONNECTION, "Upgrade"),

@@ -201,7 +201,7 @@ fn draw(write: &Write<'_>) -> rusqlite::Result<Result<PairingCode, PairingError>
     for _ in 0..DRAWS {
         let mut random = [0; 7];
         if let Err(error) = write.options.random.fill(&mut random) {
-            return Ok(Err(error));
+            return Ok(Err(error.into()));
         }
         let code = PairingCode::from_random(random);
         let is_taken: bool = write

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, UpsertOutcome};
-use nexo_pairing_store::{Inspection, PairingStore, RandomSource, StoreError};
+use nexo_pairing_store::{Inspection, PairingStore, RandomError, RandomSource, StoreError};
 
 use crate::legacy::old_file;
 use crate::support::{
@@ -236,8 +236,8 @@ async fn numbers_that_always_repeat_are_an_error() {
 struct Broken;
 
 impl RandomSource for Broken {
-    fn fill(&self, _: &mut [u8]) -> Result<(), PairingError> {
-        Err(PairingError::backend("no entropy"))
+    fn fill(&self, _: &mut [u8]) -> Result<(), RandomError> {
+        Err(RandomError::new("no entropy"))
     }
 }
 

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use nexo_pairing_core::{Actor, PairingError};
-use nexo_pairing_store::{Inspection, PairingStore, RandomSource, StoreError, StoreOptions};
+use nexo_pairing_core::Actor;
+use nexo_pairing_store::{
+    Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreOptions,
+};
 
 use crate::mirrored::Copy;
 use crate::support::{
@@ -125,7 +127,7 @@ impl std::fmt::Debug for Meanwhile {
 }
 
 impl RandomSource for Meanwhile {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         bytes.fill(7);
         if let Some(happen) = self.0.lock().unwrap().take() {
             happen();

@@ -10,7 +10,7 @@ use nexo_pairing_core::{
     AccountId, AccountScope, Actor, ChannelId, Clock, Filter, Grant, ManualClock, NewRequest,
     PairingCode, PairingError, SenderId, SenderKey, Target, UpsertOutcome,
 };
-use nexo_pairing_store::{PairingStore, RandomSource, StoreError, StoreOptions};
+use nexo_pairing_store::{PairingStore, RandomError, RandomSource, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -23,7 +23,7 @@ pub(crate) const START: i64 = 1_800_000_000;
 pub(crate) struct Counting(AtomicU64);
 
 impl RandomSource for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         let mut number = self.0.fetch_add(1, Ordering::SeqCst);
         for byte in bytes {
             *byte = (number % 32) as u8;
@@ -151,7 +151,7 @@ impl Repeating {
 }
 
 impl RandomSource for Repeating {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), PairingError> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         let number = self.draws.fetch_add(1, Ordering::SeqCst) / self.of_each;
         bytes.fill(number as u8);
         Ok(())

@@ -1,0 +1,71 @@
+//! Where randomness comes from, so that tests can bring their own.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A source of unpredictable bytes: of codes, keys, nonces and tokens.
+pub trait RandomSource: fmt::Debug + Send + Sync {
+    /// Fills `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] when there is no randomness; nothing is then made of `bytes`.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
+}
+
+/// There is no randomness to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct RandomError {
+    reason: &'static str,
+}
+
+impl RandomError {
+    /// There is none, for this reason.
+    #[must_use]
+    pub fn new(reason: &'static str) -> Self {
+        Self { reason }
+    }
+}
+
+impl Default for RandomError {
+    fn default() -> Self {
+        Self::new("there are no random bytes to be had")
+    }
+}
+
+/// The generator of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct OsRandom;
+
+impl OsRandom {
+    /// The generator of the operating system, as a store or an issuer takes it.
+    #[must_use]
+    pub fn shared() -> Arc<dyn RandomSource> {
+        Arc::new(Self)
+    }
+}
+
+impl RandomSource for OsRandom {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        getrandom::fill(bytes)
+            .map_err(|_| RandomError::new("the operating system gave no random bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operating_system_gives_other_bytes_each_time() {
+        let draw = || {
+            let mut bytes = [0; 32];
+            OsRandom::shared().fill(&mut bytes).unwrap();
+            bytes
+        };
+        let (first, second) = (draw(), draw());
+        assert!(first != second && first != [0; 32]);
+    }
+}
