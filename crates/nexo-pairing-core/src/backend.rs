@@ -7,5 +7,5 @@ mod session;
 
 pub use gate::{GateBackend, NewRequest};
 pub use mirror::{Mirror, Span, Standing};
-pub use operator::{Filter, OperatorBackend, Target};
+pub use operator::{OperatorBackend, Target};
 pub use session::SessionBackend;

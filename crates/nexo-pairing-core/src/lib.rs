@@ -9,7 +9,6 @@
 //!   [`SessionBackend`]. `nexo-pairing-engine` implements the three over the row operations of a storage.
 
 mod adapter;
-mod audit_query;
 mod backend;
 mod challenge;
 mod clock;
@@ -22,6 +21,7 @@ pub mod limits;
 pub mod metric;
 mod modes;
 mod policy;
+mod query;
 mod random;
 mod record;
 mod registry;
@@ -35,10 +35,8 @@ pub mod timestamp;
 mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
-pub use audit_query::AuditQuery;
 pub use backend::{
-    Filter, GateBackend, Mirror, NewRequest, OperatorBackend, SessionBackend, Span, Standing,
-    Target,
+    GateBackend, Mirror, NewRequest, OperatorBackend, SessionBackend, Span, Standing, Target,
 };
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -51,6 +49,7 @@ pub use modes::{
     AccountKey, KeptModes, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
 };
 pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
+pub use query::{AuditQuery, Filter};
 pub use random::{OsRandom, RandomError, RandomSource};
 pub use record::{
     AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking, Grant, PendingRequest,

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use crate::{
     AccountId, AccountKey, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent,
-    AuditQuery, BlockedSender, Blocking, ChannelId, Grant, ModeWords, ModesError, ModesInForce,
-    PairingError, PendingRequest, RejectedRequest, RememberedModes, SaidMode, SeedReport, SenderId,
-    SenderKey,
+    AuditQuery, BlockedSender, Blocking, ChannelId, Filter, Grant, ModeWords, ModesError,
+    ModesInForce, PairingError, PendingRequest, RejectedRequest, RememberedModes, SaidMode,
+    SeedReport, SenderId, SenderKey,
 };
 
 /// What operators do with a store: decide, list, read the audit log.
@@ -237,63 +237,5 @@ impl Target {
 impl From<SenderKey> for Target {
     fn from(key: SenderKey) -> Self {
         Self::new(key.channel, AccountScope::One(key.account_id), key.sender_id)
-    }
-}
-
-/// Which rows a listing shows; what is `None` is not asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Filter {
-    /// Only this channel.
-    pub channel: Option<ChannelId>,
-    /// Only this account.
-    pub account: Option<AccountId>,
-    /// Only this sender.
-    pub sender: Option<SenderId>,
-}
-
-impl Filter {
-    /// Everything.
-    #[must_use]
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// Only this channel.
-    #[must_use]
-    pub fn channel(mut self, channel: ChannelId) -> Self {
-        self.channel = Some(channel);
-        self
-    }
-
-    /// Only this account.
-    #[must_use]
-    pub fn account(mut self, account: AccountId) -> Self {
-        self.account = Some(account);
-        self
-    }
-
-    /// Only this sender.
-    #[must_use]
-    pub fn sender(mut self, sender: SenderId) -> Self {
-        self.sender = Some(sender);
-        self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_asks_for_what_it_was_told_and_nothing_else() {
-        let channel = ChannelId::parse("telegram").unwrap();
-        let (account, sender) = (AccountId::default_account(), SenderId::parse("1").unwrap());
-        let filter = Filter::all().channel(channel.clone()).sender(sender.clone());
-        assert_eq!(
-            (filter.channel, filter.account, filter.sender),
-            (Some(channel), None, Some(sender))
-        );
-        assert_eq!(Filter::all().account(account.clone()).account, Some(account));
     }
 }

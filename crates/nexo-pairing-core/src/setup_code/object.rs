@@ -6,7 +6,7 @@ use serde::Deserializer as _;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::{SetupCodeError, SetupCodePart};
+use super::error::{SetupCodeError, SetupCodePart};
 
 /// The texts of `fields`, in that order; a field that is not there is `None`.
 ///

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use super::{
-    MAX_TOKEN_BYTES, SetupCode, SetupCodeError, SetupCodeFormat, SetupCodePart, TokenClaims,
-    check_url, v1, v2,
-};
+use super::code::{SetupCode, SetupCodeFormat, TokenClaims, check_url, format_of};
+use super::error::{SetupCodeError, SetupCodePart};
+use super::{MAX_TOKEN_BYTES, v1, v2};
 
 /// A setup code that lacks its signature.
 ///
@@ -160,9 +159,4 @@ impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken").field("format", &self.format).finish_non_exhaustive()
     }
-}
-
-/// The alphabet of version 2 has no dot, a token of version 1 has one.
-pub(super) fn format_of(token: &str) -> SetupCodeFormat {
-    if token.contains('.') { SetupCodeFormat::V1 } else { SetupCodeFormat::V2 }
 }

@@ -2,10 +2,9 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::{
-    MAX_TOKEN_BYTES, SetupCode, SetupCodeError, SetupCodeFormat, SetupCodePart, TokenClaims,
-    check_url, object, timestamp,
-};
+use super::code::{SetupCode, SetupCodeFormat, TokenClaims, check_url};
+use super::error::{SetupCodeError, SetupCodePart};
+use super::{MAX_TOKEN_BYTES, object, timestamp};
 
 /// The length of an HMAC-SHA256.
 const SIGNATURE_BYTES: usize = 32;

@@ -14,19 +14,16 @@
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use time::OffsetDateTime;
 
-use super::{SetupCodeError, SetupCodePart, TokenClaims, check_label, check_profile, check_url};
+use super::code::{
+    COMPACT_NONCE_BYTES, SCHEMES, TokenClaims, check_label, check_profile, check_url, split_scheme,
+};
+use super::error::{SetupCodeError, SetupCodePart};
 
 /// The version of this format.
 const VERSION: u8 = 2;
 
-/// The length of the nonce.
-pub(super) const NONCE_BYTES: usize = 12;
-
 /// The length of the signature: an HMAC-SHA256, cut.
 const SIGNATURE_BYTES: usize = 16;
-
-/// A scheme's number is its index.
-const SCHEMES: [&str; 4] = ["wss://", "https://", "ws://", "http://"];
 
 /// The bits of the second byte that hold the scheme.
 const SCHEME: u8 = 0b11;
@@ -45,11 +42,6 @@ const BASE32: &str =
 const ONE_RECORD: &str = "be one whole record, no more and no less";
 const CANONICAL: &str = "be in its shortest form";
 const EXPIRY: &str = "be a whole second between 1970 and 2106-02-07T06:28:15Z";
-
-/// The number of the scheme of a URL, and what follows the scheme.
-pub(super) fn split_scheme(url: &str) -> Option<(u8, &str)> {
-    (0..).zip(SCHEMES).find_map(|(number, scheme)| Some((number, url.strip_prefix(scheme)?)))
-}
 
 /// The record without its signature.
 pub(super) fn signed_bytes(url: &str, claims: &TokenClaims) -> Result<Vec<u8>, SetupCodeError> {
@@ -109,7 +101,7 @@ pub(super) fn read_record(record: &[u8]) -> Result<(String, TokenClaims), SetupC
     let mut rest = Rest(record);
     let [_version, form] = rest.array()?;
     let seconds = u32::from_be_bytes(rest.array()?);
-    let nonce: [u8; NONCE_BYTES] = rest.array()?;
+    let nonce: [u8; COMPACT_NONCE_BYTES] = rest.array()?;
     let [length] = rest.array()?;
     let profile = rest.text(length.into(), SetupCodePart::Profile)?;
     let [length] = rest.array()?;
