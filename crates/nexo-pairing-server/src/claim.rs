@@ -7,7 +7,6 @@ use nexo_pairing_core::setup_code::is_device_label;
 use nexo_pairing_core::{ClaimId, IssuedSession, RedeemError, Redemption};
 use nexo_pairing_setup::VerifyError;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::answer::{Refusal, to_json};
@@ -45,12 +44,11 @@ impl AppState {
     /// Redeems a claim, and says in JSON what the companion gets for it.
     ///
     /// What was begun is finished, also when the companion goes away meanwhile: it can ask again with
-    /// its claim id. `lifetime` keeps the server from ending before.
+    /// its claim id.
     pub(crate) async fn claim(
         self: &Arc<Self>,
         client: IpAddr,
         claim: &[u8],
-        lifetime: watch::Receiver<bool>,
     ) -> Result<String, Refusal> {
         self.hear(client)?;
         let mut redemption =
@@ -62,8 +60,7 @@ impl AppState {
         // It counts as failed until its outcome is known: while the database is locked, one peer could
         // otherwise take the places of all claims that wait for it.
         self.throttle.failed(peer);
-        let redeemed = tokio::spawn(async move {
-            let _lifetime = lifetime;
+        let redeemed = self.tasks.spawn(async move {
             let redeemed = state.store.redeem(redemption).await;
             drop(in_flight);
             state.throttle.take_back(peer);

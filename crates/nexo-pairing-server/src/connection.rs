@@ -18,9 +18,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
 use crate::connections::{Evicted, Place};
@@ -54,7 +54,7 @@ pub(crate) struct Connection {
     next: Mutex<Option<Next>>,
     place: Place,
     timing: Timing,
-    stopping: watch::Receiver<bool>,
+    shutdown: CancellationToken,
 }
 
 impl Connection {
@@ -62,9 +62,9 @@ impl Connection {
         peer: IpAddr,
         place: Place,
         timing: Timing,
-        stopping: watch::Receiver<bool>,
+        shutdown: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { peer, next: Mutex::default(), place, timing, stopping })
+        Arc::new(Self { peer, next: Mutex::default(), place, timing, shutdown })
     }
 
     /// Until when the request has to be complete.
@@ -92,17 +92,6 @@ impl Connection {
         let next: Next = Box::new(|connection| Box::pin(protocol(connection)));
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
     }
-
-    /// Waits until the server is asked to end.
-    async fn stopping(&self) {
-        // If it ended without being asked, nobody is there to wait for either.
-        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
-    }
-
-    /// What keeps the server from ending for as long as it is held.
-    pub(crate) fn lifetime(&self) -> watch::Receiver<bool> {
-        self.stopping.clone()
-    }
 }
 
 /// That a request is complete, for those that have no body.
@@ -129,7 +118,7 @@ pub(crate) async fn serve(
         let Some(tls) = tls else { return exchange(stream, router, &connection).await };
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
-            () = connection.stopping() => return,
+            () = connection.shutdown.cancelled() => return,
         };
         match accepted {
             Ok(stream) => exchange(stream, router, &connection).await,
@@ -163,7 +152,7 @@ async fn exchange(
     let mut http = std::pin::pin!(http);
     let ended = tokio::select! {
         ended = http.as_mut() => ended,
-        () = connection.stopping() => {
+        () = connection.shutdown.cancelled() => {
             http.as_mut().graceful_shutdown();
             http.await
         }

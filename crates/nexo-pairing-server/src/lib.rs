@@ -27,10 +27,13 @@ mod claim;
 mod connection;
 mod connections;
 mod counters;
+mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod listener;
+mod metrics_server;
 mod options;
 mod origin;
 mod pair;
@@ -39,12 +42,15 @@ mod routes;
 mod server;
 mod session;
 mod state;
+mod tasks;
 mod throttle;
 mod tls;
 mod upkeep;
 mod websocket;
 mod writes;
 
-pub use options::{DEFAULT_LISTEN, MetricsOptions, ServerOptions, Settings, TrustedProxies};
-pub use server::{MetricsServer, Server, ServerError, ServerHandle};
+pub use error::ServerError;
+pub use metrics_server::{MetricsOptions, MetricsServer};
+pub use options::{DEFAULT_LISTEN, ServerOptions, Settings, TrustedProxies};
+pub use server::{Server, ServerHandle};
 pub use tls::{TlsError, TlsFiles};

@@ -9,6 +9,7 @@ use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
 use nexo_pairing_core::{Clock, OnReplay, SessionBackend, SystemClock};
 use nexo_pairing_setup::SetupCodeIssuer;
 
+use crate::metrics_server::MetricsOptions;
 use crate::tls::TlsFiles;
 
 /// Where a server listens unless it is told otherwise: 127.0.0.1:7780.
@@ -126,28 +127,5 @@ impl TrustedProxies {
 impl fmt::Debug for TrustedProxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TrustedProxies")
-    }
-}
-
-/// Where metrics are to be had.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct MetricsOptions {
-    /// Where it listens, for `GET /metrics`. Anybody who gets there may read them.
-    pub listen: SocketAddr,
-    /// Writes them down, in Prometheus' text format.
-    pub render: Arc<dyn Fn() -> String + Send + Sync>,
-}
-
-impl MetricsOptions {
-    /// Metrics as `render` writes them, at this address.
-    pub fn new(listen: SocketAddr, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self { listen, render: Arc::new(render) }
-    }
-}
-
-impl fmt::Debug for MetricsOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MetricsOptions").field("listen", &self.listen).finish_non_exhaustive()
     }
 }

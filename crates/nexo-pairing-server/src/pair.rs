@@ -38,7 +38,7 @@ pub(crate) async fn post(
     connection.answer_begins()?;
     let claim = claim.map_err(|_| Refusal::Timeout)??;
     let claim = claim.ok_or_else(|| state.refuse_claim(client, Refusal::TooLarge))?;
-    let answer = state.claim(client, &claim, connection.lifetime()).await?;
+    let answer = state.claim(client, &claim).await?;
     Ok(json_response(StatusCode::OK, answer))
 }
 
@@ -71,7 +71,7 @@ async fn claim(
             if connection.answer_begins().is_err() {
                 return;
             }
-            let claimed = state.claim(client, &claim, connection.lifetime()).await;
+            let claimed = state.claim(client, &claim).await;
             (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
         }
         Err(Unasked::Refused { close, refusal }) => {

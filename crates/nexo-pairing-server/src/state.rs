@@ -14,6 +14,7 @@ use crate::counters::ClaimCounters;
 use crate::health::Health;
 use crate::options::Settings;
 use crate::peer::{self, FORWARDED_FOR, Peer};
+use crate::tasks::Tasks;
 use crate::throttle::Throttle;
 use crate::writes::{InFlight, Secret, Writes};
 
@@ -32,6 +33,8 @@ pub(crate) struct AppState {
     pub(crate) refused: WarningLimiter<(&'static str, Peer)>,
     /// What failed for want of the store.
     failed: WarningLimiter<&'static str>,
+    /// What the server waits for at its end: connections, and what they began.
+    pub(crate) tasks: Tasks,
     writes: Arc<Writes>,
     settings: RwLock<Arc<Settings>>,
     touching: Mutex<HashSet<SessionId>>,
@@ -52,6 +55,7 @@ impl AppState {
             health: Health::new(Arc::clone(&clock)),
             refused: WarningLimiter::new(Arc::clone(&clock)),
             failed: WarningLimiter::new(Arc::clone(&clock)),
+            tasks: Tasks::default(),
             writes: Writes::of(max_connections),
             settings: RwLock::new(Arc::new(settings)),
             touching: Mutex::default(),

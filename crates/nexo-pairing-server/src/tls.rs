@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::task::spawn_blocking;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -69,6 +71,38 @@ impl TlsFiles {
             source => TlsError::Unusable { path: self.key.clone(), source: source.into() },
         }
     }
+}
+
+/// The certificate in use, and where it was read.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    files: TlsFiles,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl Tls {
+    pub(crate) async fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let config = load(files.clone()).await?;
+        Ok(Self { files, config: Arc::new(RwLock::new(config)) })
+    }
+
+    /// Reads the files again, for connections from now on. On an error what is in use stays.
+    pub(crate) async fn reload(&self) -> Result<(), TlsError> {
+        let config = load(self.files.clone()).await?;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&config))
+    }
+}
+
+async fn load(files: TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+    let path = files.cert.clone();
+    let ended = |error| TlsError::Read { path, source: io::Error::other(error) };
+    spawn_blocking(move || files.load()).await.map_err(ended)?
 }
 
 /// What is wrong with the certificate or its key.

@@ -49,6 +49,17 @@ async fn an_idle_websocket_does_not_keep_a_server_from_ending() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_dropped_ends_its_connections() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let mut idle = server.connect().await;
+    // Answered only after what came before it was taken.
+    assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
+    server.task.abort();
+    assert!(is_closed(&mut idle).await);
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_named() {
     let world = World::new().await;
     let server = world.serve().await;
