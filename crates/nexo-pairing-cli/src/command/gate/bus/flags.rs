@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use nexo_pairing::bus::Subjects;
+use nexo_pairing::bus::{DEFAULT_QUEUE_GROUP, Subjects};
 use nexo_pairing::config::Config;
 
 use crate::error::CliError;
@@ -25,7 +25,7 @@ pub(crate) struct Flags {
     )]
     subjects: Vec<String>,
     /// The gates that share the work: each message goes to one of a group.
-    #[arg(long, value_name = "GROUP", default_value = "nexo-pairing", requires = "nats")]
+    #[arg(long, value_name = "GROUP", default_value = DEFAULT_QUEUE_GROUP, requires = "nats")]
     pub(super) queue_group: String,
     /// Where to show metrics, at /metrics, to anybody who gets there [default: nowhere].
     #[arg(long, value_name = "ADDRESS", requires = "nats")]
