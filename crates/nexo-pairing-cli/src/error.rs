@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use nexo_pairing::client::ClientError;
 use nexo_pairing::config::ConfigError;
 use nexo_pairing::nats::NatsError;
 use nexo_pairing::qr::QrError;
@@ -14,10 +15,11 @@ use nexo_pairing::{
     AdaptersError, IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError,
     StoreError, VerifyError,
 };
+use time::OffsetDateTime;
 
-use crate::claim::ClaimError;
+use crate::client_error;
 use crate::exit::Exit;
-use crate::text::shell_word;
+use crate::text::{moment, shell_word};
 
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +100,10 @@ pub(crate) enum CliError {
     Malformed(#[from] SetupCodeError),
     /// A setup code gave no session.
     #[error(transparent)]
-    Claim(#[from] ClaimError),
+    Claim(#[from] ClientError),
+    /// It is too late by this machine's clock, so the gateway was not asked.
+    #[error("the setup code expired at {}", moment(*at))]
+    CodeExpired { at: OffsetDateTime },
     /// There is no database where one has to be.
     #[error("there is no database at {}", .0.display())]
     NoDatabase(PathBuf),
@@ -144,6 +149,7 @@ impl CliError {
             Self::Declined => "declined",
             Self::Malformed(_) => "malformed",
             Self::Claim(error) => error.kind(),
+            Self::CodeExpired { .. } => "expired",
             Self::NoDatabase(_) => "storage",
             Self::Io { .. } => "io",
         }
@@ -162,7 +168,7 @@ impl CliError {
                 | PairingError::Backend(_) => Exit::Storage,
                 _ => Exit::Refused,
             },
-            Self::Claim(error) => error.exit(),
+            Self::Claim(error) => client_error::exit(error),
             Self::Url(error) => match error {
                 ResolveError::InsecureCleartext { .. } => Exit::Refused,
                 ResolveError::TunnelFile { problem: TunnelFileProblem::Io(_), .. } => Exit::Storage,
@@ -196,6 +202,7 @@ impl CliError {
             | Self::NoAdapter { .. }
             | Self::Nothing { .. }
             | Self::Malformed(_)
+            | Self::CodeExpired { .. }
             | Self::Declined => Exit::Refused,
             Self::NoDatabase(_) | Self::Plugin { .. } | Self::Io { .. } => Exit::Storage,
         }
@@ -223,7 +230,10 @@ impl CliError {
             Self::Malformed(_) => {
                 Some("copy all of it once more, or have another one issued".to_owned())
             }
-            Self::Claim(error) => error.hint(),
+            Self::Claim(error) => client_error::hint(error),
+            Self::CodeExpired { .. } => Some(
+                "have another one issued; if it is new, set this machine's clock right".to_owned(),
+            ),
             Self::NoDatabase(_) => {
                 Some("see with `nexo-pair config` where it is looked for".to_owned())
             }

@@ -24,8 +24,8 @@
 pub mod doctor;
 
 mod channels;
-mod claim;
 mod cli;
+mod client_error;
 mod command;
 mod context;
 mod device_name;

@@ -18,6 +18,11 @@ pub mod adapter {
 #[doc(inline)]
 pub use nexo_pairing_bus as bus;
 
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+#[doc(inline)]
+pub use nexo_pairing_client as client;
+
 #[cfg(feature = "config")]
 #[cfg_attr(docsrs, doc(cfg(feature = "config")))]
 #[doc(inline)]
@@ -75,3 +80,8 @@ pub use nexo_pairing_whatsapp as whatsapp;
 #[cfg(all(doctest, feature = "store", feature = "gate"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// Runs the examples of the guide for programs that embed pairing.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct Embedding;

@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "nexo-pairing-telegram",
         "nexo-pairing-whatsapp",
     ],
-    &["nexo-pairing-bus", "nexo-pairing-server"],
+    &["nexo-pairing-bus", "nexo-pairing-client", "nexo-pairing-server"],
     &["nexo-pairing"],
     &["nexo-pairing-cli"],
 ];

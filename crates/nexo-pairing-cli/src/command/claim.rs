@@ -1,22 +1,25 @@
 //! `claim`: turns a setup code into a session, as a companion does.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nexo_pairing::setup_code::{
-    MAX_LABEL_BYTES, UnverifiedToken, decode_setup_code, is_device_label,
-};
+use nexo_pairing::client::{self, Client, RootCertificates, SessionFile, SessionFileError};
+use nexo_pairing::setup_code::{MAX_LABEL_BYTES, decode_setup_code, is_device_label};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::decode;
-use crate::claim::{ClaimError, Patience, Roots, SessionFile, claim};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::setup_code_input::CodeInput;
-use crate::text::{escaped, moment};
+use crate::text::{escaped, moment, shell_word};
+
+/// The longest file of root certificates that is read, in bytes.
+const MAX_ROOTS_BYTES: u64 = 4 << 20;
 
 #[derive(Debug, Args)]
 #[command(
@@ -47,25 +50,30 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<Exit, CliE
         return decode::print(&code, context);
     }
     if code.has_expired(OffsetDateTime::now_utc()) {
-        return Err(ClaimError::Expired { at: code.expires_at }.into());
+        return Err(CliError::CodeExpired { at: code.expires_at });
     }
-    let roots = args.ca_cert.as_deref().map_or_else(|| Ok(Roots::default()), Roots::with_file)?;
+    let mut client = Client::new();
+    if let Some(file) = &args.ca_cert {
+        client = client.with_root_certificates(root_certificates(file)?);
+    }
     let config = context.config()?;
     let home = config.home().ok_or_else(|| {
         CliError::Usage("set NEXO_HOME to the folder where the session is to be kept".to_owned())
     })?;
-    // What the code says of itself is not vouched for; it names a file, no more.
-    let claims =
-        UnverifiedToken::parse(&code.bootstrap_token).and_then(|token| token.read_claims());
-    let (profile, label) = claims.ok().map(|claims| (claims.profile, claims.device_label)).unzip();
-    let label = label.flatten().or_else(|| args.device_label.clone());
-    let file = SessionFile::prepare(home, &code.url, label.as_deref())?;
+    let mut claim = client::Claim::new(&code)?;
+    if let Some(label) = args.device_label {
+        claim = claim.with_device_label(label)?;
+    }
+    let folder = home.join("pairing").join("sessions");
+    let file = SessionFile::new(folder, claim.gateway(), claim.device_label());
+    let reserved = file.reserve().map_err(not_kept)?;
 
-    let session = claim(&code, args.device_label.as_deref(), roots, &Patience::default()).await?;
-    let (file, is_replaced) = file.save(session.token.as_str())?;
+    let session = client.claim(&claim).await?;
+    let is_replaced = reserved.save(&session.token).map_err(not_kept)?;
 
-    let file = file.to_string_lossy();
-    let (profile, label) = (session.profile.or(profile), session.device_label.or(label));
+    let file = file.path().to_string_lossy();
+    let profile = session.profile.or_else(|| claim.profile().map(str::to_owned));
+    let label = session.device_label.or_else(|| claim.device_label().map(str::to_owned));
     let expires_at = session.expires_at;
     let result = json!({
         "profile": profile,
@@ -90,11 +98,98 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<Exit, CliE
     Ok(Exit::Done)
 }
 
+/// The system's authorities, and those in this file.
+fn root_certificates(file: &Path) -> Result<RootCertificates, CliError> {
+    let mut pem = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(MAX_ROOTS_BYTES).read_to_end(&mut pem));
+    read.map_err(|source| CliError::Io { what: format!("read {}", word(file)), source })?;
+    let none = |_| CliError::Usage(format!("{} holds no certificates in PEM", word(file)));
+    RootCertificates::system().with_pem(&pem).map_err(none)
+}
+
+fn not_kept(error: SessionFileError) -> CliError {
+    let refused = |why| io::Error::new(ErrorKind::PermissionDenied, why);
+    let (what, source) = match error {
+        SessionFileError::FolderOwner { path, owner } => {
+            let why =
+                format!("the folder belongs to user {owner}; run as that user, or set NEXO_HOME");
+            (format!("a session in {}", word(&path)), refused(why))
+        }
+        SessionFileError::FolderMode { path, .. } => {
+            let folder = word(path.parent().unwrap_or(&path));
+            let why = format!("others may write to the folder: chmod 700 {folder}");
+            (format!("a session in {}", word(&path)), refused(why))
+        }
+        SessionFileError::Reserve { path, source } => {
+            (format!("a session in {}", word(&path)), source)
+        }
+        SessionFileError::Save { path, source } => {
+            (format!("the session, whose setup code is used up, in {}", word(&path)), source)
+        }
+        error => ("a session".to_owned(), io::Error::other(error)),
+    };
+    CliError::Io { what: format!("keep {what}"), source }
+}
+
+/// A path as a shell takes it.
+fn word(path: &Path) -> String {
+    shell_word(&escaped(&path.to_string_lossy()))
+}
+
 /// The gateway has the last word; this one comes before a code is used up.
 fn device_label(label: &str) -> Result<String, String> {
     if is_device_label(label) {
         Ok(label.to_owned())
     } else {
         Err(format!("it must have 1 to {MAX_LABEL_BYTES} bytes and no control characters"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    use nexo_pairing::client::Gateway;
+    use tempfile::NamedTempFile;
+
+    use super::*;
+    use crate::error::chain;
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let mut file = NamedTempFile::new().unwrap();
+        let refused = |file: &NamedTempFile| root_certificates(file.path()).unwrap_err();
+        assert_eq!(refused(&file).exit(), Exit::Usage);
+        file.write_all(b"-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+        assert_eq!(refused(&file).exit(), Exit::Usage);
+        let missing = root_certificates("/nonexistent".as_ref()).unwrap_err();
+        assert_eq!(missing.exit(), Exit::Storage);
+    }
+
+    #[test]
+    fn what_keeps_a_session_from_being_kept_is_told_with_the_command_that_mends_it() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("my sessions");
+        let gateway = Gateway::parse("wss://nexo.example.com/pair").unwrap();
+        let file = SessionFile::new(&folder, &gateway, Some("phone"));
+        drop(file.reserve().unwrap());
+        fs::set_permissions(&folder, Permissions::from_mode(0o770)).unwrap();
+        let error = not_kept(file.reserve().unwrap_err());
+        assert_eq!((error.kind(), error.exit()), ("io", Exit::Storage));
+        let expected = format!(
+            "failed to keep a session in '{}': others may write to the folder: chmod 700 '{}'",
+            file.path().display(),
+            folder.display()
+        );
+        assert_eq!(chain(&error), expected);
+
+        let path = file.path().to_owned();
+        let error = chain(&not_kept(SessionFileError::FolderOwner { path, owner: 7 }));
+        assert!(error.contains("belongs to user 7") && error.contains("NEXO_HOME"), "{error}");
+        let (path, source) = (file.path().to_owned(), ErrorKind::StorageFull.into());
+        let error = chain(&not_kept(SessionFileError::Save { path, source }));
+        assert!(error.contains("whose setup code is used up"), "{error}");
     }
 }

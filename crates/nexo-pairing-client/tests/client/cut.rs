@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nexo_pairing::server::{Server, ServerOptions};
-use nexo_pairing::{ManualClock, PairingStore, SetupCodeIssuer};
+use nexo_pairing_core::ManualClock;
+use nexo_pairing_server::{Server, ServerOptions};
+use nexo_pairing_setup::SetupCodeIssuer;
+use nexo_pairing_store::PairingStore;
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, copy};
 use tokio::net::{TcpListener, TcpStream};

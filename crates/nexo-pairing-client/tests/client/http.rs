@@ -33,8 +33,8 @@ async fn a_refusal_keeps_its_kind() {
     ] {
         let gateway = Fake::new(vec![over_http(response(status, body))]);
         let error = claim_at_once(&gateway.code("http")).await.err().unwrap();
-        assert_eq!((error.kind(), error.exit()), (kind, Exit::Refused));
-        assert!(error.to_string().contains(told) && error.hint().is_some(), "{error}");
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(told), "{error}");
     }
 }
 
@@ -59,7 +59,7 @@ async fn what_is_no_gateway_is_told_as_such() {
     ] {
         let gateway = Fake::new(vec![over_http(response)]);
         let error = claim_at_once(&gateway.code("http")).await.err().unwrap();
-        assert_eq!((error.kind(), error.exit()), ("bad_answer", Exit::Storage), "{error}");
+        assert_eq!(error.kind(), "bad_answer", "{error}");
         assert!(error.to_string().contains(told), "{error}");
     }
 }
@@ -106,7 +106,6 @@ async fn a_gateway_that_does_not_answer_is_not_waited_for_for_ever() {
     };
     let (outcome, end) = tokio::join!(claim_at_once(&code), gateway);
     let error = outcome.err().unwrap();
-    assert!(matches!(error, ClaimError::TimedOut { step: Step::Answer, .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("used up"));
+    assert!(matches!(error, ClientError::TimedOut { step: Step::Answer, .. }), "{error:?}");
     assert!(end.is_err(), "the connection was closed");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use data_encoding::BASE64;
+use nexo_pairing_client::RootCertificates;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tempfile::NamedTempFile;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -21,11 +21,9 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn file(&self) -> NamedTempFile {
-        let mut file = NamedTempFile::new().unwrap();
+    fn pem(&self) -> String {
         let der = BASE64.encode(self.0.der());
-        writeln!(file, "-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----").unwrap();
-        file
+        format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n")
     }
 
     /// A server with a certificate for this name.
@@ -55,9 +53,9 @@ fn serving(config: Arc<ServerConfig>) -> Serve {
     })
 }
 
-async fn claim_with(file: &NamedTempFile, code: &SetupCode) -> Result<Session, ClaimError> {
-    let roots = Roots::with_file(file.path()).unwrap();
-    claim(code, None, roots, &Patience::default()).await
+async fn claim_with(pem: &str, code: &SetupCode) -> Result<ClaimedSession, ClientError> {
+    let roots = RootCertificates::system().with_pem(pem.as_bytes()).unwrap();
+    Client::new().with_root_certificates(roots).claim(&Claim::new(code)?).await
 }
 
 #[tokio::test]
@@ -68,10 +66,9 @@ async fn an_authority_of_ones_own_is_believed_when_it_is_named() {
     let code = gateway.code("wss");
 
     let error = claim_at_once(&code).await.err().unwrap();
-    assert!(matches!(error, ClaimError::Unreachable { step: Step::Tls, .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("--ca-cert"));
+    assert!(matches!(error, ClientError::Unreachable { step: Step::Tls, .. }), "{error:?}");
 
-    let session = claim_with(&authority.file(), &code).await.unwrap();
+    let session = claim_with(&authority.pem(), &code).await.unwrap();
     assert_eq!(session.token.as_str(), "session-token-1");
     let claims = gateway.claims();
     assert!(claims[0].is_none(), "nobody was told the token");
@@ -82,17 +79,7 @@ async fn an_authority_of_ones_own_is_believed_when_it_is_named() {
 async fn a_certificate_for_somebody_else_is_refused() {
     let authority = Authority::new();
     let gateway = Fake::new(vec![serving(authority.server("nexo.example.com"))]);
-    let error = claim_with(&authority.file(), &gateway.code("wss")).await.err().unwrap();
-    assert!(matches!(error, ClaimError::Unreachable { step: Step::Tls, .. }), "{error:?}");
+    let error = claim_with(&authority.pem(), &gateway.code("wss")).await.err().unwrap();
+    assert!(matches!(error, ClientError::Unreachable { step: Step::Tls, .. }), "{error:?}");
     assert_eq!(gateway.claims(), [None]);
-}
-
-#[test]
-fn a_file_without_certificates_is_refused() {
-    let mut file = NamedTempFile::new().unwrap();
-    let refused = |file: &NamedTempFile| Roots::with_file(file.path()).unwrap_err();
-    assert_eq!(refused(&file).exit(), Exit::Usage);
-    file.write_all(b"-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
-    assert_eq!(refused(&file).exit(), Exit::Usage);
-    assert_eq!(Roots::with_file("/nonexistent".as_ref()).unwrap_err().exit(), Exit::Storage);
 }

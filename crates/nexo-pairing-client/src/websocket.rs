@@ -6,6 +6,7 @@
 
 use std::io;
 
+use bytes::Bytes;
 use data_encoding::BASE64;
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{
@@ -13,26 +14,25 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
-use nexo_pairing::{OsRandom, PairingError, RandomSource};
+use nexo_pairing_core::{OsRandom, RandomSource};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_websockets::{ClientBuilder, CloseCode, Error, Limits, Message, Payload};
 
-use super::answer::{self, Session};
-use super::connect::{Gateway, Stream};
-use super::{ClaimError, MAX_ANSWER_BYTES, http};
+use crate::gateway::Stream;
+use crate::{ClaimedSession, ClientError, Gateway, MAX_ANSWER_BYTES, answer, http};
 
 /// What a server appends to the key, so that nothing but a WebSocket server gives the right answer.
 const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Opens a WebSocket and sends a claim in it.
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     stream: Box<dyn Stream>,
     gateway: &Gateway,
     claim: &str,
-) -> Result<Session, ClaimError> {
+) -> Result<ClaimedSession, ClientError> {
     let mut key = [0; 16];
-    OsRandom::default().fill(&mut key).map_err(PairingError::from)?;
+    OsRandom::default().fill(&mut key)?;
     let key = BASE64.encode(&key);
     let headers = [
         (CONNECTION, "Upgrade"),
@@ -40,9 +40,11 @@ pub(super) async fn exchange(
         (SEC_WEBSOCKET_VERSION, "13"),
         (SEC_WEBSOCKET_KEY, &key),
     ];
-    let response = http::send(stream, gateway, Method::GET, &headers, "").await?;
+    let path = gateway.claim_path();
+    let request = http::request(gateway, Method::GET, path, &headers, Bytes::new())?;
+    let response = http::send(stream, gateway, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        http::read(response, gateway).await?;
+        http::read(response, gateway, answer::claimed).await?;
         return Err(gateway.bad_answer("it answers, but not as a WebSocket"));
     }
     let accept = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{ACCEPT_SUFFIX}").as_bytes());
@@ -53,7 +55,7 @@ pub(super) async fn exchange(
     let upgraded = hyper::upgrade::on(response).await;
     let upgraded = upgraded.map_err(|error| gateway.lost(io::Error::other(error)))?;
     let answer = converse(TokioIo::new(upgraded), gateway, claim).await?;
-    answer::read(&answer, gateway)
+    answer::claimed(&answer, gateway)
 }
 
 /// Sends the claim, and waits for the message that answers it.
@@ -61,7 +63,7 @@ async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     gateway: &Gateway,
     claim: &str,
-) -> Result<Payload, ClaimError> {
+) -> Result<Payload, ClientError> {
     let failed = |error| match error {
         Error::PayloadTooLong { .. } => gateway.too_long(),
         Error::Protocol(_) => gateway.bad_answer("its frames are not those of a WebSocket"),

@@ -1,0 +1,120 @@
+//! HTTP/1.1: claims and what is asked about sessions, and what a claim by WebSocket begins with. No
+//! redirection is followed: a token goes where the setup code says.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use nexo_pairing_core::SessionToken;
+use nexo_pairing_core::text::truncate;
+use zeroize::Zeroizing;
+
+use crate::error::MAX_TOLD;
+use crate::gateway::Stream;
+use crate::{ClientError, Gateway, MAX_ANSWER_BYTES};
+
+/// How many bytes of a response are read before its body.
+const MAX_HEAD_BYTES: usize = 8192;
+
+/// A claim as a `POST`.
+pub(crate) fn post(
+    gateway: &Gateway,
+    claim: Zeroizing<String>,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let headers = [(CONTENT_TYPE, "application/json"), (CONNECTION, "close")];
+    request(gateway, Method::POST, gateway.claim_path(), &headers, Bytes::from_owner(claim))
+}
+
+/// A request about the session with this token.
+pub(crate) fn bearer(
+    gateway: &Gateway,
+    method: Method,
+    path: &str,
+    token: &SessionToken,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let mut request = request(gateway, method, path, &[(CONNECTION, "close")], Bytes::new())?;
+    let bearer = Zeroizing::new(format!("Bearer {}", token.as_str()));
+    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| cannot_ask())?;
+    bearer.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, bearer);
+    Ok(request)
+}
+
+pub(crate) fn request(
+    gateway: &Gateway,
+    method: Method,
+    path: &str,
+    headers: &[(HeaderName, &str)],
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let mut request = Request::builder().method(method).uri(path).header(HOST, gateway.authority());
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    request.body(Full::new(body)).map_err(|_| cannot_ask())
+}
+
+fn cannot_ask() -> ClientError {
+    ClientError::Url { rule: "must be one that can be asked for" }
+}
+
+/// Sends a request, and comes back with the head of the response.
+pub(crate) async fn send(
+    stream: Box<dyn Stream>,
+    gateway: &Gateway,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, ClientError> {
+    let failed = |error: hyper::Error| match error.is_parse() {
+        true => gateway.bad_answer("what it says is not HTTP"),
+        false => gateway.lost(io::Error::other(error)),
+    };
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_HEAD_BYTES);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    // It ends with the response, or when nobody waits for that any more.
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await.map_err(failed)
+}
+
+/// Reads a response to its end.
+pub(crate) async fn read<T>(
+    response: Response<Incoming>,
+    gateway: &Gateway,
+    read: impl FnOnce(&[u8], &Gateway) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let status = response.status();
+    if status.is_redirection() {
+        let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = truncate(to.unwrap_or("another place"), MAX_TOLD);
+        return Err(gateway.bad_answer(format!("it redirects to {to}, which is not followed")));
+    }
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
+        Ok(_) => gateway.too_long(),
+        Err(error) => gateway.lost(io::Error::other(error)),
+    })?;
+    match (read(&body.to_bytes(), gateway), status) {
+        (
+            Err(
+                error @ (ClientError::Refused { .. }
+                | ClientError::NoSession { .. }
+                | ClientError::Lost { .. }),
+            ),
+            _,
+        ) => Err(error),
+        // A proxy, whose gateway may have got the request.
+        (
+            _,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,
+        ) => Err(gateway.lost(io::Error::other(format!("it says {status}")))),
+        (answer, _) if status.is_success() => answer,
+        _ => Err(gateway.bad_answer(format!("it says {status}"))),
+    }
+}

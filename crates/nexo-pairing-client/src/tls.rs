@@ -1,0 +1,87 @@
+//! Whose certificates are believed.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// The authorities whose certificates are believed: the system's, and perhaps some of the caller's own.
+///
+/// The system's are read anew for each connection. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they
+/// are, if they are set.
+#[derive(Debug, Clone, Default)]
+pub struct RootCertificates {
+    own: Vec<CertificateDer<'static>>,
+}
+
+/// A text that should hold certificates holds none, or something else as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there are no certificates in PEM")]
+#[non_exhaustive]
+pub struct RootCertificatesError;
+
+impl RootCertificates {
+    /// The system's authorities.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// These, in PEM, as well.
+    ///
+    /// # Errors
+    ///
+    /// [`RootCertificatesError`] when there is not a single certificate, or one that cannot be read.
+    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificatesError> {
+        let own: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        match own {
+            Ok(own) if !own.is_empty() => {
+                self.own.extend(own);
+                Ok(self)
+            }
+            _ => Err(RootCertificatesError),
+        }
+    }
+
+    /// Reads the system's authorities, and makes ready to connect by TLS.
+    pub(crate) async fn connector(&self) -> io::Result<TlsConnector> {
+        let own = self.own.clone();
+        let read = tokio::task::spawn_blocking(|| load(own));
+        read.await.unwrap_or_else(|error| Err(error.into()))
+    }
+}
+
+fn load(own: Vec<CertificateDer<'static>>) -> io::Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(system.certs);
+    for certificate in own {
+        roots.add(certificate).map_err(io::Error::other)?;
+    }
+    if roots.is_empty() {
+        let why = system.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(io::Error::other(format!("this system has no root certificates{why}")));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_certificates_is_refused() {
+        for pem in ["", "-----BEGIN CERTIFICATE-----\nnonsense\n"] {
+            assert!(RootCertificates::system().with_pem(pem.as_bytes()).is_err(), "{pem}");
+        }
+    }
+}
