@@ -9,14 +9,13 @@ mod waiting;
 mod tests;
 
 use std::cell::LazyCell;
-use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::{
-    Decision, DecisionKind, Mode, NewRequest, PairingPolicy, SenderKey, Span, UpsertOutcome,
+    Decision, DecisionKind, DropReason, Mode, NewRequest, PairingPolicy, SenderKey, Span,
+    UpsertOutcome,
 };
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
@@ -306,64 +305,6 @@ impl Rule {
             }
             Self::Challenge => "a stranger in mode pairing: a new code is sent",
         }
-    }
-}
-
-/// Why a message is withheld in silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DropReason {
-    /// Accounts are configured and this one is not among them.
-    UnknownAccount,
-    /// The adapter says that this is nobody that can be paired.
-    NotPairable,
-    /// The operator blocked the sender, or somebody on the channel who may be the sender.
-    Blocked,
-    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
-    NotAllowed,
-    /// The message came in a group: nobody is challenged in front of others.
-    NotDirect,
-    /// The sender was rejected, or let codes expire, and has to wait.
-    Waiting,
-    /// The sender has a code that was sent less than the cooldown ago.
-    AlreadyChallenged,
-    /// The account has as many requests pending as it may.
-    PendingFull,
-}
-
-impl DropReason {
-    /// Every reason there is.
-    pub const ALL: [Self; 8] = [
-        Self::UnknownAccount,
-        Self::NotPairable,
-        Self::Blocked,
-        Self::NotAllowed,
-        Self::NotDirect,
-        Self::Waiting,
-        Self::AlreadyChallenged,
-        Self::PendingFull,
-    ];
-
-    /// Its name in logs, metrics and JSON, in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown_account",
-            Self::NotPairable => "not_pairable",
-            Self::Blocked => "blocked",
-            Self::NotAllowed => "not_allowed",
-            Self::NotDirect => "not_direct",
-            Self::Waiting => "waiting",
-            Self::AlreadyChallenged => "already_challenged",
-            Self::PendingFull => "pending_full",
-        }
-    }
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

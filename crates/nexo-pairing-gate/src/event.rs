@@ -1,17 +1,20 @@
 //! Reads a message from JSON: our own short form, or an event as Nexo's plugins publish it.
 
+mod error;
 mod form;
 mod json;
 mod notice;
+mod topic;
 
 use std::borrow::Cow;
 
 use nexo_pairing_core::Inbound;
 use serde_json::Value;
 
+pub use error::EventError;
 use json::{Field, Fields};
-use notice::LINKING;
 pub use notice::Notice;
+use topic::Topic;
 
 /// What came in on a channel.
 #[derive(Debug, Clone)]
@@ -31,45 +34,6 @@ pub enum InboundEvent {
         /// What was checked of it.
         notice: Notice,
     },
-}
-
-/// Why JSON is no event.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EventError {
-    /// It is no JSON, or not UTF-8.
-    #[error("not JSON")]
-    Json(#[source] serde_json::Error),
-    /// A field is missing or of the wrong type.
-    #[error("`{field}` has to be {expected}")]
-    Field {
-        /// The field.
-        field: &'static str,
-        /// What it has to be.
-        expected: &'static str,
-    },
-    /// The topic is no inbound topic.
-    #[error("the topic `{topic}` is not plugin.inbound.<channel>[.<account>]")]
-    Topic {
-        /// The topic, at most 200 characters of it.
-        topic: String,
-    },
-    /// There is no sender, and it is not an event of the plugin itself.
-    #[error("there is no `from`, and this is no event of the plugin itself")]
-    NoSender,
-}
-
-impl EventError {
-    /// The stable name of this kind of error, for programs.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Json(_) => "invalid_json",
-            Self::Field { .. } => "invalid_field",
-            Self::Topic { .. } => "invalid_topic",
-            Self::NoSender => "no_sender",
-        }
-    }
 }
 
 impl InboundEvent {
@@ -149,43 +113,6 @@ fn message(
         }
     };
     Ok(Some(Inbound::direct(channel, account, sender).with_alt(alt).in_group(is_group)))
-}
-
-/// A topic, and what it names.
-struct Topic<'a> {
-    text: &'a str,
-    channel: &'a str,
-    account: &'a str,
-    /// Which of [`LINKING`] it is, if it is one.
-    linking: Option<&'static str>,
-}
-
-impl<'a> Topic<'a> {
-    /// Reads `plugin.inbound.<channel>[.<account>]`, or one of linking below an account.
-    fn read(text: &'a str) -> Result<Self, EventError> {
-        let mut topic = Self { text, channel: "", account: "default", linking: None };
-        let mut names = text.strip_prefix("plugin.inbound.").ok_or_else(|| topic.wrong())?;
-        let linking = LINKING.iter().find_map(|&(kind, _)| {
-            let place = names.strip_suffix(kind)?.strip_suffix('.')?;
-            place.contains('.').then_some((place, kind))
-        });
-        if let Some((place, kind)) = linking {
-            (names, topic.linking) = (place, Some(kind));
-        }
-        let mut parts = names.split('.');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(channel), account, None) if !channel.is_empty() && account != Some("") => {
-                topic.channel = channel;
-                topic.account = account.unwrap_or(topic.account);
-                Ok(topic)
-            }
-            _ => Err(topic.wrong()),
-        }
-    }
-
-    fn wrong(&self) -> EventError {
-        EventError::Topic { topic: self.text.chars().take(200).collect() }
-    }
 }
 
 /// A field that is text, if it is there.

@@ -22,7 +22,6 @@ use crate::message::{Message, Raw};
 use crate::roster::Roster;
 use crate::telemetry::{Telemetry, Warning, Warnings};
 use decide::Decided;
-pub use listing::Listing;
 pub use notice::ScreenedNotice;
 
 /// How long after a challenge that was not delivered the next one is tried.

@@ -39,4 +39,5 @@ mod telemetry;
 
 pub use deliver::Delivery;
 pub use event::{EventError, InboundEvent, Notice};
-pub use gate::{Explanation, GateOptions, Listing, PairingGate, Screened, ScreenedNotice};
+pub use gate::{Explanation, GateOptions, PairingGate, Screened, ScreenedNotice};
+pub use lists::Listing;

@@ -9,7 +9,6 @@ use nexo_pairing_core::rules::SenderFacts;
 use nexo_pairing_core::{AccountId, AccountScope, ChannelId, Span, Standing};
 use time::OffsetDateTime;
 
-use crate::gate::Listing;
 use crate::ids::{Ids, Sender, Senders};
 
 #[derive(Debug, Default)]
@@ -20,6 +19,16 @@ pub(crate) struct Lists {
     channels: Vec<(Box<str>, Channel)>,
     /// The requests of all accounts.
     requests: Requests,
+}
+
+/// The list of an account that a sender is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listing {
+    /// The sender was granted access, which may have ended meanwhile.
+    Allowed,
+    /// The sender has a request, which may have expired meanwhile.
+    Pending,
 }
 
 /// Where a message came in, as far as the lists know it.

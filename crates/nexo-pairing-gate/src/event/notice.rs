@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::error::EventError;
 use super::form::{self, Form};
-use super::{EventError, Topic};
+use super::topic::{self, Topic};
 
 /// The longest free text, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -57,9 +58,9 @@ const KINDS: [(&str, &[Field]); 8] = [
 ];
 
 /// What tells of linking. It has no `kind`: a topic below an account's ends with this.
-pub(super) const LINKING: [(&str, &[Field]); 2] = [
+const LINKING: [(&str, &[Field]); 2] = [
     (
-        "pairing.qr",
+        topic::QR,
         &[
             Field("challenge_id", Use::Form(Form::Uuid)),
             Field("ascii", Use::Form(Form::Blocks)),
@@ -68,7 +69,7 @@ pub(super) const LINKING: [(&str, &[Field]); 2] = [
         ],
     ),
     (
-        "pairing.state",
+        topic::STATE,
         &[
             Field("challenge_id", Use::Form(Form::Uuid)),
             Field("state", Use::Form(Form::Word(&STATES))),

@@ -4,17 +4,8 @@ use nexo_pairing_core::{Inbound, PairingAdapterRegistry};
 
 use super::PairingGate;
 use crate::ids::{Sender, Senders};
+use crate::lists::Listing;
 use crate::message::canonical;
-
-/// The list of an account that a sender is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Listing {
-    /// The sender was granted access, which may have ended meanwhile.
-    Allowed,
-    /// The sender has a request, which may have expired meanwhile.
-    Pending,
-}
 
 impl PairingGate {
     /// Says which list of its account the sender of a message is on, by any of the ids in it; `None`
