@@ -130,12 +130,9 @@ async fn a_gate_that_cannot_finish_says_how_many_messages_are_left() {
     let gate = BusGate::new(open(&server).await, memory_gate().await, settings);
     let running = Running::start(gate.with_grace(Duration::ZERO)).await;
     heard.publish("test.main", "ana", "hello").await;
-    heard.publish("test.main", "bob", "hello").await;
-    for _ in 0..2 {
-        next(&mut is_asked).await;
-    }
+    next(&mut is_asked).await;
     let ended = running.end().await;
-    assert!(matches!(ended, Err(BusGateError::Unfinished { messages: 2 })), "{ended:?}");
+    assert!(matches!(ended, Err(BusGateError::Unfinished { messages: 1 })), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
