@@ -116,6 +116,12 @@ pub(crate) enum CliError {
     },
 }
 
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::Pairing(error.into())
+    }
+}
+
 impl CliError {
     /// The process that serves `channel` cannot be asked.
     pub(crate) fn plugin(channel: &str, source: impl Error + Send + Sync + 'static) -> Self {

@@ -28,7 +28,7 @@ const MAX_INPUT_BYTES: usize = 256;
 /// assert_eq!(format!("{code:?}"), "PairingCode(redacted)");
 /// # Ok::<(), nexo_pairing_core::CodeError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PairingCode(Box<str>);
 
 /// Why an input is no code.

@@ -7,11 +7,11 @@ use std::iter;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nexo_pairing_engine::Caller;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use crate::op::{After, Write};
-use crate::worker::Caller;
+use crate::rows::{Effects, Rows};
 use crate::{StoreError, StoreOptions};
 
 /// How many writes share a transaction at most, so that the first of them does not wait long for the
@@ -37,7 +37,7 @@ struct Waiting {
 /// A write, and whoever waits for its answer.
 pub(crate) trait Operation: Send {
     /// Does it, and keeps the answer.
-    fn run(&mut self, write: &mut Write<'_>) -> rusqlite::Result<()>;
+    fn run(&mut self, rows: &mut Rows<'_>) -> rusqlite::Result<()>;
 
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
@@ -51,7 +51,7 @@ pub(crate) trait Operation: Send {
 pub(crate) struct Written {
     pub(crate) operations: Vec<Box<dyn Operation>>,
     /// What follows them.
-    pub(crate) after: Vec<After>,
+    pub(crate) effects: Effects,
 }
 
 impl Queue {
@@ -63,10 +63,10 @@ impl Queue {
     ) -> Option<oneshot::Receiver<Result<T, StoreError>>>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&mut Rows<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let asked = Box::new(Asked { op: Some(op), value: None, answer });
+        let asked = Box::new(Asked { op, value: None, answer });
         let mut waiting = self.lock();
         match caller {
             Caller::Operator => waiting.operators.push_back(asked),
@@ -126,18 +126,19 @@ pub(crate) fn write(
     let mut written = Written::default();
     let committed = in_transaction(connection, |tx| {
         // Read in the transaction, so that stamps have the order of the commits.
-        let now = options.clock.now().unix_timestamp();
-        let expired = Cell::new(is_low);
+        let now = options.clock.now();
+        let had_upkeep = Cell::new(is_low);
         for mut operation in waiting.by_ref() {
-            let mut write = Write { tx, now, options, expired: &expired, after: After::default() };
-            match in_savepoint(tx, || operation.run(&mut write)) {
+            let mut rows = Rows::new(tx, now, &had_upkeep);
+            match in_savepoint(tx, || operation.run(&mut rows)) {
                 Ok(Ok(())) => {
-                    written.after.push(write.after);
+                    written.effects.after.append(&mut rows.effects.after);
+                    written.effects.wipe |= rows.effects.wipe;
                     written.operations.push(operation);
                 }
                 Ok(Err(error)) => {
                     // It may have been the one that did it.
-                    expired.set(is_low);
+                    had_upkeep.set(is_low);
                     operation.answer(Err(StoreError::sqlite(path, error)));
                 }
                 // A full disk and the like take back what came before, too.
@@ -197,7 +198,7 @@ fn same(error: &rusqlite::Error) -> rusqlite::Error {
 
 /// A write as a function.
 struct Asked<T, F> {
-    op: Option<F>,
+    op: F,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -205,12 +206,10 @@ struct Asked<T, F> {
 impl<T, F> Operation for Asked<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send,
+    F: Fn(&mut Rows<'_>) -> rusqlite::Result<T> + Send,
 {
-    fn run(&mut self, write: &mut Write<'_>) -> rusqlite::Result<()> {
-        if let Some(op) = self.op.take() {
-            self.value = Some(op(write)?);
-        }
+    fn run(&mut self, rows: &mut Rows<'_>) -> rusqlite::Result<()> {
+        self.value = Some((self.op)(rows)?);
         Ok(())
     }
 
@@ -227,6 +226,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use nexo_pairing_engine::WriteRows;
     use rusqlite::params;
 
     use super::*;
@@ -242,7 +242,6 @@ mod tests {
         let path = Path::new("pairing.db");
         let options = StoreOptions::default();
         let done = write(&mut connection, path, &options, false, queue.next());
-        assert_eq!(done.operations.len(), done.after.len());
         done.operations.into_iter().for_each(|operation| operation.answer(Ok(())));
         let cause = |e: StoreError| std::error::Error::source(&e).unwrap().to_string();
         let told = |mut answer: Answer| answer.try_recv().unwrap().map_err(cause);
@@ -254,14 +253,14 @@ mod tests {
 
     fn push<F>(queue: &Queue, op: F) -> Answer
     where
-        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<i64> + Send + 'static,
+        F: Fn(&mut Rows<'_>) -> rusqlite::Result<i64> + Send + 'static,
     {
         queue.push(Caller::Stranger, op).unwrap()
     }
 
     fn insert(queue: &Queue, x: i64) -> Answer {
-        push(queue, move |write| {
-            write.tx.execute("INSERT INTO t VALUES (?1)", params![x])?;
+        push(queue, move |rows| {
+            rows.connection.execute("INSERT INTO t VALUES (?1)", params![x])?;
             Ok(x)
         })
     }
@@ -275,9 +274,9 @@ mod tests {
     #[test]
     fn one_that_fails_is_taken_back_and_the_others_are_kept() {
         let half_done = |queue: &Queue| {
-            push(queue, |write| {
-                write.tx.execute("INSERT INTO t VALUES (7)", ())?;
-                write.tx.execute("INSERT INTO t VALUES (1)", ())?;
+            push(queue, |rows| {
+                rows.connection.execute("INSERT INTO t VALUES (7)", ())?;
+                rows.connection.execute("INSERT INTO t VALUES (1)", ())?;
                 Ok(7)
             })
         };
@@ -290,9 +289,9 @@ mod tests {
     #[test]
     fn what_one_that_fails_put_away_is_put_away_by_the_next() {
         let put_away = |queue: &Queue, then: &'static str| {
-            push(queue, move |write| {
-                let was_done = write.expired.replace(true);
-                write.tx.execute(then, ())?;
+            push(queue, move |rows| {
+                let was_done = !rows.takes_upkeep();
+                rows.connection.execute(then, ())?;
                 Ok(i64::from(was_done))
             })
         };
@@ -305,12 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn on_a_disk_that_is_low_on_space_no_operation_ends_more_than_it_decides_on() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let (queue, options) = (Queue::default(), StoreOptions::default());
+        let takes = |rows: &mut Rows<'_>| Ok(rows.takes_upkeep());
+        let mut answers: Vec<_> =
+            (0..2).map(|_| queue.push(Caller::Operator, takes).unwrap()).collect();
+        let path = Path::new("pairing.db");
+        let done = write(&mut connection, path, &options, true, queue.next());
+        done.operations.into_iter().for_each(|operation| operation.answer(Ok(())));
+        assert!(answers.iter_mut().all(|answer| !answer.try_recv().unwrap().unwrap()));
+    }
+
+    #[test]
     fn all_are_told_when_the_transaction_is_gone() {
         // As SQLite does by itself on a full disk.
         let roll_back = |queue: &Queue| {
-            push(queue, |write| {
-                write.tx.execute_batch("ROLLBACK")?;
-                write.tx.execute("INSERT INTO nowhere VALUES (1)", ())?;
+            push(queue, |rows| {
+                rows.connection.execute_batch("ROLLBACK")?;
+                rows.connection.execute("INSERT INTO nowhere VALUES (1)", ())?;
                 Ok(0)
             })
         };
@@ -333,8 +345,8 @@ mod tests {
         let (told, rows) = written(|queue| {
             let mut answers: Vec<_> = (0..MAX_WAITING as i64).map(|x| insert(queue, x)).collect();
             assert!(queue.push(Caller::Stranger, |_| Ok(())).is_none());
-            let operator = |write: &mut Write<'_>| {
-                write.tx.execute("INSERT INTO t VALUES (-1)", ())?;
+            let operator = |rows: &mut Rows<'_>| {
+                rows.connection.execute("INSERT INTO t VALUES (-1)", ())?;
                 Ok(-1)
             };
             answers.insert(0, queue.push(Caller::Operator, operator).unwrap());
@@ -352,7 +364,7 @@ mod tests {
             let kept = insert(queue, 1);
             (2..=MAX_WAITING as i64).for_each(|x| drop(insert(queue, x)));
             let operator =
-                |write: &mut Write<'_>| write.tx.execute("INSERT INTO t VALUES (-1)", ());
+                |rows: &mut Rows<'_>| rows.connection.execute("INSERT INTO t VALUES (-1)", ());
             drop(queue.push(Caller::Operator, operator));
             vec![kept]
         });

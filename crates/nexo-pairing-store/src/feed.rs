@@ -8,9 +8,9 @@ use nexo_pairing_core::{Mirror, Standing};
 use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::integrity::Verdict;
-use crate::op::standing;
 use crate::open::Opened;
 use crate::open::place::FileId;
+use crate::rows::states;
 
 /// Up to how many changes are looked up in any case, rather than everything loaded.
 const FEW: i64 = 100;
@@ -95,7 +95,7 @@ impl Feed {
             }
             None => {
                 self.check(&tx, file, mirror)?;
-                standing::each(&tx, |standings| mirror.replace(standings, newest))?;
+                states::each(&tx, |standings| mirror.replace(standings, newest))?;
             }
         }
         tx.commit()?;
@@ -203,7 +203,7 @@ fn delta(
     if listed != count {
         return Ok(None);
     }
-    standing::changed(tx, position).map(Some)
+    states::changed(tx, position).map(Some)
 }
 
 /// About how many grants there are: rows are hardly ever deleted, and are most of what a load reads.

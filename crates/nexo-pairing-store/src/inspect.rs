@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nexo_pairing_core::PairingError;
+use nexo_pairing_engine::at;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use time::OffsetDateTime;
 
-use crate::op::at;
 use crate::open::place::FileId;
 use crate::open::{lock, place, schema};
 use crate::{StoreError, connection, worker};

@@ -6,9 +6,9 @@ use nexo_pairing_core::limits::{MAX_LABEL_BYTES, PROFILE_FORM};
 use nexo_pairing_core::setup_code::is_profile;
 use nexo_pairing_core::text::excerpt;
 use nexo_pairing_core::{ImportedSession, SessionToken};
+use nexo_pairing_engine::at;
 use rusqlite::{Connection, Row};
 
-use crate::op::at;
 use crate::{StoreError, inspect, worker};
 
 /// The sessions in the file that 0.1.8 kept them in, `pairing_sessions.db`, oldest first, live or not.

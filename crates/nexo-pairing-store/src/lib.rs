@@ -20,22 +20,18 @@
 //! # }
 //! ```
 
-mod account;
-mod backend;
 mod batch;
 mod connection;
-mod contracts;
 mod error;
 mod feed;
-mod folds;
 mod inspect;
 mod integrity;
 mod legacy;
-mod op;
 mod open;
 mod options;
-mod sessions;
+mod rows;
 mod space;
+mod storage;
 mod store;
 mod watch;
 mod worker;

@@ -1,59 +1,32 @@
-//! The handle of a store: its threads, and how an operation gets to them.
-
-mod housekeeping;
+//! The store: the engine on a SQLite file.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{ManualClock, Mirror, PairingError, RandomSource, WarningLimiter, metric};
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::oneshot;
+use async_trait::async_trait;
+use nexo_pairing_core::{
+    AccountId, AccountKey, Actor, AdaptersError, AllowedSender, ApprovedRequest, AuditEvent,
+    AuditQuery, BlockedSender, Blocking, Cancellation, ChannelId, Filter, GateBackend, Grant,
+    ImportReport, ImportedSession, IssuedSession, ManualClock, Mirror, ModeWords, ModesError,
+    ModesInForce, NewRequest, OperatorBackend, PairingError, PeerAddress, PendingRequest,
+    RedeemError, Redemption, RedemptionState, RejectedRequest, RememberedAdapters, RememberedModes,
+    SaidMode, SeedReport, SenderId, SenderKey, Session, SessionBackend, SessionId, SessionToken,
+    SetupEvent, Target, TokenClaims, UpsertOutcome,
+};
+use nexo_pairing_engine::{EngineOptions, PairingEngine};
 
-use crate::batch::{self, Queue};
-use crate::feed::Feed;
-use crate::op::Write;
-use crate::open::{self, Opened, place, previous};
-use crate::space::{self, Space};
-use crate::watch::{Answer, Watcher};
-use crate::worker::{self, Caller, Holder, Jobs, Worker};
+use crate::storage::SqliteStorage;
 use crate::{StoreError, StoreOptions, inspect};
 
 /// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///
-/// A clone is the same handle. Its operations are those of
-/// [`OperatorBackend`](nexo_pairing_core::OperatorBackend), and those on setup codes and sessions below;
-/// writes run one after the other on a thread of their own, reads on another beside it. Dropping the
-/// last handle waits for what was begun.
+/// A clone is the same handle. Its operations are those of [`GateBackend`], [`OperatorBackend`] and
+/// [`SessionBackend`], as methods of its own; writes run one after the other on a thread, reads on
+/// another beside it. Dropping the last handle waits for what was begun.
 #[derive(Debug, Clone)]
 pub struct PairingStore {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    // In the order in which they are dropped: the watcher hands work to the writer.
-    watcher: Mutex<Option<Watcher>>,
-    writer: Worker,
-    /// `None` in memory, where there is only one connection.
-    reader: Option<Worker>,
-    shared: Arc<Shared>,
-}
-
-/// What the threads of a store share.
-#[derive(Debug)]
-struct Shared {
-    path: PathBuf,
-    options: StoreOptions,
-    queue: Queue,
-    feed: Arc<Feed>,
-    /// Warnings of replays, by session and whether they ended it: whoever saw a code can cause any
-    /// number of them.
-    replays: WarningLimiter<(String, bool)>,
-    /// Whether the housekeeping is at work.
-    is_purging: AtomicBool,
-    space: Space,
+    engine: PairingEngine<SqliteStorage>,
 }
 
 impl PairingStore {
@@ -63,9 +36,9 @@ impl PairingStore {
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] with a [`StoreError`] that says what is wrong with the file and
+    /// [`StoreError`], which says what is wrong with the file and
     /// what can be done. A file that cannot be used is left as it was.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self, PairingError> {
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, StoreOptions::default()).await
     }
 
@@ -77,29 +50,17 @@ impl PairingStore {
     pub async fn open_with(
         path: impl AsRef<Path>,
         options: StoreOptions,
-    ) -> Result<Self, PairingError> {
-        let path = path.as_ref().to_owned();
-        let keep_copy = options.copy_before_upgrade;
-        // Not on the caller's thread: making folders and waiting for a lock may take a while.
-        let open = worker::once("pairing-open", move || {
-            let absolute = std::path::absolute(&path);
-            let path = absolute.map_err(|error| StoreError::io(&path, error))?;
-            let opened = open::open_or_create(&path, keep_copy)?;
-            Ok((path, opened))
-        });
-        let (path, opened) = open.await?;
-        let writer =
-            Worker::start("pairing-write", Holder::holding(path.clone(), keep_copy, opened))?;
-        let reader = Worker::start("pairing-read", Holder::of(path.clone(), keep_copy))?;
-        Ok(Self::new(path, writer, Some(reader), options))
+    ) -> Result<Self, StoreError> {
+        let storage = SqliteStorage::open(path.as_ref(), options.clone()).await?;
+        Ok(Self::on(storage, options))
     }
 
     /// A store in memory, which ends with its last handle.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when no thread can be started.
-    pub async fn open_memory() -> Result<Self, PairingError> {
+    /// [`StoreError`] when no thread can be started.
+    pub async fn open_memory() -> Result<Self, StoreError> {
         Self::open_memory_with(StoreOptions::default()).await
     }
 
@@ -108,9 +69,8 @@ impl PairingStore {
     /// # Errors
     ///
     /// As for [`open_memory`](Self::open_memory).
-    pub async fn open_memory_with(options: StoreOptions) -> Result<Self, PairingError> {
-        let path = PathBuf::from(":memory:");
-        Self::detached(path, options, inspect::empty).await
+    pub async fn open_memory_with(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::detached(PathBuf::from(":memory:"), options, inspect::empty).await
     }
 
     /// A private copy, in memory, of the database at `path`: nothing that is done to it reaches the
@@ -122,7 +82,7 @@ impl PairingStore {
     pub async fn snapshot(
         path: impl AsRef<Path>,
         options: StoreOptions,
-    ) -> Result<Self, PairingError> {
+    ) -> Result<Self, StoreError> {
         Self::detached(path.as_ref().to_owned(), options, inspect::copy).await
     }
 
@@ -142,7 +102,7 @@ impl PairingStore {
     pub async fn view(
         path: impl AsRef<Path>,
         mut options: StoreOptions,
-    ) -> Result<Self, PairingError> {
+    ) -> Result<Self, StoreError> {
         // What expires while it is read would be in one list and not in the next.
         options.clock = ManualClock::new(options.clock.now());
         Self::detached(path.as_ref().to_owned(), options, inspect::view).await
@@ -151,23 +111,17 @@ impl PairingStore {
     async fn detached(
         path: PathBuf,
         options: StoreOptions,
-        connect: fn(&Path) -> Result<Connection, StoreError>,
-    ) -> Result<Self, PairingError> {
-        let name = path.clone();
-        let open = worker::once("pairing-open", move || Ok(Opened::detached(connect(&name)?)));
-        let writer =
-            Worker::start("pairing-memory", Holder::holding(path.clone(), false, open.await?))?;
-        Ok(Self::new(path, writer, None, options))
+        connect: fn(&Path) -> Result<rusqlite::Connection, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let storage = SqliteStorage::detached(path, options.clone(), connect).await?;
+        Ok(Self::on(storage, options))
     }
 
-    fn new(path: PathBuf, writer: Worker, reader: Option<Worker>, options: StoreOptions) -> Self {
-        describe_metrics();
-        let replays = WarningLimiter::new(Arc::clone(&options.clock));
-        let (queue, feed) = (Queue::default(), Arc::default());
-        let is_purging = AtomicBool::default();
-        let space = Space::default();
-        let shared = Arc::new(Shared { path, options, queue, feed, replays, is_purging, space });
-        Self { inner: Arc::new(Inner { watcher: Mutex::default(), writer, reader, shared }) }
+    fn on(storage: SqliteStorage, options: StoreOptions) -> Self {
+        let StoreOptions { clock, random, audit_days, .. } = options;
+        let mut options = EngineOptions::default();
+        (options.clock, options.random, options.audit_days) = (clock, random, audit_days);
+        Self { engine: PairingEngine::new(storage, options) }
     }
 
     /// Writes a complete copy of the database to `destination`, while it is in use. The copy is one
@@ -175,250 +129,150 @@ impl PairingStore {
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] with [`StoreError::Exists`] when there is a file already, or with
-    /// why it could not be written.
-    pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), PairingError> {
-        let destination = destination.as_ref().to_owned();
-        let path = self.inner.shared.path.clone();
-        let database = path.clone();
-        let backup = self.reading().run(Caller::Operator, &database, move |opened| {
-            inspect::backup(&path, &opened.connection, &destination)
-        });
-        Ok(backup.await?)
+    /// [`StoreError::Exists`] when there is a file already, or why it could not be written.
+    pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), StoreError> {
+        self.engine.storage().backup(destination.as_ref()).await
     }
 
-    /// Runs `op` in one transaction, which is durable and known to every mirror when this returns.
-    /// An answer that is an error is committed too: failed attempts count.
-    pub(crate) async fn write<T, F>(&self, op: F) -> Result<T, PairingError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.write_as(Caller::Operator, op).await
+    /// [`GateBackend::attach`].
+    pub fn attach(&self, mirror: Weak<dyn Mirror>) {
+        self.engine.attach(mirror);
     }
 
-    /// [`write`](Self::write) for a stranger or a device: refused when too many of these wait already.
-    pub(crate) async fn write_for_stranger<T, F>(&self, op: F) -> Result<T, PairingError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.write_as(Caller::Stranger, op).await
-    }
-
-    async fn write_as<T, F>(&self, caller: Caller, op: F) -> Result<T, PairingError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let shared = Arc::clone(&self.inner.shared);
-        let answered = shared.queue.push(caller, op);
-        let answered = answered.ok_or_else(|| StoreError::QueueFull {
-            path: shared.path.clone(),
-            waiting: batch::MAX_WAITING,
-        })?;
-        // Whoever has the turn takes the others along, whose turns then find nothing to do.
-        self.inner.writer.jobs().send(move |opened| shared.write(opened))?;
-        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
-    }
-
-    /// Runs `op` on a connection that does not write, with the time.
-    pub(crate) async fn read<T, F>(&self, op: F) -> Result<T, PairingError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.read_as(Caller::Operator, op).await
-    }
-
-    /// [`read`](Self::read) for whoever presents a token: refused when too many of these wait already.
-    pub(crate) async fn read_for_stranger<T, F>(&self, op: F) -> Result<T, PairingError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.read_as(Caller::Stranger, op).await
-    }
-
-    async fn read_as<T, F>(&self, caller: Caller, op: F) -> Result<T, PairingError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, i64) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let shared = Arc::clone(&self.inner.shared);
-        let path = shared.path.clone();
-        let read = self.reading().run(caller, &path, move |opened| {
-            let now = shared.options.clock.now().unix_timestamp();
-            op(&opened.connection, now).map_err(|error| StoreError::sqlite(&shared.path, error))
-        });
-        Ok(read.await?)
-    }
-
-    /// Whether the store can be read and written now: for a health check. What it writes is taken back.
+    /// [`OperatorBackend::list_allow`], one grant after the other, in the order of channel, account and
+    /// sender: each is given to `fold` with the state, on the thread that reads, where it must not wait
+    /// long. Returns the state.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] with the [`StoreError`] that a read or a write would meet; after 10 s
-    /// when somebody else holds the database.
-    pub async fn probe(&self) -> Result<(), PairingError> {
-        self.read_for_stranger(|connection, _| connection.query_row(PROBE_READ, (), |_| Ok(())))
-            .await?;
-        let shared = Arc::clone(&self.inner.shared);
-        let path = shared.path.clone();
-        // Whoever reaches a server may ask it for its health.
-        let probe = self.inner.writer.jobs().run(Caller::Stranger, &path, move |opened| {
-            let probed = probe(&mut opened.connection);
-            probed.map_err(|error| StoreError::sqlite(&shared.path, error))
-        });
-        Ok(probe.await?)
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn fold_allow<T: Send + 'static>(
+        &self,
+        filter: &Filter,
+        include_revoked: bool,
+        state: T,
+        fold: impl FnMut(&mut T, AllowedSender) + Send + 'static,
+    ) -> Result<T, PairingError> {
+        self.engine.fold_allow(filter, include_revoked, state, fold).await
     }
 
-    /// Adds a mirror and has it loaded, behind the caller.
-    pub(crate) fn add_mirror(&self, mirror: Weak<dyn Mirror>) {
-        self.inner.shared.feed.add(mirror);
-        // A mirror that is never loaded keeps its gate shut, so nothing is let in by going on.
-        if let Err(error) = self.request_refresh(None) {
-            tracing::error!(%error, "the store cannot be watched");
-        }
-    }
-
-    /// Brings the mirrors up to date.
-    pub(crate) async fn refresh_mirrors(&self) -> Result<(), PairingError> {
-        let (answer, answered) = oneshot::channel();
-        self.request_refresh(Some(answer))?;
-        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
-    }
-
-    fn request_refresh(&self, answer: Answer) -> Result<(), StoreError> {
-        let Inner { watcher, writer, reader, shared } = &*self.inner;
-        let Some(reader) = reader else {
-            // In memory there is nobody else to watch.
-            let shared = Arc::clone(shared);
-            return writer.jobs().send(move |opened| {
-                let refreshed = opened.and_then(|opened| shared.publish(opened));
-                answer.map(|answer| answer.send(refreshed));
-            });
-        };
-        let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watcher) = &*watcher {
-            return watcher.refresh(answer);
-        }
-        let (jobs, housekeeper) = (writer.jobs().clone(), Arc::clone(shared));
-        let threads = [writer.jobs().clone(), reader.jobs().clone()];
-        let started = Watcher::start(
-            Holder::of(shared.path.clone(), shared.options.copy_before_upgrade),
-            shared.path.clone(),
-            Arc::clone(&shared.feed),
-            shared.options.poll_interval.max(Duration::from_millis(1)),
-            shared.options.check_interval,
-            move || housekeeper.keep_house(&jobs),
-            // Each closes its file, if that is not there any more, before it does anything.
-            move || threads.iter().for_each(|jobs| drop(jobs.send(|_| ()))),
-        )?;
-        watcher.insert(started).refresh(answer)
-    }
-
-    /// Where this store's randomness comes from.
-    pub(crate) fn random(&self) -> &dyn RandomSource {
-        &*self.inner.shared.options.random
-    }
-
-    fn reading(&self) -> &Jobs {
-        self.inner.reader.as_ref().unwrap_or(&self.inner.writer).jobs()
+    /// [`OperatorBackend::list_blocked`], one block after the other, as [`fold_allow`](Self::fold_allow).
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`] when the store fails.
+    pub async fn fold_blocked<T: Send + 'static>(
+        &self,
+        filter: &Filter,
+        state: T,
+        fold: impl FnMut(&mut T, BlockedSender) + Send + 'static,
+    ) -> Result<T, PairingError> {
+        self.engine.fold_blocked(filter, state, fold).await
     }
 }
 
-impl Shared {
-    /// Writes what waits, and tells who waits for it once the mirrors know.
-    fn write(&self, opened: Result<&mut Opened, StoreError>) {
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                // The others have turns of their own, in which it is tried again.
-                if let Some(first) = self.queue.first() {
-                    first.answer(Err(error));
+/// Gives the store the operations of a contract, as methods of its own and of the contract.
+macro_rules! operations {
+    ($contract:ident {
+        $(async fn $name:ident(&self $(, $arg:ident: $ty:ty)*) -> $answer:ty;)*
+    } $($also:item)*) => {
+        impl PairingStore {
+            $(
+                #[doc = concat!("[`", stringify!($contract), "::", stringify!($name), "`].")]
+                ///
+                /// # Errors
+                ///
+                /// As there.
+                pub async fn $name(&self $(, $arg: $ty)*) -> $answer {
+                    $contract::$name(&self.engine $(, $arg)*).await
                 }
-                return;
-            }
-        };
-        let low = opened.id().and_then(|_| self.space.low(&self.path));
-        if let Some(free) = low {
-            for operation in self.queue.take_strangers() {
-                operation.answer(Err(StoreError::LowSpace { path: self.path.clone(), free }));
-            }
+            )*
         }
-        let operations = self.queue.next();
-        if operations.is_empty() {
-            return;
+
+        #[async_trait]
+        impl $contract for PairingStore {
+            $(
+                async fn $name(&self $(, $arg: $ty)*) -> $answer {
+                    $contract::$name(&self.engine $(, $arg)*).await
+                }
+            )*
+            $($also)*
         }
-        if low.is_some() {
-            // So that this is written over the WAL's beginning. On a full disk it may not be possible:
-            // then it is written behind what is there.
-            let _ = space::checkpoint(&opened.connection, "PASSIVE");
-        }
-        let (connection, is_low) = (&mut opened.connection, low.is_some());
-        let written = batch::write(connection, &self.path, &self.options, is_low, operations);
-        if written.operations.is_empty() {
-            return;
-        }
-        let wipe = written.after.iter().any(|after| after.wipe);
-        written.after.into_iter().for_each(|after| after.tell(&self.replays));
-        // The writes are done, whatever becomes of this: mirrors that cannot follow know it.
-        if let Err(error) = self.publish(opened) {
-            tracing::error!(%error, "the mirrors cannot follow the store");
-        }
-        if wipe {
-            self.wipe_wal(opened);
-        }
-        let is_current = opened.is_at(&self.path);
-        for operation in written.operations {
-            operation.answer(match is_current {
-                true => Ok(()),
-                // What was written went into a file that is not there any more.
-                false => Err(StoreError::Replaced { path: self.path.clone() }),
-            });
-        }
+    };
+}
+
+operations! {
+    GateBackend {
+        async fn upsert_pending(&self, request: NewRequest) -> Result<UpsertOutcome, PairingError>;
+        async fn challenge_undelivered(&self, key: &SenderKey, cooldown: Duration, retry_after: Duration) -> Result<(), PairingError>;
+        async fn refresh(&self) -> Result<(), PairingError>;
     }
 
-    /// Empties the WAL, in which rows outlive their deletion until it is written anew.
-    fn wipe_wal(&self, opened: &mut Opened) {
-        if opened.id().is_none() {
-            return;
-        }
-        place::remove_put_away(&self.path);
-        if let Err(error) = previous::remove_copies(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "a copy from before an upgrade stays");
-        }
-        let wiped = space::wipe(&self.path, &mut opened.connection);
-        if !matches!(wiped, Ok(true)) {
-            // Somebody reads in it, or the disk is full: it is overwritten by what is written next.
-            let error = wiped.err();
-            tracing::warn!(path = %self.path.display(), ?error, "the WAL could not be emptied yet");
-        }
-    }
-
-    fn publish(&self, opened: &mut Opened) -> Result<(), StoreError> {
-        let published = self.feed.publish(&self.path, opened);
-        published.map_err(|error| StoreError::sqlite(&self.path, error))
+    fn attach(&self, mirror: Weak<dyn Mirror>) {
+        self.engine.attach(mirror);
     }
 }
 
-/// Reads a page of the database, not only what is known of it.
-const PROBE_READ: &str = "SELECT count(*) FROM (SELECT 1 FROM pairing_sessions LIMIT 1)";
-
-/// Writes, and takes it back.
-fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // About as much as an operation may write.
-    let write = "INSERT INTO pairing_audit (at, actor, action, detail_json)
-        VALUES (0, 'probe', 'probe', zeroblob(65536))";
-    tx.execute(write, ())?;
-    // Otherwise nothing would be written before the commit, and a full disk would go unnoticed.
-    tx.cache_flush()?;
-    tx.rollback()
+operations! {
+    OperatorBackend {
+        async fn approve(&self, code: &str, actor: &Actor, grant: Grant) -> Result<ApprovedRequest, PairingError>;
+        async fn reject(&self, code: &str, actor: &Actor) -> Result<RejectedRequest, PairingError>;
+        async fn revoke(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
+        async fn block(&self, target: &Target, actor: &Actor, reason: Option<&str>) -> Result<Blocking, PairingError>;
+        async fn unblock(&self, target: &Target, actor: &Actor) -> Result<bool, PairingError>;
+        async fn seed(&self, channel: &ChannelId, account: &AccountId, senders: &[SenderId], actor: &Actor) -> Result<SeedReport, PairingError>;
+        async fn forget(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
+        async fn unlock(&self, locked: &Actor, actor: &Actor) -> Result<bool, PairingError>;
+        async fn is_allowed(&self, key: &SenderKey) -> Result<bool, PairingError>;
+        async fn list_pending(&self, filter: &Filter) -> Result<Vec<PendingRequest>, PairingError>;
+        async fn list_allow(&self, filter: &Filter, include_revoked: bool) -> Result<Vec<AllowedSender>, PairingError>;
+        async fn list_blocked(&self, filter: &Filter) -> Result<Vec<BlockedSender>, PairingError>;
+        async fn audit(&self, filter: &Filter, limit: u32) -> Result<Vec<AuditEvent>, PairingError>;
+        async fn purge_expired(&self) -> Result<u64, PairingError>;
+        async fn visit_allow(&self, filter: &Filter, include_revoked: bool, each: Box<dyn FnMut(AllowedSender) + Send>) -> Result<(), PairingError>;
+        async fn visit_blocked(&self, filter: &Filter, each: Box<dyn FnMut(BlockedSender) + Send>) -> Result<(), PairingError>;
+        async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, PairingError>;
+        async fn remembered_modes(&self) -> Result<RememberedModes, PairingError>;
+        async fn put_modes_in_force(&self, words: &ModeWords, fallback: Option<SaidMode>, own: Option<&RememberedModes>) -> Result<Result<ModesInForce, ModesError>, PairingError>;
+        async fn forget_mode(&self, account: Option<&AccountKey>, actor: &Actor) -> Result<Vec<(Option<AccountKey>, SaidMode)>, PairingError>;
+        async fn remembered_adapters(&self) -> Result<RememberedAdapters, PairingError>;
+        async fn remember_adapters(&self, before: &RememberedAdapters, after: &RememberedAdapters) -> Result<Result<(), AdaptersError>, PairingError>;
+        async fn forget_adapter(&self, channel: &ChannelId, actor: &Actor) -> Result<bool, PairingError>;
+    }
 }
 
-fn describe_metrics() {
-    metrics::describe_counter!(metric::APPROVALS_TOTAL, "Codes given to approve, by result.");
-    metrics::describe_counter!(metric::CODES_EXPIRED_TOTAL, "Codes that ran out unused.");
+operations! {
+    SessionBackend {
+        async fn redeem(&self, redemption: Redemption) -> Result<IssuedSession, RedeemError>;
+        async fn cancel(&self, claims: &TokenClaims, actor: &Actor) -> Result<Cancellation, PairingError>;
+        async fn redemption(&self, nonce: &str) -> Result<Option<RedemptionState>, PairingError>;
+        async fn session(&self, token: &SessionToken) -> Result<Option<Session>, PairingError>;
+        async fn touch(&self, id: &SessionId, peer: Option<PeerAddress>) -> Result<(), PairingError>;
+        async fn renew_session(&self, token: &SessionToken, ttl: Duration) -> Result<Option<Session>, PairingError>;
+        async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError>;
+        async fn list_sessions(&self, include_ended: bool) -> Result<Vec<Session>, PairingError>;
+        async fn revoke_session(&self, id: &SessionId, actor: &Actor) -> Result<Option<Session>, PairingError>;
+        async fn import_sessions(&self, sessions: Vec<ImportedSession>, actor: &Actor) -> Result<ImportReport, PairingError>;
+        async fn purge_sessions(&self) -> Result<u64, PairingError>;
+        async fn record(&self, actor: &Actor, event: SetupEvent) -> Result<(), PairingError>;
+        async fn probe(&self) -> Result<(), PairingError>;
+    }
+}
+
+impl From<PairingStore> for Arc<dyn GateBackend> {
+    fn from(store: PairingStore) -> Self {
+        Arc::new(store)
+    }
+}
+
+impl From<PairingStore> for Arc<dyn OperatorBackend> {
+    fn from(store: PairingStore) -> Self {
+        Arc::new(store)
+    }
+}
+
+impl From<PairingStore> for Arc<dyn SessionBackend> {
+    fn from(store: PairingStore) -> Self {
+        Arc::new(store)
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use nexo_pairing_engine::Caller;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
@@ -29,16 +30,6 @@ pub(crate) struct Jobs {
     sender: Sender<Job>,
     /// How many jobs for strangers wait.
     waiting: Arc<AtomicUsize>,
-}
-
-/// For whom something is done. Who they are was checked before they got here: an operator is never
-/// refused for a crowd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// An operator, or the store's own housekeeping.
-    Operator,
-    /// A sender who is not admitted yet, or whoever presents a setup code or a token.
-    Stranger,
 }
 
 /// How many jobs for strangers wait for one thread at most. Each takes less than 1 kB.
@@ -207,36 +198,43 @@ impl Holder {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::path::PathBuf;
+    use std::sync::{Mutex, mpsc};
     use std::time::Duration;
 
+    use nexo_pairing_core::Actor;
+    use nexo_pairing_engine::{Attempt, AttemptKind, Storage, WriteRows};
     use tokio::sync::oneshot;
     use tokio::time::timeout;
 
-    use crate::PairingStore;
+    use super::Caller;
+    use crate::storage::SqliteStorage;
+    use crate::{StoreOptions, inspect};
 
     #[tokio::test]
     async fn a_write_that_panics_is_taken_back_and_leaves_nobody_waiting() {
-        let store = PairingStore::open_memory().await.unwrap();
+        let (path, options) = (PathBuf::from(":memory:"), StoreOptions::default());
+        let storage = SqliteStorage::detached(path, options, inspect::empty).await.unwrap();
         let (begin, begun) = oneshot::channel();
         let (go, gone) = mpsc::channel::<u8>();
-        let bad = store.write(move |write| {
-            let attempt = "INSERT INTO pairing_attempts VALUES ('x', 0, 'unknown')";
-            write.tx.execute(attempt, ())?;
-            begin.send(()).unwrap();
-            Ok(gone.recv().expect("it panics on purpose"))
+        let (begin, gone) = (Mutex::new(Some(begin)), Mutex::new(gone));
+        let attempt = Attempt { kind: AttemptKind::Unknown, at: 1 };
+        let bad = storage.write(Caller::Operator, move |rows: &mut dyn WriteRows| {
+            rows.insert_attempt(&Actor::cli(), attempt)?;
+            begin.lock().unwrap().take().unwrap().send(()).unwrap();
+            Ok(gone.lock().unwrap().recv().expect("it panics on purpose"))
         });
         let good = async {
             // So that it is not written together with the other one.
             begun.await.unwrap();
-            let count = "SELECT count(*) FROM pairing_attempts";
-            let good =
-                store.write(|write| write.tx.query_row(count, (), |row| row.get::<_, i64>(0)));
+            let good = storage.write(Caller::Operator, |rows: &mut dyn WriteRows| {
+                rows.attempts(&Actor::cli(), 0)
+            });
             tokio::join!(good, async { drop(go) }).0
         };
         let both = timeout(Duration::from_secs(10), async { tokio::join!(bad, good) });
         let (bad, good) = both.await.unwrap();
         assert!(bad.is_err());
-        assert_eq!(good.unwrap(), 0);
+        assert_eq!(good.unwrap(), []);
     }
 }

@@ -13,15 +13,15 @@ const LAYERS: &[&[&str]] = &[
     &[
         "nexo-pairing-adapter-example",
         "nexo-pairing-config",
+        "nexo-pairing-engine",
         "nexo-pairing-gate",
         "nexo-pairing-nats",
         "nexo-pairing-qr",
         "nexo-pairing-setup",
-        "nexo-pairing-store",
         "nexo-pairing-telegram",
         "nexo-pairing-whatsapp",
     ],
-    &["nexo-pairing-bus", "nexo-pairing-client", "nexo-pairing-server"],
+    &["nexo-pairing-bus", "nexo-pairing-client", "nexo-pairing-server", "nexo-pairing-store"],
     &["nexo-pairing"],
     &["nexo-pairing-cli"],
 ];

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use crate::{
-    AccountId, AccountKey, AccountScope, Actor, AllowedSender, ApprovedRequest, AuditEvent,
-    AuditQuery, BlockedSender, Blocking, ChannelId, Filter, Grant, ModeWords, ModesError,
-    ModesInForce, PairingError, PendingRequest, RejectedRequest, RememberedModes, SaidMode,
-    SeedReport, SenderId, SenderKey,
+    AccountId, AccountKey, AccountScope, Actor, AdaptersError, AllowedSender, ApprovedRequest,
+    AuditEvent, AuditQuery, BlockedSender, Blocking, ChannelId, Filter, Grant, ModeWords,
+    ModesError, ModesInForce, PairingError, PendingRequest, RejectedRequest, RememberedAdapters,
+    RememberedModes, SaidMode, SeedReport, SenderId, SenderKey,
 };
 
 /// What operators do with a store: decide, list, read the audit log.
@@ -212,6 +212,36 @@ pub trait OperatorBackend: Send + Sync {
         account: Option<&AccountKey>,
         actor: &Actor,
     ) -> Result<Vec<(Option<AccountKey>, SaidMode)>, PairingError>;
+
+    /// The channels that were said to have their adapter in another process.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`].
+    async fn remembered_adapters(&self) -> Result<RememberedAdapters, PairingError>;
+
+    /// Remembers the channels that `after` has and `before` had not, forgets those that only `before`
+    /// had, and notes each in the audit log. Nothing is written when the two are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`]; within the answer [`AdaptersError::TooMany`]: then nothing has changed.
+    async fn remember_adapters(
+        &self,
+        before: &RememberedAdapters,
+        after: &RememberedAdapters,
+    ) -> Result<Result<(), AdaptersError>, PairingError>;
+
+    /// Forgets that another process served a channel; whether that was remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Backend`].
+    async fn forget_adapter(
+        &self,
+        channel: &ChannelId,
+        actor: &Actor,
+    ) -> Result<bool, PairingError>;
 }
 
 /// Whom an operator means: a sender of a channel, on one account or on all.

@@ -229,8 +229,8 @@ pub(crate) fn mistyped(number: u8) -> String {
 }
 
 /// The store's own error behind an error.
-pub(crate) fn store_error(error: PairingError) -> StoreError {
-    match error {
+pub(crate) fn store_error(error: impl Into<PairingError>) -> StoreError {
+    match error.into() {
         PairingError::Backend(source) => *source.downcast().unwrap(),
         other => panic!("not an error of the file: {other:?}"),
     }

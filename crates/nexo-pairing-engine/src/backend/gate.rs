@@ -1,0 +1,39 @@
+//! What a gate needs.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nexo_pairing_core::{GateBackend, Mirror, NewRequest, PairingError, SenderKey, UpsertOutcome};
+
+use crate::port::{Caller, Storage};
+use crate::tx::Tx;
+use crate::{PairingEngine, request};
+
+#[async_trait]
+impl<S: Storage> GateBackend for PairingEngine<S> {
+    async fn upsert_pending(&self, request: NewRequest) -> Result<UpsertOutcome, PairingError> {
+        let random = Arc::clone(self.random());
+        self.write(Caller::Stranger, move |tx| request::upsert(tx, &request, &*random)).await
+    }
+
+    async fn challenge_undelivered(
+        &self,
+        key: &SenderKey,
+        cooldown: Duration,
+        retry_after: Duration,
+    ) -> Result<(), PairingError> {
+        let key = key.clone();
+        let undelivered =
+            move |tx: &mut Tx<'_>| request::undelivered(tx, &key, cooldown, retry_after);
+        self.write(Caller::Stranger, undelivered).await
+    }
+
+    fn attach(&self, mirror: Weak<dyn Mirror>) {
+        self.storage().subscribe(mirror);
+    }
+
+    async fn refresh(&self) -> Result<(), PairingError> {
+        self.storage().refresh().await
+    }
+}

@@ -1,0 +1,195 @@
+//! What an operator does with a code, and what guessing one costs.
+
+use std::time::Duration;
+
+use nexo_pairing_core::rules::{REJECTED_FOR, RequestEnd};
+use nexo_pairing_core::timestamp::rfc3339;
+use nexo_pairing_core::{
+    Actor, AllowedSender, ApprovedRequest, CodeError, Grant, PairingCode, PairingError,
+    RejectedRequest, limits, metric,
+};
+use serde_json::{Value, json};
+
+use crate::engine::{TxError, TxResult};
+use crate::port::{Attempt, AttemptKind, LockKey, PortResult, RequestRow};
+use crate::state::at;
+use crate::tx::{Subject, Tx, seconds};
+
+/// Over how long failed attempts are counted, and how long a lockout lasts.
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// The attempt that is answered with a lockout.
+const MAX_UNKNOWN: usize = 5;
+
+/// How many typing mistakes cost nothing.
+const MAX_MISTYPED: usize = 30;
+
+/// A code as somebody typed it.
+pub(crate) type Typed = Result<PairingCode, CodeError>;
+
+/// Lets in whoever has the code.
+pub(crate) fn approve(
+    tx: &mut Tx<'_>,
+    code: &Typed,
+    actor: &Actor,
+    grant: &Grant,
+) -> TxResult<ApprovedRequest> {
+    let request = match find(tx, code, actor) {
+        Ok(request) => request,
+        Err(TxError::Refused(error)) => {
+            let (channel, result) = match &error {
+                PairingError::Expired { key, .. } => (key.channel.to_string(), "expired"),
+                PairingError::LockedOut { .. } => (String::new(), "locked_out"),
+                PairingError::MistypedCode | PairingError::Code(_) => (String::new(), "mistyped"),
+                _ => (String::new(), "not_found"),
+            };
+            count_approval(tx, channel, result);
+            return Err(TxError::Refused(error));
+        }
+        Err(failed) => return Err(failed),
+    };
+    let RequestRow { key, code, .. } = request;
+    // 0.1.8 knows no blocks, so it can make a request of a blocked sender.
+    if tx.rows.is_blocked(&key)? {
+        return Err(TxError::Refused(PairingError::Blocked { key }));
+    }
+    let expires_at = grant.expires_in.map(|expires_in| tx.now.saturating_add(seconds(expires_in)));
+    let mut row = AllowedSender::new(key.clone(), at(tx.now), actor.as_str().to_owned());
+    row.expires_at = expires_at.map(at);
+    row.note.clone_from(&grant.note);
+    tx.rows.put_grant(&row)?;
+    tx.close(&key, &code, RequestEnd::Approved, tx.now, 0)?;
+    let detail =
+        expires_at.map_or(Value::Null, |until| json!({ "expires_at": rfc3339(at(until)) }));
+    tx.audit(actor.as_str(), "approve", Subject::key(&key), detail)?;
+    count_approval(tx, key.channel.to_string(), "ok");
+    Ok(ApprovedRequest::new(key, at(tx.now), expires_at.map(at)))
+}
+
+/// Refuses whoever has the code.
+pub(crate) fn reject(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RejectedRequest> {
+    let RequestRow { key, code, .. } = find(tx, code, actor)?;
+    tx.close(&key, &code, RequestEnd::Rejected, tx.now, 0)?;
+    tx.audit(actor.as_str(), "reject", Subject::key(&key), Value::Null)?;
+    Ok(RejectedRequest::new(key, at(tx.now)))
+}
+
+/// Takes back a lockout.
+pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult<bool> {
+    tx.rows.lock(&[LockKey::Actor(locked.clone())])?;
+    let deleted = tx.rows.delete_attempts(locked)?;
+    // Those that are out of time are kept for a while, but they hold nobody back.
+    if !deleted.iter().any(|attempt| counts(attempt, tx.now)) {
+        return Ok(false);
+    }
+    let detail = json!({ "unlocked": locked });
+    tx.audit(actor.as_str(), "unlock", Subject::default(), detail)?;
+    Ok(true)
+}
+
+fn count_approval(tx: &mut Tx<'_>, channel: String, result: &'static str) {
+    tx.rows.after_commit(Box::new(move || {
+        let labels = [("channel", channel), ("result", result.to_owned())];
+        metrics::counter!(metric::APPROVALS_TOTAL, &labels).increment(1);
+    }));
+}
+
+/// The live request that has the code; or what the actor is told, and what it costs them.
+fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
+    lock(tx, code, actor)?;
+    let since = tx.now - seconds(WINDOW);
+    let mut attempts = tx.rows.attempts(actor, since)?;
+    attempts.retain(|attempt| counts(attempt, tx.now));
+    let lockouts = attempts.iter().filter(|attempt| attempt.kind == AttemptKind::Lockout);
+    if let Some(last) = lockouts.map(|attempt| attempt.at).max() {
+        let remaining = Duration::from_secs((last - since).unsigned_abs());
+        return Err(TxError::Refused(PairingError::LockedOut { remaining }));
+    }
+    let code = match code {
+        Ok(code) => code,
+        Err(error) => {
+            tx.expire()?;
+            return Err(miss(tx, Some((*error).into()), actor, &attempts)?);
+        }
+    };
+    tx.expire_code(code)?;
+    if let Some(request) = tx.rows.request_by_code(code)? {
+        return Ok(request);
+    }
+    if let Some(error) = told_apart(tx, code)? {
+        return Err(TxError::Refused(error));
+    }
+    let mistake = (!code.is_consistent()).then_some(PairingError::MistypedCode);
+    Err(miss(tx, mistake, actor, &attempts)?)
+}
+
+/// Locks the actor, and the sender whom the code means, if it means one.
+fn lock(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> PortResult<()> {
+    let mut locks = vec![LockKey::Actor(actor.clone())];
+    if let Ok(code) = code {
+        // Whose it is never changes, so it can be read before it is locked.
+        if let Some(request) = tx.rows.request_by_code(code)? {
+            let key = request.key;
+            locks.push(LockKey::sender(&key));
+            locks.push(LockKey::Account(key.channel, key.account_id));
+        }
+        locks.push(LockKey::Code(code.clone()));
+    }
+    locks.sort_unstable();
+    tx.rows.lock(&locks)
+}
+
+/// What became of a code within 24 hours: this is told, and costs nothing.
+fn told_apart(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingError>> {
+    let (after, until) = (tx.now - seconds(REJECTED_FOR), tx.now + leeway());
+    let last = tx.rows.outcome_of_code(code, after, until)?;
+    Ok(last.map(|row| {
+        let (key, at) = (row.key, row.ended.at);
+        match row.ended.end {
+            RequestEnd::Approved => PairingError::AlreadyApproved { key, at },
+            RequestEnd::Expired => PairingError::Expired { key, at },
+            RequestEnd::Rejected | RequestEnd::Blocked => PairingError::AlreadyRejected { key, at },
+        }
+    }))
+}
+
+/// A code that nobody has: a typing mistake (with what is told then), up to a limit, or an attempt.
+fn miss(
+    tx: &mut Tx<'_>,
+    mistake: Option<PairingError>,
+    actor: &Actor,
+    attempts: &[Attempt],
+) -> PortResult<TxError> {
+    let count = |kind| attempts.iter().filter(|attempt| attempt.kind == kind).count();
+    let mut note = |kind| {
+        let attempt = Attempt { kind, at: tx.now };
+        tx.rows.insert_attempt(actor, attempt)
+    };
+    if let Some(mistake) = mistake
+        && count(AttemptKind::Mistyped) < MAX_MISTYPED
+    {
+        note(AttemptKind::Mistyped)?;
+        return Ok(TxError::Refused(mistake));
+    }
+    let unknown = count(AttemptKind::Unknown) + 1;
+    if unknown < MAX_UNKNOWN {
+        note(AttemptKind::Unknown)?;
+        let attempts_left = u32::try_from(MAX_UNKNOWN - unknown).unwrap_or_default();
+        return Ok(TxError::Refused(PairingError::UnknownCode { attempts_left }));
+    }
+    tx.rows.delete_attempts(actor)?;
+    let attempt = Attempt { kind: AttemptKind::Lockout, at: tx.now };
+    tx.rows.insert_attempt(actor, attempt)?;
+    tx.audit(actor.as_str(), "lockout", Subject::default(), Value::Null)?;
+    Ok(TxError::Refused(PairingError::LockedOut { remaining: WINDOW }))
+}
+
+/// Whether an attempt counts at `now`. One from the future, by a clock that was set back since, does
+/// not.
+fn counts(attempt: &Attempt, now: i64) -> bool {
+    attempt.at > now - seconds(WINDOW) && attempt.at <= now + leeway()
+}
+
+fn leeway() -> i64 {
+    seconds(limits::TIMESTAMP_LEEWAY)
+}

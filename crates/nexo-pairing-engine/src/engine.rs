@@ -1,0 +1,157 @@
+//! The engine, and how an operation runs in a transaction.
+
+use std::fmt;
+use std::sync::Arc;
+
+use nexo_pairing_core::{
+    Clock, OsRandom, PairingError, RandomSource, SystemClock, WarningLimiter, limits,
+};
+
+use crate::port::{Caller, PortError, ReadRows, Storage, WriteRows};
+use crate::redemption::ReplayWarnings;
+use crate::tx::Tx;
+use crate::upkeep::Upkeep;
+
+/// The configuration of an engine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// The clock by which repeated warnings are held back. Default: the operating system's.
+    pub clock: Arc<dyn Clock>,
+    /// Where the randomness of codes, tokens and pseudonyms comes from. Default: the operating system.
+    pub random: Arc<dyn RandomSource>,
+    /// For how many days the audit log is kept, within
+    /// [`AUDIT_DAYS`](nexo_pairing_core::limits::AUDIT_DAYS).
+    pub audit_days: u32,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let (clock, random) = (SystemClock::shared(), OsRandom::shared());
+        Self { clock, random, audit_days: limits::AUDIT_DAYS.default }
+    }
+}
+
+/// The operations of pairing over a storage; a clone is the same engine.
+///
+/// It implements [`GateBackend`](nexo_pairing_core::GateBackend),
+/// [`OperatorBackend`](nexo_pairing_core::OperatorBackend) and
+/// [`SessionBackend`](nexo_pairing_core::SessionBackend).
+pub struct PairingEngine<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    storage: S,
+    options: EngineOptions,
+    /// Holds back warnings about setup codes that are presented again and again.
+    replays: ReplayWarnings,
+}
+
+impl<S> Clone for PairingEngine<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for PairingEngine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PairingEngine").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+/// Why an operation has no value.
+pub(crate) enum TxError<R = PairingError> {
+    /// A rule refused it. What it wrote before is committed: failed attempts count.
+    Refused(R),
+    /// The storage failed. Nothing is kept.
+    Failed(PortError),
+}
+
+impl<R> From<PortError> for TxError<R> {
+    fn from(error: PortError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A refusal that is an answer of its own, beside what any operation may fail with.
+pub(crate) enum Within<E> {
+    /// It.
+    Error(E),
+    /// The storage failed.
+    Pairing(PairingError),
+}
+
+impl<E> From<PairingError> for Within<E> {
+    fn from(error: PairingError) -> Self {
+        Self::Pairing(error)
+    }
+}
+
+impl<E> Within<E> {
+    /// The answer, with the refusal within it.
+    pub(crate) fn nest<T>(answer: Result<T, Self>) -> Result<Result<T, E>, PairingError> {
+        match answer {
+            Ok(value) => Ok(Ok(value)),
+            Err(Self::Error(error)) => Ok(Err(error)),
+            Err(Self::Pairing(error)) => Err(error),
+        }
+    }
+}
+
+/// What an operation gives.
+pub(crate) type TxResult<T, R = PairingError> = Result<T, TxError<R>>;
+
+impl<S: Storage> PairingEngine<S> {
+    /// An engine on a storage.
+    #[must_use]
+    pub fn new(storage: S, options: EngineOptions) -> Self {
+        crate::tx::describe_metrics();
+        let replays = Arc::new(WarningLimiter::new(Arc::clone(&options.clock)));
+        Self(Arc::new(Inner { storage, options, replays }))
+    }
+
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> &S {
+        &self.0.storage
+    }
+
+    /// What is to be done now and then: ends and deletes what is over. A storage with a watcher of its
+    /// own does it by itself.
+    #[must_use]
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep::all(self.0.options.audit_days)
+    }
+
+    pub(crate) fn random(&self) -> &Arc<dyn RandomSource> {
+        &self.0.options.random
+    }
+
+    pub(crate) fn replays(&self) -> &ReplayWarnings {
+        &self.0.replays
+    }
+
+    /// Runs `operation` in one transaction, which is durable and known to every mirror when this
+    /// returns. A refusal is committed too.
+    pub(crate) async fn write<T, R, F>(&self, caller: Caller, operation: F) -> Result<T, R>
+    where
+        T: Send + 'static,
+        R: From<PairingError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> TxResult<T, R> + Send + Sync + 'static,
+    {
+        let run = move |rows: &mut dyn WriteRows| match operation(&mut Tx::new(rows)) {
+            Ok(value) => Ok(Ok(value)),
+            Err(TxError::Refused(refusal)) => Ok(Err(refusal)),
+            Err(TxError::Failed(error)) => Err(error),
+        };
+        self.0.storage.write(caller, run).await?
+    }
+
+    /// Runs `operation` in one transaction that does not write.
+    pub(crate) async fn read<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn ReadRows) -> Result<T, PortError> + Send + 'static,
+    {
+        self.0.storage.read(caller, operation).await
+    }
+}

@@ -1,0 +1,36 @@
+//! What each operation of `nexo-pairing` means, once, over the rows of any storage.
+//!
+//! [`PairingEngine`] implements the contracts of the core ([`GateBackend`], [`OperatorBackend`] and
+//! [`SessionBackend`]) over a [`Storage`]: rules, limits, the audit log and metrics are here, and a
+//! storage only reads and writes rows. Applications want `nexo-pairing-store`, the storage in a SQLite
+//! file; this crate is for the authors of others.
+//!
+//! [`GateBackend`]: nexo_pairing_core::GateBackend
+//! [`OperatorBackend`]: nexo_pairing_core::OperatorBackend
+//! [`SessionBackend`]: nexo_pairing_core::SessionBackend
+
+mod adapters;
+mod backend;
+mod code;
+mod engine;
+mod erase;
+mod grant;
+mod list;
+mod modes;
+mod port;
+mod redemption;
+mod repeat;
+mod request;
+mod session;
+mod state;
+mod tx;
+mod upkeep;
+
+pub use engine::{EngineOptions, PairingEngine};
+pub use port::{
+    AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, Caller, Erased, LockKey, OutcomeRow,
+    Over, PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, RequestCounts,
+    RequestRow, Seeded, SessionRow, Sha256, Storage, Trim, WriteRows,
+};
+pub use state::{at, sender_state};
+pub use upkeep::{Progress, Upkeep};

@@ -1,0 +1,67 @@
+//! Reads what there is, for people and programs.
+
+use nexo_pairing_core::{AllowedSender, BlockedSender, Filter, PendingRequest, SenderKey};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::port::{PortResult, ReadRows};
+use crate::state::{at, grant_life, request_life};
+
+/// Whether a sender holds a live grant and is not blocked.
+pub(crate) fn is_allowed(rows: &dyn ReadRows, key: &SenderKey) -> PortResult<bool> {
+    let life = rows.grant(key)?.as_ref().and_then(grant_life);
+    Ok(life.is_some_and(|life| life.holds(now(rows))) && !rows.is_blocked(key)?)
+}
+
+/// The live requests, oldest first.
+pub(crate) fn pending(rows: &dyn ReadRows, filter: &Filter) -> PortResult<Vec<PendingRequest>> {
+    let (now, mut pending) = (now(rows), Vec::new());
+    rows.visit_requests(filter, &mut |request| {
+        if request_life(&request).holds(now) {
+            let meta = serde_json::from_str(&request.meta).unwrap_or(Value::Null);
+            let (created_at, expires_at) = (at(request.created_at), at(request.expires_at));
+            let (key, code) = (request.key, request.code);
+            pending.push(PendingRequest::new(key, code, created_at, expires_at, meta));
+        }
+    })?;
+    Ok(pending)
+}
+
+/// Gives the grants to `each`, one after the other.
+pub(crate) fn each_allowed(
+    rows: &dyn ReadRows,
+    filter: &Filter,
+    include_revoked: bool,
+    mut each: impl FnMut(AllowedSender),
+) -> PortResult<()> {
+    let now = now(rows);
+    rows.visit_grants(filter, &mut |mut grant| {
+        grant.revoked_at = ended(&grant, now);
+        if include_revoked || grant.revoked_at.is_none() {
+            each(grant);
+        }
+    })
+}
+
+/// When a grant ended, if it did: its end may not have been noticed yet.
+fn ended(grant: &AllowedSender, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let life = grant_life(grant);
+    if grant.revoked_at.is_some() || life.is_some_and(|life| life.holds(now)) {
+        return grant.revoked_at;
+    }
+    // One that was given in the future, by a clock that was set back since, ended now.
+    Some(grant.expires_at.map_or(now, |until| until.min(now)))
+}
+
+/// Gives the blocks to `each`, one after the other.
+pub(crate) fn each_blocked(
+    rows: &dyn ReadRows,
+    filter: &Filter,
+    mut each: impl FnMut(BlockedSender),
+) -> PortResult<()> {
+    rows.visit_blocks(filter, &mut each)
+}
+
+fn now(rows: &dyn ReadRows) -> OffsetDateTime {
+    at(rows.now().unix_timestamp())
+}

@@ -1,0 +1,231 @@
+//! Remembers which mode was in force for each account.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nexo_pairing_core::{
+    AccountKey, Actor, Mode, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
+};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde_json::json;
+
+use crate::engine::{TxError, TxResult, Within};
+use crate::port::{AccountRow, LockKey, PortError, PortResult, ReadRows};
+use crate::tx::{Subject, Tx};
+
+/// What the audit log says of an account that is not known.
+const UNKNOWN: &str = "unknown_account";
+
+/// What is remembered; `None` when nothing was ever in force here. There is no mode until it is said,
+/// and when it was forgotten, which has a mark: no process takes the words of another one away, nor
+/// does a backup from before they were said.
+pub(crate) fn remembered(rows: &dyn ReadRows) -> PortResult<Option<RememberedModes>> {
+    from_rows(rows.accounts()?)
+}
+
+fn from_rows(rows: Vec<AccountRow>) -> PortResult<Option<RememberedModes>> {
+    let (mut all, mut named, mut former) = (None, BTreeMap::new(), BTreeMap::new());
+    let mut forgotten = BTreeSet::new();
+    for row in rows {
+        let said = said(&row)?;
+        if row.forgotten {
+            forgotten.insert(row.account.clone());
+        }
+        match (row.account, said) {
+            (None, said) => all = Some((said, row.named)),
+            (Some(key), said) if row.named => drop(named.insert(key, said)),
+            (Some(key), Some(said)) => drop(former.insert(key, said)),
+            (Some(_), None) => {}
+        }
+    }
+    Ok(all.map(|(default, is_list)| {
+        RememberedModes::from_stored(default, is_list.then_some(named), former, forgotten)
+    }))
+}
+
+/// What a process asks for: the words of its configuration, what counts where nothing was ever said,
+/// and what it has in force itself.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub(crate) words: ModeWords,
+    pub(crate) fallback: Option<SaidMode>,
+    pub(crate) own: Option<RememberedModes>,
+}
+
+/// The modes in force, with what was in force before and what was stored.
+pub(crate) struct Resolved {
+    stored: Option<RememberedModes>,
+    before: RememberedModes,
+    pub(crate) modes: ModesInForce,
+}
+
+impl Resolved {
+    /// Whether there is anything to write.
+    pub(crate) fn is_change(&self) -> bool {
+        let new = self.modes.remembered();
+        !self.stored.as_ref().is_some_and(|stored| stored.is_same(new)) || !self.before.is_same(new)
+    }
+}
+
+/// Finds the modes in force: what is wanted, over what the process has in force, or else over what is
+/// remembered.
+pub(crate) fn resolve(
+    rows: &dyn ReadRows,
+    wanted: &Wanted,
+) -> PortResult<Result<Resolved, ModesError>> {
+    let stored = remembered(rows)?;
+    let before = match (&wanted.own, &stored) {
+        (None, stored) => stored.clone().unwrap_or_default(),
+        (Some(own), Some(stored)) => own.less_forgotten(stored),
+        (Some(own), None) => own.clone(),
+    };
+    let modes = before.resolve(&wanted.words, wanted.fallback.clone());
+    Ok(modes.map(|modes| Resolved { stored, before, modes }))
+}
+
+/// Puts in force what is wanted, and remembers it.
+pub(crate) fn put_in_force(
+    tx: &mut Tx<'_>,
+    wanted: &Wanted,
+) -> TxResult<ModesInForce, Within<ModesError>> {
+    tx.rows.lock(&[LockKey::Modes])?;
+    let resolved =
+        resolve(tx.rows, wanted)?.map_err(|error| TxError::Refused(Within::Error(error)))?;
+    if resolved.is_change() {
+        let new = resolved.modes.remembered();
+        store(tx, &resolved.stored.unwrap_or_default(), new)?;
+        audit(tx, &resolved.before, new)?;
+    }
+    Ok(resolved.modes)
+}
+
+/// Forgets the own mode of an account; `None` forgets everything. What was forgotten.
+pub(crate) fn forget(
+    tx: &mut Tx<'_>,
+    account: Option<&AccountKey>,
+    actor: &Actor,
+) -> TxResult<Vec<(Option<AccountKey>, SaidMode)>> {
+    tx.rows.lock(&[LockKey::Modes])?;
+    let rows = tx.rows.accounts()?;
+    let Some(stored) = from_rows(rows.clone())? else { return Ok(Vec::new()) };
+    let is_meant = |it: Option<&AccountKey>| account.is_none() || it == account;
+    let forgotten: Vec<_> = words(&stored)
+        .filter(|(it, _)| is_meant(*it))
+        .map(|(account, said)| (account.cloned(), said.clone()))
+        .collect();
+    for row in rows.into_iter().filter(|row| is_meant(row.account.as_ref())) {
+        let named = row.named && account.is_some();
+        let AccountRow { account, .. } = row;
+        let (mode, said_by, said_at) = (None, None, tx.now);
+        let row = AccountRow { account, mode, said_by, said_at, named, forgotten: true };
+        tx.rows.put_account(&row)?;
+    }
+    for (account, said) in &forgotten {
+        let detail = json!({ "before": said.mode.as_str(), "said_by": said.origin });
+        tx.audit(actor.as_str(), "forget_mode", subject(account.as_ref()), detail)?;
+    }
+    Ok(forgotten)
+}
+
+/// Everything that was said in words, and for which account; `None` is for all the others.
+fn words(modes: &RememberedModes) -> impl Iterator<Item = (Option<&AccountKey>, &SaidMode)> {
+    let named = modes.accounts().into_iter().flatten();
+    let named = named.filter_map(|(account, own)| Some((account, own.as_ref()?)));
+    let own = named.chain(modes.former()).map(|(account, said)| (Some(account), said));
+    modes.default_mode().map(|said| (None, said)).into_iter().chain(own)
+}
+
+fn store(tx: &mut Tx<'_>, old: &RememberedModes, new: &RememberedModes) -> PortResult<()> {
+    let mut rows: BTreeMap<Option<AccountKey>, AccountRow> =
+        tx.rows.accounts()?.into_iter().map(|row| (row.account.clone(), row)).collect();
+    let named =
+        new.accounts().into_iter().flatten().map(|(it, own)| (Some(it), own.as_ref(), true));
+    let former = new.former().iter().map(|(it, own)| (Some(it), Some(own), false));
+    let all = (None, new.default_mode(), new.accounts().is_some());
+    for (account, said, named) in [all].into_iter().chain(named).chain(former) {
+        let account = account.cloned();
+        let row = merged(rows.get(&account), account.clone(), said, named, tx.now);
+        tx.rows.put_account(&row)?;
+        rows.insert(account, row);
+    }
+    let is_kept = |account: &AccountKey| {
+        new.former().contains_key(account)
+            || new.accounts().is_some_and(|named| named.contains_key(account))
+    };
+    let gone = old.accounts().into_iter().flat_map(BTreeMap::keys).chain(old.former().keys());
+    for account in gone.filter(|account| !is_kept(account)) {
+        tx.rows.delete_account(account)?;
+        rows.remove(&Some(account.clone()));
+    }
+    // Beside the row for all accounts.
+    if rows.len() > RememberedModes::MAX_ACCOUNTS + 1 {
+        let says_nothing = |row: &&AccountRow| row.mode.is_none() && !row.named;
+        for row in rows.values().filter(says_nothing) {
+            if let Some(account) = &row.account {
+                tx.rows.delete_account(account)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row with what is said now: what is not said any more stays, and with it when it was said.
+fn merged(
+    old: Option<&AccountRow>,
+    account: Option<AccountKey>,
+    said: Option<&SaidMode>,
+    named: bool,
+    now: i64,
+) -> AccountRow {
+    let (mode, said_by) =
+        said.map(|said| (said.mode.as_str().to_owned(), said.origin.clone())).unzip();
+    let Some(old) = old else {
+        return AccountRow { account, mode, said_by, said_at: now, named, forgotten: false };
+    };
+    let is_same = (&old.mode, &old.said_by) == (&mode, &said_by);
+    let names_all = account.is_none() && named;
+    AccountRow {
+        said_at: if is_same || mode.is_none() { old.said_at } else { now },
+        forgotten: old.forgotten && mode.is_none() && !names_all,
+        mode: mode.or_else(|| old.mode.clone()),
+        said_by: said_by.or_else(|| old.said_by.clone()),
+        account,
+        named,
+    }
+}
+
+/// An entry for each account whose mode is another one now, and one for all that are not named.
+fn audit(tx: &mut Tx<'_>, before: &RememberedModes, after: &RememberedModes) -> PortResult<()> {
+    let of = |modes: &RememberedModes, account: Option<&AccountKey>| match modes.mode(account) {
+        Some(said) => Some(said.mode.as_str()),
+        None => modes.accounts().map(|_| UNKNOWN),
+    };
+    let named = [before, after].into_iter().flat_map(RememberedModes::accounts);
+    let named: BTreeSet<&AccountKey> = named.flat_map(BTreeMap::keys).collect();
+    for account in [None].into_iter().chain(named.into_iter().map(Some)) {
+        let (old, new) = (of(before, account), of(after, account));
+        if old.unwrap_or(UNKNOWN) == new.unwrap_or(UNKNOWN) {
+            continue;
+        }
+        let said_by = after.mode(account).map(|said| &said.origin);
+        let detail = json!({ "before": old, "mode": new, "said_by": said_by });
+        tx.audit(Actor::config().as_str(), "mode", subject(account), detail)?;
+    }
+    Ok(())
+}
+
+fn subject(account: Option<&AccountKey>) -> Subject<'_> {
+    let (channel, account) =
+        account.map(|(channel, account)| (channel.as_str(), account.as_str())).unzip();
+    Subject { channel, account, ..Subject::default() }
+}
+
+/// The mode of a row, and where it was said. One that nobody knows is an error: it may be stricter
+/// than any that is known.
+fn said(row: &AccountRow) -> PortResult<Option<SaidMode>> {
+    let Some(mode) = &row.mode else { return Ok(None) };
+    let text: StrDeserializer<'_, ValueError> = mode.as_str().into_deserializer();
+    let mode = Mode::deserialize(text).map_err(PortError::new)?;
+    Ok(Some(SaidMode::new(mode, row.said_by.clone().unwrap_or_default())))
+}

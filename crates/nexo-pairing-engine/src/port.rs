@@ -1,0 +1,604 @@
+//! What a storage implements: transactions, and operations on rows within one.
+//!
+//! The contract is **as if operations ran one after the other**. A storage that cannot have that for
+//! nothing, as one with a writer and a lock on the whole database has it, takes the locks that each
+//! operation asks for first, by [`WriteRows::lock`].
+//!
+//! Times are UTC seconds. The newest row is the one that was added last, whatever its time. Ids compare by bytes. A filter or a target matches exactly, and `*` is an
+//! account like any other, except where a method says otherwise.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::fmt;
+use std::sync::Weak;
+
+use nexo_pairing_core::rules::EndedRequest;
+use nexo_pairing_core::{
+    AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
+    Filter, Mirror, PairingCode, PairingError, PeerAddress, SenderId, SenderKey, Session,
+    SessionId, Target,
+};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::Upkeep;
+use crate::upkeep::Progress;
+
+/// Why an operation on rows failed. Nothing of its operation is kept.
+pub struct PortError(Box<dyn Error + Send + Sync>);
+
+/// What an operation on rows returns.
+pub type PortResult<T> = Result<T, PortError>;
+
+impl PortError {
+    /// A failure, with its cause.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+
+    /// The cause, for the storage that gave it.
+    #[must_use]
+    pub fn into_cause(self) -> Box<dyn Error + Send + Sync> {
+        self.0
+    }
+}
+
+impl fmt::Debug for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A storage: runs operations, each in one transaction.
+///
+/// When a future of these has resolved to `Ok`, what its operation wrote is durable, and every mirror
+/// knows it. A future that is dropped leaves its operation done or not done, never half.
+pub trait Storage: Send + Sync + 'static {
+    /// Runs `operation` in a transaction that may write.
+    ///
+    /// It may be run again when the transaction could not be kept; only what its last run did, and
+    /// asked for by [`WriteRows::after_commit`], counts. When it fails, nothing of it is kept, and
+    /// operations that share its transaction are not touched.
+    fn write<T, F>(
+        &self,
+        caller: Caller,
+        operation: F,
+    ) -> impl Future<Output = Result<T, PairingError>> + Send
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static;
+
+    /// Runs `operation` in a transaction that does not write: it reads at one moment.
+    fn read<T, F>(
+        &self,
+        caller: Caller,
+        operation: F,
+    ) -> impl Future<Output = Result<T, PairingError>> + Send
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static;
+
+    /// Runs `upkeep` in one transaction after the other until it is done, with pauses in which others
+    /// get their turn. It goes on when the future is dropped.
+    fn purge(&self, upkeep: Upkeep) -> impl Future<Output = Result<Progress, PairingError>> + Send;
+
+    /// Keeps `mirror` up to date until it is dropped, beginning with a complete load. Returns at once;
+    /// the load goes on behind it. A storage that others can change confirms a mirror at each poll; one
+    /// that nobody else can change does so after each write and each refresh.
+    fn subscribe(&self, mirror: Weak<dyn Mirror>);
+
+    /// Brings every mirror up to date now.
+    fn refresh(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
+
+    /// Whether the storage can be read and written now. What it writes is taken back.
+    fn probe(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
+}
+
+/// For whom something is done. Who they are was checked before they got here: an operator is never
+/// refused for a crowd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// An operator, or the storage's own upkeep.
+    Operator,
+    /// A sender who is not admitted yet, or whoever presents a setup code or a token. A storage may
+    /// refuse them with [`PairingError::Overloaded`].
+    Stranger,
+}
+
+/// The operations that read rows.
+#[expect(clippy::missing_errors_doc, reason = "each fails where the storage does, and only there")]
+pub trait ReadRows {
+    /// The time of this transaction, read after its locks.
+    fn now(&self) -> OffsetDateTime;
+
+    /// The request of a sender, live or not.
+    fn request(&self, key: &SenderKey) -> PortResult<Option<RequestRow>>;
+
+    /// The request that has a code, live or not.
+    fn request_by_code(&self, code: &PairingCode) -> PortResult<Option<RequestRow>>;
+
+    /// Gives each request that matches to `each`, the oldest first, live or not.
+    fn visit_requests(&self, filter: &Filter, each: &mut dyn FnMut(RequestRow)) -> PortResult<()>;
+
+    /// How many requests there are, less those that are `over`.
+    fn count_requests(
+        &self,
+        channel: &ChannelId,
+        account: &AccountId,
+        over: Over,
+    ) -> PortResult<RequestCounts>;
+
+    /// At most `limit` requests that are `over`, of a target or of all, the oldest of them first. The
+    /// account `*` of a target is every account.
+    fn overdue_requests(
+        &self,
+        of: Option<&Target>,
+        over: Over,
+        limit: u64,
+    ) -> PortResult<Vec<RequestRow>>;
+
+    /// The requests of a target, live or not, by account. Its account `*` is every account.
+    fn requests_of(&self, target: &Target) -> PortResult<Vec<RequestRow>>;
+
+    /// Whether a request has this code, or any outcome that is still kept had it.
+    fn is_code_known(&self, code: &PairingCode) -> PortResult<bool>;
+
+    /// How the newest of a sender's requests that ended did so: the one that was written last.
+    fn last_outcome(&self, key: &SenderKey) -> PortResult<Option<EndedRequest>>;
+
+    /// The newest outcome of a code, of those after `after` and up to `until`.
+    fn outcome_of_code(
+        &self,
+        code: &PairingCode,
+        after: i64,
+        until: i64,
+    ) -> PortResult<Option<OutcomeRow>>;
+
+    /// The grant of a sender, live or not.
+    fn grant(&self, key: &SenderKey) -> PortResult<Option<AllowedSender>>;
+
+    /// Gives each grant that matches to `each`, live or not, by channel, account and sender.
+    fn visit_grants(&self, filter: &Filter, each: &mut dyn FnMut(AllowedSender)) -> PortResult<()>;
+
+    /// Whether a sender is blocked, on the account or on all (`*`).
+    fn is_blocked(&self, key: &SenderKey) -> PortResult<bool>;
+
+    /// Whether anybody is blocked on any account of a channel.
+    fn has_blocks(&self, channel: &ChannelId) -> PortResult<bool>;
+
+    /// Everybody who is blocked on an account, or on all (`*`).
+    fn blocked_on(&self, channel: &ChannelId, account: &AccountId)
+    -> PortResult<HashSet<SenderId>>;
+
+    /// Gives each block that matches to `each`, by channel, account and sender. A filter by account
+    /// also matches blocks for all (`*`).
+    fn visit_blocks(&self, filter: &Filter, each: &mut dyn FnMut(BlockedSender)) -> PortResult<()>;
+
+    /// The attempts of an actor after `after`.
+    fn attempts(&self, actor: &Actor, after: i64) -> PortResult<Vec<Attempt>>;
+
+    /// The newest [`limit`](AuditQuery::limit) entries of the audit log that match, the oldest of them
+    /// first. The device of a query is the session with this id, and every session whose device has
+    /// this label or had it in an entry of the log.
+    fn audit(&self, query: &AuditQuery) -> PortResult<Vec<AuditEvent>>;
+
+    /// What is remembered of accounts.
+    fn accounts(&self) -> PortResult<Vec<AccountRow>>;
+
+    /// The channels whose adapter is in another process.
+    fn adapters(&self) -> PortResult<Vec<AdapterRow>>;
+
+    /// What is known of a setup code.
+    fn redemption(&self, nonce: &str) -> PortResult<Option<RedemptionRow>>;
+
+    /// The redemptions with repeated claims that no entry of the audit log covers.
+    fn unaudited_redemptions(&self) -> PortResult<Vec<RedemptionRow>>;
+
+    /// The session with an id, live or not.
+    fn session(&self, id: &SessionId) -> PortResult<Option<SessionRow>>;
+
+    /// The session that has a token, live or not.
+    fn session_by_token(&self, token: &Sha256) -> PortResult<Option<SessionRow>>;
+
+    /// Gives each session to `each`, live or not, the oldest first.
+    fn visit_sessions(&self, each: &mut dyn FnMut(Session)) -> PortResult<()>;
+}
+
+/// The operations that write rows.
+#[expect(clippy::missing_errors_doc, reason = "each fails where the storage does, and only there")]
+pub trait WriteRows: ReadRows {
+    /// Locks what the operation will decide on, before it reads any of it: `keys` are sorted. A storage
+    /// whose transactions run one after the other does nothing.
+    fn lock(&mut self, keys: &[LockKey]) -> PortResult<()>;
+
+    /// Has `effect` run once the transaction is durable, before the operation is answered: for metrics
+    /// and logs. An operation that is run again, or fails, leaves none.
+    fn after_commit(&mut self, effect: Box<dyn FnOnce() + Send>);
+
+    /// Whether this operation shall end a share of what is over, beside what it decides on: `true`
+    /// once a transaction, and never where there is hardly any space left.
+    fn takes_upkeep(&mut self) -> bool;
+
+    /// Adds a request, if its sender has none and nobody has its code. Whether it was added.
+    fn insert_request(&mut self, request: &RequestRow) -> PortResult<bool>;
+
+    /// Notes when a sender was last challenged. Does nothing where there is no request.
+    fn set_challenged_at(&mut self, key: &SenderKey, at: i64) -> PortResult<()>;
+
+    /// Deletes the request of a sender, and adds its outcome.
+    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<()>;
+
+    /// Puts a grant in place of the one that its sender has, if any.
+    fn put_grant(&mut self, grant: &AllowedSender) -> PortResult<()>;
+
+    /// Adds grants for good, of different senders. A grant that is there is renewed where it was
+    /// revoked or has an end, and otherwise left as it is.
+    fn seed_grants(
+        &mut self,
+        channel: &ChannelId,
+        account: &AccountId,
+        senders: &[SenderId],
+        at: i64,
+        via: &Actor,
+    ) -> PortResult<Seeded>;
+
+    /// Revokes the grants of a target that are not; which, by account. Its account `*` is every
+    /// account.
+    fn revoke_grants(
+        &mut self,
+        target: &Target,
+        at: i64,
+        via: &Actor,
+    ) -> PortResult<Vec<SenderKey>>;
+
+    /// Revokes at most `limit` grants, of a target or of all, that ended up to `until` and are not
+    /// revoked: as of their end, by `expiry`. How many.
+    fn expire_grants(&mut self, of: Option<&Target>, until: i64, limit: u64) -> PortResult<u64>;
+
+    /// Adds a block. One that is there keeps all but its reason, which is replaced if there is a new
+    /// one.
+    fn put_block(&mut self, block: &BlockedSender) -> PortResult<()>;
+
+    /// Deletes a block; `*` is the one for all accounts and no other. Whether there was one.
+    fn delete_block(&mut self, target: &Target) -> PortResult<bool>;
+
+    /// Deletes every row of a target, so that nothing of it can be read from the storage's files any
+    /// more, and puts `pseudonym` in its place in the audit log, where the detail of entries about
+    /// blocks is deleted. The account `*` is every account.
+    fn erase(&mut self, target: &Target, pseudonym: &str) -> PortResult<Erased>;
+
+    /// Adds an attempt.
+    fn insert_attempt(&mut self, actor: &Actor, attempt: Attempt) -> PortResult<()>;
+
+    /// Deletes the attempts of an actor; which.
+    fn delete_attempts(&mut self, actor: &Actor) -> PortResult<Vec<Attempt>>;
+
+    /// Adds an entry to the audit log.
+    fn append_audit(&mut self, entry: &AuditRow<'_>) -> PortResult<()>;
+
+    /// Puts what is remembered of an account in place of what was.
+    fn put_account(&mut self, account: &AccountRow) -> PortResult<()>;
+
+    /// Deletes what is remembered of an account.
+    fn delete_account(&mut self, account: &AccountKey) -> PortResult<()>;
+
+    /// Adds a channel whose adapter is in another process, or puts it in place of what is there.
+    fn put_adapter(&mut self, adapter: &AdapterRow) -> PortResult<()>;
+
+    /// Deletes such a channel. Whether it was there.
+    fn delete_adapter(&mut self, channel: &ChannelId) -> PortResult<bool>;
+
+    /// Adds what is known of a setup code, if nothing is. Whether it was added.
+    fn insert_redemption(&mut self, redemption: &RedemptionRow) -> PortResult<bool>;
+
+    /// Puts repeated claims of a setup code in place of those that were noted.
+    fn put_repeats(&mut self, nonce: &str, kind: RepeatKind, repeats: &Repeats) -> PortResult<()>;
+
+    /// Adds a session, or puts it in place of the one with its id.
+    fn put_session(&mut self, session: &SessionRow) -> PortResult<()>;
+
+    /// Deletes at most `limit` of these rows; how many.
+    fn trim(&mut self, what: Trim, limit: u64) -> PortResult<u64>;
+
+    /// Looks at no more than `limit` entries of the audit log, in order, after the entry `after`, and
+    /// deletes the ones up to `oldest`, as far as the first that is from after `oldest` and not after
+    /// `newest`: one from the future says nothing about what follows. The last entry that was looked
+    /// at, or `None` when the first that stays was found, or there is no more.
+    fn trim_audit(
+        &mut self,
+        after: i64,
+        oldest: i64,
+        newest: i64,
+        limit: u64,
+    ) -> PortResult<Option<i64>>;
+}
+
+/// What an operation decides on, in the order in which everybody locks it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LockKey {
+    /// The attempts of an actor.
+    Actor(Actor),
+    /// Whether anybody is blocked on a channel.
+    Channel(ChannelId),
+    /// The live requests and the mode of an account.
+    Account(ChannelId, AccountId),
+    /// The grants, blocks, requests and outcomes of a sender on all accounts.
+    Sender(ChannelId, SenderId),
+    /// A code.
+    Code(PairingCode),
+    /// What is remembered of all accounts, and of adapters.
+    Modes,
+    /// A setup code.
+    Nonce(String),
+    /// A session.
+    Session(SessionId),
+}
+
+/// From when on a request is over: its end is up to `until`, or it was made after `future`, by a clock
+/// that was set back since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    /// The last end of a request that is over.
+    pub until: i64,
+    /// The last moment at which a request that is not over was made.
+    pub future: i64,
+}
+
+impl LockKey {
+    /// What a decision on a sender locks, whichever the account.
+    #[must_use]
+    pub fn sender(key: &SenderKey) -> Self {
+        Self::Sender(key.channel.clone(), key.sender_id.clone())
+    }
+}
+
+impl Over {
+    /// Whether a request is over.
+    #[must_use]
+    pub fn is(self, request: &RequestRow) -> bool {
+        request.expires_at <= self.until || request.created_at > self.future
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// Whose it is.
+    pub key: SenderKey,
+    /// Its code.
+    pub code: PairingCode,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it is over.
+    pub expires_at: i64,
+    /// When its sender was last challenged.
+    pub challenged_at: i64,
+    /// What the channel said about the sender, as JSON.
+    pub meta: String,
+}
+
+/// How many requests there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// The live ones of an account.
+    pub of_account: u64,
+    /// The live ones of all accounts.
+    pub live: u64,
+    /// All that are stored.
+    pub stored: u64,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeRow {
+    /// Whose request it was.
+    pub key: SenderKey,
+    /// Its code.
+    pub code: PairingCode,
+    /// How and when it ended.
+    pub ended: EndedRequest,
+}
+
+/// What a seed did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seeded {
+    /// How many grants are new.
+    pub inserted: u64,
+    /// How many were renewed.
+    pub renewed: u64,
+}
+
+/// What an erasure did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// The accounts, `*` among them, on which the target had a row, each once, in order.
+    pub accounts: Vec<String>,
+    /// Whether anything was changed, the audit log included.
+    pub changed: bool,
+}
+
+/// An attempt to guess a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// What it was.
+    pub kind: AttemptKind,
+    /// When.
+    pub at: i64,
+}
+
+/// What an attempt was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptKind {
+    /// A code that nobody has.
+    Unknown,
+    /// A mistyped code.
+    Mistyped,
+    /// The one that led to a lockout.
+    Lockout,
+}
+
+impl AttemptKind {
+    /// Its stable name, for storages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Mistyped => "mistyped",
+            Self::Lockout => "lockout",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        let all = [Self::Unknown, Self::Mistyped, Self::Lockout];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// A new entry of the audit log.
+#[derive(Debug, Clone)]
+pub struct AuditRow<'a> {
+    /// When.
+    pub at: i64,
+    /// Who did it.
+    pub actor: &'a str,
+    /// What was done.
+    pub action: &'static str,
+    /// The channel, if it concerns one.
+    pub channel: Option<&'a str>,
+    /// The account, or `*`, if it concerns one.
+    pub account: Option<&'a str>,
+    /// The sender, or the pseudonym of one who was forgotten, if it concerns one.
+    pub sender: Option<&'a str>,
+    /// The session, if it concerns one.
+    pub session: Option<&'a str>,
+    /// What the device of the session is called.
+    pub device_label: Option<&'a str>,
+    /// What else is worth knowing; never a code.
+    pub detail: Value,
+}
+
+/// What is remembered of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Which; `None` is the row for all others.
+    pub account: Option<AccountKey>,
+    /// Its own mode, if it has one.
+    pub mode: Option<String>,
+    /// Who said so: a file, a variable or a flag.
+    pub said_by: Option<String>,
+    /// When.
+    pub said_at: i64,
+    /// Whether the configuration named it. Of the row for all others: whether only named accounts are
+    /// known.
+    pub named: bool,
+    /// Whether the last word on it was to forget its mode.
+    pub forgotten: bool,
+}
+
+/// A channel whose adapter is in another process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterRow {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Who said so: a file or a variable.
+    pub said_by: String,
+    /// When.
+    pub said_at: i64,
+}
+
+/// The SHA-256 of a token: all that is stored of one.
+pub type Sha256 = [u8; 32];
+
+/// A setup code that was used, or cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedemptionRow {
+    /// The code's nonce.
+    pub nonce: String,
+    /// The session that it gave; `None` when it was cancelled.
+    pub session: Option<SessionId>,
+    /// The SHA-256 of the claim id, if one was given.
+    pub claim_id: Option<Vec<u8>>,
+    /// When it was used or cancelled.
+    pub redeemed_at: i64,
+    /// When the code expires.
+    pub expires_at: i64,
+    /// Where the first claim came from.
+    pub peer: Option<PeerAddress>,
+    /// Claims by another client than the first.
+    pub replays: Repeats,
+    /// Claims with the same claim id.
+    pub reissues: Repeats,
+}
+
+/// Which repeated claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepeatKind {
+    /// By another client than the first, or too late: it gives nothing.
+    Replay,
+    /// By the same client, whose answer was lost: it gives another token.
+    Reissue,
+}
+
+/// Repeated claims of a setup code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// How many there were.
+    pub total: i64,
+    /// When the last one came.
+    pub last_at: Option<i64>,
+    /// Where the last one came from.
+    pub last_peer: Option<PeerAddress>,
+    /// How many of them an entry of the audit log covers.
+    pub audited: i64,
+    /// When the last entry was written.
+    pub audited_at: Option<i64>,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The session.
+    pub session: Session,
+    /// The SHA-256 of its token. What is stored may have another length, and is no token's then.
+    pub token: Vec<u8>,
+    /// Who ended it: an actor, `replay` or `expiry`.
+    pub revoked_via: Option<String>,
+}
+
+/// Rows that are trimmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trim {
+    /// All outcomes but the newest so many.
+    OutcomesBeyond(i64),
+    /// Outcomes up to `until`, and expiries up to `expired_until`.
+    Outcomes {
+        /// The newest that is deleted.
+        until: i64,
+        /// The newest expiry that is deleted.
+        expired_until: i64,
+    },
+    /// Attempts up to then.
+    Attempts(i64),
+    /// Nothing is deleted: sessions that ended up to then and are not revoked become revoked as of
+    /// their end, by `expiry`, so that a clock that is set back does not revive them.
+    ExpiredSessions(i64),
+    /// Sessions that were revoked up to `revoked_until` and expired up to `expired_until`.
+    Sessions {
+        /// The last revocation that is deleted.
+        revoked_until: i64,
+        /// The last end that is deleted.
+        expired_until: i64,
+    },
+    /// What is known of setup codes that expired up to `expired_until`, but the newest `keep`.
+    Redemptions {
+        /// The last end that is deleted.
+        expired_until: i64,
+        /// How many stay in any case.
+        keep: i64,
+    },
+    /// Whatever the storage keeps for its own purposes beyond what it needs, such as a list of changes.
+    Own,
+}

@@ -1,0 +1,181 @@
+//! Uses a setup code, cancels it, and says what became of it: one that was used or cancelled stays
+//! so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing_core::{
+    Actor, Cancellation, ClaimId, OnReplay, RedeemError, Redemption, RedemptionState, Session,
+    SessionId, TokenClaims, WarningLimiter,
+};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use crate::engine::{TxError, TxResult};
+use crate::port::{
+    LockKey, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, SessionRow, Sha256,
+};
+use crate::session::end;
+use crate::state::at;
+use crate::tx::{Subject, Tx, seconds, sha256};
+
+/// What a new session, or a session with a new token, is made of.
+pub(crate) struct NewToken {
+    pub(crate) id: SessionId,
+    pub(crate) token: Sha256,
+}
+
+/// Warnings about setup codes that are presented again and again, by session.
+pub(crate) type ReplayWarnings = Arc<WarningLimiter<(String, bool)>>;
+
+/// Uses a setup code. Says whether the session was there before, and only its token is new.
+pub(crate) fn redeem(
+    tx: &mut Tx<'_>,
+    redemption: &Redemption,
+    new: &NewToken,
+    warnings: &ReplayWarnings,
+) -> TxResult<(Session, bool), RedeemError> {
+    let claims = &redemption.claims;
+    lock(tx, &claims.nonce, &new.id)?;
+    // It was checked before, but the wait for the transaction took its time. An expired code is not
+    // looked up: it gives nothing and takes nothing.
+    if tx.rows.now() >= claims.expires_at {
+        return Err(TxError::Refused(RedeemError::Expired { at: claims.expires_at }));
+    }
+    let Some(used) = tx.rows.redemption(&claims.nonce)? else {
+        return Ok((issue(tx, redemption, new)?, false));
+    };
+    let Some(id) = &used.session else { return Err(TxError::Refused(RedeemError::Cancelled)) };
+    let row = tx.rows.session(id)?;
+    let is_same = is_by(&used, redemption.claim_id.as_ref());
+    match row {
+        Some(row) if is_same && row.session.is_live(at(tx.now)) => {
+            let session = row.session.clone();
+            tx.rows.put_session(&SessionRow { token: new.token.to_vec(), ..row })?;
+            let of = (id.as_str(), Some(&session));
+            tx.repeated(RepeatKind::Reissue, &used, of, redemption.peer, false)?;
+            Ok((session, true))
+        }
+        // Who has the claim id is no thief, and takes nothing from themselves.
+        row => {
+            let revokes = !is_same && redemption.on_replay != OnReplay::Refuse;
+            Err(replay(tx, redemption, &used, row, revokes, warnings)?)
+        }
+    }
+}
+
+/// Locks a setup code, the session that it gave, if any, and the one that it may give.
+fn lock(tx: &mut Tx<'_>, nonce: &str, new: &SessionId) -> PortResult<()> {
+    let mut locks = vec![LockKey::Nonce(nonce.to_owned()), LockKey::Session(new.clone())];
+    // Which session a code gave never changes once it gave one.
+    let given = tx.rows.redemption(nonce)?.and_then(|used| used.session);
+    locks.extend(given.map(LockKey::Session));
+    locks.sort_unstable();
+    tx.rows.lock(&locks)
+}
+
+fn is_by(used: &RedemptionRow, claim_id: Option<&ClaimId>) -> bool {
+    match (&used.claim_id, claim_id) {
+        (Some(hash), Some(claim_id)) => hash.ct_eq(&sha256(claim_id.as_str())[..]).into(),
+        _ => false,
+    }
+}
+
+/// Uses up a setup code and makes its session.
+fn issue(tx: &mut Tx<'_>, redemption: &Redemption, new: &NewToken) -> PortResult<Session> {
+    let Redemption { claims, session_ttl, renew_for, .. } = redemption;
+    let mut used = used(claims, tx.now);
+    used.session = Some(new.id.clone());
+    used.claim_id = redemption.claim_id.as_ref().map(|id| sha256(id.as_str()).to_vec());
+    used.peer = redemption.peer;
+    tx.rows.insert_redemption(&used)?;
+    let now = tx.now;
+    let ends = |after: Duration| at(now.saturating_add(seconds(after)));
+    let (id, profile) = (new.id.clone(), claims.profile.clone());
+    let (expires_at, renew_until) = (ends(*session_ttl), ends(*renew_for.max(session_ttl)));
+    let mut session = Session::new(id, profile, at(now), expires_at, renew_until);
+    session.device_label = claims.device_label.clone().or_else(|| redemption.device_label.clone());
+    session.named_by_device = claims.device_label.is_none() && redemption.device_label.is_some();
+    session.claim_peer = redemption.peer;
+    let row = SessionRow { session: session.clone(), token: new.token.to_vec(), revoked_via: None };
+    tx.rows.put_session(&row)?;
+    tx.audit_session(&Actor::device(), "session_issued", &session, session.claim_peer)?;
+    Ok(session)
+}
+
+/// A setup code was presented a second time. When it was not by the same client, one of the two is a
+/// thief, and nobody knows which.
+fn replay(
+    tx: &mut Tx<'_>,
+    redemption: &Redemption,
+    used: &RedemptionRow,
+    row: Option<SessionRow>,
+    revokes: bool,
+    warnings: &ReplayWarnings,
+) -> PortResult<TxError<RedeemError>> {
+    let session = row.as_ref().map(|row| row.session.clone());
+    let ended = match row {
+        Some(row) if revokes => end(tx, row, "replay")?,
+        _ => None,
+    };
+    let revoked = ended.is_some();
+    let session = ended.or(session);
+    let id = used.session.as_ref().map_or("", SessionId::as_str).to_owned();
+    tx.repeated(RepeatKind::Replay, used, (&id, session.as_ref()), redemption.peer, revoked)?;
+    let warnings = Arc::clone(warnings);
+    tx.rows.after_commit(Box::new(move || warn(&warnings, &id, revoked)));
+    let session = session.map(Box::new);
+    Ok(TxError::Refused(RedeemError::Replayed { session, revoked }))
+}
+
+fn warn(warnings: &WarningLimiter<(String, bool)>, session: &str, revoked: bool) {
+    // Apart, so that the end of a session is not suppressed by what came before.
+    if let Some(suppressed) = warnings.allow((session.to_owned(), revoked)) {
+        tracing::warn!(session, revoked, suppressed, "a setup code was presented a second time");
+    }
+}
+
+/// Burns a setup code.
+pub(crate) fn cancel(
+    tx: &mut Tx<'_>,
+    claims: &TokenClaims,
+    actor: &Actor,
+) -> TxResult<Cancellation> {
+    tx.rows.lock(&[LockKey::Nonce(claims.nonce.clone())])?;
+    match tx.rows.redemption(&claims.nonce)? {
+        Some(RedemptionRow { session: Some(id), .. }) => {
+            let session = tx.rows.session(&id)?.map(|row| row.session);
+            Ok(Cancellation::AlreadyUsed(session))
+        }
+        Some(_) => Ok(Cancellation::AlreadyCancelled),
+        None => {
+            let row = used(claims, tx.now);
+            tx.rows.insert_redemption(&row)?;
+            let detail = json!({ "profile": claims.profile, "device_label": claims.device_label });
+            tx.audit(actor.as_str(), "code_cancelled", Subject::default(), detail)?;
+            Ok(Cancellation::Cancelled)
+        }
+    }
+}
+
+/// What became of a setup code.
+pub(crate) fn state(rows: &dyn ReadRows, nonce: &str) -> PortResult<Option<RedemptionState>> {
+    let Some(used) = rows.redemption(nonce)? else { return Ok(None) };
+    let Some(id) = used.session else { return Ok(Some(RedemptionState::Cancelled)) };
+    let session = rows.session(&id)?.map(|row| row.session);
+    Ok(Some(session.map_or(RedemptionState::Forgotten, RedemptionState::Claimed)))
+}
+
+/// A setup code that is used up now, without a session.
+fn used(claims: &TokenClaims, now: i64) -> RedemptionRow {
+    RedemptionRow {
+        nonce: claims.nonce.clone(),
+        session: None,
+        claim_id: None,
+        redeemed_at: now,
+        expires_at: claims.expires_at.unix_timestamp(),
+        peer: None,
+        replays: Repeats::default(),
+        reissues: Repeats::default(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Counts repeated claims of a setup code on its row, and audits few of them: whoever saw a code can
+//! present it as often as they like until it expires.
+
+use nexo_pairing_core::{Actor, PeerAddress, Session};
+use serde_json::json;
+
+use crate::port::{PortResult, RedemptionRow, RepeatKind, Repeats};
+use crate::tx::{Subject, Tx};
+
+/// How many repeated claims of a code are audited one by one.
+const AUDITED_SINGLY: i64 = 5;
+
+/// The least time between two later entries about a code, in seconds.
+const AUDIT_INTERVAL: i64 = 60;
+
+impl Repeats {
+    /// Whether an entry is due. One from the future, by a clock that was set back since, does not delay
+    /// the next.
+    fn is_due(&self, now: i64) -> bool {
+        let is_recent = |at: i64| (at..at.saturating_add(AUDIT_INTERVAL)).contains(&now);
+        self.total <= AUDITED_SINGLY || !self.audited_at.is_some_and(is_recent)
+    }
+}
+
+impl RedemptionRow {
+    fn repeats(&self, kind: RepeatKind) -> Repeats {
+        match kind {
+            RepeatKind::Replay => self.replays,
+            RepeatKind::Reissue => self.reissues,
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Counts a repeated claim. Audits it if an entry is due, or in any case if it `revoked` the session.
+    pub(crate) fn repeated(
+        &mut self,
+        kind: RepeatKind,
+        used: &RedemptionRow,
+        session: (&str, Option<&Session>),
+        peer: Option<PeerAddress>,
+        revoked: bool,
+    ) -> PortResult<()> {
+        let mut repeats = used.repeats(kind);
+        repeats.total += 1;
+        repeats.last_at = Some(self.now);
+        repeats.last_peer = peer;
+        if revoked || repeats.is_due(self.now) {
+            self.audit_repeated(kind, session, revoked, &mut repeats)?;
+        }
+        self.rows.put_repeats(&used.nonce, kind, &repeats)
+    }
+
+    /// Audits repeated claims that no later one gave an entry: the flood that they belong to is over.
+    pub(crate) fn audit_repeated_claims(&mut self) -> PortResult<()> {
+        for used in self.rows.unaudited_redemptions()? {
+            let Some(id) = &used.session else { continue };
+            let session = self.rows.session(id)?.map(|row| row.session);
+            for kind in [RepeatKind::Replay, RepeatKind::Reissue] {
+                let mut repeats = used.repeats(kind);
+                if repeats.total > repeats.audited && repeats.is_due(self.now) {
+                    let session = (id.as_str(), session.as_ref());
+                    self.audit_repeated(kind, session, false, &mut repeats)?;
+                    self.rows.put_repeats(&used.nonce, kind, &repeats)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an entry that covers all repeated claims so far.
+    fn audit_repeated(
+        &mut self,
+        kind: RepeatKind,
+        (id, session): (&str, Option<&Session>),
+        revoked: bool,
+        repeats: &mut Repeats,
+    ) -> PortResult<()> {
+        let Repeats { total, last_peer: peer, audited, .. } = *repeats;
+        let label = session.and_then(|session| session.device_label.as_deref());
+        let count = total.saturating_sub(audited);
+        let (action, detail) = match kind {
+            RepeatKind::Replay => (
+                "replay",
+                json!({
+                    "session": id, "revoked": revoked, "peer": peer, "count": count, "total": total,
+                }),
+            ),
+            RepeatKind::Reissue => (
+                "session_reissued",
+                json!({
+                    "session": id,
+                    "profile": session.map(|session| &session.profile),
+                    "device_label": label,
+                    "peer": peer,
+                    "count": count,
+                    "total": total,
+                }),
+            ),
+        };
+        repeats.audited = total;
+        repeats.audited_at = Some(self.now);
+        self.audit(Actor::device().as_str(), action, Subject::session(id, label), detail)
+    }
+}

@@ -1,0 +1,176 @@
+//! A stranger's request: made, repeated, refused a place.
+
+use std::time::Duration;
+
+use nexo_pairing_core::rules::{self, EndedRequest, Limits, MessageFacts, SenderFacts};
+use nexo_pairing_core::{
+    Actor, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, Span, UpsertOutcome,
+};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::engine::{TxError, TxResult};
+use crate::port::{LockKey, PortResult, ReadRows, RequestCounts, RequestRow};
+use crate::state::{at, grant_life, request_life};
+use crate::tx::{SHARE, Subject, Tx, over, seconds, target_of};
+
+/// How often a new code is drawn before giving up: that one is taken has a chance of 1 in 10 million
+/// at 3000 requests.
+const DRAWS: usize = 8;
+
+/// Makes a request, or repeats the one there is: what the rules say of the rows as they are by now.
+pub(crate) fn upsert(
+    tx: &mut Tx<'_>,
+    request: &NewRequest,
+    random: &dyn RandomSource,
+) -> TxResult<UpsertOutcome> {
+    let keys: Vec<SenderKey> = keys(request).collect();
+    tx.rows.lock(&locks(request, &keys))?;
+    for key in &keys {
+        tx.expire_of(&target_of(key))?;
+    }
+    let facts = Facts::of(tx.rows, request, &keys, tx.now)?;
+    let (message, limits) = (MessageFacts::of_request(request), Limits::of_request(request));
+    let now = at(tx.now);
+    let rule = rules::evaluate(&message, &limits, &facts, || now);
+    if let Some(outcome) = UpsertOutcome::without_code(rule) {
+        return Ok(outcome);
+    }
+    if let Some(live) = facts.requests.iter().find(|row| request_life(row).holds(now)) {
+        tx.rows.set_challenged_at(&live.key, tx.now)?;
+        let RequestRow { key, code, expires_at, .. } = live.clone();
+        return Ok(UpsertOutcome::Repeated { key, code, expires_at: at(expires_at) });
+    }
+    if facts.counts.stored >= u64::from(request.max_pending_total) {
+        tx.expire_requests(SHARE)?;
+    }
+    create(tx, request, random)
+}
+
+/// Stamps a challenge back, so that the next message after `retry_after` is challenged again.
+pub(crate) fn undelivered(
+    tx: &mut Tx<'_>,
+    key: &SenderKey,
+    cooldown: Duration,
+    retry_after: Duration,
+) -> TxResult<()> {
+    tx.rows.lock(&[LockKey::sender(key)])?;
+    let stamp = tx.now - seconds(cooldown) + seconds(retry_after);
+    Ok(tx.rows.set_challenged_at(key, stamp)?)
+}
+
+fn create(
+    tx: &mut Tx<'_>,
+    request: &NewRequest,
+    random: &dyn RandomSource,
+) -> TxResult<UpsertOutcome> {
+    let (key, expires_at) = (request.key.clone(), tx.now + seconds(request.ttl));
+    for _ in 0..DRAWS {
+        let mut bytes = [0; 7];
+        random.fill(&mut bytes).map_err(|error| TxError::Refused(error.into()))?;
+        let code = PairingCode::from_random(bytes);
+        if tx.rows.is_code_known(&code)? {
+            continue;
+        }
+        let row = RequestRow {
+            key: key.clone(),
+            code,
+            created_at: tx.now,
+            expires_at,
+            challenged_at: tx.now,
+            meta: request.meta.to_string(),
+        };
+        if tx.rows.insert_request(&row)? {
+            tx.audit(Actor::gate().as_str(), "request", Subject::key(&key), Value::Null)?;
+            let code = row.code;
+            return Ok(UpsertOutcome::Created { key, code, expires_at: at(expires_at) });
+        }
+    }
+    let cause = "no free code was found; the random numbers repeat";
+    Err(TxError::Refused(PairingError::backend(cause)))
+}
+
+/// The keys of all ids of the sender of a request.
+fn keys(request: &NewRequest) -> impl Iterator<Item = SenderKey> {
+    let others = request.alt.iter().map(|alt| {
+        let SenderKey { channel, account_id, .. } = request.key.clone();
+        SenderKey::new(channel, account_id, alt.clone())
+    });
+    std::iter::once(request.key.clone()).chain(others)
+}
+
+fn locks(request: &NewRequest, keys: &[SenderKey]) -> Vec<LockKey> {
+    let SenderKey { channel, account_id, .. } = &request.key;
+    let mut locks: Vec<LockKey> = keys.iter().map(LockKey::sender).collect();
+    locks.push(LockKey::Account(channel.clone(), account_id.clone()));
+    if request.has_unreadable_id {
+        locks.push(LockKey::Channel(channel.clone()));
+    }
+    locks.sort_unstable();
+    locks.dedup();
+    locks
+}
+
+/// What the rows say of the sender of a request.
+#[derive(Default)]
+struct Facts {
+    has_blocks: bool,
+    is_blocked: bool,
+    grants: Vec<Span>,
+    waits: Vec<Span>,
+    requests: Vec<RequestRow>,
+    counts: RequestCounts,
+}
+
+impl Facts {
+    fn of(
+        rows: &dyn ReadRows,
+        request: &NewRequest,
+        keys: &[SenderKey],
+        now: i64,
+    ) -> PortResult<Self> {
+        let SenderKey { channel, account_id, .. } = &request.key;
+        let mut facts = Self {
+            has_blocks: request.has_unreadable_id && rows.has_blocks(channel)?,
+            counts: rows.count_requests(channel, account_id, over(now))?,
+            ..Self::default()
+        };
+        for key in keys {
+            facts.is_blocked |= rows.is_blocked(key)?;
+            facts.grants.extend(rows.grant(key)?.as_ref().and_then(grant_life));
+            facts.waits.extend(rows.last_outcome(key)?.as_ref().and_then(EndedRequest::wait));
+            facts.requests.extend(rows.request(key)?);
+        }
+        Ok(facts)
+    }
+}
+
+impl SenderFacts for Facts {
+    fn has_blocks(&self) -> bool {
+        self.has_blocks
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    fn grants(&self) -> impl Iterator<Item = Span> {
+        self.grants.iter().copied()
+    }
+
+    fn waits(&self) -> impl Iterator<Item = Span> {
+        self.waits.iter().copied()
+    }
+
+    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)> {
+        self.requests.iter().map(|row| (request_life(row), at(row.challenged_at)))
+    }
+
+    fn live_requests(&self, _: OffsetDateTime) -> usize {
+        usize::try_from(self.counts.of_account).unwrap_or(usize::MAX)
+    }
+
+    fn live_requests_in_all(&self, _: OffsetDateTime) -> usize {
+        usize::try_from(self.counts.live).unwrap_or(usize::MAX)
+    }
+}

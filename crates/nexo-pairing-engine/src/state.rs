@@ -1,0 +1,66 @@
+//! What a storage's rows say of a sender, as a gate keeps it.
+
+use std::ops::RangeInclusive;
+
+use nexo_pairing_core::rules::EndedRequest;
+use nexo_pairing_core::{AccountScope, AllowedSender, SenderKey, Span, Standing};
+use time::OffsetDateTime;
+
+use crate::port::{PortResult, ReadRows, RequestRow};
+
+/// What a gate decides on a sender by, whole: for a storage that tells its mirrors of each key that
+/// changed. A block for all accounts has a key on the account `*`.
+///
+/// # Errors
+///
+/// [`PortError`](crate::PortError) when the storage fails.
+pub fn sender_state(
+    rows: &dyn ReadRows,
+    key: &SenderKey,
+    is_blocked: bool,
+) -> PortResult<Standing> {
+    let SenderKey { channel, account_id, sender_id } = key.clone();
+    let mut state = Standing::stranger(
+        channel,
+        AccountScope::from_stored(account_id.as_str().to_owned()),
+        sender_id,
+    );
+    state.blocked = Some(is_blocked);
+    state.allowed = rows.grant(key)?.as_ref().and_then(grant_life);
+    state.pending = rows.request(key)?.map(|row| (request_life(&row), at(row.challenged_at)));
+    state.waiting = rows.last_outcome(key)?.as_ref().and_then(EndedRequest::wait);
+    Ok(state)
+}
+
+/// When a grant holds; `None` if it was revoked.
+pub(crate) fn grant_life(grant: &AllowedSender) -> Option<Span> {
+    let life =
+        grant.expires_at.map_or(Span::Always, |until| Span::Between(grant.approved_at, until));
+    grant.revoked_at.is_none().then_some(life)
+}
+
+/// When a request lives.
+pub(crate) fn request_life(request: &RequestRow) -> Span {
+    Span::Between(at(request.created_at), at(request.expires_at))
+}
+
+/// The moment of a stored time stamp; one that no calendar has is the first or the last there is.
+#[must_use]
+pub fn at(seconds: i64) -> OffsetDateTime {
+    const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    let seconds = seconds.clamp(*YEARS.start(), *YEARS.end());
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_stamp_that_no_calendar_has_is_the_nearest_that_it_has() {
+        let seconds = |stored| at(stored).unix_timestamp();
+        assert_eq!(seconds(1_800_000_000), 1_800_000_000);
+        assert_eq!(seconds(i64::MAX), 253_402_300_799);
+        assert_eq!(seconds(i64::MIN), -62_135_596_800);
+    }
+}

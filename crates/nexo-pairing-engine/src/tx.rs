@@ -1,0 +1,206 @@
+//! What operations have in common: the moment, the audit log, and the end of requests.
+
+use std::time::Duration;
+
+use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
+use nexo_pairing_core::{
+    AccountId, Actor, PairingCode, PeerAddress, SenderKey, Session, Target, limits, metric,
+};
+use serde_json::{Value, json};
+
+use crate::port::{AuditRow, OutcomeRow, Over, PortResult, RequestRow, Sha256, WriteRows};
+use crate::state::at;
+
+/// How many requests a transaction ends at most beside those that it decides on, and an operation how
+/// many grants. Each has its row deleted, an outcome and an entry in the audit log.
+pub(crate) const SHARE: u64 = 50;
+
+/// An operation in its transaction.
+pub(crate) struct Tx<'a> {
+    pub(crate) rows: &'a mut dyn WriteRows,
+    /// UTC seconds.
+    pub(crate) now: i64,
+}
+
+/// Whom or what an entry of the audit log concerns.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) channel: Option<&'a str>,
+    pub(crate) account: Option<&'a str>,
+    pub(crate) sender: Option<&'a str>,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) device_label: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// A sender on an account.
+    pub(crate) fn key(key: &'a SenderKey) -> Self {
+        Self::sender(key.channel.as_str(), key.account_id.as_str(), key.sender_id.as_str())
+    }
+
+    /// A sender on an account, or on all (`*`).
+    pub(crate) fn target(target: &'a Target) -> Self {
+        Self::sender(target.channel.as_str(), target.scope.as_str(), target.sender.as_str())
+    }
+
+    pub(crate) fn sender(channel: &'a str, account: &'a str, sender: &'a str) -> Self {
+        let sender = Some(sender);
+        Self { channel: Some(channel), account: Some(account), sender, ..Self::default() }
+    }
+
+    /// A session, and what its device is called.
+    pub(crate) fn session(id: &'a str, device_label: Option<&'a str>) -> Self {
+        Self { session: Some(id), device_label, ..Self::default() }
+    }
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(rows: &'a mut dyn WriteRows) -> Self {
+        let now = rows.now().unix_timestamp();
+        Self { rows, now }
+    }
+
+    /// Requests of which this is true are over.
+    pub(crate) fn over(&self) -> Over {
+        over(self.now)
+    }
+
+    /// Adds an entry to the audit log. `detail` never holds a code.
+    pub(crate) fn audit(
+        &mut self,
+        actor: &str,
+        action: &'static str,
+        subject: Subject<'_>,
+        detail: Value,
+    ) -> PortResult<()> {
+        let Subject { channel, account, sender, session, device_label } = subject;
+        let at = self.now;
+        let row =
+            AuditRow { at, actor, action, channel, account, sender, session, device_label, detail };
+        self.rows.append_audit(&row)
+    }
+
+    /// Adds an entry about a session to the audit log.
+    pub(crate) fn audit_session(
+        &mut self,
+        actor: &Actor,
+        action: &'static str,
+        session: &Session,
+        peer: Option<PeerAddress>,
+    ) -> PortResult<()> {
+        let Session { id, profile, device_label, .. } = session;
+        let mut detail = json!({ "session": id, "profile": profile, "device_label": device_label });
+        if let Some(peer) = peer {
+            detail["peer"] = json!(peer);
+        }
+        let subject = Subject::session(id.as_str(), device_label.as_deref());
+        self.audit(actor.as_str(), action, subject, detail)
+    }
+
+    /// Ends a share of the requests and grants that are over, once a transaction. An operation decides
+    /// right without it, on condition that what it decides on is ended before.
+    pub(crate) fn expire(&mut self) -> PortResult<()> {
+        if self.rows.takes_upkeep() {
+            self.expire_requests(SHARE)?;
+            self.rows.expire_grants(None, self.now, SHARE)?;
+        }
+        Ok(())
+    }
+
+    /// Ends what is over of a sender, on an account or on all (`*`), and a share of the rest.
+    pub(crate) fn expire_of(&mut self, target: &Target) -> PortResult<()> {
+        self.expire()?;
+        let due = self.rows.overdue_requests(Some(target), self.over(), u64::MAX)?;
+        self.expire_each(&due)?;
+        self.rows.expire_grants(Some(target), self.now, u64::MAX).map(drop)
+    }
+
+    /// Ends the request that has a code, if it is over, and a share of the rest.
+    pub(crate) fn expire_code(&mut self, code: &PairingCode) -> PortResult<()> {
+        self.expire()?;
+        let found = self.rows.request_by_code(code)?;
+        let due: Vec<RequestRow> =
+            found.into_iter().filter(|request| self.over().is(request)).collect();
+        self.expire_each(&due)
+    }
+
+    /// Ends at most so many requests; how many.
+    pub(crate) fn expire_requests(&mut self, limit: u64) -> PortResult<u64> {
+        let due = self.rows.overdue_requests(None, self.over(), limit)?;
+        self.expire_each(&due)?;
+        Ok(due.len() as u64)
+    }
+
+    /// Ends requests. One that was made in the future, by a clock that was set back since, is over too.
+    fn expire_each(&mut self, due: &[RequestRow]) -> PortResult<()> {
+        for request in due {
+            // What ends because the clock was set back is not its sender's doing.
+            let at = self.now.min(request.expires_at);
+            let is_theirs = request.created_at <= at;
+            let strikes = self.strikes(&request.key, request.created_at)? + u32::from(is_theirs);
+            self.close(&request.key, &request.code, RequestEnd::Expired, at, strikes)?;
+            let actor = Actor::gate();
+            self.audit(actor.as_str(), "expire", Subject::key(&request.key), Value::Null)?;
+        }
+        if !due.is_empty() {
+            let count = due.len() as u64;
+            let tell = move || metrics::counter!(metric::CODES_EXPIRED_TOTAL).increment(count);
+            self.rows.after_commit(Box::new(tell));
+        }
+        Ok(())
+    }
+
+    /// Takes a request away and remembers what became of it.
+    pub(crate) fn close(
+        &mut self,
+        key: &SenderKey,
+        code: &PairingCode,
+        end: RequestEnd,
+        moment: i64,
+        strikes: u32,
+    ) -> PortResult<()> {
+        let (key, code) = (key.clone(), code.clone());
+        let ended = EndedRequest { end, at: at(moment), strikes };
+        self.rows.close_request(&OutcomeRow { key, code, ended })
+    }
+
+    /// How many codes of a sender had expired in a row before the one that was made at `created_at`.
+    fn strikes(&self, key: &SenderKey, created_at: i64) -> PortResult<u32> {
+        let last = self.rows.last_outcome(key)?;
+        Ok(last.map_or(0, |last| last.strikes_before(at(created_at))))
+    }
+}
+
+/// What is over at `now`.
+pub(crate) fn over(now: i64) -> Over {
+    Over { until: now, future: now + seconds(limits::TIMESTAMP_LEEWAY) }
+}
+
+/// A target of one key.
+pub(crate) fn target_of(key: &SenderKey) -> Target {
+    Target::from(key.clone())
+}
+
+/// A key on an account that a storage names.
+pub(crate) fn key_on(target: &Target, account: String) -> SenderKey {
+    let account = AccountId::from_stored(account);
+    SenderKey::new(target.channel.clone(), account, target.sender.clone())
+}
+
+/// All that is ever stored of a token or a claim id.
+pub(crate) fn sha256(secret: &str) -> Sha256 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+/// Whole seconds, as rows have them.
+pub(crate) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
+}
+
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(metric::APPROVALS_TOTAL, "Codes given to approve, by result.");
+    metrics::describe_counter!(metric::CODES_EXPIRED_TOTAL, "Codes that ran out unused.");
+}

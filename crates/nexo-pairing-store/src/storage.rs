@@ -1,0 +1,304 @@
+//! The storage: its threads, and how an operation gets to them.
+
+mod upkeep;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use nexo_pairing_core::{Clock, Mirror, PairingError};
+use nexo_pairing_engine::{Caller, PortResult, Progress, ReadRows, Storage, Upkeep, WriteRows};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::batch::{self, Queue};
+use crate::feed::Feed;
+use crate::open::{self, Opened, place, previous};
+use crate::rows::{self, Rows};
+use crate::space::{self, Space};
+use crate::watch::{Answer, Watcher};
+use crate::worker::{self, Holder, Jobs, Worker};
+use crate::{StoreError, StoreOptions, inspect};
+
+/// The rows of one SQLite file. Writes run one after the other on a thread of their own, reads on
+/// another beside it. Dropping it waits for what was begun.
+#[derive(Debug)]
+pub(crate) struct SqliteStorage {
+    inner: Inner,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // In the order in which they are dropped: the watcher hands work to the writer.
+    watcher: Mutex<Option<Watcher>>,
+    writer: Worker,
+    /// `None` in memory, where there is only one connection.
+    reader: Option<Worker>,
+    shared: Arc<Shared>,
+}
+
+/// What the threads of a store share.
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    options: StoreOptions,
+    queue: Queue,
+    feed: Arc<Feed>,
+    /// Whether the upkeep is at work.
+    is_purging: AtomicBool,
+    space: Space,
+}
+
+impl SqliteStorage {
+    pub(crate) async fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        let keep_copy = options.copy_before_upgrade;
+        // Not on the caller's thread: making folders and waiting for a lock may take a while.
+        let open = worker::once("pairing-open", move || {
+            let absolute = std::path::absolute(&path);
+            let path = absolute.map_err(|error| StoreError::io(&path, error))?;
+            let opened = open::open_or_create(&path, keep_copy)?;
+            Ok((path, opened))
+        });
+        let (path, opened) = open.await?;
+        let writer =
+            Worker::start("pairing-write", Holder::holding(path.clone(), keep_copy, opened))?;
+        let reader = Worker::start("pairing-read", Holder::of(path.clone(), keep_copy))?;
+        Ok(Self::new(path, writer, Some(reader), options))
+    }
+
+    /// A storage on a connection of its own, which nobody else writes through.
+    pub(crate) async fn detached(
+        path: PathBuf,
+        options: StoreOptions,
+        connect: fn(&Path) -> Result<Connection, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let name = path.clone();
+        let open = worker::once("pairing-open", move || Ok(Opened::detached(connect(&name)?)));
+        let writer =
+            Worker::start("pairing-memory", Holder::holding(path.clone(), false, open.await?))?;
+        Ok(Self::new(path, writer, None, options))
+    }
+
+    fn new(path: PathBuf, writer: Worker, reader: Option<Worker>, options: StoreOptions) -> Self {
+        let (queue, feed) = (Queue::default(), Arc::default());
+        let (is_purging, space) = (AtomicBool::default(), Space::default());
+        let shared = Arc::new(Shared { path, options, queue, feed, is_purging, space });
+        Self { inner: Inner { watcher: Mutex::default(), writer, reader, shared } }
+    }
+
+    /// Writes a complete copy of the database to `destination`, while it is in use.
+    pub(crate) async fn backup(&self, destination: &Path) -> Result<(), StoreError> {
+        let destination = destination.to_owned();
+        let path = self.inner.shared.path.clone();
+        let database = path.clone();
+        let backup = self.reading().run(Caller::Operator, &database, move |opened| {
+            inspect::backup(&path, &opened.connection, &destination)
+        });
+        backup.await
+    }
+
+    fn request_refresh(&self, answer: Answer) -> Result<(), StoreError> {
+        let Inner { watcher, writer, reader, shared } = &self.inner;
+        let Some(reader) = reader else {
+            // In memory there is nobody else to watch.
+            let shared = Arc::clone(shared);
+            return writer.jobs().send(move |opened| {
+                let refreshed = opened.and_then(|opened| shared.publish(opened));
+                answer.map(|answer| answer.send(refreshed));
+            });
+        };
+        let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watcher) = &*watcher {
+            return watcher.refresh(answer);
+        }
+        let (jobs, housekeeper) = (writer.jobs().clone(), Arc::clone(shared));
+        let threads = [writer.jobs().clone(), reader.jobs().clone()];
+        let started = Watcher::start(
+            Holder::of(shared.path.clone(), shared.options.copy_before_upgrade),
+            shared.path.clone(),
+            Arc::clone(&shared.feed),
+            shared.options.poll_interval.max(Duration::from_millis(1)),
+            shared.options.check_interval,
+            move || housekeeper.run_upkeep(&jobs),
+            // Each closes its file, if that is not there any more, before it does anything.
+            move || threads.iter().for_each(|jobs| drop(jobs.send(|_| ()))),
+        )?;
+        watcher.insert(started).refresh(answer)
+    }
+
+    fn reading(&self) -> &Jobs {
+        self.inner.reader.as_ref().unwrap_or(&self.inner.writer).jobs()
+    }
+}
+
+impl Storage for SqliteStorage {
+    async fn write<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static,
+    {
+        let shared = Arc::clone(&self.inner.shared);
+        let answered = shared.queue.push(caller, move |rows| operation(rows).map_err(rows::sqlite));
+        let answered = answered.ok_or_else(|| StoreError::QueueFull {
+            path: shared.path.clone(),
+            waiting: batch::MAX_WAITING,
+        })?;
+        // Whoever has the turn takes the others along, whose turns then find nothing to do.
+        self.inner.writer.jobs().send(move |opened| shared.write(opened))?;
+        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    async fn read<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.inner.shared);
+        let path = shared.path.clone();
+        let read = self.reading().run(caller, &path, move |opened| {
+            let read = read(&opened.connection, &*shared.options.clock, operation);
+            read.map_err(|error| StoreError::sqlite(&shared.path, error))
+        });
+        Ok(read.await?)
+    }
+
+    async fn purge(&self, upkeep: Upkeep) -> Result<Progress, PairingError> {
+        let (shared, writer) = (Arc::clone(&self.inner.shared), self.inner.writer.jobs().clone());
+        Ok(worker::once("pairing-purge", move || shared.purge(&writer, upkeep)).await?)
+    }
+
+    fn subscribe(&self, mirror: Weak<dyn Mirror>) {
+        self.inner.shared.feed.add(mirror);
+        // A mirror that is never loaded keeps its gate shut, so nothing is let in by going on.
+        if let Err(error) = self.request_refresh(None) {
+            tracing::error!(%error, "the store cannot be watched");
+        }
+    }
+
+    async fn refresh(&self) -> Result<(), PairingError> {
+        let (answer, answered) = oneshot::channel();
+        self.request_refresh(Some(answer))?;
+        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    /// After 10 s it fails when somebody else holds the database.
+    async fn probe(&self) -> Result<(), PairingError> {
+        let shared = Arc::clone(&self.inner.shared);
+        let path = shared.path.clone();
+        let read = self.reading().run(Caller::Stranger, &path, move |opened| {
+            let read = opened.connection.query_row(PROBE_READ, (), |_| Ok(()));
+            read.map_err(|error| StoreError::sqlite(&shared.path, error))
+        });
+        read.await?;
+        let shared = Arc::clone(&self.inner.shared);
+        // Whoever reaches a server may ask it for its health.
+        let probe = self.inner.writer.jobs().run(Caller::Stranger, &path, move |opened| {
+            let probed = probe(&mut opened.connection);
+            probed.map_err(|error| StoreError::sqlite(&shared.path, error))
+        });
+        Ok(probe.await?)
+    }
+}
+
+/// Reads in one transaction, so that all of it is of one moment; a view is in one already.
+fn read<T>(
+    connection: &Connection,
+    clock: &dyn Clock,
+    operation: impl FnOnce(&dyn ReadRows) -> PortResult<T>,
+) -> rusqlite::Result<T> {
+    let _tx = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
+    let had_upkeep = Cell::new(true);
+    operation(&Rows::new(connection, clock.now(), &had_upkeep)).map_err(rows::sqlite)
+}
+
+impl Shared {
+    /// Writes what waits, and tells who waits for it once the mirrors know.
+    fn write(&self, opened: Result<&mut Opened, StoreError>) {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // The others have turns of their own, in which it is tried again.
+                if let Some(first) = self.queue.first() {
+                    first.answer(Err(error));
+                }
+                return;
+            }
+        };
+        let low = opened.id().and_then(|_| self.space.low(&self.path));
+        if let Some(free) = low {
+            for operation in self.queue.take_strangers() {
+                operation.answer(Err(StoreError::LowSpace { path: self.path.clone(), free }));
+            }
+        }
+        let operations = self.queue.next();
+        if operations.is_empty() {
+            return;
+        }
+        if low.is_some() {
+            // So that this is written over the WAL's beginning. On a full disk it may not be possible:
+            // then it is written behind what is there.
+            let _ = space::checkpoint(&opened.connection, "PASSIVE");
+        }
+        let (connection, is_low) = (&mut opened.connection, low.is_some());
+        let written = batch::write(connection, &self.path, &self.options, is_low, operations);
+        if written.operations.is_empty() {
+            return;
+        }
+        written.effects.after.into_iter().for_each(|effect| effect());
+        // The writes are done, whatever becomes of this: mirrors that cannot follow know it.
+        if let Err(error) = self.publish(opened) {
+            tracing::error!(%error, "the mirrors cannot follow the store");
+        }
+        if written.effects.wipe {
+            self.wipe_wal(opened);
+        }
+        let is_current = opened.is_at(&self.path);
+        for operation in written.operations {
+            operation.answer(match is_current {
+                true => Ok(()),
+                // What was written went into a file that is not there any more.
+                false => Err(StoreError::Replaced { path: self.path.clone() }),
+            });
+        }
+    }
+
+    /// Empties the WAL, in which rows outlive their deletion until it is written anew.
+    fn wipe_wal(&self, opened: &mut Opened) {
+        if opened.id().is_none() {
+            return;
+        }
+        place::remove_put_away(&self.path);
+        if let Err(error) = previous::remove_copies(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a copy from before an upgrade stays");
+        }
+        let wiped = space::wipe(&self.path, &mut opened.connection);
+        if !matches!(wiped, Ok(true)) {
+            // Somebody reads in it, or the disk is full: it is overwritten by what is written next.
+            let error = wiped.err();
+            tracing::warn!(path = %self.path.display(), ?error, "the WAL could not be emptied yet");
+        }
+    }
+
+    fn publish(&self, opened: &mut Opened) -> Result<(), StoreError> {
+        let published = self.feed.publish(&self.path, opened);
+        published.map_err(|error| StoreError::sqlite(&self.path, error))
+    }
+}
+
+/// Reads a page of the database, not only what is known of it.
+const PROBE_READ: &str = "SELECT count(*) FROM (SELECT 1 FROM pairing_sessions LIMIT 1)";
+
+/// Writes, and takes it back.
+fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // About as much as an operation may write.
+    let write = "INSERT INTO pairing_audit (at, actor, action, detail_json)
+        VALUES (0, 'probe', 'probe', zeroblob(65536))";
+    tx.execute(write, ())?;
+    // Otherwise nothing would be written before the commit, and a full disk would go unnoticed.
+    tx.cache_flush()?;
+    tx.rollback()
+}
