@@ -35,7 +35,7 @@ use serde_json::Value;
 
 use crate::error::CliError;
 use crate::person::wrong_id;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// A code as it was typed, in one word or several; `Debug` does not show it.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ fn name_in(meta: &Value) -> Option<&str> {
 
 /// Keys for people, one a line.
 fn lines(what: &str, keys: &[SenderKey]) -> String {
-    keys.iter().map(|key| escaped(&format!("{what} {key}")) + "\n").collect()
+    keys.iter().map(|key| escape(&format!("{what} {key}")) + "\n").collect()
 }
 
 /// Rows to show. Ids that today's rules refuse may be stored all the same: `is_empty` tells whether

@@ -75,7 +75,7 @@ impl Database {
     /// The last line of what a command that wrote tells people: many an approval went into the
     /// wrong file.
     pub(crate) fn written(&self) -> String {
-        format!("written to {}\n", crate::text::escaped(&self.path.to_string_lossy()))
+        format!("written to {}\n", crate::text::escape(&self.path.to_string_lossy()))
     }
 
     /// Whether there is something at its path; when in doubt, so that opening it says what is

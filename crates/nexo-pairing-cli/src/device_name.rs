@@ -6,7 +6,7 @@ use nexo_pairing::Session;
 use unicode_script::{Script, UnicodeScript};
 use unicode_security::skeleton;
 
-use crate::text::{escaped, is_hidden};
+use crate::text::{escape, is_hidden};
 
 /// The name of a device, and who gave it; `None` for a device without a name.
 ///
@@ -16,7 +16,7 @@ pub(crate) fn shown(session: &Session) -> Option<String> {
     Some(if session.named_by_device { format!("{label} (its own name)") } else { label })
 }
 
-/// The name with everything written out that cannot be seen: what [`escaped`] does, and spaces but for
+/// The name with everything written out that cannot be seen: what [`escape`] does, and spaces but for
 /// single ones between other characters.
 pub(crate) fn visible(label: &str) -> String {
     let mut shown = String::with_capacity(label.len());
@@ -35,7 +35,7 @@ pub(crate) fn visible(label: &str) -> String {
         }
         before = Some(c);
     }
-    escaped(&shown)
+    escape(&shown)
 }
 
 /// What two names have in common that look alike: the skeleton of Unicode Technical Standard 39, without

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::client_error;
 use crate::exit::Exit;
-use crate::text::{moment, shell_word};
+use crate::text::{format_time, shell_word};
 
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Claim(#[from] ClientError),
     /// It is too late by this machine's clock, so the gateway was not asked.
-    #[error("the setup code expired at {}", moment(*at))]
+    #[error("the setup code expired at {}", format_time(*at))]
     CodeExpired { at: OffsetDateTime },
     /// There is no database where one has to be.
     #[error("there is no database at {}", .0.display())]

@@ -7,7 +7,7 @@ use tracing::Subscriber;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::json;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// Has warnings and errors of the libraries written to this process's standard error, a line each.
 /// For the program only: a program that embeds the commands has a subscriber of its own.
@@ -39,7 +39,7 @@ struct Lines<W> {
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let text = escaped(text.trim());
+        let text = escape(text.trim());
         let line = if self.json {
             json::to_string(&json!({ "log": text }))? + "\n"
         } else {

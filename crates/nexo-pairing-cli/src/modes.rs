@@ -6,7 +6,7 @@ use nexo_pairing::{KeptModes, ModesInForce, RememberedModes, SaidMode};
 
 use crate::context::View;
 use crate::error::CliError;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// How many accounts a warning names at most.
 const NAMED: usize = 10;
@@ -80,5 +80,5 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
 
 /// A mode, and who said it.
 fn mode(said: &SaidMode) -> String {
-    format!("mode {} (said by {})", said.mode, escaped(&said.origin))
+    format!("mode {} (said by {})", said.mode, escape(&said.origin))
 }

@@ -11,7 +11,7 @@ use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::io::Io;
 use crate::json;
-use crate::text::escaped;
+use crate::text::escape;
 
 impl Context {
     /// Prints the result: `value` as one line of JSON, or `text` for people.
@@ -57,7 +57,7 @@ impl Context {
             let warning = json!({ "warning": { "kind": kind, "message": message } });
             json::to_string(&warning).unwrap_or_default()
         } else {
-            format!("warning: {}", escaped(message))
+            format!("warning: {}", escape(message))
         };
         // A warning that cannot be told is no reason to fail.
         let _ = writeln!(self.io.stderr, "{line}");
@@ -67,7 +67,7 @@ impl Context {
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json() {
             // A remark that cannot be told is no reason to fail.
-            let _ = writeln!(self.io.stderr, "note: {}", escaped(text));
+            let _ = writeln!(self.io.stderr, "note: {}", escape(text));
         }
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn report(error: &CliError, json: bool, io: &mut Io) -> Exit {
         as_json(error.kind(), &message, hint.as_deref())
     } else {
         // Each line by itself, so that a command in it can be pasted.
-        let hint: Vec<_> = hint.iter().flat_map(|hint| hint.lines()).map(escaped).collect();
+        let hint: Vec<_> = hint.iter().flat_map(|hint| hint.lines()).map(escape).collect();
         let hint = hint.join("\n      ");
         let hint = if hint.is_empty() { hint } else { format!("hint: {hint}\n") };
         format!("error: {message}\n{hint}")

@@ -14,7 +14,7 @@ use crate::channels::adapters_for;
 use crate::context::{Context, View};
 use crate::error::CliError;
 use crate::remote;
-use crate::text::{cut, shell_word};
+use crate::text::{shell_word, truncate};
 
 /// What `revoke`, `block`, `unblock` and `forget` take.
 #[derive(Debug, Args)]
@@ -143,8 +143,8 @@ impl Whom {
     pub(crate) fn name(&self) -> String {
         let person = format!("{}:{}", self.person.channel, self.person.sender);
         match &self.account {
-            Some(account) => cut(&format!("{person} on account {account}"), 300),
-            None => cut(&person, 300),
+            Some(account) => truncate(&format!("{person} on account {account}"), 300),
+            None => truncate(&person, 300),
         }
     }
 
@@ -192,7 +192,7 @@ pub(crate) fn check_raw(
     command: impl FnOnce(&str) -> String,
 ) -> Result<(), CliError> {
     let Some(adapter) = registry.get(channel.as_str()) else { return Ok(()) };
-    let shown = cut(id, 100);
+    let shown = truncate(id, 100);
     let short = Some(id).filter(|id| id.len() <= MAX_RAW_ID_BYTES);
     match short.and_then(|id| adapter.normalize_sender(id)) {
         Some(canonical) if canonical == id => Ok(()),
@@ -240,7 +240,7 @@ pub(crate) fn wrong_id(error: IdError) -> CliError {
 }
 
 fn refused(id: &str, reason: String) -> CliError {
-    CliError::SenderRefused { place: String::new(), id: cut(id, 100), reason }
+    CliError::SenderRefused { place: String::new(), id: truncate(id, 100), reason }
 }
 
 #[cfg(test)]

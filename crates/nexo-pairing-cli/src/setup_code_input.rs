@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::text::{escaped, shell_word};
+use crate::text::{escape, shell_word};
 
 /// The longest input that is read, in bytes: what `start` prints with the largest QR code.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
@@ -44,7 +44,7 @@ impl CodeInput {
         }
         let file = self.file.filter(|file| file != Path::new("-"));
         let name = match &file {
-            Some(file) => shell_word(&escaped(&file.to_string_lossy())),
+            Some(file) => shell_word(&escape(&file.to_string_lossy())),
             None => "standard input".to_owned(),
         };
         if file.is_none() && context.io.interactive {

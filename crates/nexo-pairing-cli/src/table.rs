@@ -1,6 +1,6 @@
 //! Aligned columns for people.
 
-use crate::text::cut;
+use crate::text::truncate;
 
 /// The widest that a column gets, in characters.
 const MAX_WIDTH: usize = 60;
@@ -34,7 +34,7 @@ impl Table {
 
 /// The cells of a row: what others wrote is made visible and cut.
 pub(crate) fn cells<const N: usize>(row: [&str; N]) -> Vec<String> {
-    row.map(|cell| cut(cell, MAX_WIDTH)).to_vec()
+    row.map(|cell| truncate(cell, MAX_WIDTH)).to_vec()
 }
 
 /// How wide the columns of a table are, for one that is too long to be kept.

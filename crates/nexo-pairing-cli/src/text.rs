@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-pub(crate) use nexo_pairing::text::{escape as escaped, is_hidden, truncate as cut};
+pub(crate) use nexo_pairing::text::{escape, is_hidden, truncate};
 use time::{Duration, OffsetDateTime};
 
 /// The text as one word for a shell.
@@ -16,7 +16,7 @@ pub(crate) fn shell_word(text: &str) -> String {
 }
 
 /// How long something is: `42 s`, `5 min`, `3 h`, `2 d`; rounded down, and never below nothing.
-pub(crate) fn length(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     let secs = duration.whole_seconds().max(0);
     match secs {
         0..120 => format!("{secs} s"),
@@ -27,7 +27,7 @@ pub(crate) fn length(duration: Duration) -> String {
 }
 
 /// A moment: `2026-01-31 09:05:00 UTC`.
-pub(crate) fn moment(at: OffsetDateTime) -> String {
+pub(crate) fn format_time(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
     let (date, time) = (at.date(), at.time());
     let mut text = String::new();
@@ -59,11 +59,11 @@ mod tests {
 
     #[test]
     fn lengths_and_moments_are_short() {
-        assert_eq!(length(Duration::seconds(-5)), "0 s");
-        assert_eq!(length(Duration::seconds(119)), "119 s");
-        assert_eq!(length(Duration::seconds(3599)), "59 min");
-        assert_eq!(length(Duration::hours(47)), "47 h");
-        assert_eq!(length(Duration::days(400)), "400 d");
-        assert_eq!(moment(OffsetDateTime::UNIX_EPOCH), "1970-01-01 00:00:00 UTC");
+        assert_eq!(format_duration(Duration::seconds(-5)), "0 s");
+        assert_eq!(format_duration(Duration::seconds(119)), "119 s");
+        assert_eq!(format_duration(Duration::seconds(3599)), "59 min");
+        assert_eq!(format_duration(Duration::hours(47)), "47 h");
+        assert_eq!(format_duration(Duration::days(400)), "400 d");
+        assert_eq!(format_time(OffsetDateTime::UNIX_EPOCH), "1970-01-01 00:00:00 UTC");
     }
 }

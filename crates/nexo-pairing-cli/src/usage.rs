@@ -12,7 +12,7 @@ use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::io::Io;
 use crate::output::as_json;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// In how many words a code is recognised.
 const MAX_WORDS: usize = 8;
@@ -39,7 +39,7 @@ fn for_programs(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
     let message = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
-    as_json("usage", &escaped(&message), Some("see what it takes with --help"))
+    as_json("usage", &escape(&message), Some("see what it takes with --help"))
 }
 
 /// A code in the wrong place is still a secret, in one word or several.

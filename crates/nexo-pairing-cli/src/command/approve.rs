@@ -14,7 +14,7 @@ use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::io::Io;
-use crate::text::{cut, escaped, length, moment};
+use crate::text::{escape, format_duration, format_time, truncate};
 use crate::time_input::{MOST_DAYS, parse_duration};
 
 #[derive(Debug, Args)]
@@ -60,10 +60,10 @@ pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<Exit, Cl
     context.print(&approved, || {
         let who =
             [approved.channel.as_str(), approved.account_id.as_str(), approved.sender_id.as_str()];
-        let until = approved.expires_at.map(|at| format!(", until {}", moment(at)));
+        let until = approved.expires_at.map(|at| format!(", until {}", format_time(at)));
         format!(
             "let in {}{}\n{}",
-            escaped(&who.join("/")),
+            escape(&who.join("/")),
             until.unwrap_or_default(),
             database.written()
         )
@@ -78,16 +78,16 @@ async fn find(store: &PairingStore, code: &str) -> Result<Option<PendingRequest>
 }
 
 fn question(request: &PendingRequest, expires_in: Option<Duration>, now: OffsetDateTime) -> String {
-    let name = name_in(&request.meta).map(|name| format!("name:    {}\n", cut(name, 80)));
+    let name = name_in(&request.meta).map(|name| format!("name:    {}\n", truncate(name, 80)));
     let expires_in = expires_in.and_then(|length| time::Duration::try_from(length).ok());
     format!(
         "channel: {}\naccount: {}\nsender:  {}\n{}asked:   {} ago\nLet this sender in{}? [y/N] ",
-        escaped(request.channel.as_str()),
-        escaped(request.account_id.as_str()),
-        escaped(request.sender_id.as_str()),
+        escape(request.channel.as_str()),
+        escape(request.account_id.as_str()),
+        escape(request.sender_id.as_str()),
         name.unwrap_or_default(),
-        length(now - request.created_at),
-        expires_in.map(|time| format!(" for {}", length(time))).unwrap_or_default(),
+        format_duration(now - request.created_at),
+        expires_in.map(|time| format!(" for {}", format_duration(time))).unwrap_or_default(),
     )
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Backup, context: &mut Context) -> Result<Exit, Cli
     let file = args.file.to_string_lossy();
     context.print(&json!({ "backup": file }), || {
         let database = database.path().to_string_lossy();
-        format!("copied {} to {}\n", escaped(&database), escaped(&file))
+        format!("copied {} to {}\n", escape(&database), escape(&file))
     })?;
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::{TargetKey, Whom};
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -57,5 +57,5 @@ pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliE
 /// A target for people.
 pub(super) fn line(what: &str, key: &TargetKey) -> String {
     let TargetKey { channel, account_id, sender_id } = key;
-    escaped(&format!("{what} {channel}/{account_id}/{sender_id}")) + "\n"
+    escape(&format!("{what} {channel}/{account_id}/{sender_id}")) + "\n"
 }

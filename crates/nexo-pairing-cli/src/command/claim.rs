@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::setup_code_input::CodeInput;
-use crate::text::{escaped, moment, shell_word};
+use crate::text::{escape, format_time, shell_word};
 
 /// The longest file of root certificates that is read, in bytes.
 const MAX_ROOTS_BYTES: u64 = 4 << 20;
@@ -84,14 +84,14 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<Exit, CliE
         "url": code.url,
     });
     context.print(&result, || {
-        let told = |text: Option<String>| text.map_or("-".to_owned(), |text| escaped(&text));
+        let told = |text: Option<String>| text.map_or("-".to_owned(), |text| escape(&text));
         format!(
             "paired with {}\nprofile:  {}\ndevice:   {}\nexpires:  {}\nsession:  {}{}\n",
-            escaped(&code.url),
+            escape(&code.url),
             told(profile),
             told(label),
-            told(expires_at.map(moment)),
-            escaped(&file),
+            told(expires_at.map(format_time)),
+            escape(&file),
             if is_replaced { " (in place of the one that was there)" } else { "" },
         )
     })?;
@@ -133,7 +133,7 @@ fn not_kept(error: SessionFileError) -> CliError {
 
 /// A path as a shell takes it.
 fn word(path: &Path) -> String {
-    shell_word(&escaped(&path.to_string_lossy()))
+    shell_word(&escape(&path.to_string_lossy()))
 }
 
 /// The gateway has the last word; this one comes before a code is used up.

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::table::Table;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -28,7 +28,7 @@ pub(crate) fn run(_: &ShowConfig, context: &mut Context) -> Result<Exit, CliErro
         for setting in config.provenance() {
             table.row([setting.key, &for_people(&setting.value), &setting.origin.to_string()]);
         }
-        let file = config.file().map(|file| escaped(&file.to_string_lossy()));
+        let file = config.file().map(|file| escape(&file.to_string_lossy()));
         let file = file.unwrap_or_else(|| "none".to_owned());
         format!("{}file: {file}\n", table.render())
     })?;

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::setup_code_input::CodeInput;
-use crate::text::{escaped, length, moment};
+use crate::text::{escape, format_duration, format_time};
 
 #[derive(Debug, Args)]
 #[command(
@@ -69,18 +69,18 @@ impl<'a> Said<'a> {
     fn for_people(&self, now: OffsetDateTime) -> String {
         let left = self.expires_at - now;
         let left = match (self.expired, left.is_positive()) {
-            (true, _) => format!("{} ago", length(-left)),
-            (false, true) => format!("{} left", length(left)),
+            (true, _) => format!("{} ago", format_duration(-left)),
+            (false, true) => format!("{} left", format_duration(left)),
             (false, false) => "just now, by this machine's clock".to_owned(),
         };
         let (profile, label) = (self.profile.as_deref(), self.device_label.as_deref());
         format!(
             "url:      {}\nprofile:  {}\ndevice:   {}\nexpires:  {} ({left})\nformat:   {}\n\
              not verified: only the gateway can tell whether the code is good\n",
-            escaped(self.url),
+            escape(self.url),
             profile.unwrap_or("not readable here"),
-            label.map_or_else(|| "-".to_owned(), escaped),
-            moment(self.expires_at),
+            label.map_or_else(|| "-".to_owned(), escape),
+            format_time(self.expires_at),
             self.format,
         )
     }

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::doctor::{self, DoctorOptions, Finding, Status};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -30,6 +30,6 @@ fn for_people(finding: &Finding) -> String {
     };
     let Finding { name, message, hint, .. } = finding;
     let hint =
-        hint.as_ref().map(|hint| format!("{:21}mend: {}\n", "", escaped(hint))).unwrap_or_default();
+        hint.as_ref().map(|hint| format!("{:21}mend: {}\n", "", escape(hint))).unwrap_or_default();
     format!("{status:<5} {name:<14} {message}\n{hint}")
 }

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::modes;
 use crate::person::{is_stored, sender_of, wrong_id};
 use crate::remote;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Nothing is written and nothing is sent.\n\n\
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
         let sender = explanation
             .sender
             .as_ref()
-            .map(|sender| format!("sender: {}\n", escaped(sender.as_str())));
+            .map(|sender| format!("sender: {}\n", escape(sender.as_str())));
         format!(
             "{}\nrule {number}: {reason}\n{}mode: {}\n",
             explanation.decision.as_str(),

@@ -8,7 +8,7 @@ use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::wrong_id;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// What stands for all channels, or for all accounts.
 const ALL: &str = "*";
@@ -62,8 +62,8 @@ fn account(args: &ForgetMode) -> Result<Option<AccountKey>, CliError> {
         (ALL, ALL) => Ok(None),
         (ALL, _) | (_, ALL) => Err(CliError::Usage(format!(
             "`{} {}` names no account: give both, or '*' '*' for everything",
-            escaped(&args.channel),
-            escaped(&args.account)
+            escape(&args.channel),
+            escape(&args.account)
         ))),
         (channel, account) => {
             let channel = ChannelId::parse(channel).map_err(wrong_id)?;

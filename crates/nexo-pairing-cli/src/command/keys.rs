@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::issuer::{blocking, existing_keys, open_issuer};
 use crate::table::Table;
-use crate::text::{escaped, moment};
+use crate::text::{escape, format_time};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
@@ -44,14 +44,14 @@ async fn list(config: &Config, context: &mut Context) -> Result<Exit, CliError> 
     context.print(&Listing { keys: &rows }, || {
         let path = config.secret_path().to_string_lossy();
         if rows.is_empty() {
-            return format!("there is no key yet; `nexo-pair start` makes {}\n", escaped(&path));
+            return format!("there is no key yet; `nexo-pair start` makes {}\n", escape(&path));
         }
         let mut table = Table::new(["KEY", "SINCE", "STATE"]);
         for row in &rows {
             let state = if row.current { "current" } else { "verifies" };
-            table.row([row.id.as_str(), &moment(row.modified_at), state]);
+            table.row([row.id.as_str(), &format_time(row.modified_at), state]);
         }
-        format!("{}\nkey file: {}\n", table.render(), escaped(&path))
+        format!("{}\nkey file: {}\n", table.render(), escape(&path))
     })?;
     Ok(Exit::Done)
 }

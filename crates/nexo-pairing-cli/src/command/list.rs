@@ -13,7 +13,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Kept;
 use crate::table::{Columns, cells};
-use crate::text::{escaped, length, moment};
+use crate::text::{escape, format_duration, format_time};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  nexo-pair list\n  nexo-pair list --all --channel whatsapp")]
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: List, context: &mut Context) -> Result<Exit, CliEr
     if !context.json() {
         let missing = if database.exists() { "" } else { " (there is none yet)" };
         let path = database.path().to_string_lossy();
-        kept.push(&format!("database: {}{missing}\n", escaped(&path)));
+        kept.push(&format!("database: {}{missing}\n", escape(&path)));
     }
     context.print_kept(kept)?;
     Ok(Exit::Done)
@@ -172,8 +172,8 @@ fn pending_row(request: &PendingRequest, now: OffsetDateTime) -> Vec<String> {
         request.account_id.as_str(),
         request.sender_id.as_str(),
         name_in(&request.meta).unwrap_or_default(),
-        &format!("{} ago", length(now - request.created_at)),
-        &length(request.expires_at - now),
+        &format!("{} ago", format_duration(now - request.created_at)),
+        &format_duration(request.expires_at - now),
     ])
 }
 
@@ -184,7 +184,7 @@ fn allow_row(grant: &AllowedSender, now: OffsetDateTime) -> Vec<String> {
         grant.channel.as_str(),
         grant.account_id.as_str(),
         grant.sender_id.as_str(),
-        &moment(grant.approved_at),
+        &format_time(grant.approved_at),
         &grant.approved_via,
         &until(grant, now),
         grant.note.as_deref().unwrap_or_default(),
@@ -195,10 +195,10 @@ fn until(grant: &AllowedSender, now: OffsetDateTime) -> String {
     match (grant.revoked_at, grant.expires_at) {
         // What has run out is put away as revoked.
         (Some(ended), Some(until)) if ended >= until => {
-            format!("expired {} ago", length(now - until))
+            format!("expired {} ago", format_duration(now - until))
         }
-        (Some(ended), _) => format!("revoked {} ago", length(now - ended)),
-        (None, Some(until)) => format!("{} left", length(until - now)),
+        (Some(ended), _) => format!("revoked {} ago", format_duration(now - ended)),
+        (None, Some(until)) => format!("{} left", format_duration(until - now)),
         (None, None) => "for good".to_owned(),
     }
 }
@@ -211,7 +211,7 @@ fn blocked_row(block: &BlockedSender) -> Vec<String> {
         block.channel.as_str(),
         if account == "*" { "* (all)" } else { account },
         block.sender_id.as_str(),
-        &moment(block.blocked_at),
+        &format_time(block.blocked_at),
         &block.blocked_via,
         block.reason.as_deref().unwrap_or_default(),
     ])

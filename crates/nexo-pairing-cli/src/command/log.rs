@@ -10,7 +10,7 @@ use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::table::Table;
-use crate::text::{escaped, moment};
+use crate::text::{escape, format_time};
 use crate::time_input::parse_time_now;
 
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: Log, context: &mut Context) -> Result<Exit, CliErr
             if events.is_empty() { "nothing is logged\n".to_owned() } else { table(&events) };
         let older = before.map(|seq| format!("older entries: --before {seq}\n"));
         let path = database.path().to_string_lossy();
-        format!("{table}{}database: {}\n", older.unwrap_or_default(), escaped(&path))
+        format!("{table}{}database: {}\n", older.unwrap_or_default(), escape(&path))
     })?;
     Ok(Exit::Done)
 }
@@ -91,7 +91,7 @@ fn table(events: &[AuditEvent]) -> String {
             detail => detail.to_string(),
         };
         table.row([
-            &moment(event.at),
+            &format_time(event.at),
             &event.actor,
             &event.action,
             event.channel.as_deref().unwrap_or_default(),

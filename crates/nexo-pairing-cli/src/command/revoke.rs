@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::Whom;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, Cli
         config.policy(key.channel.as_str(), key.account_id.as_str()).mode == Mode::Open
     };
     if let Some(key) = revoked.iter().find(is_open) {
-        let account = escaped(&format!("{}/{}", key.channel, key.account_id));
+        let account = escape(&format!("{}/{}", key.channel, key.account_id));
         context.note(&format!(
             "{account} is in mode open, which admits everybody; to keep him out: nexo-pair block {}",
             args.whom.word()

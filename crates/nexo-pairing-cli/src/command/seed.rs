@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::{check_raw, is_stored, note_raw, sender_of, wrong_id};
 use crate::remote;
-use crate::text::{escaped, shell_word};
+use crate::text::{escape, shell_word};
 
 /// The longest list that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -130,7 +130,7 @@ async fn read_file(file: &Path, context: &mut Context) -> Result<Vec<(String, St
     let name = if is_stdin {
         "standard input".to_owned()
     } else {
-        shell_word(&escaped(&file.to_string_lossy()))
+        shell_word(&escape(&file.to_string_lossy()))
     };
     let stdin = mem::replace(&mut context.io.stdin, Box::new(io::empty()));
     let path = file.to_owned();

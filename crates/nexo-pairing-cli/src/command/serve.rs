@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::issuer::{blocking, open_issuer};
 use crate::modes::lost;
 use crate::prometheus;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -124,7 +124,7 @@ impl Listening {
         if let Some(metrics) = metrics {
             text += &format!("metrics: http://{metrics}/metrics\n");
         }
-        text + &format!("database: {}\n", escaped(database))
+        text + &format!("database: {}\n", escape(database))
     }
 }
 

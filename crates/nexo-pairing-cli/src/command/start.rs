@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::issuer::open_issuer;
-use crate::text::{escaped, length, shell_word};
+use crate::text::{escape, format_duration, shell_word};
 use image::Image;
 use send::{Courier, Sent, Via};
 use view::View;
@@ -122,7 +122,7 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
         None => None,
     };
     if let Some(sent) = &sent {
-        context.note(&escaped(&sent.for_people()));
+        context.note(&escape(&sent.for_people()));
     }
     if context.json() {
         let issued = Issued::new(&code, &resolved.source, &payload, sent.as_ref());
@@ -166,9 +166,10 @@ fn source(source: &UrlSource) -> String {
     match source {
         UrlSource::TunnelFile { path, age } => {
             let age = age.and_then(|age| time::Duration::try_from(age).ok());
-            let age =
-                age.map_or("from the future".to_owned(), |age| format!("{} old", length(age)));
-            format!("{}, {age}", escaped(&path.to_string_lossy()))
+            let age = age.map_or("from the future".to_owned(), |age| {
+                format!("{} old", format_duration(age))
+            });
+            format!("{}, {age}", escape(&path.to_string_lossy()))
         }
         other => other.to_string(),
     }

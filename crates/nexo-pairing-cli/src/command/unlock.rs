@@ -8,7 +8,7 @@ use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::person::wrong_id;
-use crate::text::{cut, escaped};
+use crate::text::{escape, truncate};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Who approves at the command line is the actor `cli`.\n\n\
@@ -30,13 +30,13 @@ pub(crate) async fn run(args: Unlock, context: &mut Context) -> Result<Exit, Cli
             kind: "nothing_to_unlock",
             message: format!(
                 "{} is not locked out and has no failed attempts",
-                cut(&args.actor, 128)
+                truncate(&args.actor, 128)
             ),
             hint: None,
         });
     }
     context.print(&json!({ "unlocked": true }), || {
-        format!("unlocked {}\n{}", escaped(locked.as_str()), database.written())
+        format!("unlocked {}\n{}", escape(locked.as_str()), database.written())
     })?;
     Ok(Exit::Done)
 }

@@ -7,7 +7,7 @@ use super::installation::Installation;
 use super::paths::word;
 use super::report::Finding;
 use crate::error::CliError;
-use crate::text::moment;
+use crate::text::format_time;
 
 /// A time stamp may be so far ahead: another machine's clock, a second that is rounded.
 const LEEWAY: Duration = Duration::seconds(5);
@@ -62,12 +62,12 @@ fn set_back(now: OffsetDateTime, newest: OffsetDateTime) -> Finding {
         let message = format!(
             "the clock says {}, but something was stored at {}: what is from the future counts as \
              expired",
-            moment(now),
-            moment(newest)
+            format_time(now),
+            format_time(newest)
         );
         Finding::warn("clock", message, "set the clock: timedatectl status")
     } else {
-        Finding::ok("clock", format!("later than what is stored, at {}", moment(now)))
+        Finding::ok("clock", format!("later than what is stored, at {}", format_time(now)))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,7 +59,7 @@ impl Finding {
     }
 
     fn new(name: &'static str, status: Status, message: String, hint: Option<String>) -> Self {
-        Self { name, status, message: escaped(&message), hint, exit: Exit::Storage }
+        Self { name, status, message: escape(&message), hint, exit: Exit::Storage }
     }
 }
 

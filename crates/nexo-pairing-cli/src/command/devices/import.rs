@@ -8,7 +8,7 @@ use nexo_pairing::{Actor, PairingError, read_legacy_sessions};
 use crate::context::{Context, Database};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::text::{escaped, shell_word};
+use crate::text::{escape, shell_word};
 
 #[derive(Debug, Args)]
 #[command(
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Import, context: &mut Context) -> Result<Exit, Cl
             database.written()
         )
     })?;
-    let file = shell_word(&escaped(&args.file.to_string_lossy()));
+    let file = shell_word(&escape(&args.file.to_string_lossy()));
     context.note(&format!(
         "{file} still holds the tokens as they are: delete it once 0.1.8 does not run any more"
     ));

@@ -10,7 +10,7 @@ use crate::device_name::{look_alikes, visible};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::table::Table;
-use crate::text::{escaped, length, moment};
+use crate::text::{escape, format_duration, format_time};
 
 #[derive(Debug, Args)]
 #[command(
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliE
         };
         let missing = if database.exists() { "" } else { " (there is none yet)" };
         let path = database.path().to_string_lossy();
-        text + &format!("database: {}{missing}\n", escaped(&path))
+        text + &format!("database: {}{missing}\n", escape(&path))
     })?;
     Ok(Exit::Done)
 }
@@ -47,13 +47,13 @@ fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
         Table::new(["ID", "DEVICE", "NAMED BY", "PROFILE", "SINCE", "SEEN", "ADDRESS", "SESSION"]);
     for session in sessions {
         let peer = session.last_peer.or(session.claim_peer).map(|peer| peer.to_string());
-        let seen = session.last_seen_at.map(|at| format!("{} ago", length(now - at)));
+        let seen = session.last_seen_at.map(|at| format!("{} ago", format_duration(now - at)));
         table.row([
             session.id.as_str(),
             session.device_label.as_deref().map(visible).as_deref().unwrap_or("-"),
             named_by(session),
             &session.profile,
-            &moment(session.issued_at),
+            &format_time(session.issued_at),
             &seen.unwrap_or_else(|| "never".to_owned()),
             peer.as_deref().unwrap_or("-"),
             &state(session, now),
@@ -86,10 +86,12 @@ fn alike(sessions: &[Session], now: OffsetDateTime) -> String {
 fn state(session: &Session, now: OffsetDateTime) -> String {
     // What has run out is ended at that moment, so that it stays so.
     match session.revoked_at.filter(|at| *at != session.expires_at) {
-        Some(at) => format!("revoked {} ago", length(now - at)),
-        None if session.is_live(now) => format!("{} left", length(session.expires_at - now)),
+        Some(at) => format!("revoked {} ago", format_duration(now - at)),
+        None if session.is_live(now) => {
+            format!("{} left", format_duration(session.expires_at - now))
+        }
         None if session.expires_at <= now => {
-            format!("expired {} ago", length(now - session.expires_at))
+            format!("expired {} ago", format_duration(now - session.expires_at))
         }
         None if session.revoked_at.is_some() => "expired".to_owned(),
         // The clock was set back since.

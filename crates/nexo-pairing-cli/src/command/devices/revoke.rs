@@ -9,7 +9,7 @@ use crate::context::{Context, Database};
 use crate::device_name::{shown, skeleton_of, visible};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::text::escaped;
+use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<Exit, Cl
     };
     let revoked = revoked.ok_or_else(|| CliError::Nothing {
         kind: "nothing_to_revoke",
-        message: format!("no device `{}` has a session", escaped(&args.device)),
+        message: format!("no device `{}` has a session", escape(&args.device)),
         hint: Some("see which have, in which database: nexo-pair devices list".to_owned()),
     })?;
     context.print(&json!({ "revoked": [revoked] }), || {
@@ -85,6 +85,6 @@ fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Sessio
 fn name(session: &Session) -> String {
     match shown(session) {
         Some(name) => format!("`{name}`"),
-        None => format!("the {} without a name", escaped(&session.profile)),
+        None => format!("the {} without a name", escape(&session.profile)),
     }
 }

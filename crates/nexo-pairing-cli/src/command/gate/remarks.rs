@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nexo_pairing::{SystemClock, WarningLimiter};
 
 use crate::context::Database;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// Standard error, for several threads.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ impl Remarks {
 
     /// Says what a dry run works on.
     pub(super) fn rehearses(&self, database: &Database) {
-        let path = escaped(&database.path().to_string_lossy());
+        let path = escape(&database.path().to_string_lossy());
         self.say(&format!("dry run: it decides on a copy of {path} as it is now"));
     }
 

@@ -18,7 +18,7 @@ use crate::context::Database;
 use crate::error::{CliError, chain};
 use crate::modes::{check_fresh, kept, lost};
 use crate::remote;
-use crate::text::escaped;
+use crate::text::escape;
 
 /// What a reload replaces.
 pub(super) type Settings = Arc<Config>;
@@ -100,7 +100,7 @@ impl Loader {
     /// Says what an operator may not expect of this start.
     pub(super) fn say_start(&self, remarks: &Remarks) {
         if let Some(path) = &self.made {
-            let path = escaped(&path.to_string_lossy());
+            let path = escape(&path.to_string_lossy());
             remarks.say(&format!(
                 "a new database was made at {path}: nobody is allowed or blocked in it; if there was one \
                  before, name it with pairing.storage.path or --db"

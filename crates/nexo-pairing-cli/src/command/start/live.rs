@@ -14,7 +14,7 @@ use crate::device_name;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::io::Io;
-use crate::text::length;
+use crate::text::format_duration;
 
 /// How often it is looked whether the code was used.
 const POLL: Duration = Duration::from_millis(250);
@@ -50,7 +50,9 @@ pub(super) async fn show(
         End::Used => "the setup code was used\n".to_owned(),
         End::Cancelled => "the setup code was cancelled\n".to_owned(),
         End::Expired => "the setup code has run out and was not used\n".to_owned(),
-        End::Hidden(left) => format!("the setup code is good for another {}\n", length(left)),
+        End::Hidden(left) => {
+            format!("the setup code is good for another {}\n", format_duration(left))
+        }
     };
     context.print_text(&text)?;
     Ok(Exit::Done)

@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::error::CliError;
 use crate::io::Size;
-use crate::text::{length, moment};
+use crate::text::{format_duration, format_time};
 
 /// A setup code that is to be shown.
 pub(super) struct View {
@@ -45,7 +45,7 @@ impl View {
             _ => self.qr.clone(),
         };
         let Self { payload, url, .. } = self;
-        format!("{qr}\n\n{payload}\n\nurl:     {url}\nexpires: {}\n", moment(self.expires_at))
+        format!("{qr}\n\n{payload}\n\nurl:     {url}\nexpires: {}\n", format_time(self.expires_at))
     }
 
     /// What fills a screen, and the number of the line (from 1) on which [`status`](Self::status)
@@ -76,7 +76,7 @@ impl View {
         let left = self.left(now);
         (left > Duration::ZERO).then(|| {
             // A code is not good for another 0 s.
-            format!("good for {}; Ctrl-C hides it", length(left.max(Duration::SECOND)))
+            format!("good for {}; Ctrl-C hides it", format_duration(left.max(Duration::SECOND)))
         })
     }
 

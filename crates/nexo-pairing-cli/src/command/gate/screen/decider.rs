@@ -10,7 +10,7 @@ use crate::command::gate::answer::Answer;
 use crate::command::gate::remarks::{Remarks, Warning};
 use crate::command::gate::settings::Settings;
 use crate::error::chain;
-use crate::text::cut;
+use crate::text::truncate;
 
 /// The kind of error of events on channels that are [`not_here`].
 pub(super) const ADAPTER_UNREACHABLE: &str = "adapter_unreachable";
@@ -103,7 +103,8 @@ impl Decider {
             other => format!("{other:?}"),
         };
         self.remarks.warn(Warning::NoCodeSent, || {
-            let (channel, account) = (cut(&inbound.channel, 32), cut(&inbound.account, 64));
+            let (channel, account) =
+                (truncate(&inbound.channel, 32), truncate(&inbound.account, 64));
             format!("line {line}: no code was sent on {channel}/{account}: {why}")
         });
     }
