@@ -1,7 +1,8 @@
-//! What a gateway says to a claim, in a WebSocket or over HTTP, and of a session.
+//! The answers of a gateway, to claims and about sessions.
 
 use std::time::Duration;
 
+use hyper::StatusCode;
 use nexo_pairing_core::{SessionId, SessionToken};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,47 +14,48 @@ use zeroize::Zeroizing;
 
 use crate::{ClientError, Gateway};
 
-/// What a gateway gives for a setup code.
+/// A session as the gateway returns it for a setup code.
+///
+/// A gateway of 0.1.8 returns only the token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClaimedSession {
-    /// What the device presents from now on. The gateway tells it this once and keeps no copy.
+    /// The token that the device presents with each request. The gateway keeps no copy.
     pub token: SessionToken,
-    /// What the device is, such as `companion-v1`. A gateway of 0.1.8 does not tell.
+    /// The kind of device, such as `companion-v1`.
     pub profile: Option<String>,
-    /// What the device is called, if it has a name. A gateway of 0.1.8 does not tell.
+    /// The name of the device, if it has one.
     pub device_label: Option<String>,
-    /// From when on the token is refused. A gateway of 0.1.8 does not tell.
+    /// When the session expires.
     pub expires_at: Option<OffsetDateTime>,
-    /// As far as [`Client::renew`](crate::Client::renew) can put `expires_at`. A gateway of 0.1.8
-    /// does not tell.
+    /// The latest `expires_at` that [`Client::renew`](crate::Client::renew) can reach.
     pub renew_until: Option<OffsetDateTime>,
 }
 
-/// What a gateway tells of a session that is live.
+/// A live session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// By what the operator names the session; no secret.
+    /// The id by which operators refer to the session. It is not secret.
     pub id: SessionId,
-    /// What the device is, such as `companion-v1`.
+    /// The kind of device, such as `companion-v1`.
     pub profile: String,
-    /// What the device is called, if it has a name.
+    /// The name of the device, if it has one.
     pub device_label: Option<String>,
-    /// Since when the session is live.
+    /// When the session began.
     pub issued_at: OffsetDateTime,
-    /// From when on its token is refused.
+    /// When the session expires.
     pub expires_at: OffsetDateTime,
-    /// As far as [`Client::renew`](crate::Client::renew) can put `expires_at`.
+    /// The latest `expires_at` that [`Client::renew`](crate::Client::renew) can reach.
     pub renew_until: OffsetDateTime,
 }
 
-/// What every answer may have instead.
+/// The error fields, which every answer may have.
 #[derive(Deserialize)]
 struct ErrorAnswer {
     error: Option<String>,
     message: Option<String>,
-    // Whatever it is, the error counts.
+    // Of any type, so that an odd one does not hide the error.
     retry_after: Option<Value>,
 }
 
@@ -63,7 +65,7 @@ impl ErrorAnswer {
     }
 }
 
-/// Reads the answer to a claim.
+/// Parses the answer to a claim.
 pub(crate) fn claimed(answer: &[u8], gateway: &Gateway) -> Result<ClaimedSession, ClientError> {
     #[derive(Deserialize)]
     struct Claimed {
@@ -71,7 +73,7 @@ pub(crate) fn claimed(answer: &[u8], gateway: &Gateway) -> Result<ClaimedSession
         profile: Option<String>,
         device_label: Option<String>,
         expires_at: Option<String>,
-        // Younger than the others, so it must not keep an answer from being read.
+        // Of any type: it was not read before, and an odd one must not cost the session.
         renew_until: Option<Value>,
     }
     let claimed: Claimed = json(answer, gateway)?;
@@ -94,10 +96,10 @@ pub(crate) fn claimed(answer: &[u8], gateway: &Gateway) -> Result<ClaimedSession
     })
 }
 
-/// Reads what a gateway tells of a session.
+/// Parses the answer about a session.
 pub(crate) fn session(answer: &[u8], gateway: &Gateway) -> Result<SessionInfo, ClientError> {
     #[derive(Deserialize)]
-    struct Told {
+    struct Answer {
         session_id: String,
         profile: String,
         device_label: Option<String>,
@@ -109,25 +111,33 @@ pub(crate) fn session(answer: &[u8], gateway: &Gateway) -> Result<SessionInfo, C
         renew_until: OffsetDateTime,
     }
     check_session(answer, gateway)?;
-    let told: Told = json(answer, gateway)?;
-    let id = SessionId::parse(&told.session_id)
+    let answered: Answer = json(answer, gateway)?;
+    let id = SessionId::parse(&answered.session_id)
         .map_err(|_| gateway.bad_answer("its session id has not the form of one"))?;
     Ok(SessionInfo {
         id,
-        profile: told.profile,
-        device_label: told.device_label,
-        issued_at: told.issued_at,
-        expires_at: told.expires_at,
-        renew_until: told.renew_until,
+        profile: answered.profile,
+        device_label: answered.device_label,
+        issued_at: answered.issued_at,
+        expires_at: answered.expires_at,
+        renew_until: answered.renew_until,
     })
 }
 
-/// Reads whether a session was ended: there is nothing to be said then.
-pub(crate) fn ended(answer: &[u8], gateway: &Gateway) -> Result<(), ClientError> {
-    if answer.is_empty() { Ok(()) } else { check_session(answer, gateway) }
+/// Parses the answer to the end of a session: nothing but the status 204.
+pub(crate) fn ended(
+    status: StatusCode,
+    answer: &[u8],
+    gateway: &Gateway,
+) -> Result<(), ClientError> {
+    if status == StatusCode::NO_CONTENT {
+        return Ok(());
+    }
+    check_session(answer, gateway)?;
+    Err(gateway.bad_answer("it does not say that the session has ended"))
 }
 
-/// Whether an answer about a session is an error.
+/// Fails if an answer about a session is an error.
 fn check_session(answer: &[u8], gateway: &Gateway) -> Result<(), ClientError> {
     let error: ErrorAnswer = json(answer, gateway)?;
     match error.error.as_deref() {

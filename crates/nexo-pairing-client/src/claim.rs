@@ -1,18 +1,19 @@
-//! A setup code, made ready to be presented.
+//! A setup code that is ready to be presented to its gateway.
 
 use std::fmt;
 
 use nexo_pairing_core::setup_code::{UnverifiedToken, is_device_label};
 use nexo_pairing_core::{ClaimId, OsRandom, RandomSource, SetupCode};
 use serde::Serialize;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{ClientError, Gateway};
 
 /// A setup code, as this device presents it to the gateway that the code names.
 ///
-/// It has an id of its own, by which the gateway knows it again: presenting the *same* claim another
-/// time, while the setup code has not expired, gives the session that it has made already.
+/// It has an id of its own, which makes it idempotent: presenting the *same* claim again, while the
+/// setup code has not expired, returns the session that the first attempt created. The setup code and
+/// the id are wiped from memory when the claim is dropped.
 pub struct Claim {
     pub(crate) code: SetupCode,
     pub(crate) gateway: Gateway,
@@ -25,13 +26,13 @@ pub struct Claim {
 impl Claim {
     /// A claim of this setup code, with a new random id.
     ///
-    /// Whether the code has expired is not looked at: the gateway's clock decides. Where a companion
-    /// wants to say so without asking, there is [`SetupCode::has_expired`].
+    /// The expiry of the code is not checked, since the gateway's clock decides. A companion that wants
+    /// to fail early has [`SetupCode::has_expired`].
     ///
     /// # Errors
     ///
-    /// [`ClientError::Url`] when the code leads to no place that there is, and
-    /// [`ClientError::Random`] when the operating system gives no random bytes.
+    /// [`ClientError::Url`] when the URL in the code is invalid, and [`ClientError::Random`] when the
+    /// operating system provides no randomness.
     pub fn new(code: &SetupCode) -> Result<Self, ClientError> {
         let gateway = Gateway::parse(&code.url)?;
         let claims =
@@ -50,12 +51,12 @@ impl Claim {
         })
     }
 
-    /// What the device calls itself: see [`LABEL_FORM`](nexo_pairing_core::limits::LABEL_FORM). The
-    /// gateway takes it where the setup code does not name the device. Default: nothing.
+    /// The name that the device gives itself, used where the setup code does not name the device. See
+    /// [`LABEL_FORM`](nexo_pairing_core::limits::LABEL_FORM) for its form. Default: none.
     ///
     /// # Errors
     ///
-    /// [`ClientError::DeviceLabel`] when it is of another form.
+    /// [`ClientError::DeviceLabel`] when its form is invalid.
     pub fn with_device_label(mut self, label: impl Into<String>) -> Result<Self, ClientError> {
         let label = label.into();
         if !is_device_label(&label) {
@@ -65,15 +66,15 @@ impl Claim {
         Ok(self)
     }
 
-    /// Another id: one that was kept, so that the claim can be taken up again after a restart. It has
-    /// to be random, and belongs to this setup code alone.
+    /// Replaces the random id by one that was kept, to resume the claim after a restart. Use an id for
+    /// one setup code only.
     #[must_use]
     pub fn with_id(mut self, id: ClaimId) -> Self {
         self.id = id;
         self
     }
 
-    /// The id, to be kept like a password for as long as the setup code is good.
+    /// The id. Where it is kept to resume the claim later, treat it as a password.
     #[must_use]
     pub fn id(&self) -> &ClaimId {
         &self.id
@@ -85,20 +86,20 @@ impl Claim {
         &self.gateway
     }
 
-    /// What the device will be, as the setup code has it, for which nobody vouches.
+    /// The profile in the setup code. It is unverified: only the gateway can check the signature.
     #[must_use]
     pub fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
     }
 
-    /// What the device will be called: as the setup code has it, for which nobody vouches, or else as
-    /// it calls itself.
+    /// The name of the device: the unverified label in the setup code, or else the one that the device
+    /// gives itself.
     #[must_use]
     pub fn device_label(&self) -> Option<&str> {
         self.label_in_code.as_deref().or(self.own_label.as_deref())
     }
 
-    /// The claim as it is sent.
+    /// The claim in its wire format.
     pub(crate) fn to_json(&self) -> Zeroizing<String> {
         #[derive(Serialize)]
         struct Request<'a> {
@@ -114,6 +115,12 @@ impl Claim {
         };
         // Three strings can always be written.
         Zeroizing::new(serde_json::to_string(&request).unwrap_or_default())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.code.bootstrap_token.zeroize();
     }
 }
 

@@ -1,9 +1,9 @@
-//! Talks to gateways: presents claims, and asks about the sessions that they gave.
+//! Calls to gateways: presents claims; looks up, renews and ends sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use nexo_pairing_core::{Clock, SessionToken, SystemClock};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
@@ -14,19 +14,18 @@ use crate::{
     websocket,
 };
 
-/// How long a call may take where nothing else is said: 15 seconds.
+/// The default time limit of a call: 15 seconds.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What is waited before each time that a claim whose answer was lost is presented again, in
-/// milliseconds.
+/// The default pauses before each retry of a claim whose answer was lost, in milliseconds.
 const RETRY_PAUSES: [u64; 4] = [200, 500, 1000, 2000];
 
 /// A companion device's side of pairing.
 ///
-/// It connects to the gateway that it is given and to nobody else: redirections are not followed. Each
-/// call makes a connection of its own and needs a Tokio runtime with time and I/O. A future that is
-/// dropped ends its connection; a claim that was sent by then may have made a session, which the same
-/// claim gets when it is presented again.
+/// Connects only to the gateway it is given; redirects are not followed. Each call opens a connection
+/// of its own and needs a Tokio runtime with time and I/O enabled. Dropping the future of a call closes
+/// the connection. A claim that was already sent may have created a session then; presenting the
+/// same [`Claim`] again returns it.
 #[derive(Debug, Clone)]
 pub struct Client {
     roots: RootCertificates,
@@ -47,49 +46,47 @@ impl Client {
         }
     }
 
-    /// Whose certificates are believed, by `wss` and `https`. Default: those of the system's
-    /// authorities.
+    /// The certificate authorities to trust, for `wss` and `https`. Default: those of the system.
     #[must_use]
     pub fn with_root_certificates(mut self, roots: RootCertificates) -> Self {
         self.roots = roots;
         self
     }
 
-    /// How long a call may take with all that belongs to it, from looking up the host to the last
-    /// repetition. Default: [`DEFAULT_TIMEOUT`].
+    /// The time limit of a call as a whole, from resolving the host to the last retry. Default:
+    /// [`DEFAULT_TIMEOUT`].
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What is waited before each time that a claim whose answer was lost is presented again; none
-    /// means that it is not. Default: 200 ms, 500 ms, 1 s and 2 s.
+    /// The pauses before each retry of a claim whose answer was lost; an empty list disables retries.
+    /// Default: 200 ms, 500 ms, 1 s and 2 s.
     #[must_use]
     pub fn with_retry_pauses(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
         self.retry_pauses = pauses.into_iter().collect();
         self
     }
 
-    /// The clock that says whether a setup code is still worth presenting again. Default: the
-    /// system's.
+    /// The clock that decides whether a setup code is still worth a retry. Default: the system clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Presents a setup code and comes back with a session for it, by WebSocket or over HTTP, as the
-    /// code says.
+    /// Presents a setup code and returns the session for it. The scheme of the URL in the code selects
+    /// WebSocket or HTTP, with or without TLS.
     ///
-    /// When the answer is lost, the claim is presented again as the same, for which the gateway gives
-    /// the session that it has made already. Where all attempts fail, the caller may go on with the
+    /// When the answer is lost, the same claim is presented again, and the gateway returns the session
+    /// that it has already created. When all attempts fail, the caller may call this again with the
     /// same claim.
     ///
     /// # Errors
     ///
     /// [`ClientError`]. After [`Lost`](ClientError::Lost), and after
-    /// [`TimedOut`](ClientError::TimedOut) while waiting for an answer, the code may be used up.
+    /// [`TimedOut`](ClientError::TimedOut) at [`Step::Answer`], the code may be used up.
     pub async fn claim(&self, claim: &Claim) -> Result<ClaimedSession, ClientError> {
         let gateway = &claim.gateway;
         let tls = self.tls(gateway).await?;
@@ -116,24 +113,24 @@ impl Client {
         }
     }
 
-    /// Asks whether a session is live, and until when.
+    /// Looks up a session: whether it is live, and until when.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoSession`] when it is not live (any more), and whatever else keeps the gateway
-    /// from saying so.
+    /// [`ClientError::NoSession`] when it is not live; any other [`ClientError`] says nothing about the
+    /// session.
     pub async fn session(
         &self,
         gateway: &Gateway,
         token: &SessionToken,
     ) -> Result<SessionInfo, ClientError> {
-        self.ask(gateway, Method::GET, "", token, answer::session).await
+        let read = |_, answer: &[u8]| answer::session(answer, gateway);
+        self.ask(gateway, Method::GET, "", token, read).await
     }
 
-    /// Lets a session live for as long as a new one from now on, but not beyond its
-    /// [`renew_until`](SessionInfo::renew_until). The token stays as it is.
-    ///
-    /// It does no harm to ask again after an answer that was lost.
+    /// Extends a session: from now on by the lifetime of a new one, but not beyond its
+    /// [`renew_until`](SessionInfo::renew_until). The token does not change. The call is idempotent and
+    /// may be repeated after a lost answer.
     ///
     /// # Errors
     ///
@@ -143,27 +140,29 @@ impl Client {
         gateway: &Gateway,
         token: &SessionToken,
     ) -> Result<SessionInfo, ClientError> {
-        self.ask(gateway, Method::POST, "/renew", token, answer::session).await
+        let read = |_, answer: &[u8]| answer::session(answer, gateway);
+        self.ask(gateway, Method::POST, "/renew", token, read).await
     }
 
     /// Ends a session: its token is refused from now on.
     ///
     /// # Errors
     ///
-    /// As for [`session`](Self::session). [`ClientError::NoSession`] is also what comes when it was
-    /// ended before, by a call whose answer was lost.
+    /// As for [`session`](Self::session); [`ClientError::NoSession`] also when it was already ended, for
+    /// example by a call whose answer was lost.
     pub async fn end(&self, gateway: &Gateway, token: &SessionToken) -> Result<(), ClientError> {
-        self.ask(gateway, Method::DELETE, "", token, answer::ended).await
+        let read = |status, answer: &[u8]| answer::ended(status, answer, gateway);
+        self.ask(gateway, Method::DELETE, "", token, read).await
     }
 
-    /// Asks the gateway something about a session, once.
+    /// Sends one request about a session.
     async fn ask<T>(
         &self,
         gateway: &Gateway,
         method: Method,
         below: &str,
         token: &SessionToken,
-        read: fn(&[u8], &Gateway) -> Result<T, ClientError>,
+        read: impl FnOnce(StatusCode, &[u8]) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let tls = self.tls(gateway).await?;
         let path = format!("{}{below}", gateway.session_path());
@@ -176,7 +175,7 @@ impl Client {
         deadline.within(Step::Answer, answer).await
     }
 
-    /// What makes TLS connections to this gateway, if it wants them.
+    /// The TLS connector for a gateway, if its URL asks for TLS.
     async fn tls(&self, gateway: &Gateway) -> Result<Option<TlsConnector>, ClientError> {
         if !gateway.is_tls() {
             return Ok(None);
@@ -202,11 +201,35 @@ async fn present(
     let stream = gateway.connect(tls, deadline).await?;
     let answer = async {
         if gateway.is_websocket() {
-            websocket::exchange(stream, gateway, claim).await
+            websocket::exchange(stream, gateway, claim.clone()).await
         } else {
             let request = http::post(gateway, claim.clone())?;
-            http::read(http::send(stream, gateway, request).await?, gateway, answer::claimed).await
+            let response = http::send(stream, gateway, request).await?;
+            http::read(response, gateway, |_, answer| answer::claimed(answer, gateway)).await
         }
     };
     deadline.within(Step::Answer, answer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use nexo_pairing_core::setup_code::decode_setup_code;
+
+    use super::*;
+
+    #[test]
+    fn calls_can_be_spawned_on_any_runtime() {
+        fn is_send(_: impl Send) {}
+        fn is_shared<T: Send + Sync + 'static>() {}
+        is_shared::<Client>();
+        is_shared::<Claim>();
+        let (client, gateway) = (Client::new(), Gateway::parse("wss://nexo.example.com").unwrap());
+        let token = SessionToken::parse("session-token-1").unwrap();
+        is_send(client.renew(&gateway, &token));
+        is_send(client.end(&gateway, &token));
+        is_send(async {
+            let claim = Claim::new(&decode_setup_code("").unwrap()).unwrap();
+            client.claim(&claim).await
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! The time that a call may take, and what it was doing when it had none left.
+//! The time limit of a call, and the step at which it ran out.
 
 use std::fmt;
 use std::future::Future;
@@ -8,23 +8,22 @@ use tokio::time::Instant;
 
 use crate::{ClientError, Gateway};
 
-/// What a call does, one after the other.
+/// The steps of a call, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Looks up the addresses of the gateway's host.
+    /// Resolving the gateway's host name.
     Resolve,
-    /// Makes a connection to one of them.
+    /// Opening a TCP connection.
     Connect,
-    /// Agrees on TLS, and looks whether the certificate is the gateway's.
+    /// The TLS handshake, with the check of the certificate.
     Tls,
-    /// Sends the request and waits for the answer; also, for a claim, what is waited before it is
-    /// presented again.
+    /// Sending the request and waiting for the answer, including the pauses before retries.
     Answer,
 }
 
 impl fmt::Display for Step {
-    /// What follows "failed to", up to the name of the gateway.
+    /// A phrase between "failed to" and the name of the gateway.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolve => "find the address of",
@@ -35,7 +34,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// Until when all steps together have to be done.
+/// The moment at which a call times out.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     at: Option<Instant>,
@@ -45,12 +44,12 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(limit: Duration, gateway: &Gateway) -> Self {
-        // A time that cannot be told is never reached.
+        // A moment beyond the range of the clock is never reached.
         let at = Instant::now().checked_add(limit);
         Self { at, limit, gateway: gateway.to_string() }
     }
 
-    /// Does a step in the time that is left.
+    /// Runs a step within the time that is left.
     pub(crate) async fn within<T>(
         &self,
         step: Step,
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_beyond_all_times_is_none() {
+    async fn a_limit_beyond_the_range_of_the_clock_does_not_panic() {
         let gateway = Gateway::parse("wss://nexo.example.com/pair").unwrap();
         let deadline = Deadline::after(Duration::MAX, &gateway);
         deadline.within(Step::Answer, async { Ok(()) }).await.unwrap();

@@ -10,79 +10,79 @@ use nexo_pairing_core::text::truncate;
 
 use crate::Step;
 
-/// How much of what a gateway says is told, in characters.
-pub(crate) const MAX_TOLD: usize = 200;
+/// The length to which text from a gateway is truncated, in characters.
+pub(crate) const MAX_TEXT: usize = 200;
 
 /// Why a call to a gateway failed.
 ///
-/// What a gateway says of itself is cut to 200 characters, and what cannot be seen in it is written
-/// out. No error has a secret in it.
+/// Text from the gateway is escaped and truncated to 200 characters. Errors contain no secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The setup code leads to no place that there is.
+    /// The URL of the gateway is invalid.
     #[error("the url of the setup code {rule}")]
     Url {
-        /// What the URL must be.
+        /// The rule that it breaks, as the end of a sentence.
         rule: &'static str,
     },
-    /// What the device calls itself has not the form of a device label.
+    /// The device label is invalid.
     #[error("a device label must have {LABEL_FORM}")]
     DeviceLabel,
-    /// The operating system gave no random bytes.
+    /// There is no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// There is no connection to the gateway. Nothing was sent.
+    /// The gateway could not be reached. Nothing was sent.
     #[error("failed to {step} {gateway}")]
     Unreachable {
-        /// At which step.
+        /// The step that failed.
         step: Step,
         /// Host and port of the gateway.
         gateway: String,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// There was no time left. If the step is [`Step::Answer`], what became of the call is not known.
+    /// The time limit was reached. At [`Step::Answer`] the outcome is unknown.
     #[error("failed to {step} {gateway} within {} s", limit.as_secs_f64())]
     TimedOut {
-        /// At which step.
+        /// The step that took too long.
         step: Step,
         /// Host and port of the gateway.
         gateway: String,
-        /// How long the call was allowed to take.
+        /// The time limit of the call.
         limit: Duration,
     },
-    /// The request was sent, perhaps, and what became of it is not known.
+    /// The connection broke, or the gateway was unavailable, before the answer was complete. The
+    /// outcome is unknown.
     #[error("failed to get an answer from {gateway}")]
     Lost {
         /// Host and port of the gateway.
         gateway: String,
-        /// What happened instead.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Something answered that is no gateway.
+    /// The answer is not that of a gateway.
     #[error("{gateway} does not answer as a gateway does: {what}")]
     BadAnswer {
-        /// Host and port of what answered.
+        /// Host and port of the gateway.
         gateway: String,
         /// What is wrong with the answer.
         what: String,
     },
-    /// The gateway refuses the setup code.
+    /// The gateway refused the setup code.
     #[error("{gateway} refuses the setup code: {message}")]
     Refused {
-        /// Why, for programs.
+        /// The reason, for programs.
         refusal: Refusal,
         /// Host and port of the gateway.
         gateway: String,
-        /// Why, in the gateway's words.
+        /// The reason, in the words of the gateway.
         message: String,
-        /// After what time it makes sense to ask again, if the gateway says so.
+        /// When to try again, if the gateway says so.
         retry_after: Option<Duration>,
     },
-    /// The session is not live: it never was, has run out or was ended.
+    /// The session is not live: it never existed, has expired or was ended.
     #[error("{gateway} knows no live session of this token")]
     NoSession {
         /// Host and port of the gateway.
@@ -90,23 +90,23 @@ pub enum ClientError {
     },
 }
 
-/// Why a gateway refuses a setup code.
+/// The reason why a gateway refused a setup code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It cannot read the claim or the code.
+    /// The claim or the code is malformed.
     Malformed,
-    /// It has not signed the code.
+    /// The gateway did not sign the code.
     InvalidSignature,
     /// The code has expired.
     Expired,
-    /// The code was used already. That it came again may have ended the session that it gave.
+    /// The code was already used. Presenting it again may have ended the session that it gave.
     Replayed,
-    /// The operator took the code back.
+    /// The operator cancelled the code.
     Cancelled,
-    /// Too many claims from here failed.
+    /// Too many claims from this address failed.
     Throttled,
-    /// Something else, which the message says.
+    /// Another reason; see the message.
     Other,
 }
 
@@ -121,7 +121,7 @@ impl Refusal {
         Self::Other,
     ];
 
-    /// Its stable name, for programs: that of the protocol, or `refused`.
+    /// The stable name, for programs: that of the protocol, or `refused`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -135,7 +135,7 @@ impl Refusal {
         }
     }
 
-    /// A kind that is known here, or [`Other`](Self::Other): from 0.1.8 it is any text.
+    /// The refusal of this name. A gateway of 0.1.8 gives any text instead.
     fn of(kind: &str) -> Self {
         Self::ALL.into_iter().find(|known| known.as_str() == kind).unwrap_or(Self::Other)
     }
@@ -148,17 +148,17 @@ impl fmt::Display for Refusal {
 }
 
 impl ClientError {
-    /// A gateway's words for a refusal.
+    /// The error for what a gateway answered.
     pub(crate) fn refused(
         gateway: String,
         kind: &str,
         message: Option<&str>,
         retry_after: Option<Duration>,
     ) -> Self {
-        let message = truncate(message.unwrap_or(kind), MAX_TOLD);
+        let message = truncate(message.unwrap_or(kind), MAX_TEXT);
         match kind {
             "unavailable" => Self::Lost { gateway, source: io::Error::other(message) },
-            // There is a gateway, but not where the code leads.
+            // A gateway, but at another URL than the one in the code.
             "not_found" | "method_not_allowed" | "upgrade_required" => {
                 Self::BadAnswer { gateway, what: message }
             }
@@ -166,7 +166,7 @@ impl ClientError {
         }
     }
 
-    /// The same, when a claim was sent before and its answer was lost: it may have been granted.
+    /// The error after an earlier attempt that may have succeeded.
     pub(crate) fn after_sending(self) -> Self {
         match self {
             Self::Unreachable { gateway, source, .. } => Self::Lost { gateway, source },

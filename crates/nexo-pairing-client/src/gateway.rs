@@ -1,4 +1,4 @@
-//! Connects to the gateway that a setup code names, and to nobody else.
+//! The gateway that a setup code names, and connections to it.
 
 use std::fmt;
 use std::io;
@@ -13,17 +13,17 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use crate::deadline::{Deadline, Step};
 use crate::{ClientError, MAX_ANSWER_BYTES};
 
-/// How long one address of a host is tried, so that there is time for the next.
+/// The time limit of one address of a host, so that time is left for the next one.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 
-/// A connection, in the clear or not.
+/// A connection, with or without TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Where a setup code leads, and where the session that it gives is renewed.
+/// The address of a gateway: where a setup code is claimed and its session renewed.
 ///
-/// Its `Display` is host and port.
+/// Displayed as host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
     uri: Uri,
@@ -34,11 +34,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Reads the URL of a setup code: `wss://`, `https://`, `ws://` or `http://`.
+    /// Parses the URL of a setup code: `wss://`, `https://`, `ws://` or `http://`.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Url`] when it leads to no place that there is, or has a user name.
+    /// [`ClientError::Url`] when it is invalid or has a user name.
     pub fn parse(url: &str) -> Result<Self, ClientError> {
         let wrong = |rule| ClientError::Url { rule };
         let uri: Uri = url.parse().map_err(|_| wrong("is invalid"))?;
@@ -78,7 +78,7 @@ impl Gateway {
         self.is_tls
     }
 
-    /// The host, of an IPv6 address without brackets.
+    /// The host; an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -87,28 +87,28 @@ impl Gateway {
         self.port
     }
 
-    /// Host and port, as the URL has them.
+    /// Host and port as in the URL, for the `Host` header.
     pub(crate) fn authority(&self) -> &str {
         self.uri.authority().map_or("", |authority| authority.as_str())
     }
 
-    /// Where claims are presented.
+    /// The path and query of claims.
     pub(crate) fn claim_path(&self) -> &str {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    /// The path below which all of the gateway is, without a slash at its end.
+    /// The path that all endpoints of the gateway have in common, without a trailing slash.
     pub(crate) fn base_path(&self) -> &str {
         let path = self.uri.path().trim_end_matches('/');
         path.strip_suffix("/pair").unwrap_or(path)
     }
 
-    /// Where sessions are asked about.
+    /// The path of the session endpoint.
     pub(crate) fn session_path(&self) -> String {
         format!("{}/session", self.base_path())
     }
 
-    /// Connects; by `tls`, where the code asks for it.
+    /// Connects, with TLS if there is a connector for it.
     pub(crate) async fn connect(
         &self,
         tls: Option<&TlsConnector>,
@@ -144,7 +144,6 @@ impl Gateway {
         ClientError::Unreachable { step, gateway: self.to_string(), source }
     }
 
-    /// What the gateway says no with.
     pub(crate) fn refused(
         &self,
         kind: &str,
@@ -154,7 +153,6 @@ impl Gateway {
         ClientError::refused(self.to_string(), kind, message, retry_after)
     }
 
-    /// What answered is no gateway.
     pub(crate) fn bad_answer(&self, what: impl Into<String>) -> ClientError {
         ClientError::BadAnswer { gateway: self.to_string(), what: what.into() }
     }
@@ -163,7 +161,6 @@ impl Gateway {
         self.bad_answer(format!("its answer has more than {MAX_ANSWER_BYTES} bytes"))
     }
 
-    /// The answer did not come, or did not come to an end.
     pub(crate) fn lost(&self, source: io::Error) -> ClientError {
         ClientError::Lost { gateway: self.to_string(), source }
     }

@@ -1,5 +1,5 @@
-//! HTTP/1.1: claims and what is asked about sessions, and what a claim by WebSocket begins with. No
-//! redirection is followed: a token goes where the setup code says.
+//! HTTP/1.1, for claims and sessions, and for the request that opens a WebSocket. Redirects are not
+//! followed: a token goes only where the setup code says.
 
 use std::io;
 
@@ -16,11 +16,11 @@ use nexo_pairing_core::SessionToken;
 use nexo_pairing_core::text::truncate;
 use zeroize::Zeroizing;
 
-use crate::error::MAX_TOLD;
+use crate::error::MAX_TEXT;
 use crate::gateway::Stream;
 use crate::{ClientError, Gateway, MAX_ANSWER_BYTES};
 
-/// How many bytes of a response are read before its body.
+/// The longest head of a response, in bytes.
 const MAX_HEAD_BYTES: usize = 8192;
 
 /// A claim as a `POST`.
@@ -65,7 +65,7 @@ fn cannot_ask() -> ClientError {
     ClientError::Url { rule: "must be one that can be asked for" }
 }
 
-/// Sends a request, and comes back with the head of the response.
+/// Sends a request and returns the response, whose body is not read yet.
 pub(crate) async fn send(
     stream: Box<dyn Stream>,
     gateway: &Gateway,
@@ -78,21 +78,21 @@ pub(crate) async fn send(
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD_BYTES);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    // It ends with the response, or when nobody waits for that any more.
+    // Ends with the response, or when the sender is dropped.
     tokio::spawn(connection.with_upgrades());
     sender.send_request(request).await.map_err(failed)
 }
 
-/// Reads a response to its end.
+/// Reads the body of a response by `read`, and checks it against the status.
 pub(crate) async fn read<T>(
     response: Response<Incoming>,
     gateway: &Gateway,
-    read: impl FnOnce(&[u8], &Gateway) -> Result<T, ClientError>,
+    read: impl FnOnce(StatusCode, &[u8]) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     let status = response.status();
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-        let to = truncate(to.unwrap_or("another place"), MAX_TOLD);
+        let to = truncate(to.unwrap_or("another place"), MAX_TEXT);
         return Err(gateway.bad_answer(format!("it redirects to {to}, which is not followed")));
     }
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
@@ -100,7 +100,7 @@ pub(crate) async fn read<T>(
         Ok(_) => gateway.too_long(),
         Err(error) => gateway.lost(io::Error::other(error)),
     })?;
-    match (read(&body.to_bytes(), gateway), status) {
+    match (read(status, &body.to_bytes()), status) {
         (
             Err(
                 error @ (ClientError::Refused { .. }
@@ -109,7 +109,7 @@ pub(crate) async fn read<T>(
             ),
             _,
         ) => Err(error),
-        // A proxy, whose gateway may have got the request.
+        // A proxy; the gateway behind it may have received the request.
         (
             _,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,

@@ -20,5 +20,5 @@ pub use gateway::Gateway;
 pub use session_file::{ReservedSessionFile, SessionFile, SessionFileError};
 pub use tls::{RootCertificates, RootCertificatesError};
 
-/// How many bytes of an answer are read.
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 4096;

@@ -15,42 +15,41 @@ use zeroize::Zeroizing;
 
 use crate::{Gateway, MAX_ANSWER_BYTES};
 
-/// Where the session of one device at one gateway is kept: a file that holds the token and nothing else.
+/// The file that keeps the session token of one device at one gateway, and nothing else.
 ///
-/// The name of the file is made of the device's label and of the gateway, so that a setup code from
-/// elsewhere never replaces the session of this one. Its methods block on the disk.
+/// Its name consists of the device's label and of the gateway, so that a setup code of another gateway
+/// never replaces the session at this one. All methods with I/O are blocking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFile {
     path: PathBuf,
 }
 
 impl SessionFile {
-    /// The session file of a device with this label, or of one without, at this gateway. Nothing is
-    /// read or made.
+    /// The session file of a device at a gateway. `label` is the name of the device, if it has one; see
+    /// [`Claim::device_label`](crate::Claim::device_label). No I/O.
     ///
-    /// The folder is to be used for session files only; it is made, and those above it, where it is
-    /// missing. The program `nexo-pair` has its own in `$NEXO_HOME/pairing/sessions`.
+    /// Use a folder that holds nothing but session files. [`reserve`](Self::reserve) creates it where it
+    /// is missing. `nexo-pair claim` uses `$NEXO_HOME/pairing/sessions`.
     #[must_use]
     pub fn new(folder: impl AsRef<Path>, gateway: &Gateway, label: Option<&str>) -> Self {
         Self { path: folder.as_ref().join(name::of(gateway, label)) }
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Does everything that can fail before the setup code is used up: after this, keeping the token
-    /// takes no more room on the disk.
-    ///
-    /// What root makes belongs to the owner of the folder.
+    /// Allocates the disk space for a token, so that what can fail does so before the setup code is
+    /// used up. The folder is created with mode 0700. What root creates is given to the owner of
+    /// the folder above it.
     ///
     /// # Errors
     ///
-    /// [`SessionFileError`]: [`FolderOwner`](SessionFileError::FolderOwner) and
-    /// [`FolderMode`](SessionFileError::FolderMode) when somebody else could put another session in
-    /// place of ours, [`Reserve`](SessionFileError::Reserve) when the disk is full or may not be written.
+    /// [`FolderOwner`](SessionFileError::FolderOwner) and [`FolderMode`](SessionFileError::FolderMode)
+    /// when other users could replace the session; [`Reserve`](SessionFileError::Reserve) when the disk
+    /// is full or not writable.
     pub fn reserve(&self) -> Result<ReservedSessionFile, SessionFileError> {
         let failed = |source| SessionFileError::Reserve { path: self.path.clone(), source };
         let folder = self.folder();
@@ -60,12 +59,12 @@ impl SessionFile {
         Ok(ReservedSessionFile { path: self.path.clone(), temporary })
     }
 
-    /// Reads the token that was kept.
+    /// Reads the token.
     ///
     /// # Errors
     ///
-    /// [`SessionFileError::Load`] when the file is not there (its source is of the kind
-    /// [`NotFound`](ErrorKind::NotFound)), cannot be read or holds no token.
+    /// [`SessionFileError::Load`] when the file does not exist (the kind of its source is
+    /// [`NotFound`](ErrorKind::NotFound)), is not readable or holds no token.
     pub fn load(&self) -> Result<SessionToken, SessionFileError> {
         let mut text = Zeroizing::new(String::with_capacity(SessionToken::MAX_BYTES + 2));
         let read = File::open(&self.path).and_then(|file| {
@@ -82,7 +81,7 @@ impl SessionFile {
         folder_of(&self.path)
     }
 
-    /// Makes sure that nobody else may write to the folder.
+    /// Checks that no other user can write to the folder: they could replace the session.
     fn check_folder(&self, metadata: &Metadata) -> Result<(), SessionFileError> {
         let (owner, us) = (metadata.uid(), geteuid());
         let mode = metadata.mode() & 0o7777;
@@ -97,7 +96,7 @@ impl SessionFile {
     }
 }
 
-/// A session file that is ready to be written. Dropped, it leaves everything as it was.
+/// Disk space for a session file. Dropping it leaves the session file unchanged.
 #[derive(Debug)]
 pub struct ReservedSessionFile {
     path: PathBuf,
@@ -105,12 +104,12 @@ pub struct ReservedSessionFile {
 }
 
 impl ReservedSessionFile {
-    /// Puts the token in place of what was there, readable by its owner only, and returns when it is on
-    /// the disk. Says whether a session was there.
+    /// Writes the token with mode 0600, replaces the session file atomically and syncs it to disk.
+    /// Returns whether there was a session before.
     ///
     /// # Errors
     ///
-    /// [`SessionFileError::Save`] when the disk fails.
+    /// [`SessionFileError::Save`] when an I/O operation fails.
     pub fn save(self, token: &SessionToken) -> Result<bool, SessionFileError> {
         let Self { path, mut temporary } = self;
         let token = token.as_str();
@@ -130,7 +129,7 @@ impl ReservedSessionFile {
     }
 }
 
-/// Why a session cannot be kept, or read again.
+/// The error of a [`SessionFile`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionFileError {
@@ -139,41 +138,41 @@ pub enum SessionFileError {
     FolderOwner {
         /// The session file.
         path: PathBuf,
-        /// Whose the folder is.
+        /// The owner of the folder.
         owner: u32,
     },
-    /// Others may write to the folder.
-    #[error("others may write to the folder of {} (mode {mode:04o})", .path.display())]
+    /// Other users can write to the folder.
+    #[error("other users can write to the folder of {} (mode {mode:04o})", .path.display())]
     FolderMode {
         /// The session file.
         path: PathBuf,
-        /// The permission bits of the folder.
+        /// The mode of the folder.
         mode: u32,
     },
-    /// There is no room for it, or no permission to make it.
-    #[error("failed to make ready {}", .path.display())]
+    /// The disk is full or not writable.
+    #[error("failed to reserve {}", .path.display())]
     Reserve {
         /// The session file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It could not be written, after its room was reserved.
+    /// The file could not be written, although its space was reserved.
     #[error("failed to write {}", .path.display())]
     Save {
         /// The session file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It could not be read, or holds no token.
+    /// The file could not be read, or holds no token.
     #[error("failed to read {}", .path.display())]
     Load {
         /// The session file.
         path: PathBuf,
-        /// What the system said, or what is wrong with the token.
+        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! The certificate authorities to trust.
 
 use std::io;
 use std::sync::Arc;
@@ -9,33 +9,33 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// The authorities whose certificates are believed: the system's, and perhaps some of the caller's own.
+/// The certificate authorities to trust: those of the system, and additional ones.
 ///
-/// The system's are read anew for each connection. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they
-/// are, if they are set.
+/// Those of the system are loaded for each connection; `SSL_CERT_FILE` and `SSL_CERT_DIR` override
+/// their location.
 #[derive(Debug, Clone, Default)]
 pub struct RootCertificates {
     own: Vec<CertificateDer<'static>>,
 }
 
-/// A text that should hold certificates holds none, or something else as well.
+/// A PEM text without certificates, or with an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are no certificates in PEM")]
 #[non_exhaustive]
 pub struct RootCertificatesError;
 
 impl RootCertificates {
-    /// The system's authorities.
+    /// The authorities of the system.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// These, in PEM, as well.
+    /// Adds the authorities in a PEM text.
     ///
     /// # Errors
     ///
-    /// [`RootCertificatesError`] when there is not a single certificate, or one that cannot be read.
+    /// [`RootCertificatesError`] when it has no certificate, or one that is not valid PEM.
     pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificatesError> {
         let own: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         match own {
@@ -47,7 +47,7 @@ impl RootCertificates {
         }
     }
 
-    /// Reads the system's authorities, and makes ready to connect by TLS.
+    /// Loads the authorities of the system and builds a TLS connector.
     pub(crate) async fn connector(&self) -> io::Result<TlsConnector> {
         let own = self.own.clone();
         let read = tokio::task::spawn_blocking(|| load(own));

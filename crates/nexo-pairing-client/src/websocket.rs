@@ -18,6 +18,7 @@ use nexo_pairing_core::{OsRandom, RandomSource};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_websockets::{ClientBuilder, CloseCode, Error, Limits, Message, Payload};
+use zeroize::Zeroizing;
 
 use crate::gateway::Stream;
 use crate::{ClaimedSession, ClientError, Gateway, MAX_ANSWER_BYTES, answer, http};
@@ -29,7 +30,7 @@ const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub(crate) async fn exchange(
     stream: Box<dyn Stream>,
     gateway: &Gateway,
-    claim: &str,
+    claim: Zeroizing<String>,
 ) -> Result<ClaimedSession, ClientError> {
     let mut key = [0; 16];
     OsRandom::default().fill(&mut key)?;
@@ -44,7 +45,7 @@ pub(crate) async fn exchange(
     let request = http::request(gateway, Method::GET, path, &headers, Bytes::new())?;
     let response = http::send(stream, gateway, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        http::read(response, gateway, answer::claimed).await?;
+        http::read(response, gateway, |_, answer| answer::claimed(answer, gateway)).await?;
         return Err(gateway.bad_answer("it answers, but not as a WebSocket"));
     }
     let accept = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{ACCEPT_SUFFIX}").as_bytes());
@@ -62,7 +63,7 @@ pub(crate) async fn exchange(
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     gateway: &Gateway,
-    claim: &str,
+    claim: Zeroizing<String>,
 ) -> Result<Payload, ClientError> {
     let failed = |error| match error {
         Error::PayloadTooLong { .. } => gateway.too_long(),
@@ -72,7 +73,7 @@ async fn converse(
     };
     let limits = Limits::default().max_payload_len(Some(MAX_ANSWER_BYTES));
     let mut socket = ClientBuilder::new().limits(limits).take_over(stream);
-    socket.send(Message::text(claim.to_owned())).await.map_err(failed)?;
+    socket.send(Message::text(Bytes::from_owner(claim))).await.map_err(failed)?;
     while let Some(message) = socket.next().await {
         let message = message.map_err(failed)?;
         if message.is_text() {
@@ -104,7 +105,7 @@ mod tests {
         let pings = [0x89, 0].repeat(100_000);
         let all_are_read = async {
             tokio::select! {
-                _ = converse(here, &gateway, "{}") => {}
+                _ = converse(here, &gateway, "{}".to_owned().into()) => {}
                 _ = there.write_all(&pings) => {}
             }
         };

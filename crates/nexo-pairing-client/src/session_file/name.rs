@@ -1,4 +1,4 @@
-//! The names of session files: of each device label and gateway its own, which leads nowhere else.
+//! The names of session files: one for each device label and gateway, and never a path.
 
 use data_encoding::HEXLOWER;
 use nexo_pairing_core::text::is_hidden;

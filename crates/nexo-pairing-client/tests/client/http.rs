@@ -39,6 +39,18 @@ async fn a_refusal_keeps_its_kind() {
 }
 
 #[tokio::test]
+async fn a_gateway_may_say_when_to_try_again() {
+    for (retry_after, expected) in [("7", Some(7)), ("\"7\"", None), ("-1", None), ("null", None)] {
+        let body = format!(r#"{{"error":"throttled","retry_after":{retry_after}}}"#);
+        let gateway = Fake::new(vec![over_http(response("429 Too Many Requests", &body))]);
+        let error = claim_at_once(&gateway.code("http")).await.err().unwrap();
+        let ClientError::Refused { refusal, retry_after, .. } = error else { panic!("{error:?}") };
+        let expected = (Refusal::Throttled, expected.map(Duration::from_secs));
+        assert_eq!((refusal, retry_after), expected);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_gateway_is_told_as_such() {
     let long = response("200 OK", &" ".repeat(MAX_ANSWER_BYTES + 1));
     let chunk = " ".repeat(MAX_ANSWER_BYTES);

@@ -191,3 +191,49 @@ async fn what_a_gateway_does_not_say_of_a_session_is_told_by_its_kind() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_session_has_ended_only_when_the_gateway_says_so() {
+    for response in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let gateway = Fake::new(vec![Box::new(|mut stream| {
+            head(&mut stream);
+            stream.write_all(response.as_bytes()).unwrap();
+            None
+        })]);
+        let url = Gateway::parse(&format!("http://127.0.0.1:{}/pair", gateway.port)).unwrap();
+        let token = SessionToken::parse("session-token-1").unwrap();
+        let error = Client::new().end(&url, &token).await.unwrap_err();
+        assert_eq!(error.kind(), "bad_answer", "{response}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_answer_is_given_up_in_the_end() {
+    use tokio::io::AsyncReadExt;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/pair", listener.local_addr().unwrap());
+    let gateway = Gateway::parse(&url).unwrap();
+    let token = SessionToken::parse("session-token-1").unwrap();
+    let client = Client::new().with_timeout(Duration::from_secs(3));
+    let silence = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        // From here on, time goes by while everybody waits.
+        tokio::time::pause();
+        stream.read_u8().await
+    };
+    let (outcome, end) = tokio::join!(client.renew(&gateway, &token), silence);
+    let error = outcome.unwrap_err();
+    let limit = Duration::from_secs(3);
+    assert!(
+        matches!(error, ClientError::TimedOut { step: Step::Answer, limit: l, .. } if l == limit)
+    );
+    assert!(end.is_err(), "the connection was closed");
+}
