@@ -1,10 +1,8 @@
 //! What the gate answers.
 
-use std::fmt;
+use time::OffsetDateTime;
 
-use serde::Serialize;
-
-use crate::PairingCode;
+use crate::{DecisionKind, DropReason, PairingCode, SenderKey, UpsertOutcome};
 
 /// What to do with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,31 +32,7 @@ impl Decision {
     }
 }
 
-/// What a rule decides: a [`Decision`] whose code, if it needs one, is not known yet.
-///
-/// It is exhaustive on purpose: code that acts on it does not compile until it says what it does with
-/// a new kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DecisionKind {
-    /// Deliver the message.
-    Admit,
-    /// Withhold it. The storage makes a request, or repeats the one there is, and its code is sent.
-    Challenge,
-    /// Withhold it and say nothing.
-    Drop(DropReason),
-}
-
 impl DecisionKind {
-    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admit => "admit",
-            Self::Challenge => "challenge",
-            Self::Drop(_) => "drop",
-        }
-    }
-
     /// The decision, if it needs no code.
     #[must_use]
     #[inline]
@@ -71,61 +45,22 @@ impl DecisionKind {
     }
 }
 
-/// Why a message is withheld in silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DropReason {
-    /// Accounts are configured and this one is not among them.
-    UnknownAccount,
-    /// The adapter says that this is nobody that can be paired.
-    NotPairable,
-    /// The operator blocked the sender, or somebody on the channel who may be the sender.
-    Blocked,
-    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
-    NotAllowed,
-    /// The message came in a group: nobody is challenged in front of others.
-    NotDirect,
-    /// The sender was rejected, or let codes expire, and has to wait.
-    Waiting,
-    /// The sender has a code that was sent less than the cooldown ago.
-    AlreadyChallenged,
-    /// The account has as many requests pending as it may.
-    PendingFull,
-}
-
-impl DropReason {
-    /// Every reason there is.
-    pub const ALL: [Self; 8] = [
-        Self::UnknownAccount,
-        Self::NotPairable,
-        Self::Blocked,
-        Self::NotAllowed,
-        Self::NotDirect,
-        Self::Waiting,
-        Self::AlreadyChallenged,
-        Self::PendingFull,
-    ];
-
-    /// Its name in logs, metrics and JSON, in snake case.
+impl UpsertOutcome {
+    /// The decision that it comes to; for a challenge with whose request it is and when the code
+    /// expires.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown_account",
-            Self::NotPairable => "not_pairable",
-            Self::Blocked => "blocked",
-            Self::NotAllowed => "not_allowed",
-            Self::NotDirect => "not_direct",
-            Self::Waiting => "waiting",
-            Self::AlreadyChallenged => "already_challenged",
-            Self::PendingFull => "pending_full",
-        }
-    }
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+    pub fn into_decision(self) -> (Decision, Option<(SenderKey, OffsetDateTime)>) {
+        let reason = match self {
+            Self::Created { key, code, expires_at } | Self::Repeated { key, code, expires_at } => {
+                return (Decision::Challenge { code }, Some((key, expires_at)));
+            }
+            Self::Allowed => return (Decision::Admit, None),
+            Self::AlreadyChallenged => DropReason::AlreadyChallenged,
+            Self::Waiting => DropReason::Waiting,
+            Self::PendingFull => DropReason::PendingFull,
+            Self::Blocked => DropReason::Blocked,
+        };
+        (Decision::Drop(reason), None)
     }
 }
 

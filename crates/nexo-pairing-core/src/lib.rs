@@ -41,7 +41,7 @@ pub use backend::{
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
-pub use decision::{Decision, DecisionKind, DropReason};
+pub use decision::Decision;
 pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
 pub use inbound::Inbound;
@@ -57,7 +57,7 @@ pub use record::{
 };
 pub use registry::PairingAdapterRegistry;
 pub use remote::{AdapterWords, AdaptersError, RememberedAdapters};
-pub use rules::Rule;
+pub use rules::{DecisionKind, DropReason, Rule};
 pub use secret::{ClaimId, SecretError, SessionToken};
 pub use session::{
     Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,

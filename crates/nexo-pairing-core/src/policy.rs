@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Language;
 use crate::limits::{self, Bounds};
+use crate::{Language, NewRequest};
 
 /// What an account does with somebody who is not on its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -144,6 +144,34 @@ impl<'de> Deserialize<'de> for PairingPolicy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let options = PolicyOptions::deserialize(deserializer)?;
         Self::default().with(&options).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The limits of an account that the rules go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many live requests the account may have.
+    pub max_pending: u32,
+    /// How many live requests there may be over all accounts.
+    pub max_pending_total: u32,
+    /// How long after a challenge the same sender is not challenged again.
+    pub challenge_cooldown: Duration,
+}
+
+impl Limits {
+    /// The limits of a policy, beside that over all accounts.
+    #[must_use]
+    #[inline]
+    pub fn of_policy(policy: &PairingPolicy, max_pending_total: u32) -> Self {
+        let PairingPolicy { max_pending, challenge_cooldown, .. } = *policy;
+        Self { max_pending, max_pending_total, challenge_cooldown }
+    }
+
+    /// The limits that a request was made with.
+    #[must_use]
+    pub fn of_request(request: &NewRequest) -> Self {
+        let NewRequest { max_pending, max_pending_total, cooldown, .. } = *request;
+        Self { max_pending, max_pending_total, challenge_cooldown: cooldown }
     }
 }
 

@@ -9,14 +9,13 @@ mod waiting;
 mod tests;
 
 use std::cell::LazyCell;
-use std::time::Duration;
+use std::fmt;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::{
-    Decision, DecisionKind, DropReason, Mode, NewRequest, PairingPolicy, SenderKey, Span,
-    UpsertOutcome,
-};
+pub use crate::policy::Limits;
+use crate::{Mode, NewRequest, Span, UpsertOutcome};
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
 /// Which rule decides on a message: the first that matches. `now` is asked for at most once, and only
@@ -124,34 +123,6 @@ pub enum Snapshot {
         /// Whether anybody is blocked, or was ever, or may be as nothing was ever read.
         may_have_blocks: bool,
     },
-}
-
-/// The limits of an account that the rules go by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// How many live requests the account may have.
-    pub max_pending: u32,
-    /// How many live requests there may be over all accounts.
-    pub max_pending_total: u32,
-    /// How long after a challenge the same sender is not challenged again.
-    pub challenge_cooldown: Duration,
-}
-
-impl Limits {
-    /// The limits of a policy, beside that over all accounts.
-    #[must_use]
-    #[inline]
-    pub fn of_policy(policy: &PairingPolicy, max_pending_total: u32) -> Self {
-        let PairingPolicy { max_pending, challenge_cooldown, .. } = *policy;
-        Self { max_pending, max_pending_total, challenge_cooldown }
-    }
-
-    /// The limits that a request was made with.
-    #[must_use]
-    pub fn of_request(request: &NewRequest) -> Self {
-        let NewRequest { max_pending, max_pending_total, cooldown, .. } = *request;
-        Self { max_pending, max_pending_total, challenge_cooldown: cooldown }
-    }
 }
 
 /// What is known of the sender of a message, by all of their ids. Each is asked for only when a rule
@@ -308,6 +279,90 @@ impl Rule {
     }
 }
 
+/// What a rule decides: a [`Decision`](crate::Decision) whose code, if it needs one, is not known yet.
+///
+/// It is exhaustive on purpose: code that acts on it does not compile until it says what it does with
+/// a new kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DecisionKind {
+    /// Deliver the message.
+    Admit,
+    /// Withhold it. The storage makes a request, or repeats the one there is, and its code is sent.
+    Challenge,
+    /// Withhold it and say nothing.
+    Drop(DropReason),
+}
+
+impl DecisionKind {
+    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Challenge => "challenge",
+            Self::Drop(_) => "drop",
+        }
+    }
+}
+
+/// Why a message is withheld in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Accounts are configured and this one is not among them.
+    UnknownAccount,
+    /// The adapter says that this is nobody that can be paired.
+    NotPairable,
+    /// The operator blocked the sender, or somebody on the channel who may be the sender.
+    Blocked,
+    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
+    NotAllowed,
+    /// The message came in a group: nobody is challenged in front of others.
+    NotDirect,
+    /// The sender was rejected, or let codes expire, and has to wait.
+    Waiting,
+    /// The sender has a code that was sent less than the cooldown ago.
+    AlreadyChallenged,
+    /// The account has as many requests pending as it may.
+    PendingFull,
+}
+
+impl DropReason {
+    /// Every reason there is.
+    pub const ALL: [Self; 8] = [
+        Self::UnknownAccount,
+        Self::NotPairable,
+        Self::Blocked,
+        Self::NotAllowed,
+        Self::NotDirect,
+        Self::Waiting,
+        Self::AlreadyChallenged,
+        Self::PendingFull,
+    ];
+
+    /// Its name in logs, metrics and JSON, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::NotPairable => "not_pairable",
+            Self::Blocked => "blocked",
+            Self::NotAllowed => "not_allowed",
+            Self::NotDirect => "not_direct",
+            Self::Waiting => "waiting",
+            Self::AlreadyChallenged => "already_challenged",
+            Self::PendingFull => "pending_full",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 impl UpsertOutcome {
     /// The rule that decided.
     #[must_use]
@@ -321,23 +376,6 @@ impl UpsertOutcome {
             Self::Allowed => Rule::Allowed,
             Self::Blocked => Rule::Blocked,
         }
-    }
-
-    /// The decision that it comes to; for a challenge with whose request it is and when the code
-    /// expires.
-    #[must_use]
-    pub fn into_decision(self) -> (Decision, Option<(SenderKey, OffsetDateTime)>) {
-        let reason = match self {
-            Self::Created { key, code, expires_at } | Self::Repeated { key, code, expires_at } => {
-                return (Decision::Challenge { code }, Some((key, expires_at)));
-            }
-            Self::Allowed => return (Decision::Admit, None),
-            Self::AlreadyChallenged => DropReason::AlreadyChallenged,
-            Self::Waiting => DropReason::Waiting,
-            Self::PendingFull => DropReason::PendingFull,
-            Self::Blocked => DropReason::Blocked,
-        };
-        (Decision::Drop(reason), None)
     }
 
     /// What a storage answers by a rule that needs no code; `None` for the two that do.

@@ -1,8 +1,9 @@
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::*;
-use crate::{AccountId, ChannelId, PairingCode, SenderId, SenderKey};
+use crate::{AccountId, ChannelId, PairingCode, PairingPolicy, SenderId, SenderKey};
 
 /// The rules in their order, by the names that metrics and logs have.
 const RULES: [(Rule, &str); 13] = [
