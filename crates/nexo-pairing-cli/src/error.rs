@@ -8,7 +8,7 @@ use nexo_pairing::client::ClientError;
 use nexo_pairing::config::ConfigError;
 use nexo_pairing::nats::NatsError;
 use nexo_pairing::qr::QrError;
-use nexo_pairing::server::{ServerError, TlsError};
+use nexo_pairing::server::{RecorderError, ServerError, TlsError};
 pub(crate) use nexo_pairing::text::error_chain as chain;
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
@@ -119,6 +119,12 @@ pub(crate) enum CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         Self::Pairing(error.into())
+    }
+}
+
+impl From<RecorderError> for CliError {
+    fn from(error: RecorderError) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 

@@ -41,7 +41,6 @@ mod nats;
 mod output;
 mod person;
 mod process;
-mod prometheus;
 mod remote;
 mod setup_code_input;
 mod table;

@@ -15,6 +15,7 @@ use crate::connection::{Complete, Timing};
 use crate::connections::Connections;
 use crate::error::ServerError;
 use crate::listener::Listener;
+use crate::prometheus::{PrometheusRecorder, RecorderError};
 use crate::tasks::Tasks;
 
 /// How many connections may ask for metrics at once.
@@ -34,6 +35,17 @@ impl MetricsOptions {
     /// Metrics as `render` writes them, at this address.
     pub fn new(listen: SocketAddr, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self { listen, render: Arc::new(render) }
+    }
+
+    /// Metrics that this process records from now on, at this address. Call it before a gate, a store or
+    /// a server is made: these keep the recorder that they find.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Installed`] when the process records its metrics already.
+    pub fn prometheus(listen: SocketAddr) -> Result<Self, RecorderError> {
+        let recorder = PrometheusRecorder::install()?;
+        Ok(Self::new(listen, move || recorder.render()))
     }
 }
 

@@ -8,7 +8,8 @@ use clap::Args;
 use nexo_pairing::SetupCodeIssuer;
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::server::{
-    DEFAULT_LISTEN, Server, ServerHandle, ServerOptions, Settings, TlsFiles, TrustedProxies,
+    DEFAULT_LISTEN, MetricsOptions, Server, ServerHandle, ServerOptions, Settings, TlsFiles,
+    TrustedProxies,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -21,7 +22,6 @@ use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::issuer::{blocking, open_issuer};
 use crate::modes::lost;
-use crate::prometheus;
 use crate::text::escape;
 
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
 
     // Before the store is opened: what counts keeps the recorder that it finds.
-    let metrics = args.metrics_listen.map(prometheus::record).transpose()?;
+    let metrics = args.metrics_listen.map(MetricsOptions::prometheus).transpose()?;
     let database = context.database_of(&config);
     let store = database.open().await?;
     let issuer = Arc::new(open_issuer(&config).await?);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use nexo_pairing::bus::{BusGate, BusGateError, Connections, Status};
 use nexo_pairing::config::Config;
-use nexo_pairing::server::MetricsServer;
+use nexo_pairing::server::{MetricsOptions, MetricsServer};
 use nexo_pairing::{PairingGate, PairingStore};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use super::signals::{Asked, HangUp};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{nats, prometheus};
+use crate::nats;
 use adapters::Adapters;
 pub(super) use flags::Flags;
 use printer::Printer;
@@ -36,7 +36,7 @@ pub(super) async fn run(
     let subjects = flags.subjects(loader.config())?;
     let options = nats::options(loader.config())?;
     // Before the gate is made: what counts keeps the recorder that it finds.
-    let metrics = flags.metrics_listen.map(prometheus::record).transpose()?;
+    let metrics = flags.metrics_listen.map(MetricsOptions::prometheus).transpose()?;
     let metrics = match metrics {
         Some(options) => Some(MetricsServer::bind(options).await?),
         None => None,

@@ -1,9 +1,8 @@
-//! Records the metrics of this process, and writes them in
+//! Records the metrics of a process, and writes them in
 //! [Prometheus' text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::SocketAddr;
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,13 +10,65 @@ use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
-use nexo_pairing::server::MetricsOptions;
+/// The metrics of this process, as Prometheus reads them: counters, gauges, and of each histogram the
+/// count and the sum.
+///
+/// Whatever this process records through the crate [`metrics`](https://docs.rs/metrics) is in it. A
+/// clone is of the same metrics. [`MetricsOptions::prometheus`](crate::MetricsOptions::prometheus)
+/// installs it and shows it at an address of its own; a program with a router of its own renders it
+/// there.
+///
+/// ```
+/// use nexo_pairing_server::PrometheusRecorder;
+///
+/// let recorder = PrometheusRecorder::install()?;
+/// metrics::counter!("cats_total", "colour" => "black").increment(1);
+/// assert_eq!(recorder.render(), "# TYPE cats_total counter\ncats_total{colour=\"black\"} 1\n");
+/// # Ok::<_, nexo_pairing_server::RecorderError>(())
+/// ```
+#[derive(Clone)]
+pub struct PrometheusRecorder(Registry);
 
-use crate::error::CliError;
+/// Why no recorder is installed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecorderError {
+    /// This process has a recorder, and there can be only one.
+    #[error("this process records its metrics already: show them there")]
+    Installed,
+}
 
-/// Records metrics. A clone records into the same ones.
+impl PrometheusRecorder {
+    /// Records the metrics of this process from now on. What took its metrics before, such as a
+    /// [`Server`](crate::Server) that was bound, goes on without being recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Installed`].
+    pub fn install() -> Result<Self, RecorderError> {
+        let registry = Registry::default();
+        match metrics::set_global_recorder(registry.clone()) {
+            Ok(()) => Ok(Self(registry)),
+            Err(_) => Err(RecorderError::Installed),
+        }
+    }
+
+    /// Everything that was recorded so far, in Prometheus' text format, in order of names and labels.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+}
+
+impl fmt::Debug for PrometheusRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrometheusRecorder").finish_non_exhaustive()
+    }
+}
+
+/// The metrics by name. A clone is of the same ones.
 #[derive(Clone, Default)]
-pub(crate) struct Prometheus(Arc<Mutex<BTreeMap<String, Family>>>);
+struct Registry(Arc<Mutex<BTreeMap<String, Family>>>);
 
 /// All metrics of one name.
 #[derive(Default)]
@@ -49,18 +100,8 @@ impl HistogramFn for Summary {
     }
 }
 
-/// Records the metrics of this process, and shows them at `listen`.
-pub(crate) fn record(listen: SocketAddr) -> Result<MetricsOptions, CliError> {
-    let recorder = Prometheus::default();
-    metrics::set_global_recorder(recorder.clone()).map_err(|_| {
-        CliError::Usage("this process records its metrics already: show them there".to_owned())
-    })?;
-    Ok(MetricsOptions::new(listen, move || recorder.render()))
-}
-
-impl Prometheus {
-    /// Everything that was recorded so far, in order of names and labels.
-    pub(crate) fn render(&self) -> String {
+impl Registry {
+    fn render(&self) -> String {
         let mut text = String::new();
         for (name, family) in &*self.families() {
             let Some(first) = family.series.values().next() else { continue };
@@ -97,7 +138,7 @@ impl Prometheus {
     }
 }
 
-impl Recorder for Prometheus {
+impl Recorder for Registry {
     fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
         self.describe(&name, &help);
     }
@@ -179,8 +220,8 @@ mod tests {
 
     #[test]
     fn metrics_are_written_as_prometheus_reads_them() {
-        let prometheus = Prometheus::default();
-        metrics::with_local_recorder(&prometheus, || {
+        let registry = Registry::default();
+        metrics::with_local_recorder(&registry, || {
             metrics::describe_counter!("claims_total", "Claims,\nby result.");
             metrics::describe_counter!("never_total", "Nothing of it was recorded.");
             metrics::counter!("claims_total", "result" => "ok").increment(2);
@@ -202,6 +243,6 @@ took_seconds_count 2
 # TYPE waiting gauge
 waiting{channel="x"} 1.5
 "#;
-        assert_eq!(prometheus.render(), expected);
+        assert_eq!(registry.render(), expected);
     }
 }
