@@ -84,7 +84,6 @@ mod error;
 mod layer;
 mod load;
 mod merge;
-mod network;
 mod origin;
 mod read;
 mod schema;
@@ -93,7 +92,7 @@ mod yaml;
 pub use config::{Account, Adapter, ChallengeFormat, Config, Nats, Notices, Setting};
 pub use error::ConfigError;
 pub use load::Sources;
-pub use network::{Network, NetworkError};
 #[doc(no_inline)]
 pub use nexo_pairing_core::OnReplay;
+pub use nexo_pairing_core::{Network, NetworkError};
 pub use origin::Origin;

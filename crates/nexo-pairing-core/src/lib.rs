@@ -20,6 +20,7 @@ mod inbound;
 pub mod limits;
 pub mod metric;
 mod modes;
+mod network;
 mod policy;
 mod query;
 mod random;
@@ -48,6 +49,7 @@ pub use inbound::Inbound;
 pub use modes::{
     AccountKey, KeptModes, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
 };
+pub use network::{Network, NetworkError};
 pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
 pub use query::{AuditQuery, Filter};
 pub use random::{OsRandom, RandomError, RandomSource};

@@ -52,7 +52,7 @@ mod writes;
 
 pub use error::ServerError;
 pub use metrics_server::{MetricsOptions, MetricsServer};
-pub use options::{DEFAULT_LISTEN, ServerOptions, Settings, TrustedProxies};
+pub use options::{DEFAULT_LISTEN, ServerOptions, Settings};
 pub use prometheus::{PrometheusRecorder, RecorderError};
 pub use server::{Server, ServerHandle};
 pub use tls::{TlsError, TlsFiles};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
-use nexo_pairing_core::{Clock, OnReplay, SessionBackend, SystemClock};
+use nexo_pairing_core::{Clock, Network, OnReplay, SessionBackend, SystemClock};
 use nexo_pairing_setup::SetupCodeIssuer;
 
 use crate::metrics_server::MetricsOptions;
@@ -85,8 +85,8 @@ pub struct Settings {
     pub renew_for: Duration,
     /// What a setup code that is presented twice does. Default: its session is revoked.
     pub on_replay: OnReplay,
-    /// Whose `X-Forwarded-For` is believed. Default: nobody's.
-    pub trusted_proxies: TrustedProxies,
+    /// The networks of the proxies whose `X-Forwarded-For` is believed. Default: none.
+    pub trusted_proxies: Vec<Network>,
     /// The origins of web pages that may claim, such as `https://nexo.example.com`. Default: none.
     pub allowed_origins: Vec<String>,
 }
@@ -97,35 +97,8 @@ impl Default for Settings {
             session_ttl: SESSION_TTL.default,
             renew_for: SESSION_RENEWAL.default,
             on_replay: OnReplay::default(),
-            trusted_proxies: TrustedProxies::none(),
+            trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
         }
-    }
-}
-
-/// The proxies that say truly who their clients are.
-#[derive(Clone)]
-pub struct TrustedProxies(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
-
-impl TrustedProxies {
-    /// There is none.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::from_fn(|_| false)
-    }
-
-    /// Those whose address `is_trusted`. IPv4 addresses are given as such, never mapped to IPv6.
-    pub fn from_fn(is_trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(is_trusted))
-    }
-
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        (self.0)(address)
-    }
-}
-
-impl fmt::Debug for TrustedProxies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TrustedProxies")
     }
 }

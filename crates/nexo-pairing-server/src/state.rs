@@ -77,8 +77,9 @@ impl AppState {
     /// The address that sent a request.
     pub(crate) fn client(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let proxies = &self.settings().trusted_proxies;
-        let client = peer::client(connected, headers, |address| proxies.contains(address));
-        if headers.contains_key(FORWARDED_FOR) && !proxies.contains(connected.to_canonical()) {
+        let is_trusted = |address| proxies.iter().any(|network| network.contains(address));
+        let client = peer::client(connected, headers, is_trusted);
+        if headers.contains_key(FORWARDED_FOR) && !is_trusted(connected) {
             self.tell_once_of_a_proxy(connected);
         }
         client

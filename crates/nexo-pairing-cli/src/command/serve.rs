@@ -9,7 +9,6 @@ use nexo_pairing::SetupCodeIssuer;
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::server::{
     DEFAULT_LISTEN, MetricsOptions, Server, ServerHandle, ServerOptions, Settings, TlsFiles,
-    TrustedProxies,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -134,8 +133,7 @@ fn settings(config: &Config) -> Settings {
     settings.session_ttl = config.session_ttl();
     settings.on_replay = config.on_replay();
     settings.allowed_origins = config.public_url().and_then(origin).into_iter().collect();
-    let config = config.clone();
-    settings.trusted_proxies = TrustedProxies::from_fn(move |peer| config.is_trusted_proxy(peer));
+    settings.trusted_proxies = config.trusted_proxies().to_vec();
     settings
 }
 

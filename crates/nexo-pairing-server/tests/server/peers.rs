@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use nexo_pairing_core::{PeerAddress, SessionToken};
-use nexo_pairing_server::{Settings, TrustedProxies};
+use nexo_pairing_server::Settings;
 
 use crate::support::{
     Answer, Running, World, bearer, claim, claim_with_id, connect_from, exchange, frame, post,
@@ -93,7 +93,7 @@ async fn the_clients_of_a_trusted_proxy_are_told_apart() {
     let world = World::new().await;
     let server = world.serve().await;
     let mut settings = Settings::default();
-    settings.trusted_proxies = TrustedProxies::from_fn(|address| address.is_loopback());
+    settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     server.handle.set(settings);
     for number in 0..10 {
         // What stands before the last address is the client's own invention.
@@ -122,8 +122,7 @@ async fn claims_and_sessions_keep_the_address_of_their_client() {
     let server = world.serve().await;
     // The proxy is 127.0.0.1; nobody else says for whom they speak.
     let mut settings = Settings::default();
-    let proxy: IpAddr = [127, 0, 0, 1].into();
-    settings.trusted_proxies = TrustedProxies::from_fn(move |address| address == proxy);
+    settings.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     server.handle.set(settings);
     let from = async |source: &str, request: &str, by: &str| {
         let header = format!("Host: x\r\nX-Forwarded-For: {by}");

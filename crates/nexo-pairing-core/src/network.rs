@@ -1,4 +1,4 @@
-//! A network in CIDR notation, for `trusted_proxies`.
+//! A network in CIDR notation.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A network such as `10.0.0.0/8` or `fd00::/8`; an address alone is a network of one.
 ///
 /// ```
-/// use nexo_pairing_config::Network;
+/// use nexo_pairing_core::Network;
 ///
 /// let proxies: Network = "10.0.0.0/8".parse()?;
 /// assert!(proxies.contains("10.1.2.3".parse()?));
