@@ -9,6 +9,7 @@ mod docs;
 mod documents;
 mod features;
 mod fuzz;
+mod generated;
 mod instructions;
 mod layers;
 mod minimal;
@@ -74,7 +75,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "docs",
-        about: "Links in README.md and docs/ lead somewhere, and decisions have no gaps.",
+        about: "Links in README.md and docs/ lead somewhere, decisions have no gaps, keys are listed.",
         run: docs::run,
     },
     Step {

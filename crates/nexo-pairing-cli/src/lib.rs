@@ -35,6 +35,7 @@ mod flags;
 mod io;
 mod issuer;
 mod json;
+mod live_config;
 mod logging;
 mod modes;
 mod nats;

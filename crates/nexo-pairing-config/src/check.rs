@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::schema::{self, Entry, Key, Shape, Text};
+use crate::schema::{self, Entry, Shape, Text};
 use crate::{ConfigError, Origin};
 
 /// Refuses a `value` that `key` may not have.
@@ -60,7 +60,7 @@ fn is_placeholder(origin: &Origin, text: &str) -> bool {
 fn check_entries(
     origin: &Origin,
     key: &str,
-    entry: Entry,
+    entry: &Entry,
     items: &[Value],
 ) -> Result<(), ConfigError> {
     let mut first = HashMap::new();
@@ -72,10 +72,10 @@ fn check_entries(
         };
         for (name, value) in map {
             let key = format!("{key}.{name}");
-            let Some(Key(_, shape)) = schema::find(entry.keys, name) else {
+            let Some(known) = entry.find(name) else {
                 return Err(ConfigError::unknown(origin, &key));
             };
-            check(origin, &key, *shape, value)?;
+            check(origin, &key, known.shape, value)?;
         }
         if let Some(name) = entry.required.iter().find(|name| !map.contains_key(**name)) {
             return Err(ConfigError::missing(origin, &format!("{key}.{name}")));

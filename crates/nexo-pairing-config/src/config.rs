@@ -2,33 +2,23 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, AccountKey, AdapterWords, ChannelId, Mode, ModeWords, ModesInForce, OnReplay,
-    PairingPolicy, limits,
+    AccountId, AccountKey, AdapterWords, ChannelId, Mode, ModeWords, ModesInForce, PairingPolicy,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Network, Origin};
+use crate::keys::Values;
+use crate::{Nats, Origin};
 
 /// The configuration in force. [`Sources::load`](crate::Sources::load) makes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub(crate) home: Option<PathBuf>,
     pub(crate) file: Option<PathBuf>,
-    pub(crate) storage_path: PathBuf,
-    pub(crate) secret_path: PathBuf,
-    pub(crate) secret_external: bool,
-    pub(crate) setup_code_ttl: Duration,
-    pub(crate) session_ttl: Duration,
-    pub(crate) on_replay: OnReplay,
-    pub(crate) public_url: Option<String>,
-    pub(crate) ws_cleartext_allow: Vec<String>,
-    pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) values: Values,
     pub(crate) gate: PairingPolicy,
-    pub(crate) notices: Notices,
     pub(crate) accounts: Option<Vec<Account>>,
     /// After a reload that found no accounts: those that the file named last, for the ones of them that
     /// stay known.
@@ -38,9 +28,7 @@ pub struct Config {
     pub(crate) has_pairing: bool,
     /// What a reload kept.
     pub(crate) kept: Vec<String>,
-    pub(crate) adapters: Vec<Adapter>,
     pub(crate) nats: Nats,
-    pub(crate) audit_days: u32,
     pub(crate) provenance: Vec<Setting>,
 }
 
@@ -58,71 +46,10 @@ impl Config {
         self.file.as_deref()
     }
 
-    /// `storage.path`: the database. Absolute. Default `$NEXO_HOME/state/pairing.db`.
-    #[must_use]
-    pub fn storage_path(&self) -> &Path {
-        &self.storage_path
-    }
-
-    /// `setup_code.secret_path`: the key that signs setup codes. Absolute. Default
-    /// `$NEXO_HOME/secret/pairing.key`.
-    #[must_use]
-    pub fn secret_path(&self) -> &Path {
-        &self.secret_path
-    }
-
-    /// `setup_code.secret_external`: whether the key is mounted by somebody else and never written
-    /// by us. Default no.
-    #[must_use]
-    pub fn secret_external(&self) -> bool {
-        self.secret_external
-    }
-
-    /// `setup_code.default_ttl_secs`: how long a setup code lives, within
-    /// [`SETUP_CODE_TTL`](limits::SETUP_CODE_TTL).
-    #[must_use]
-    pub fn setup_code_ttl(&self) -> Duration {
-        self.setup_code_ttl
-    }
-
-    /// `session_ttl_secs`: how long a companion's session lives, within
-    /// [`CONFIGURED_SESSION_TTL`](limits::CONFIGURED_SESSION_TTL).
-    #[must_use]
-    pub fn session_ttl(&self) -> Duration {
-        self.session_ttl
-    }
-
-    /// `on_replay`: what a setup code that is presented twice does to the session that it gave.
-    /// Default [`OnReplay::Revoke`].
-    #[must_use]
-    pub fn on_replay(&self) -> OnReplay {
-        self.on_replay
-    }
-
-    /// `public_url`: where companions reach the gateway. As it was written: the URL resolver parses
-    /// it. Default none.
-    #[must_use]
-    pub fn public_url(&self) -> Option<&str> {
-        self.public_url.as_deref()
-    }
-
-    /// `ws_cleartext_allow`: hosts (names or addresses; case does not matter) that may be reached
-    /// without TLS, besides the local ones. Default none.
-    #[must_use]
-    pub fn ws_cleartext_allow(&self) -> &[String] {
-        &self.ws_cleartext_allow
-    }
-
-    /// `trusted_proxies`: the networks whose word on a client's address is believed. Default none.
-    #[must_use]
-    pub fn trusted_proxies(&self) -> &[Network] {
-        &self.trusted_proxies
-    }
-
     /// Whether `peer` is one of the [trusted proxies](Self::trusted_proxies).
     #[must_use]
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(peer))
+        self.trusted_proxies().iter().any(|network| network.contains(peer))
     }
 
     /// Which modes the file, the environment and the flags say in words, and for which accounts.
@@ -167,23 +94,11 @@ impl Config {
         &self.gate
     }
 
-    /// `gate.notices`: where events of plugins themselves are published. Default [`Notices::Both`].
-    #[must_use]
-    pub fn notices(&self) -> Notices {
-        self.notices
-    }
-
     /// `accounts`, in order of channel and account; any other account is refused. `None` when not
     /// configured: then every account is known.
     #[must_use]
     pub fn accounts(&self) -> Option<&[Account]> {
         self.accounts.as_deref()
-    }
-
-    /// `adapters`: the channels that are served by another process. Default none.
-    #[must_use]
-    pub fn adapters(&self) -> &[Adapter] {
-        &self.adapters
     }
 
     /// What is said of adapters in words, not what a [reload](crate::Sources::reload) only kept.
@@ -197,8 +112,8 @@ impl Config {
         // What the file has lost does not concern another layer.
         let is_file = matches!(origin, Origin::File(_));
         let is_kept = |key: &str| is_file && self.kept.iter().any(|kept| kept == key);
-        let channels = self.adapters.iter().map(|adapter| adapter.channel.clone());
-        match self.adapters.as_slice() {
+        let channels = self.adapters().iter().map(|adapter| adapter.channel.clone());
+        match self.adapters() {
             _ if is_kept("adapters") => AdapterWords::Absent,
             [] => AdapterWords::Empty(origin.to_string()),
             _ => AdapterWords::Channels(
@@ -212,13 +127,6 @@ impl Config {
     #[must_use]
     pub fn nats(&self) -> &Nats {
         &self.nats
-    }
-
-    /// `audit_days`: for how many days the audit log is kept, within
-    /// [`AUDIT_DAYS`](limits::AUDIT_DAYS).
-    #[must_use]
-    pub fn audit_days(&self) -> u32 {
-        self.audit_days
     }
 
     /// After a [reload](crate::Sources::reload): the keys that the file does not say any more and that
@@ -264,84 +172,6 @@ impl Account {
     pub(crate) fn key(&self) -> (&str, &str) {
         (self.channel.as_str(), self.account.as_str())
     }
-}
-
-/// A channel that is served by another process, over the broker.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct Adapter {
-    /// The channel.
-    pub channel: ChannelId,
-    /// The subject that its requests begin with, such as `plugin.signal`: 1 to 128 bytes, words
-    /// of `[A-Za-z0-9_-]` with a dot between them. Not below `pairing`, `plugin.inbound` and
-    /// `plugin.outbound`, where the gate's own messages are.
-    pub prefix: String,
-    /// Who writes the challenge text.
-    #[serde(default)]
-    pub format: ChallengeFormat,
-    /// `cache_ttl_secs`: how long a normalised id is remembered, within
-    /// [`ID_CACHE_TTL`](limits::ID_CACHE_TTL).
-    #[serde(rename = "cache_ttl_secs", default = "cache_ttl", deserialize_with = "seconds")]
-    pub cache_ttl: Duration,
-}
-
-/// Who writes the challenge text of a channel that is served by another process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ChallengeFormat {
-    /// We do, from the built-in or the configured text. The default.
-    #[default]
-    Default,
-    /// The plugin does; it is asked over the broker.
-    Broker,
-}
-
-/// Where a gate on a bus publishes the events of plugins themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Notices {
-    /// On `pairing.notices.…` and, as versions before did, among what is admitted. The default.
-    #[default]
-    Both,
-    /// On `pairing.notices.…` only.
-    Own,
-}
-
-/// The bus: where it is, and how to log in there. Secrets stand in files of their own, never here, so
-/// that a configuration can be shown. Paths are absolute.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[non_exhaustive]
-pub struct Nats {
-    /// `nats://HOST:PORT` or `tls://HOST:PORT`, the servers of one cluster. Default none.
-    pub servers: Vec<String>,
-    /// A file with a JWT and the seed of its key, as `nsc` writes it.
-    pub credentials_file: Option<PathBuf>,
-    /// A file with the seed of an nkey.
-    pub nkey_file: Option<PathBuf>,
-    /// A user, who has a `password_file`. 1 to 256 bytes.
-    pub user: Option<String>,
-    /// The file with the password of `user`.
-    pub password_file: Option<PathBuf>,
-    /// A file with a token.
-    pub token_file: Option<PathBuf>,
-    /// Whether a server without TLS is refused. Default no.
-    pub tls_required: bool,
-    /// Who vouches for the servers (PEM). Default: the authorities of the system.
-    pub tls_ca_file: Option<PathBuf>,
-    /// Our certificate with its chain (PEM), for servers that ask for one.
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key of our certificate (PEM).
-    pub tls_key_file: Option<PathBuf>,
-}
-
-fn cache_ttl() -> Duration {
-    limits::ID_CACHE_TTL.default
-}
-
-fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    u64::deserialize(deserializer).map(Duration::from_secs)
 }
 
 /// The policy of an account, if it is among `accounts`, which are in order.

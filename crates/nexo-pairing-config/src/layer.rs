@@ -11,23 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::check;
-use crate::schema::{self, Entry, KEYS, Key, Shape};
+use crate::schema::{self, Entry, KEYS, Shape};
 use crate::{ConfigError, Origin, Setting, yaml};
-
-/// What a reload does not keep: whoever puts modes in force remembers these, for restarts too.
-const REMEMBERED_ELSEWHERE: &[&str] = &["gate.mode", "accounts"];
-
-/// The same, of an account's own words.
-const OWN_MODE: &[&str] = &["mode", "auto_challenge"];
-
-/// The ways to log in to the bus. One replaces another, so none is kept beside a new one.
-const LOGIN: &[&str] = &[
-    "nats.credentials_file",
-    "nats.nkey_file",
-    "nats.user",
-    "nats.password_file",
-    "nats.token_file",
-];
 
 /// What one source says, checked: each key with its value, and where that came from.
 #[derive(Debug)]
@@ -87,17 +72,17 @@ impl<'a> Layer<'a> {
     /// Says what is in one of our environment variables. Lists are written as in YAML: `[a,b]`.
     pub(crate) fn say_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let origin = Origin::Environment(name.to_owned());
-        let Some(Key(key, shape)) = KEYS.iter().find(|key| schema::variable(key.0) == name) else {
-            let key = name.strip_prefix(schema::PREFIX).unwrap_or(name);
-            return Err(ConfigError::unknown(&origin, &key.to_lowercase().replace("__", ".")));
+        let Some(key) = KEYS.iter().find(|key| schema::variable(key.name) == name) else {
+            let name = name.strip_prefix(schema::PREFIX).unwrap_or(name);
+            return Err(ConfigError::unknown(&origin, &name.to_lowercase().replace("__", ".")));
         };
-        let value = match shape {
+        let value = match key.shape {
             Shape::Text(_) | Shape::Path(_) => Value::Null,
             _ => parse(&origin, text)?,
         };
         // An empty variable does not say nothing: more often it is a slip in a script.
         let value = if value.is_null() { Value::String(text.to_owned()) } else { value };
-        self.say(&origin, key, value)
+        self.say(&origin, key.name, value)
     }
 
     /// Says that `key` is `value`; `null` says nothing, as if the key were commented out, unless that
@@ -108,12 +93,12 @@ impl<'a> Layer<'a> {
         key: &str,
         mut value: Value,
     ) -> Result<(), ConfigError> {
-        let Some(&Key(key, shape)) = schema::find(KEYS, key) else {
+        let Some(known) = schema::find(key) else {
             return Err(ConfigError::unknown(origin, key));
         };
+        let (key, shape) = (known.name, known.shape);
         // No list of accounts lets all of them in, an empty one lets none.
-        let needs_value = matches!(shape, Shape::Entries(_))
-            || matches!(key, "gate.mode" | "gate.auto_challenge");
+        let needs_value = matches!(shape, Shape::Entries(_)) || known.is_remembered;
         if value.is_null() && !needs_value {
             return Ok(());
         }
@@ -132,20 +117,22 @@ impl<'a> Layer<'a> {
 
     /// Says what the file in force said and this one does not, for a reload; which keys that are.
     pub(crate) fn keep(&mut self, in_force: &[Setting]) -> Vec<String> {
-        let has_login = LOGIN.iter().any(|key| self.said.contains_key(key));
+        let has_login = KEYS.iter().any(|key| key.is_login && self.said.contains_key(key.name));
         let mut kept = Vec::new();
         for Setting { key, value, origin } in in_force {
-            if !matches!(origin, Origin::File(_)) || has_login && LOGIN.contains(key) {
+            let Some(known) = schema::find(key) else { continue };
+            if !matches!(origin, Origin::File(_)) || has_login && known.is_login {
                 continue;
             }
-            let is_remembered = REMEMBERED_ELSEWHERE.contains(key);
-            match (self.said.get_mut(key), schema::find(KEYS, key)) {
+            // Whoever puts modes in force remembers these, for restarts too.
+            let is_remembered = known.is_remembered;
+            match (self.said.get_mut(key), known.shape) {
                 (None, _) if is_remembered => {}
                 (None, _) => {
                     self.said.insert(key, (origin.clone(), value.clone()));
                     kept.push((*key).to_owned());
                 }
-                (Some((_, new)), Some(Key(_, Shape::Entries(entry)))) => {
+                (Some((_, new)), Shape::Entries(entry)) => {
                     kept.extend(keep_entries(key, entry, new, value, is_remembered));
                 }
                 (Some(_), _) => {}
@@ -219,7 +206,7 @@ fn keep_entries(
             continue;
         };
         for (inner, value) in old.as_object().into_iter().flatten() {
-            let is_mode = is_remembered && OWN_MODE.contains(&&**inner);
+            let is_mode = entry.find(inner).is_some_and(|key| key.is_remembered);
             if new.get(inner).is_none() && !is_mode {
                 new[inner] = value.clone();
                 kept.push(format!("{key}[{name}].{inner}"));

@@ -13,40 +13,8 @@
 //!
 //! # Keys
 //!
-//! All of them stand below `pairing:`.
-//!
-//! | key | allowed | default |
-//! | --- | --- | --- |
-//! | `storage.path` | path | `$NEXO_HOME/state/pairing.db` |
-//! | `setup_code.secret_path` | path | `$NEXO_HOME/secret/pairing.key` |
-//! | `setup_code.secret_external` | `true`, `false` | `false` |
-//! | `setup_code.default_ttl_secs` | 1 to 86400 seconds | 60 |
-//! | `session_ttl_secs` | 60 to 31536000 seconds | 86400 |
-//! | `on_replay` | `revoke`, `refuse` | `revoke` |
-//! | `public_url` | 1 to 2048 bytes | |
-//! | `ws_cleartext_allow` | list of host names or addresses | `[]` |
-//! | `trusted_proxies` | list of [networks](Network) or addresses | `[]` |
-//! | `gate.mode` | `open`, `allowlist`, `pairing` | |
-//! | `gate.auto_challenge` | `true` (mode `pairing`), `false` (`open`) | |
-//! | `gate.max_pending` | 1 to 1000 | 3 |
-//! | `gate.pending_ttl_secs` | 60 to 86400 seconds | 3600 |
-//! | `gate.challenge_cooldown_secs` | 10 to 86400 seconds | 300 |
-//! | `gate.language` | `en`, `es`, `pt` | `en` |
-//! | `gate.challenge_text` | 1 to 1000 bytes with `{code}` or `{command}` | built-in texts |
-//! | `gate.notices` | `both`, `own` | `both` |
-//! | `accounts` | list of `channel`, `account` and any key of `gate` but `notices` | every account is known |
-//! | `adapters` | list of `channel`, `prefix`, `format` (`default`, `broker`), `cache_ttl_secs` (1 to 86400 seconds, default 3600) | `[]` |
-//! | `nats.servers` | list of `nats://HOST:PORT` or `tls://HOST:PORT` | `[]` |
-//! | `nats.credentials_file` | path of a `.creds` file | |
-//! | `nats.nkey_file` | path of a file with the seed of an nkey | |
-//! | `nats.user` | 1 to 256 bytes | |
-//! | `nats.password_file` | path of a file with the password of `nats.user` | |
-//! | `nats.token_file` | path of a file with a token | |
-//! | `nats.tls_required` | `true`, `false` | `false` |
-//! | `nats.tls_ca_file` | path, PEM | the authorities of the system |
-//! | `nats.tls_cert_file` | path, PEM | |
-//! | `nats.tls_key_file` | path, PEM | |
-//! | `audit_days` | 1 to 36500 days | 365 |
+//! All of them stand below `pairing:`. [`reference()`] lists them with what they may say and their
+//! defaults, and so does `docs/configuration.md` of the project.
 //!
 //! A key without a value (`gate:` with everything below it commented out) says nothing. Only
 //! `accounts`, `adapters`, `mode` and `auto_challenge` need one: without `accounts` everybody's
@@ -81,18 +49,25 @@
 mod check;
 mod config;
 mod error;
+mod form;
+mod keys;
 mod layer;
 mod load;
 mod merge;
 mod origin;
 mod read;
+mod reference;
+mod restart;
 mod schema;
 mod yaml;
 
-pub use config::{Account, Adapter, ChallengeFormat, Config, Nats, Notices, Setting};
+pub use config::{Account, Config, Setting};
 pub use error::ConfigError;
+pub use keys::{Adapter, ChallengeFormat, Nats, Notices};
 pub use load::Sources;
 #[doc(no_inline)]
 pub use nexo_pairing_core::OnReplay;
 pub use nexo_pairing_core::{Network, NetworkError};
 pub use origin::Origin;
+pub use reference::reference;
+pub use restart::Process;

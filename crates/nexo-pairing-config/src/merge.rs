@@ -2,58 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use figment::Figment;
 use figment::value::{Dict, Value as FigmentValue};
 use nexo_pairing_core::{
     AccountId, AccountKey, ChannelId, Mode, ModeWords, PairingPolicy, PolicyOptions, SaidMode,
-    limits,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::keys::{KEYS, Values};
 use crate::layer::{self, Layer};
-use crate::schema::{KEYS, Key};
-use crate::{Account, Config, ConfigError, Nats, Notices, OnReplay, Origin, Setting};
+use crate::schema::{Key, Unset};
+use crate::{Account, Config, ConfigError, Nats, Origin, Setting};
 
 /// The built-in defaults; the paths among them are in `home`, if there is one.
 pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
-    let path =
-        |below: &str| json!(home.and_then(|home| home.join(below).to_str().map(str::to_owned)));
-    let gate = PairingPolicy::default();
-    Layer::defaults([
-        ("storage.path", path("state/pairing.db")),
-        ("setup_code.secret_path", path("secret/pairing.key")),
-        ("setup_code.secret_external", json!(false)),
-        ("setup_code.default_ttl_secs", json!(limits::SETUP_CODE_TTL.default.as_secs())),
-        ("session_ttl_secs", json!(limits::CONFIGURED_SESSION_TTL.default.as_secs())),
-        ("on_replay", json!(OnReplay::default())),
-        ("public_url", Value::Null),
-        ("ws_cleartext_allow", json!([])),
-        ("trusted_proxies", json!([])),
-        ("gate.mode", Value::Null),
-        ("gate.max_pending", json!(gate.max_pending)),
-        ("gate.pending_ttl_secs", json!(gate.pending_ttl.as_secs())),
-        ("gate.challenge_cooldown_secs", json!(gate.challenge_cooldown.as_secs())),
-        ("gate.language", json!(gate.language)),
-        ("gate.challenge_text", json!(gate.challenge_text)),
-        ("gate.notices", json!(Notices::default())),
-        ("accounts", Value::Null),
-        ("adapters", json!([])),
-        ("nats.servers", json!([])),
-        ("nats.credentials_file", Value::Null),
-        ("nats.nkey_file", Value::Null),
-        ("nats.user", Value::Null),
-        ("nats.password_file", Value::Null),
-        ("nats.token_file", Value::Null),
-        ("nats.tls_required", json!(false)),
-        ("nats.tls_ca_file", Value::Null),
-        ("nats.tls_cert_file", Value::Null),
-        ("nats.tls_key_file", Value::Null),
-        ("audit_days", json!(limits::AUDIT_DAYS.default)),
-    ])
+    Layer::defaults(KEYS.iter().filter_map(|key| Some((key.name, default(key, home)?))))
+}
+
+fn default(key: &Key, home: Option<&Path>) -> Option<Value> {
+    match key.unset {
+        Unset::Alias => None,
+        Unset::Null => Some(Value::Null),
+        Unset::Number(number) => Some(number.into()),
+        Unset::Value(value) => Some(value()),
+        Unset::InHome { below, .. } => {
+            Some(json!(home.and_then(|home| home.join(below).to_str().map(str::to_owned))))
+        }
+    }
 }
 
 /// The configuration that the merged layers make.
@@ -63,9 +41,6 @@ pub(crate) fn config(
     file: Option<PathBuf>,
 ) -> Result<Config, ConfigError> {
     let merged = Merged::new(figment);
-    let path = |key, needed| -> Result<PathBuf, ConfigError> {
-        merged.get::<Option<PathBuf>>(key)?.ok_or(ConfigError::NoHome { needed })
-    };
     let gate = PairingPolicy::default()
         .with(&merged.get::<Gate>("gate")?.options)
         .map_err(|error| ConfigError::policy(&merged.origin("gate.mode"), "gate", error))?;
@@ -76,27 +51,17 @@ pub(crate) fn config(
             .map(|mode| SaidMode::new(mode, merged.origin("gate.mode").to_string())),
         accounts: words,
     };
+    merged.check_home()?;
     Ok(Config {
-        storage_path: path("storage.path", "the database")?,
-        secret_path: path("setup_code.secret_path", "the key of setup codes")?,
-        secret_external: merged.get("setup_code.secret_external")?,
-        setup_code_ttl: Duration::from_secs(merged.get("setup_code.default_ttl_secs")?),
-        session_ttl: Duration::from_secs(merged.get("session_ttl_secs")?),
-        on_replay: merged.get("on_replay")?,
-        public_url: merged.get("public_url")?,
-        ws_cleartext_allow: merged.get("ws_cleartext_allow")?,
-        trusted_proxies: merged.get("trusted_proxies")?,
+        values: Values::read(&merged)?,
         accounts,
         lost_accounts: Vec::new(),
         gate,
-        notices: merged.get("gate.notices")?,
         mode_words,
         has_pairing: false,
         kept: Vec::new(),
-        adapters: merged.get("adapters")?,
         nats: nats(&merged)?,
-        audit_days: merged.get("audit_days")?,
-        provenance: KEYS.iter().filter_map(|Key(key, _)| merged.setting(key)).collect(),
+        provenance: KEYS.iter().filter_map(|key| merged.setting(key.name)).collect(),
         home,
         file,
     })
@@ -177,7 +142,7 @@ fn nats(merged: &Merged) -> Result<Nats, ConfigError> {
 }
 
 /// The layers, merged once, and what [`figment`] knows of where their values came from.
-struct Merged {
+pub(crate) struct Merged {
     figment: Figment,
     values: FigmentValue,
 }
@@ -189,13 +154,25 @@ impl Merged {
     }
 
     /// What [`crate::check`] let pass can be read; should it not, the message says so all the same.
-    fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
         let unset = Dict::new().into();
         self.values.find_ref(key).unwrap_or(&unset).deserialize().map_err(|error| {
             let value = self.json(key).unwrap_or_default();
             let allowed = format!("something else: {}", error.kind);
             ConfigError::invalid(&self.origin(key), key, &value, allowed)
         })
+    }
+
+    /// Refuses a path that nobody says and that has no home to be in.
+    fn check_home(&self) -> Result<(), ConfigError> {
+        for key in KEYS {
+            if let Unset::InHome { what, .. } = key.unset
+                && self.json(key.name).is_none_or(|value| value.is_null())
+            {
+                return Err(ConfigError::NoHome { needed: what });
+            }
+        }
+        Ok(())
     }
 
     fn origin(&self, key: &str) -> Origin {

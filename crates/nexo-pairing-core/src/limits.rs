@@ -58,6 +58,9 @@ pub const CHALLENGE_COOLDOWN: Bounds<Duration> =
 /// The length of a configured challenge text, in bytes: no channel takes much longer messages.
 pub const CHALLENGE_TEXT_BYTES: RangeInclusive<usize> = 1..=1000;
 
+/// What a challenge text has to be, in words: see [`CHALLENGE_TEXT_BYTES`].
+pub const CHALLENGE_TEXT_FORM: &str = "1 to 1000 bytes with `{code}` or `{command}` in it";
+
 /// The longest sender id, as its channel wrote it, that an adapter is asked about, in bytes.
 pub const MAX_RAW_ID_BYTES: usize = 1024;
 
@@ -148,6 +151,9 @@ pub const SETUP_CODE_LEEWAY: Duration = Duration::from_secs(30);
 /// the error can be about what is too long in it.
 pub const PUBLIC_URL_BYTES: RangeInclusive<usize> = 1..=2048;
 
+/// What a public URL has to be, in words: see [`PUBLIC_URL_BYTES`].
+pub const PUBLIC_URL_FORM: &str = "a URL of 1 to 2048 bytes";
+
 /// The longest host name, in bytes: that of the DNS.
 pub const MAX_HOST_BYTES: usize = 253;
 
@@ -203,6 +209,14 @@ mod tests {
     #[test]
     fn words_say_the_numbers() {
         assert!(NOTE_FORM.contains(&format!("at most {MAX_NOTE_BYTES} bytes")));
+        for (text, bytes) in
+            [(CHALLENGE_TEXT_FORM, CHALLENGE_TEXT_BYTES), (PUBLIC_URL_FORM, PUBLIC_URL_BYTES)]
+        {
+            assert!(
+                text.contains(&format!("{} to {} bytes", bytes.start(), bytes.end())),
+                "{text}"
+            );
+        }
         for text in [LABEL_FORM, LABEL_RULE] {
             assert!(text.contains(&format!("1 to {MAX_LABEL_BYTES} bytes")), "{text}");
         }

@@ -2,7 +2,8 @@
 //!
 //! Relative links in `README.md` and `docs/**/*.md` lead to files of the checkout, and their
 //! anchors to a heading there. Nothing names a folder of one person's machine or the number of an
-//! issue. Decisions are numbered without gaps.
+//! issue. Decisions are numbered without gaps. The list of the configuration's keys is as they are
+//! declared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -10,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::context::{Context, Failure, Outcome};
 
 use super::documents::{self, Page};
+use super::generated;
 
 /// Top folders that hold people's homes and checkouts.
 const PRIVATE_FOLDERS: [&str; 4] = ["home", "root", "Users", "work"];
@@ -20,6 +22,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let mut problems: Vec<String> = pages.iter().flat_map(wrong_text).collect();
     problems.extend(wrong_links(&files, &pages));
     problems.extend(wrong_numbers(&files));
+    problems.extend(generated::outdated(context, &pages)?);
     if !problems.is_empty() {
         return Err(Failure::list(&problems));
     }

@@ -1,21 +1,24 @@
 //! `config`: the configuration in force, and where each value came from.
 
 use clap::Args;
-use nexo_pairing::config::Setting;
+use nexo_pairing::config::{Process, Setting};
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::live_config::start_only;
 use crate::table::Table;
 use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Flags win over the environment (NEXO_PAIRING_…), that wins over the file, \
-    and that over the defaults. A running gate reads it again on SIGHUP, all but storage.path, \
-    audit_days and nats, which need a restart.\n\n\
-    Example:\n  NEXO_PAIRING_GATE__MODE=pairing nexo-pair config"
+    after_help = format!(
+        "Flags win over the environment (NEXO_PAIRING_…), that wins over the file, and that over the \
+        defaults. A running gate reads it again on SIGHUP, all but {}, which need a restart.\n\n\
+        Example:\n  NEXO_PAIRING_GATE__MODE=pairing nexo-pair config",
+        start_only(Process::Gate),
+    )
 )]
 pub(crate) struct ShowConfig {}
 

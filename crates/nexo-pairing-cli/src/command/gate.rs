@@ -12,15 +12,17 @@ mod settings;
 mod signals;
 
 use clap::Args;
+use nexo_pairing::config::Process;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::live_config::start_only;
 use settings::Loader;
 use signals::HangUp;
 
 #[derive(Debug, Args)]
-#[command(after_help = GUIDE)]
+#[command(after_help = GUIDE.replace("START_ONLY", &start_only(Process::Gate)))]
 pub(crate) struct Gate {
     /// Mode `pairing` for accounts that say nothing else.
     #[arg(long)]
@@ -63,7 +65,7 @@ pairing.adapters named is remembered, too: where an entry is lost, no gate start
 its channel as they are written; `adapters: []` or `nexo-pair forget-adapter` ends that.
 
 SIGTERM and SIGINT end it when the lines that were read, or what was taken from the bus, are finished;
-SIGHUP reads the configuration again (storage.path, audit_days and nats.… are looked at when it
+SIGHUP reads the configuration again (START_ONLY are looked at when it
 starts).
 
 Examples:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use nexo_pairing::SetupCodeIssuer;
-use nexo_pairing::config::{Config, Sources};
+use nexo_pairing::config::{Config, Process};
 use nexo_pairing::server::{
     DEFAULT_LISTEN, MetricsOptions, Server, ServerHandle, ServerOptions, Settings, TlsFiles,
 };
@@ -20,17 +20,21 @@ use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::issuer::{blocking, open_issuer};
+use crate::live_config::{LiveConfig, start_only};
 use crate::modes::lost;
 use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Companions claim at /pair, services ask at /session, and /healthz says whether all is \
-    well.\n\nSIGTERM and SIGINT end it when what was begun is done, SIGHUP has it read the configuration, \
-    the certificate and the keys again. A change of keys by another command it notices by itself; \
-    storage.path, audit_days and setup_code.secret_… are looked at when it starts.\n\n\
-    Examples:\n  nexo-pair serve\n  \
-    nexo-pair serve --listen 0.0.0.0:7780 --tls-cert fullchain.pem --tls-key privkey.pem"
+    after_help = format!(
+        "Companions claim at /pair, services ask at /session, and /healthz says whether all is \
+        well.\n\nSIGTERM and SIGINT end it when what was begun is done, SIGHUP has it read the \
+        configuration, the certificate and the keys again. A change of keys by another command it \
+        notices by itself; {} are looked at when it starts.\n\n\
+        Examples:\n  nexo-pair serve\n  \
+        nexo-pair serve --listen 0.0.0.0:7780 --tls-cert fullchain.pem --tls-key privkey.pem",
+        start_only(Process::Serve),
+    )
 )]
 pub(crate) struct Serve {
     /// Where to listen; port 0 takes a free one.
@@ -48,8 +52,8 @@ pub(crate) struct Serve {
 }
 
 pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliError> {
-    let sources = context.sources();
-    let config = sources.load()?;
+    let mut live = LiveConfig::load(Process::Serve, context.sources())?;
+    let config = live.current().clone();
     let no_signals = |source| CliError::Io { what: "listen to signals".to_owned(), source };
     // From the first moment on: otherwise they would end the process.
     let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
@@ -83,7 +87,6 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     }
 
     let handle = server.handle();
-    let mut current = config.clone();
     let (end, ended) = oneshot::channel::<()>();
     let mut end = Some(end);
     let mut running = std::pin::pin!(server.run(async { drop(ended.await) }));
@@ -93,7 +96,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
             asked = interrupt.recv() => asked,
             asked = terminate.recv() => asked,
             Some(()) = hang_up.recv() => {
-                reload(&sources, &config, &mut current, &handle, &issuer, context).await;
+                reload(&mut live, &handle, &issuer, context).await;
                 continue;
             }
         };
@@ -152,30 +155,25 @@ fn take_all_files() {
 
 /// Reads again what may have changed; what is wrong or lost stays as it was.
 async fn reload(
-    sources: &Sources,
-    started_with: &Config,
-    current: &mut Config,
+    live: &mut LiveConfig,
     handle: &ServerHandle,
     issuer: &Arc<SetupCodeIssuer>,
     context: &mut Context,
 ) {
-    let (sources, old, issuer) = (sources.clone(), current.clone(), Arc::clone(issuer));
-    match blocking("read the configuration", move || sources.reload(&old)).await {
-        Ok(Ok(config)) => {
-            context.note("the configuration was read again");
-            lost(&config).for_each(|lost| context.warn("kept", &lost));
-            for key in needs_restart(started_with, &config) {
-                context.note(&format!("{key} has changed: that needs a restart"));
-            }
+    match live.read_again().await {
+        Ok(config) => {
             handle.set(settings(&config));
-            *current = config;
+            live.take(config);
+            context.note("the configuration was read again");
+            lost(live.current()).for_each(|lost| context.warn("kept", &lost));
+            live.needs_restart().for_each(|changed| context.note(&changed));
         }
-        Ok(Err(error)) => stays("configuration", &error.into(), context),
         Err(error) => stays("configuration", &error, context),
     }
     if let Err(error) = handle.reload_tls().await {
         context.warn("tls", &format!("the old certificate stays in use: {}", chain(&error)));
     }
+    let issuer = Arc::clone(issuer);
     match blocking("read the keys", move || issuer.reload()).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => stays("keys", &error.into(), context),
@@ -185,17 +183,6 @@ async fn reload(
 
 fn stays(what: &str, error: &CliError, context: &mut Context) {
     context.warn(error.kind(), &format!("the old {what} stays in use: {}", chain(error)));
-}
-
-/// What has changed and is only looked at at the start.
-fn needs_restart(before: &Config, now: &Config) -> Vec<&'static str> {
-    let changes = [
-        ("storage.path", before.storage_path() != now.storage_path()),
-        ("audit_days", before.audit_days() != now.audit_days()),
-        ("setup_code.secret_path", before.secret_path() != now.secret_path()),
-        ("setup_code.secret_external", before.secret_external() != now.secret_external()),
-    ];
-    changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]

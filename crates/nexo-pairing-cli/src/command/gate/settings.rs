@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing::config::{Config, Sources};
+use nexo_pairing::config::{Config, Process, Sources};
 use nexo_pairing::{
     AdapterWords, ChannelId, KeptModes, Mode, ModesInForce, PairingError, PairingStore,
     RememberedAdapters, RememberedModes, SaidMode,
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::remarks::Remarks;
 use crate::context::Database;
 use crate::error::{CliError, chain};
+use crate::live_config::LiveConfig;
 use crate::modes::{check_fresh, kept, lost};
 use crate::remote;
 use crate::text::escape;
@@ -31,12 +32,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Reads the configuration, and finds the modes in force.
 pub(super) struct Loader {
-    sources: Sources,
+    live: LiveConfig,
     /// What stands where nothing ever said a mode.
     fallback: Option<SaidMode>,
-    started_with: Config,
-    /// As it was read the last time, without what is remembered.
-    config: Config,
     modes: Option<ModesInForce>,
     /// The channels that have their adapter in another process, as far as this gate knows.
     adapters: RememberedAdapters,
@@ -49,8 +47,8 @@ pub(super) struct Loader {
 impl Loader {
     /// Reads the configuration for the first time; `open` is the flag `--open`.
     pub(super) fn new(sources: Sources, open: bool) -> Result<Self, CliError> {
-        let config = sources.load()?;
-        if let Some(said) = &config.mode_words().default
+        let live = LiveConfig::load(Process::Gate, sources)?;
+        if let Some(said) = &live.current().mode_words().default
             && open
             && said.mode != Mode::Open
         {
@@ -61,10 +59,8 @@ impl Loader {
         }
         let fallback = open.then(SaidMode::open_for_one_run);
         Ok(Self {
-            sources,
+            live,
             fallback,
-            started_with: config.clone(),
-            config,
             modes: None,
             adapters: RememberedAdapters::default(),
             remembering: JoinSet::new(),
@@ -74,7 +70,7 @@ impl Loader {
 
     /// The configuration as it was read.
     pub(super) fn config(&self) -> &Config {
-        &self.config
+        self.live.current()
     }
 
     /// Opens the database; a dry run has a copy in memory.
@@ -85,7 +81,7 @@ impl Loader {
     ) -> Result<PairingStore, CliError> {
         let is_new = !database.exists();
         if is_new {
-            check_fresh(&self.config, self.fallback.clone())?;
+            check_fresh(self.live.current(), self.fallback.clone())?;
         }
         if dry_run {
             return database.rehearsal().await;
@@ -93,7 +89,8 @@ impl Loader {
         let store = database.open().await?;
         // Beside a configuration there may have been a database before, which was found by a path that
         // is lost.
-        self.made = (is_new && self.config.file().is_some()).then(|| database.path().to_owned());
+        self.made =
+            (is_new && self.live.current().file().is_some()).then(|| database.path().to_owned());
         Ok(store)
     }
 
@@ -111,7 +108,7 @@ impl Loader {
 
     /// Puts the configuration in force, as a gate that starts.
     pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings, CliError> {
-        let config = self.config.clone();
+        let config = self.live.current().clone();
         let words = config.mode_words();
         let (modes, known) = remembered(store).await?;
         let modes = modes.resolve(words, self.fallback.clone())?;
@@ -148,10 +145,8 @@ impl Loader {
         match self.try_reload(store, remarks, prepare).await {
             Ok(reloaded) => {
                 remarks.say("the configuration was read again");
-                lost(&self.config).for_each(|lost| remarks.say(&lost));
-                for key in needs_restart(&self.started_with, &self.config) {
-                    remarks.say(&format!("{key} has changed: that needs a restart"));
-                }
+                lost(self.live.current()).for_each(|lost| remarks.say(&lost));
+                self.live.needs_restart().for_each(|changed| remarks.say(&changed));
                 self.say_kept(remarks);
                 Some(reloaded)
             }
@@ -168,12 +163,7 @@ impl Loader {
         remarks: &Remarks,
         prepare: impl FnOnce(&Config) -> Result<T, CliError>,
     ) -> Result<(Settings, T), CliError> {
-        let (sources, old) = (self.sources.clone(), self.config.clone());
-        let read = tokio::task::spawn_blocking(move || sources.reload(&old)).await;
-        let config = read.map_err(|error| CliError::Io {
-            what: "read the configuration".to_owned(),
-            source: error.into(),
-        })??;
+        let config = self.live.read_again().await?;
         let prepared = prepare(&config)?;
         let modes = self.find_modes(store, remarks, &config).await?;
         Ok((self.put_in_force(config, modes), prepared))
@@ -262,7 +252,7 @@ impl Loader {
         let words = remote::words(config);
         let was_exposed = |channel: &ChannelId| {
             let modes = self.modes.as_ref();
-            modes.is_some_and(|modes| remote::is_exposed(&self.config, modes, channel))
+            modes.is_some_and(|modes| remote::is_exposed(self.live.current(), modes, channel))
         };
         let wanted = wanted.resolve(&words, |channel| {
             remote::is_exposed(config, &modes, channel)
@@ -273,7 +263,8 @@ impl Loader {
 
     fn put_in_force(&mut self, config: Config, modes: ModesInForce) -> Settings {
         let settings = Arc::new(config.clone().with_modes(&modes));
-        (self.config, self.modes) = (config, Some(modes));
+        self.live.take(config);
+        self.modes = Some(modes);
         settings
     }
 }
@@ -283,14 +274,4 @@ async fn remembered(
     store: &PairingStore,
 ) -> Result<(RememberedModes, RememberedAdapters), PairingError> {
     Ok((store.remembered_modes().await?, store.remembered_adapters().await?))
-}
-
-/// What has changed and is only looked at at the start.
-pub(super) fn needs_restart(started_with: &Config, config: &Config) -> Vec<&'static str> {
-    let changes = [
-        ("storage.path", config.storage_path() != started_with.storage_path()),
-        ("audit_days", config.audit_days() != started_with.audit_days()),
-        ("nats", config.nats() != started_with.nats()),
-    ];
-    changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(key, _)| key).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nexo_pairing::config::Sources;
+use nexo_pairing::config::{Process, Sources};
 use nexo_pairing::{AccountScope, Actor, ChannelId, SenderId, Target};
 use serde_json::Value;
 
@@ -85,9 +85,9 @@ fn what_needs_a_restart_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let before = settings(folder.path(), "{}");
     let after = settings(folder.path(), "pairing: { audit_days: 30, gate: { mode: pairing } }");
-    assert_eq!(super::super::settings::needs_restart(&before, &before), [""; 0]);
-    assert_eq!(super::super::settings::needs_restart(&before, &after), ["audit_days"]);
+    assert_eq!(before.needs_restart(&before, Process::Gate), [""; 0]);
+    assert_eq!(after.needs_restart(&before, Process::Gate), ["audit_days"]);
     let elsewhere = tempfile::tempdir().unwrap();
     let after = settings(elsewhere.path(), "{}");
-    assert_eq!(super::super::settings::needs_restart(&before, &after), ["storage.path"]);
+    assert_eq!(after.needs_restart(&before, Process::Gate), ["storage.path"]);
 }

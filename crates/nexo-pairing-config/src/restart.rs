@@ -1,0 +1,92 @@
+//! What a process that runs looks at only when it starts.
+
+use crate::Config;
+use crate::schema::{KEYS, Key};
+
+/// A command that runs for long, and reads its configuration again when it is told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Process {
+    /// `nexo-pair gate`.
+    Gate,
+    /// `nexo-pair serve`.
+    Serve,
+}
+
+impl Process {
+    /// The command in Markdown, as the reference names it.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Gate => "`gate`",
+            Self::Serve => "`serve`",
+        }
+    }
+
+    /// The keys that it looks at only when it starts, in the order of the reference; a section, where
+    /// that holds for all of it.
+    #[must_use]
+    pub fn start_only(self) -> Vec<&'static str> {
+        self.among_start_only(|_| true)
+    }
+
+    fn among_start_only(self, is_meant: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        let keys = KEYS.iter().filter(|key| key.start_only.contains(&self) && is_meant(key.name));
+        let name = |key: &Key| key.section().filter(|name| self.is_whole(name)).unwrap_or(key.name);
+        let mut names: Vec<_> = keys.map(name).collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether a section has several keys, all of which count only at the start.
+    fn is_whole(self, section: &str) -> bool {
+        let mut keys = KEYS.iter().filter(|key| key.section() == Some(section));
+        keys.clone().nth(1).is_some() && keys.all(|key| key.start_only.contains(&self))
+    }
+}
+
+impl Config {
+    /// What has another value here than when `process` started with `started_with`, although it needs a
+    /// restart to count: of its [keys](Process::start_only).
+    #[must_use]
+    pub fn needs_restart(&self, started_with: &Self, process: Process) -> Vec<&'static str> {
+        let value = |config: &Self, key: &str| {
+            let setting = config.provenance().iter().find(|setting| setting.key == key);
+            setting.map(|setting| setting.value.clone())
+        };
+        process.among_start_only(|key| value(self, key) != value(started_with, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sources;
+
+    fn config(vars: &[(&str, &str)]) -> Config {
+        let home = [("NEXO_HOME", "/nonexistent")];
+        Sources::from_vars(home.into_iter().chain(vars.iter().copied())).load().unwrap()
+    }
+
+    #[test]
+    fn each_process_has_the_keys_that_it_looks_at_when_it_starts() {
+        assert_eq!(Process::Gate.start_only(), ["storage.path", "nats", "audit_days"]);
+        let serve =
+            ["storage.path", "setup_code.secret_path", "setup_code.secret_external", "audit_days"];
+        assert_eq!(Process::Serve.start_only(), serve);
+    }
+
+    #[test]
+    fn what_has_changed_and_needs_a_restart_is_named_to_whom_it_concerns() {
+        let before = config(&[("NEXO_PAIRING_GATE__MODE", "open")]);
+        let after = config(&[
+            ("NEXO_PAIRING_NATS__SERVERS", "[nats://h:1]"),
+            ("NEXO_PAIRING_NATS__TLS_REQUIRED", "true"),
+            ("NEXO_PAIRING_SETUP_CODE__SECRET_PATH", "/k"),
+            ("NEXO_PAIRING_SETUP_CODE__DEFAULT_TTL_SECS", "90"),
+            ("NEXO_PAIRING_GATE__MODE", "pairing"),
+        ]);
+        assert_eq!(after.needs_restart(&before, Process::Gate), ["nats"]);
+        assert_eq!(after.needs_restart(&before, Process::Serve), ["setup_code.secret_path"]);
+        assert_eq!(after.needs_restart(&after, Process::Gate), [""; 0]);
+    }
+}
