@@ -117,7 +117,8 @@ pub trait ReadRows {
     /// The request that has a code, live or not.
     fn request_by_code(&self, code: &PairingCode) -> PortResult<Option<RequestRow>>;
 
-    /// Gives each request that matches to `each`, the oldest first, live or not.
+    /// Gives each request that matches to `each`, by when it was made and then in the order in which they
+    /// were added, live or not.
     fn visit_requests(&self, filter: &Filter, each: &mut dyn FnMut(RequestRow)) -> PortResult<()>;
 
     /// How many requests there are, less those that are `over`.
@@ -128,8 +129,8 @@ pub trait ReadRows {
         over: Over,
     ) -> PortResult<RequestCounts>;
 
-    /// At most `limit` requests that are `over`, of a target or of all, the oldest of them first. The
-    /// account `*` of a target is every account.
+    /// At most `limit` requests that are `over`, of a target or of all, in the order in which they were
+    /// added. The account `*` of a target is every account.
     fn overdue_requests(
         &self,
         of: Option<&Target>,

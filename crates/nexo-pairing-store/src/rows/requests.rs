@@ -70,23 +70,27 @@ pub(super) fn overdue(
     limit: u64,
 ) -> rusqlite::Result<Vec<RequestRow>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = match of {
+    match of {
         None => {
-            let sql = format!("{SELECT} WHERE {OVER} LIMIT ?3");
-            all(connection, &sql, params![over.until, over.future, limit])?
+            let found = params![over.until, over.future, limit];
+            all(connection, &in_order(&format!("{OVER} LIMIT ?3")), found)
         }
-        Some(Target { channel, scope, sender, .. }) => {
-            let sql = format!(
-                "{SELECT} WHERE {OVER} AND channel = ?3 AND sender_id = ?4
-                    AND (?5 = '*' OR account_id = ?5) LIMIT ?6"
-            );
-            let of = (channel.as_str(), sender.as_str(), scope.as_str());
-            all(connection, &sql, params![over.until, over.future, of.0, of.1, of.2, limit])?
+        Some(target) => {
+            let sql = in_order(&format!(
+                "{OVER} AND channel = ?3 AND sender_id = ?5 AND (?4 = '*' OR account_id = ?4) LIMIT ?6"
+            ));
+            let [channel, scope, sender] = super::target_params(target);
+            all(connection, &sql, params![over.until, over.future, channel, scope, sender, limit])
         }
-    };
-    // Whichever index found them first.
-    rows.sort_by_key(|row| row.created_at);
-    Ok(rows)
+    }
+}
+
+/// Those that are found by `which`, in the order in which they were added, whichever index found them
+/// first.
+fn in_order(which: &str) -> String {
+    format!(
+        "{SELECT} WHERE rowid IN (SELECT rowid FROM pairing_pending WHERE {which}) ORDER BY rowid"
+    )
 }
 
 pub(super) fn of_target(
@@ -195,7 +199,7 @@ mod tests {
     #[test]
     fn requests_that_are_over_are_found_by_indexes() {
         let connection = inspect::empty(std::path::Path::new(":memory:")).unwrap();
-        let sql = format!("EXPLAIN QUERY PLAN {SELECT} WHERE {OVER} LIMIT ?3");
+        let sql = format!("EXPLAIN QUERY PLAN {}", in_order(&format!("{OVER} LIMIT ?3")));
         let mut plan = connection.prepare(&sql).unwrap();
         let steps = plan.query_map([1, 1, 1], |row| row.get::<_, String>("detail")).unwrap();
         let plan = steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ");
