@@ -8,7 +8,8 @@ use nexo_pairing_core::{Clock, SessionToken, SystemClock};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
-use crate::deadline::{Deadline, Step};
+use crate::deadline::Deadline;
+use crate::error::Step;
 use crate::{
     Claim, ClaimedSession, ClientError, Gateway, RootCertificates, SessionInfo, answer, http,
     websocket,

@@ -1,4 +1,4 @@
-//! The time limit of a call, and the step at which it ran out.
+//! The time limit of a call.
 
 use std::fmt;
 use std::future::Future;
@@ -6,33 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{ClientError, Gateway};
-
-/// The steps of a call, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Resolving the gateway's host name.
-    Resolve,
-    /// Opening a TCP connection.
-    Connect,
-    /// The TLS handshake, with the check of the certificate.
-    Tls,
-    /// Sending the request and waiting for the answer, including the pauses before retries.
-    Answer,
-}
-
-impl fmt::Display for Step {
-    /// A phrase between "failed to" and the name of the gateway.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Resolve => "find the address of",
-            Self::Connect => "connect to",
-            Self::Tls => "agree on TLS with",
-            Self::Answer => "get an answer from",
-        })
-    }
-}
+use crate::error::{ClientError, Step};
 
 /// The moment at which a call times out.
 #[derive(Debug)]
@@ -43,7 +17,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    pub(crate) fn after(limit: Duration, gateway: &Gateway) -> Self {
+    pub(crate) fn after(limit: Duration, gateway: &impl fmt::Display) -> Self {
         // A moment beyond the range of the clock is never reached.
         let at = Instant::now().checked_add(limit);
         Self { at, limit, gateway: gateway.to_string() }
@@ -65,6 +39,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Gateway;
 
     #[tokio::test(start_paused = true)]
     async fn each_step_has_an_end() {

@@ -8,10 +8,34 @@ use nexo_pairing_core::RandomError;
 use nexo_pairing_core::limits::LABEL_FORM;
 use nexo_pairing_core::text::truncate;
 
-use crate::Step;
-
 /// The length to which text from a gateway is truncated, in characters.
 pub(crate) const MAX_TEXT: usize = 200;
+
+/// The steps of a call, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Resolving the gateway's host name.
+    Resolve,
+    /// Opening a TCP connection.
+    Connect,
+    /// The TLS handshake, with the check of the certificate.
+    Tls,
+    /// Sending the request and waiting for the answer, including the pauses before retries.
+    Answer,
+}
+
+impl fmt::Display for Step {
+    /// A phrase between "failed to" and the name of the gateway.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "find the address of",
+            Self::Connect => "connect to",
+            Self::Tls => "agree on TLS with",
+            Self::Answer => "get an answer from",
+        })
+    }
+}
 
 /// Why a call to a gateway failed.
 ///

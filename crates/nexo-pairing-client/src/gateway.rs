@@ -10,7 +10,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::deadline::{Deadline, Step};
+use crate::deadline::Deadline;
+use crate::error::Step;
 use crate::{ClientError, MAX_ANSWER_BYTES};
 
 /// The time limit of one address of a host, so that time is left for the next one.

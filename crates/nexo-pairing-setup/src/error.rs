@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nexo_pairing_core::SetupCodeError;
+use nexo_pairing_core::limits::SETUP_CODE_TTL;
 use nexo_pairing_core::timestamp::rfc3339_seconds;
 use time::OffsetDateTime;
 
-use crate::{KeyId, MAX_TTL, MIN_TTL, RandomError, file};
+use crate::folder::folder_owner;
+use crate::{KeyId, RandomError};
 
 /// What is wrong with a key file or with what was asked of the key ring. A file that is refused was
 /// left as it is.
@@ -192,7 +194,7 @@ impl KeyError {
 
 /// What to do about a file of another user. The owner of the folder keeps what is theirs.
 pub(crate) fn owner_hint(path: &Path, owner: u32, expected: u32) -> String {
-    if file::folder_owner(path) == Some(owner) {
+    if folder_owner(path) == Some(owner) {
         format!("run it as the owner of the folder: sudo -u '#{owner}' nexo-pair …")
     } else {
         format!("as root: chown {expected} {}", quoted(path))
@@ -216,7 +218,7 @@ pub enum IssueError {
     /// The time to live is out of its range.
     #[error(
         "the time to live must be {} to {} s, not {} s",
-        MIN_TTL.as_secs(), MAX_TTL.as_secs(), .given.as_secs_f64()
+        SETUP_CODE_TTL.min.as_secs(), SETUP_CODE_TTL.max.as_secs(), .given.as_secs_f64()
     )]
     Ttl {
         /// What was given.

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use time::OffsetDateTime;
 
+use crate::folder::{folder_of, folder_owner};
 use crate::key::{KEY_BYTES, Key, Secret};
 use crate::{KeyError, KeyId};
 
@@ -84,11 +85,6 @@ pub(crate) fn wrong_owner(path: &Path, owner: u32) -> Option<u32> {
     } else {
         Some(folder)
     }
-}
-
-/// Who owns the folder that a file is in.
-pub(crate) fn folder_owner(path: &Path) -> Option<u32> {
-    fs::metadata(folder_of(path)).ok().map(|folder| folder.uid())
 }
 
 /// Gives what root makes in somebody's folder to the owner of that folder, who could not use it
@@ -177,14 +173,6 @@ pub(crate) fn sync(folder: &Path) -> Result<(), KeyError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| KeyError::io(folder, error))
-}
-
-/// The folder that a file is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use time::OffsetDateTime;
 
+use crate::folder::folder_of;
 use crate::key::{Key, KeyId};
 use crate::{KeyError, RandomSource, file};
 
@@ -39,7 +40,7 @@ impl KeyRing {
     ) -> Result<Self, KeyError> {
         match Self::load(path, external) {
             Err(KeyError::Missing { path: missing }) if missing == path && !external => {
-                file::make_folder(file::folder_of(path))?;
+                file::make_folder(folder_of(path))?;
                 if file::publish(path, &Key::generate(random)?)? {
                     tracing::info!(path = %path.display(), "made the key that signs setup codes");
                 }
@@ -113,14 +114,14 @@ pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, Ke
         return Err(KeyError::Name { path: kept, found });
     }
     file::sync(&folder)?;
-    file::sync(file::folder_of(path))?;
+    file::sync(folder_of(path))?;
     let new = folder.join(".new");
     // Left behind by a rotation that was killed; nothing was signed with it.
     file::remove(&new)?;
     let key = Key::generate(random)?;
     file::write(&new, &key)?;
     fs::rename(&new, path).map_err(|error| KeyError::io(path, error))?;
-    file::sync(file::folder_of(path))?;
+    file::sync(folder_of(path))?;
     Ok(key.id())
 }
 

@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod folder;
 mod issuer;
 mod key;
 mod key_ring;
