@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ErrorCode, InterruptHandle, ffi};
 
-use crate::feed::Feed;
 use crate::open::place::FileId;
 use crate::{StoreError, inspect, worker};
 
@@ -109,12 +108,15 @@ impl Stop {
 }
 
 impl Examination {
-    /// Checks the file at `path`, and tells the mirrors what is damaged.
-    pub(crate) fn start(path: PathBuf, feed: Arc<Feed>) -> Result<Self, StoreError> {
+    /// Checks the file at `path`, and reports what was found.
+    pub(crate) fn start(
+        path: PathBuf,
+        report: impl FnOnce(Verdict) + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let thread = worker::spawn("pairing-check", move || {
-            if let Err(error) = examine(&path, &feed, &stopped)
+            if let Err(error) = examine(&path, report, &stopped)
                 && !stopped.is_stopped()
             {
                 tracing::warn!(path = %path.display(), %error, "the database could not be checked");
@@ -124,7 +126,11 @@ impl Examination {
     }
 }
 
-fn examine(path: &std::path::Path, feed: &Feed, stop: &Stop) -> Result<(), StoreError> {
+fn examine(
+    path: &std::path::Path,
+    report: impl FnOnce(Verdict),
+    stop: &Stop,
+) -> Result<(), StoreError> {
     // The other connections may hold pages as they were before.
     let (connection, file) = inspect::connect_to_check(path)?;
     let interrupt = connection.get_interrupt_handle();
@@ -134,7 +140,7 @@ fn examine(path: &std::path::Path, feed: &Feed, stop: &Stop) -> Result<(), Store
         if let Some(damage) = verdict.damage() {
             tracing::error!(path = %path.display(), damage, "the database is damaged");
         }
-        feed.report(verdict);
+        report(verdict);
     }
     Ok(())
 }

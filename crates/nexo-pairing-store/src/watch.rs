@@ -164,7 +164,8 @@ impl Watch {
             return;
         }
         self.checked = None;
-        match Examination::start(self.path.clone(), Arc::clone(&self.feed)) {
+        let feed = Arc::clone(&self.feed);
+        match Examination::start(self.path.clone(), move |verdict| feed.report(verdict)) {
             Ok(examination) => self.checked = Some((examination, file, Instant::now())),
             Err(error) => tracing::warn!(%error, "the database cannot be checked"),
         }
