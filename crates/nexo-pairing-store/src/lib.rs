@@ -21,6 +21,8 @@
 //! ```
 
 mod batch;
+#[cfg(test)]
+mod conformance;
 mod connection;
 mod error;
 mod feed;

@@ -21,7 +21,14 @@ const LAYERS: &[&[&str]] = &[
         "nexo-pairing-telegram",
         "nexo-pairing-whatsapp",
     ],
-    &["nexo-pairing-bus", "nexo-pairing-client", "nexo-pairing-server", "nexo-pairing-store"],
+    &[
+        "nexo-pairing-bus",
+        "nexo-pairing-client",
+        "nexo-pairing-conformance",
+        "nexo-pairing-memory",
+        "nexo-pairing-server",
+        "nexo-pairing-store",
+    ],
     &["nexo-pairing"],
     &["nexo-pairing-cli"],
 ];

@@ -1,0 +1,122 @@
+//! Many callers at once.
+
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, UpsertOutcome};
+
+use crate::prelude::*;
+use crate::world::{account, channel, key, key_on, sender};
+
+pub async fn fifty_strangers_at_once_are_three_requests<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let other = world.another();
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
+            tokio::spawn(async move {
+                store.upsert_pending(NewRequest::new(key(&format!("+{number}")))).await
+            })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        match task.await.unwrap().unwrap() {
+            UpsertOutcome::Created { .. } => created += 1,
+            outcome => assert_eq!(outcome, UpsertOutcome::PendingFull),
+        }
+    }
+    assert_eq!((created, world.pending().await.len()), (3, 3));
+}
+
+pub async fn one_stranger_fifty_times_is_one_challenge<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let store = world.store.clone();
+            tokio::spawn(async move { store.upsert_pending(NewRequest::new(key("+1"))).await })
+        })
+        .collect();
+    let mut challenges = 0;
+    for task in tasks {
+        match task.await.unwrap().unwrap() {
+            UpsertOutcome::Created { .. } => challenges += 1,
+            outcome => assert_eq!(outcome, UpsertOutcome::AlreadyChallenged),
+        }
+    }
+    assert_eq!(challenges, 1);
+}
+
+pub async fn a_code_is_used_once<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let other = world.another();
+    for round in 0..10 {
+        let code = world.code(&format!("+{round}")).await;
+        let tasks: Vec<_> = (0..10)
+            .map(|number| {
+                let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
+                let code = code.clone();
+                tokio::spawn(async move {
+                    if number % 3 == 0 {
+                        store.reject(&code, &Actor::cli()).await.map(drop)
+                    } else {
+                        store.approve(&code, &Actor::cli(), Grant::unlimited()).await.map(drop)
+                    }
+                })
+            })
+            .collect();
+        let mut used = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(()) => used += 1,
+                Err(error) => assert!(error.kind().starts_with("already_"), "{error:?}"),
+            }
+        }
+        assert_eq!(used, 1);
+    }
+}
+
+pub async fn writers_that_never_rest_all_get_their_turn<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let mut tasks = Vec::new();
+    for writer in 0..8 {
+        let store = world.another();
+        tasks.push(tokio::spawn(async move {
+            for number in 0..40 {
+                let ids = [sender(&format!("+{writer}-{number}"))];
+                store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await?;
+                store.is_allowed(&key_on("work", ids[0].as_str())).await?;
+            }
+            Ok::<_, PairingError>(())
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(world.allowed().await.len(), 320);
+}
+
+pub async fn what_nobody_waits_for_is_done_or_not_done<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    for number in 0..60 {
+        let store = world.store.clone();
+        let id = format!("+{number}");
+        let task = tokio::spawn(async move {
+            let ids = [sender(&id)];
+            store.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await?;
+            store.block(&key(&id).into(), &Actor::cli(), None).await
+        });
+        for _ in 0..number % 4 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        drop(task.await);
+    }
+    // After what is on its way.
+    world.store.purge_expired().await.unwrap();
+    let blocked = world.store.list_blocked(&Filter::all()).await.unwrap();
+    let grants = world.store.list_allow(&Filter::all(), true).await.unwrap();
+    let audit = world.audit().await;
+    assert_eq!(audit.len(), blocked.len() + grants.len(), "each with its entry in the log");
+    for grant in &grants {
+        let is_blocked = blocked.iter().any(|block| block.sender_id == grant.sender_id);
+        assert_eq!(grant.revoked_at.is_some(), is_blocked, "{}", grant.sender_id);
+    }
+}

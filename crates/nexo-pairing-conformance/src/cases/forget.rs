@@ -1,0 +1,114 @@
+//! What is left of a person who was forgotten: nothing that names him.
+
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, SenderKey};
+
+use crate::copy::Copy;
+use crate::prelude::*;
+use crate::world::{World, account, channel, everywhere, hours, key, key_on, minutes, sender};
+
+/// An id that is found nowhere by chance.
+const ANA: &str = "+14155550199";
+
+/// Leaves a trace of a sender wherever there can be one.
+async fn live_through_everything<S: Storage>(world: &World<S>, id: &str) {
+    let target = key(id).into();
+    let code = world.code(id).await;
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    world.pass(hours(24));
+    let code = world.code(id).await;
+    let grant = Grant::unlimited().expires_in(minutes(1)).note(format!("{id} is a friend"));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    world.pass(minutes(1));
+    world.code(id).await;
+    world.store.revoke(&target, &Actor::cli()).await.unwrap();
+    let reason = format!("calls from {id}");
+    world.store.block(&target, &Actor::cli(), Some(&reason)).await.unwrap();
+    world.store.block(&everywhere(id), &Actor::cli(), Some(&reason)).await.unwrap();
+    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
+    for name in ["shop", "work"] {
+        let ids = [sender(id)];
+        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
+    }
+    world.store.block(&everywhere(id), &Actor::cli(), None).await.unwrap();
+    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
+    let mut request = NewRequest::new(key_on("shop", id));
+    request.meta = serde_json::json!({ "push_name": id });
+    world.store.upsert_pending(request).await.unwrap();
+}
+
+pub async fn a_forgotten_person_is_in_no_list<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    live_through_everything(&world, ANA).await;
+    world.seed("+1").await;
+    let copy = Copy::of(&world.store);
+    let seen = async || {
+        let log = world.store.audit(&Filter::all(), 1000).await.unwrap();
+        let log = serde_json::to_string(&log).unwrap();
+        format!("{log} {:?} {:?}", world.picture().await, copy.lines())
+    };
+    assert!(seen().await.contains(ANA));
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let seen = seen().await;
+    assert!(!seen.contains(ANA), "{seen}");
+    assert!(world.is_allowed("+1").await);
+}
+
+pub async fn the_log_keeps_what_happened_under_one_pseudonym<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let code = world.code(ANA).await;
+    world.approve(&code).await.unwrap();
+    world.store.block(&everywhere(ANA), &Actor::cli(), Some("spam")).await.unwrap();
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
+    let actions: Vec<_> = log.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["request", "approve", "block", "forget"]);
+    let pseudonym = log[0].sender_id.clone().unwrap();
+    assert!(pseudonym.starts_with("sha256:") && pseudonym.len() == 71, "{pseudonym}");
+    assert!(log.iter().all(|event| event.sender_id.as_ref() == Some(&pseudonym)));
+    assert!(
+        log.iter().all(|event| event.detail.is_null()),
+        "what was said of him is gone: {log:?}"
+    );
+
+    // The next time he is somebody else.
+    world.seed(ANA).await;
+    world.store.revoke(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
+    assert_ne!(log.last().unwrap().sender_id, Some(pseudonym));
+}
+
+pub async fn forgetting_on_one_account_leaves_the_others<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    for name in ["personal", "work"] {
+        let ids = [sender(ANA)];
+        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
+    }
+    world.store.block(&everywhere("+2"), &Actor::cli(), None).await.unwrap();
+    let forgotten = world.store.forget(&key(ANA).into(), &Actor::cli()).await.unwrap();
+    assert_eq!(forgotten, [key(ANA)]);
+    assert!(!world.is_allowed(ANA).await);
+    assert!(world.store.is_allowed(&key_on("work", ANA)).await.unwrap());
+    // A block for all accounts is not this account's.
+    let forgotten = world.store.forget(&key("+2").into(), &Actor::cli()).await.unwrap();
+    assert_eq!(forgotten, Vec::<SenderKey>::new());
+    assert_eq!(world.store.list_blocked(&Filter::all()).await.unwrap().len(), 1);
+}
+
+pub async fn forgetting_nobody_is_not_in_the_log<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    world.seed("+1").await;
+    let forgotten = world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    assert!(forgotten.is_empty());
+    assert_eq!(world.audit().await, ["seed seed"]);
+}
+
+pub async fn a_forgotten_person_may_start_again<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let code = world.code(ANA).await;
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
+    world.code(ANA).await;
+    // Of the old code nobody knows whose it was.
+    assert_eq!(world.approve(&code).await.unwrap_err().kind(), "unknown_code");
+}

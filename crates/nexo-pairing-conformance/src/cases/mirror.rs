@@ -1,0 +1,142 @@
+//! Mirrors: what changed is there when the operation returns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexo_pairing_core::{Actor, Grant, Span, UpsertOutcome};
+
+use crate::copy::Copy;
+use crate::prelude::*;
+use crate::world::{START, World, everywhere, hours, key, minutes, moment};
+
+pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    world.seed("+1").await;
+    let code = world.code("+2").await;
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    world.store.block(&everywhere("+3"), &Actor::cli(), None).await.unwrap();
+    world.store.block(&key("+4").into(), &Actor::cli(), None).await.unwrap();
+    let code = world.code("+5").await;
+    let grant = Grant::unlimited().expires_in(hours(1));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    world.code("+6").await;
+    world.seed("+7").await;
+    world.store.revoke(&everywhere("+7"), &Actor::cli()).await.unwrap();
+
+    let copy = Copy::of(&world.store);
+    assert_eq!(
+        copy.lines(),
+        [
+            "whatsapp/*/+3 blocked",
+            "whatsapp/personal/+1 allowed",
+            "whatsapp/personal/+2 waiting",
+            "whatsapp/personal/+4 blocked",
+            "whatsapp/personal/+5 allowed-for-a-time",
+            "whatsapp/personal/+6 pending",
+        ]
+    );
+    let state = copy.state();
+    let of = |id: &str| state.of(&format!("whatsapp/personal/{id}")).unwrap();
+    let hour = Span::Between(moment(START), moment(START + 3600));
+    assert_eq!(of("+5").allowed, Some(hour));
+    assert_eq!(of("+6").pending, Some((hour, moment(START))));
+    assert_eq!(of("+2").waiting, Some(Span::Between(moment(START), moment(START + 86_400))));
+}
+
+pub async fn dropped_mirrors_are_let_go<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let (first, second) = (Copy::of(&world.store), Copy::of(&world.store));
+    let weak = Arc::downgrade(&first);
+    drop(first);
+    world.seed("+1").await;
+    assert!(weak.upgrade().is_none(), "the store holds none");
+    assert_eq!(second.lines(), ["whatsapp/personal/+1 allowed"]);
+    world.store.attach(weak);
+    world.seed("+2").await;
+    assert_eq!(second.lines().len(), 2);
+}
+
+pub async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached<S: Storage>(
+    suite: &Suite<S>,
+) {
+    let world = World::new(suite).await;
+    world.seed("+1").await;
+    let (slow, second) = (Arc::new(Copy::default()), Arc::new(Copy::default()));
+    let held = slow.hold();
+    world.store.attach(slow.weak());
+    slow.wait_until("it is being loaded", |state| state.begun > 0);
+    // Would wait for the load for ever, if it waited.
+    world.store.attach(second.weak());
+    drop(held);
+    for copy in [slow, second] {
+        copy.wait_until("it is loaded", |state| state.lines().len() == 1);
+    }
+}
+
+pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Storage>(
+    suite: &Suite<S>,
+) {
+    let world = World::new(suite).await;
+    let copy = Copy::of(&world.store);
+    let clone = world.store.clone();
+    let of_one = || copy.lines().join(", ").replace("whatsapp/personal/+1 ", "");
+
+    world.seed("+1").await;
+    assert_eq!(of_one(), "allowed");
+    clone.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "");
+    let code = world.code("+1").await;
+    assert_eq!(of_one(), "pending");
+    world.store.reject(&code, &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "waiting");
+    world.pass(hours(24));
+    world.code("+1").await;
+    assert_eq!(of_one(), "pending waiting", "a wait that is over");
+    let (cooldown, retry) = (minutes(5), Duration::from_secs(10));
+    world.store.challenge_undelivered(&key("+1"), cooldown, retry).await.unwrap();
+    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
+    assert_eq!(stamp, moment(START + 86_400 - 290));
+    world.pass(retry);
+    assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
+    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
+    assert_eq!(stamp, moment(START + 86_410));
+    world.pass(hours(1));
+    assert_eq!(world.store.purge_expired().await.unwrap(), 1);
+    assert_eq!(of_one(), "", "the first expiry is free");
+    let code = world.code("+1").await;
+    let grant = Grant::unlimited().expires_in(minutes(1));
+    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
+    assert_eq!(of_one(), "allowed-for-a-time");
+    world.pass(minutes(1));
+    world.store.purge_expired().await.unwrap();
+    assert_eq!(of_one(), "");
+    world.code("+1").await;
+    world.store.block(&key("+1").into(), &Actor::cli(), None).await.unwrap();
+    assert_eq!(of_one(), "blocked");
+    world.store.unblock(&key("+1").into(), &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "");
+    world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
+    assert_eq!(of_one(), "whatsapp/*/+1 blocked");
+    world.store.forget(&everywhere("+1"), &Actor::cli()).await.unwrap();
+    assert_eq!(of_one(), "");
+}
+
+pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    let broken = Arc::new(Copy::default());
+    broken.break_loads(true);
+    world.store.attach(broken.weak());
+    broken.wait_until("its load has failed", |state| state.invalidations > 0);
+    let sound = Arc::new(Copy::default());
+    world.store.attach(sound.weak());
+    sound.wait_until("it is loaded", |state| state.position.is_some());
+
+    world.seed("+1").await;
+    assert_eq!(sound.lines(), ["whatsapp/personal/+1 allowed"]);
+    assert!(world.store.refresh().await.is_err(), "one of them does not follow");
+    assert_eq!(broken.state().position, None);
+
+    broken.break_loads(false);
+    world.store.refresh().await.unwrap();
+    assert_eq!(broken.lines(), sound.lines());
+}

@@ -1,0 +1,152 @@
+//! The suite, tested: a storage with a fault fails the cases that are there for it.
+
+use std::future::ready;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use nexo_pairing_core::{Mirror, PairingError, Standing};
+use nexo_pairing_engine::RequestCounts;
+use nexo_pairing_memory::MemoryStorage;
+
+use crate::intercept::{Hooks, Intercepted};
+use crate::{Capabilities, Opened, Suite};
+
+/// The cases that fail on a storage in memory with a fault.
+fn failures<H: Hooks>(fault: impl Fn() -> H + Send + Sync + 'static) -> Vec<&'static str> {
+    let open = move |environment: crate::Environment| {
+        let storage = MemoryStorage::new(environment.clock);
+        ready(Opened::new(Intercepted::new(storage, Arc::new(fault()))))
+    };
+    Suite::new(open, Capabilities::default()).failures()
+}
+
+fn assert_fails(failures: &[&str], cases: &[&str]) {
+    for case in cases {
+        assert!(failures.contains(case), "{case} is not among {failures:?}");
+    }
+}
+
+struct NoFault;
+
+impl Hooks for NoFault {}
+
+#[test]
+fn a_storage_without_a_fault_fails_nothing() {
+    assert_eq!(failures(|| NoFault), [""; 0]);
+}
+
+/// Counts requests before it has its locks: what it tells is what was there one count before.
+#[derive(Default)]
+struct UnlockedCap(Mutex<RequestCounts>);
+
+impl Hooks for UnlockedCap {
+    fn counted(&self, counts: RequestCounts) -> RequestCounts {
+        std::mem::replace(&mut self.0.lock().unwrap(), counts)
+    }
+}
+
+#[test]
+fn a_cap_that_is_not_locked_fails() {
+    let failures = failures(UnlockedCap::default);
+    assert_fails(
+        &failures,
+        &["order::the_last_place_is_given_once", "request::all_accounts_together_have_a_cap"],
+    );
+}
+
+/// Does not know which setup codes were used.
+struct ForgetsNonces;
+
+impl Hooks for ForgetsNonces {
+    fn knows_nonces(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_setup_code_that_can_be_used_twice_fails() {
+    let failures = failures(|| ForgetsNonces);
+    assert_fails(
+        &failures,
+        &["order::redeem_and_redeem", "redeem::somebody_else_with_the_same_code_ends_the_session"],
+    );
+}
+
+/// Loses every third entry of the audit log.
+#[derive(Default)]
+struct LosesEntries(AtomicU32);
+
+impl Hooks for LosesEntries {
+    fn is_logged(&self) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst) % 3 != 2
+    }
+}
+
+#[test]
+fn an_entry_that_is_lost_fails() {
+    let failures = failures(LosesEntries::default);
+    assert_fails(&failures, &["audit::everything_that_was_done_is_in_the_log_in_order"]);
+}
+
+/// Leaves out every third update of a mirror.
+#[derive(Default)]
+struct SkipsChanges(Mutex<Vec<Arc<dyn Mirror>>>);
+
+impl Hooks for SkipsChanges {
+    fn mirror(&self, mirror: Weak<dyn Mirror>) -> Weak<dyn Mirror> {
+        let skipping: Arc<dyn Mirror> = Arc::new(Skipping { mirror, updates: AtomicU32::new(0) });
+        let weak = Arc::downgrade(&skipping);
+        self.0.lock().unwrap().push(skipping);
+        weak
+    }
+}
+
+struct Skipping {
+    mirror: Weak<dyn Mirror>,
+    updates: AtomicU32,
+}
+
+impl Mirror for Skipping {
+    fn position(&self) -> Option<i64> {
+        self.mirror.upgrade()?.position()
+    }
+
+    fn replace(
+        &self,
+        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        position: i64,
+    ) -> Result<(), PairingError> {
+        self.mirror.upgrade().map_or(Ok(()), |mirror| mirror.replace(standings, position))
+    }
+
+    fn update(&self, standings: Vec<Standing>, position: i64) {
+        let is_skipped = self.updates.fetch_add(1, Ordering::SeqCst) % 3 == 2;
+        let standings = if is_skipped { Vec::new() } else { standings };
+        self.mirror
+            .upgrade()
+            .into_iter()
+            .for_each(|mirror| mirror.update(standings.clone(), position));
+    }
+
+    fn now(&self) -> Duration {
+        self.mirror.upgrade().map_or(Duration::ZERO, |mirror| mirror.now())
+    }
+
+    fn confirm(&self, as_of: Duration) {
+        self.mirror.upgrade().into_iter().for_each(|mirror| mirror.confirm(as_of));
+    }
+
+    fn invalidate(&self) {
+        self.mirror.upgrade().into_iter().for_each(|mirror| mirror.invalidate());
+    }
+}
+
+#[test]
+fn a_change_feed_that_skips_fails() {
+    let failures = failures(SkipsChanges::default);
+    assert_fails(
+        &failures,
+        &["mirror::what_this_handle_changes_is_there_when_the_operation_returns"],
+    );
+}
