@@ -1,6 +1,6 @@
 //! Which channels are remembered to have their adapter in another process.
 
-use nexo_pairing_core::{AdapterWords, AdaptersError, ChannelId, RememberedAdapters};
+use nexo_pairing_core::{ChannelId, RememberedAdapters};
 
 use crate::support::{World, actor};
 
@@ -53,30 +53,4 @@ async fn what_did_not_change_waits_for_no_writer() {
     world.store.remember_adapters(&both, &both).await.unwrap().unwrap();
     lock.execute_batch("ROLLBACK").unwrap();
     assert_eq!(stored(&world).await, [""; 0]);
-}
-
-#[tokio::test]
-async fn a_thousand_adapters_are_remembered_and_no_more() {
-    let world = World::new().await;
-    let max = RememberedAdapters::MAX_CHANNELS;
-    let names: Vec<String> = (0..=max).map(|number| format!("c{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let words = |names: &[&str]| {
-        let names = names.iter().map(|name| channel(name)).collect();
-        AdapterWords::Channels(names, "pairing.yaml".to_owned())
-    };
-    let resolve = |before: &RememberedAdapters, names| before.resolve(&words(names), |_| false);
-    let nothing = RememberedAdapters::default();
-    assert_eq!(resolve(&nothing, &names), Err(AdaptersError::TooMany(max + 1)));
-    let all = resolve(&nothing, &names[..max]).unwrap();
-    world.store.remember_adapters(&nothing, &all).await.unwrap().unwrap();
-    // Nor by two processes that both found room.
-    let one = resolve(&nothing, &names[max..]).unwrap();
-    let error = world.store.remember_adapters(&nothing, &one).await.unwrap().unwrap_err();
-    assert_eq!(error, AdaptersError::TooMany(max + 1));
-    assert_eq!(resolve(&all, &names[max..]), Err(AdaptersError::TooMany(max + 1)));
-    assert_eq!(stored(&world).await.len(), max);
-    world.store.forget_adapter(&channel("c7"), &actor("cli")).await.unwrap();
-    world.store.remember_adapters(&nothing, &one).await.unwrap().unwrap();
-    assert_eq!(stored(&world).await.len(), max);
 }

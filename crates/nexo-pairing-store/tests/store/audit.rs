@@ -1,103 +1,10 @@
 //! The audit log, and what is thrown away when.
 
-use nexo_pairing_core::{Actor, Filter, Grant};
+use nexo_pairing_core::{Actor, Filter};
 
-use crate::support::{
-    START, World, account, actor, channel, everywhere, hours, key, minutes, moment, sender, unknown,
-};
+use crate::support::{START, World, everywhere, hours, moment, unknown};
 
 const DAY: u64 = 24;
-
-#[tokio::test]
-async fn everything_that_was_done_is_in_the_log_in_order() {
-    let world = World::new().await;
-    let bo = actor("api:bo");
-    let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1)).note("not in the log");
-    world.store.approve(&code, &bo, grant).await.unwrap();
-    let code = world.code("+2").await;
-    world.store.reject(&code, &bo).await.unwrap();
-    world.code("+3").await;
-    world.store.revoke(&everywhere("+1"), &bo).await.unwrap();
-    world.store.block(&everywhere("+1"), &bo, Some("spam")).await.unwrap();
-    world.store.unblock(&everywhere("+1"), &bo).await.unwrap();
-    let ids = [sender("+4"), sender("+5")];
-    world.store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.unwrap();
-    world.pass(hours(1));
-    world.store.purge_expired().await.unwrap();
-
-    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
-    let lines: Vec<String> = log
-        .iter()
-        .map(|event| {
-            let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
-            let (account, sender) = (text(&event.account_id), text(&event.sender_id));
-            let (actor, action, detail) = (&event.actor, &event.action, &event.detail);
-            assert_eq!(event.channel.as_deref(), Some("whatsapp"));
-            format!("{actor} {action} {account} {sender} {detail}")
-        })
-        .collect();
-    assert_eq!(
-        lines,
-        [
-            "gate request personal +1 null",
-            r#"api:bo approve personal +1 {"expires_at":"2027-01-15T09:00:00Z"}"#,
-            "gate request personal +2 null",
-            "api:bo reject personal +2 null",
-            "gate request personal +3 null",
-            "api:bo revoke personal +1 null",
-            r#"api:bo block * +1 {"reason":"spam"}"#,
-            "api:bo unblock * +1 null",
-            r#"seed seed work - {"inserted":2,"reactivated":0,"unchanged":0}"#,
-            "gate expire personal +3 null",
-        ]
-    );
-    let times: Vec<_> = log.iter().map(|event| event.at).collect();
-    assert_eq!((times[0], times[9]), (moment(START), moment(START + 3600)));
-    assert!(log.windows(2).all(|pair| pair[0].seq < pair[1].seq));
-}
-
-#[tokio::test]
-async fn what_was_refused_and_what_did_nothing_is_not_in_the_log() {
-    let world = World::new().await;
-    world.approve(&unknown(0)).await.unwrap_err();
-    world.store.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
-    world.store.unblock(&everywhere("+1"), &Actor::cli()).await.unwrap();
-    world.store.purge_expired().await.unwrap();
-    assert!(world.audit().await.is_empty());
-}
-
-#[tokio::test]
-async fn no_code_is_ever_in_the_log() {
-    let world = World::new().await;
-    let codes = [world.code("+1").await, world.code("+2").await, world.code("+3").await];
-    world.approve(&codes[0]).await.unwrap();
-    world.store.reject(&codes[1], &Actor::cli()).await.unwrap();
-    world.pass(hours(1));
-    world.store.purge_expired().await.unwrap();
-    let log =
-        serde_json::to_string(&world.store.audit(&Filter::all(), 100).await.unwrap()).unwrap();
-    for code in codes {
-        assert!(!log.contains(&code), "{log}");
-    }
-}
-
-#[tokio::test]
-async fn the_newest_entries_are_shown_oldest_of_them_first() {
-    let world = World::new().await;
-    for number in 1..=5 {
-        world.store.block(&everywhere(&format!("+{number}")), &Actor::cli(), None).await.unwrap();
-    }
-    let shown = async |filter: Filter, limit| {
-        let events = world.store.audit(&filter, limit).await.unwrap();
-        events.into_iter().filter_map(|event| event.sender_id).collect::<Vec<_>>()
-    };
-    assert_eq!(shown(Filter::all(), 2).await, ["+4", "+5"]);
-    assert!(shown(Filter::all(), 0).await.is_empty());
-    assert_eq!(shown(Filter::all(), u32::MAX).await.len(), 5);
-    assert_eq!(shown(Filter::all().sender(sender("+3")), 2).await, ["+3"]);
-    assert!(shown(Filter::all().channel("telegram".parse().unwrap()), 2).await.is_empty());
-}
 
 #[tokio::test]
 async fn the_log_is_kept_for_as_long_as_was_asked() {
@@ -171,19 +78,4 @@ async fn the_lists_of_outcomes_and_changes_do_not_grow_for_ever() {
     assert_eq!(count("pairing_finished"), (10_000, 12_000), "the newest stay");
     let (kept, newest) = count("pairing_changes");
     assert_eq!((kept, newest), (10_000, 14_000), "with the 2,000 that were taken away");
-}
-
-#[tokio::test]
-async fn a_purge_forgets_no_wait_that_still_runs() {
-    let world = World::new().await;
-    let code = world.code("+1").await;
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    for _ in 0..23 {
-        world.pass(hours(1));
-        world.store.purge_expired().await.unwrap();
-    }
-    world.pass(minutes(59));
-    assert_eq!(world.message("+1").await, nexo_pairing_core::UpsertOutcome::Waiting);
-    assert_eq!(world.store.list_allow(&Filter::all(), true).await.unwrap(), []);
-    assert!(!world.store.is_allowed(&key("+1")).await.unwrap());
 }

@@ -36,25 +36,6 @@ async fn fifty_strangers_at_once_are_three_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_stranger_fifty_times_is_one_challenge() {
-    let world = World::new().await;
-    let tasks: Vec<_> = (0..50)
-        .map(|_| {
-            let store = world.store.clone();
-            tokio::spawn(async move { store.upsert_pending(NewRequest::new(key("+1"))).await })
-        })
-        .collect();
-    let mut challenges = 0;
-    for task in tasks {
-        match task.await.unwrap().unwrap() {
-            UpsertOutcome::Created { .. } => challenges += 1,
-            outcome => assert_eq!(outcome, UpsertOutcome::AlreadyChallenged),
-        }
-    }
-    assert_eq!(challenges, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_code_is_used_once() {
     let world = World::new().await;
     let other = world.another().await;
@@ -171,35 +152,6 @@ async fn who_waits_for_the_file_for_too_long_is_told() {
     shell.execute_batch("ROLLBACK").unwrap();
     world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
     assert_eq!(world.audit().await, ["cli block +1"], "once");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_nobody_waits_for_is_done_or_not_done() {
-    let world = World::new().await;
-    for number in 0..60 {
-        let store = world.store.clone();
-        let id = format!("+{number}");
-        let task = tokio::spawn(async move {
-            let ids = [sender(&id)];
-            store.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await?;
-            store.block(&key(&id).into(), &Actor::cli(), None).await
-        });
-        for _ in 0..number % 4 {
-            tokio::task::yield_now().await;
-        }
-        task.abort();
-        drop(task.await);
-    }
-    // After what is on its way.
-    world.store.purge_expired().await.unwrap();
-    let blocked = world.store.list_blocked(&Filter::all()).await.unwrap();
-    let grants = world.store.list_allow(&Filter::all(), true).await.unwrap();
-    let audit = world.audit().await;
-    assert_eq!(audit.len(), blocked.len() + grants.len(), "each with its entry in the log");
-    for grant in &grants {
-        let is_blocked = blocked.iter().any(|block| block.sender_id == grant.sender_id);
-        assert_eq!(grant.revoked_at.is_some(), is_blocked, "{}", grant.sender_id);
-    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, SenderKey};
+use nexo_pairing_core::{Actor, Filter, Grant, NewRequest};
 
 use crate::support::{
     Repeating, World, account, bytes, channel, everywhere, hours, key, key_on, minutes, names,
@@ -76,32 +76,6 @@ async fn a_forgotten_person_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn the_log_keeps_what_happened_under_one_pseudonym() {
-    let world = World::new().await;
-    let code = world.code(ANA).await;
-    world.approve(&code).await.unwrap();
-    world.store.block(&everywhere(ANA), &Actor::cli(), Some("spam")).await.unwrap();
-    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
-    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
-    let actions: Vec<_> = log.iter().map(|event| event.action.as_str()).collect();
-    assert_eq!(actions, ["request", "approve", "block", "forget"]);
-    let pseudonym = log[0].sender_id.clone().unwrap();
-    assert!(pseudonym.starts_with("sha256:") && pseudonym.len() == 71, "{pseudonym}");
-    assert!(log.iter().all(|event| event.sender_id.as_ref() == Some(&pseudonym)));
-    assert!(
-        log.iter().all(|event| event.detail.is_null()),
-        "what was said of him is gone: {log:?}"
-    );
-
-    // The next time he is somebody else.
-    world.seed(ANA).await;
-    world.store.revoke(&everywhere(ANA), &Actor::cli()).await.unwrap();
-    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
-    let log = world.store.audit(&Filter::all(), 100).await.unwrap();
-    assert_ne!(log.last().unwrap().sender_id, Some(pseudonym));
-}
-
-#[tokio::test]
 async fn two_people_are_never_one_in_the_log() {
     // As if chance gave the same salt twice.
     let world = World::with(|options| options.random = Arc::new(Repeating::each(u32::MAX))).await;
@@ -113,44 +87,6 @@ async fn two_people_are_never_one_in_the_log() {
     let forgotten: Vec<_> = log.iter().filter(|event| event.action == "forget").collect();
     assert_eq!(forgotten.len(), 2);
     assert_ne!(forgotten[0].sender_id, forgotten[1].sender_id);
-}
-
-#[tokio::test]
-async fn forgetting_on_one_account_leaves_the_others() {
-    let world = World::new().await;
-    for name in ["personal", "work"] {
-        let ids = [sender(ANA)];
-        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
-    }
-    world.store.block(&everywhere("+2"), &Actor::cli(), None).await.unwrap();
-    let forgotten = world.store.forget(&key(ANA).into(), &Actor::cli()).await.unwrap();
-    assert_eq!(forgotten, [key(ANA)]);
-    assert!(!world.is_allowed(ANA).await);
-    assert!(world.store.is_allowed(&key_on("work", ANA)).await.unwrap());
-    // A block for all accounts is not this account's.
-    let forgotten = world.store.forget(&key("+2").into(), &Actor::cli()).await.unwrap();
-    assert_eq!(forgotten, Vec::<SenderKey>::new());
-    assert_eq!(world.store.list_blocked(&Filter::all()).await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn forgetting_nobody_is_not_in_the_log() {
-    let world = World::new().await;
-    world.seed("+1").await;
-    let forgotten = world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
-    assert!(forgotten.is_empty());
-    assert_eq!(world.audit().await, ["seed seed"]);
-}
-
-#[tokio::test]
-async fn a_forgotten_person_may_start_again() {
-    let world = World::new().await;
-    let code = world.code(ANA).await;
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
-    world.code(ANA).await;
-    // Of the old code nobody knows whose it was.
-    assert_eq!(world.approve(&code).await.unwrap_err().kind(), "unknown_code");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use nexo_pairing_core::{Actor, ImportedSession, PairingError, SessionToken};
+use nexo_pairing_core::{Actor, SessionToken};
 use nexo_pairing_store::{PairingStore, StoreError, read_legacy_sessions};
 use rusqlite::Connection;
 use serde_json::json;
@@ -33,12 +33,6 @@ fn changed(sql: &str) -> (TempDir, PathBuf) {
 
 fn token(text: &str) -> SessionToken {
     SessionToken::parse(text).unwrap()
-}
-
-/// A session that lives for an hour from the start.
-fn session(text: &str) -> ImportedSession {
-    let (issued_at, expires_at) = (moment(START), moment(START + 3600));
-    ImportedSession::new(token(text), "companion-v1".into(), None, issued_at, expires_at)
 }
 
 async fn refused(path: &Path) -> StoreError {
@@ -98,38 +92,6 @@ async fn a_session_that_was_revoked_stays_so_however_often_it_is_imported() {
         assert_eq!(import().await.unchanged, 1);
         assert!(world.live().await.is_empty());
     }
-}
-
-#[tokio::test]
-async fn an_import_is_all_or_nothing() {
-    let world = World::new().await;
-    type Change = fn(&mut ImportedSession);
-    let cli = Actor::cli();
-    let import = |sessions| world.store.import_sessions(sessions, &cli);
-    for (name, change) in [
-        ("device_label", (|to| to.device_label = Some("a\nb".into())) as Change),
-        ("profile", |to| to.profile = "Companion".into()),
-    ] {
-        let mut bad = session("another-token");
-        change(&mut bad);
-        let told = import(vec![session("token-one"), bad]).await.unwrap_err();
-        assert!(
-            matches!(&told, PairingError::Invalid { name: told, .. } if *told == name),
-            "{told:?}"
-        );
-        assert!(world.live().await.is_empty() && world.audit().await.is_empty());
-    }
-    let report = import(vec![session("token-one"), session("token-two"), session("token-one")]);
-    let report = report.await.unwrap();
-    assert_eq!((report.imported, report.unchanged), (2, 1));
-}
-
-#[tokio::test]
-async fn a_session_from_the_future_is_left_out() {
-    let world = World::new().await;
-    world.clock.set(moment(START - 6));
-    let report = world.store.import_sessions(vec![session("token-one")], &Actor::cli()).await;
-    assert_eq!(report.unwrap().expired, 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ mod adapter;
 mod audit;
 mod backup;
 mod bad_file;
-mod clock;
 mod code;
 mod concurrency;
 mod crash;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Grant, Span, UpsertOutcome};
+use nexo_pairing_core::{Actor, Grant, UpsertOutcome};
 use nexo_pairing_store::{PairingStore, StoreOptions};
 
 use crate::mirrored::Copy;
@@ -14,41 +14,6 @@ use crate::support::{
 /// Looks at the file only when it is asked to.
 fn never_polls(options: &mut StoreOptions) {
     options.poll_interval = hours(1);
-}
-
-#[tokio::test]
-async fn a_mirror_begins_with_all_there_is() {
-    let world = World::new().await;
-    world.seed("+1").await;
-    let code = world.code("+2").await;
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    world.store.block(&everywhere("+3"), &Actor::cli(), None).await.unwrap();
-    world.store.block(&key("+4").into(), &Actor::cli(), None).await.unwrap();
-    let code = world.code("+5").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
-    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
-    world.code("+6").await;
-    world.seed("+7").await;
-    world.store.revoke(&everywhere("+7"), &Actor::cli()).await.unwrap();
-
-    let copy = Copy::of(&world.store);
-    assert_eq!(
-        copy.lines(),
-        [
-            "whatsapp/*/+3 blocked",
-            "whatsapp/personal/+1 allowed",
-            "whatsapp/personal/+2 waiting",
-            "whatsapp/personal/+4 blocked",
-            "whatsapp/personal/+5 allowed-for-a-time",
-            "whatsapp/personal/+6 pending",
-        ]
-    );
-    let state = copy.state();
-    let of = |id: &str| state.of(&format!("whatsapp/personal/{id}")).unwrap();
-    let hour = Span::Between(moment(START), moment(START + 3600));
-    assert_eq!(of("+5").allowed, Some(hour));
-    assert_eq!(of("+6").pending, Some((hour, moment(START))));
-    assert_eq!(of("+2").waiting, Some(Span::Between(moment(START), moment(START + 86_400))));
 }
 
 #[tokio::test]
@@ -240,20 +205,6 @@ async fn many_changes_at_once_are_a_load() {
 }
 
 #[tokio::test]
-async fn dropped_mirrors_are_let_go() {
-    let world = World::new().await;
-    let (first, second) = (Copy::of(&world.store), Copy::of(&world.store));
-    let weak = Arc::downgrade(&first);
-    drop(first);
-    world.seed("+1").await;
-    assert!(weak.upgrade().is_none(), "the store holds none");
-    assert_eq!(second.lines(), ["whatsapp/personal/+1 allowed"]);
-    world.store.attach(weak);
-    world.seed("+2").await;
-    assert_eq!(second.lines().len(), 2);
-}
-
-#[tokio::test]
 async fn one_mirror_that_fails_takes_no_other_with_it() {
     let world = World::with(never_polls).await;
     let broken = Arc::new(Copy::default());
@@ -302,20 +253,4 @@ async fn a_store_that_is_to_look_all_the_time_looks_once_a_millisecond() {
     let before = copy.state().confirmations;
     copy.wait_until("fifty polls", |state| state.confirmations > before + 50);
     assert!(since.elapsed() > Duration::from_millis(40), "{:?}", since.elapsed());
-}
-
-#[tokio::test]
-async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached() {
-    let world = World::new().await;
-    world.seed("+1").await;
-    let (slow, second) = (Arc::new(Copy::default()), Arc::new(Copy::default()));
-    let held = slow.hold();
-    world.store.attach(slow.weak());
-    slow.wait_until("it is being loaded", |state| state.begun > 0);
-    // Would wait for the load for ever, if it waited.
-    world.store.attach(second.weak());
-    drop(held);
-    for copy in [slow, second] {
-        copy.wait_until("it is loaded", |state| state.lines().len() == 1);
-    }
 }

@@ -1,14 +1,13 @@
 //! Repeated claims of one code are counted on its row; few of them are audited.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use nexo_pairing_core::{Filter, PeerAddress, RedeemError};
 use nexo_pairing_store::PairingStore;
 use serde_json::{Value, json};
 
 use crate::redeem::{claims, redemption};
-use crate::support::{START, World, hours, minutes, moment, options};
+use crate::support::{START, World, moment, options};
 
 /// Audited one by one.
 const FIRST: usize = 5;
@@ -111,29 +110,6 @@ async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audi
 }
 
 #[tokio::test]
-async fn a_code_whose_session_is_forgotten_is_counted_too() {
-    let world = World::new().await;
-    let day = Duration::from_secs(86_400);
-    let long = |number| {
-        let mut redemption = redemption(number, None);
-        redemption.claims.expires_at = moment(START + 100 * 86_400);
-        redemption.session_ttl = hours(1);
-        redemption
-    };
-    world.store.redeem(long(1)).await.unwrap();
-    world.pass(40 * day);
-    assert_eq!(world.store.purge_sessions().await.unwrap(), 1);
-    for _ in 0..100 {
-        let told = world.store.redeem(long(1)).await.unwrap_err();
-        assert!(matches!(told, RedeemError::Replayed { session: None, .. }), "{told:?}");
-    }
-    assert_eq!(details(&world.store, "replay").await.len(), FIRST);
-    world.pass(minutes(1));
-    world.store.purge_expired().await.unwrap();
-    assert_eq!(counted(&details(&world.store, "replay").await), 100);
-}
-
-#[tokio::test]
 async fn several_processes_share_one_count() {
     let world = World::new().await;
     world.device(1).await;
@@ -147,18 +123,4 @@ async fn several_processes_share_one_count() {
     let row = world.shell().query_row(count, [&claims(1).nonce], |row| row.try_into());
     let row: (i64, Option<String>) = row.unwrap();
     assert_eq!(row, (40, None));
-}
-
-#[tokio::test]
-async fn a_clock_that_was_set_back_does_not_stop_the_audit() {
-    let world = World::new().await;
-    world.device(1).await;
-    for _ in 0..20 {
-        world.redeem(None).await.unwrap_err();
-    }
-    world.clock.set(moment(START - 86_400));
-    for _ in 0..20 {
-        world.redeem(None).await.unwrap_err();
-    }
-    assert_eq!(details(&world.store, "replay").await.len(), FIRST + 1);
 }

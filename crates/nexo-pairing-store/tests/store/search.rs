@@ -2,8 +2,7 @@
 
 use nexo_pairing_core::{AccountId, AuditEvent, AuditQuery, ChannelId, Filter, SenderId};
 
-use crate::redeem::redemption;
-use crate::support::{START, World, minutes, moment};
+use crate::support::{START, World, moment};
 
 /// 400 entries; their times go up and down.
 const ENTRIES: &str =
@@ -102,43 +101,4 @@ async fn pages_leave_nothing_out_and_repeat_nothing_while_others_write() {
     }
     assert_eq!(pages.len(), 240);
     assert!(pages.windows(2).all(|pair| pair[0].seq < pair[1].seq));
-}
-
-#[tokio::test]
-async fn parts_of_a_second_are_no_gap_between_two_spans() {
-    let world = World::new().await;
-    world.code("+1").await;
-    let mut after = AuditQuery::newest(10);
-    after.since = Some(moment(START) + time::Duration::milliseconds(1));
-    assert!(world.store.audit_log(&after).await.unwrap().is_empty());
-    let mut before = AuditQuery::newest(10);
-    before.until = after.since;
-    assert_eq!(world.store.audit_log(&before).await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn a_device_is_found_by_its_label_after_its_session_is_forgotten() {
-    let world = World::new().await;
-    let mut first = redemption(1, None);
-    first.session_ttl = minutes(60);
-    let session = world.store.redeem(first).await.unwrap().session;
-    world.device(2).await;
-    world.redeem(None).await.unwrap_err();
-    world.pass(minutes(60 * 24 * 40));
-    world.store.purge_sessions().await.unwrap();
-    assert!(world.store.list_sessions(true).await.unwrap().is_empty());
-    for (device, actions) in [
-        (session.id.as_str(), vec!["session_issued", "replay"]),
-        ("Ana's phone", vec!["session_issued", "session_issued", "replay"]),
-        ("Ana's", vec![]),
-    ] {
-        let mut query = AuditQuery::newest(10);
-        query.device = Some(device.to_owned());
-        let found = world.store.audit_log(&query).await.unwrap();
-        assert_eq!(
-            found.iter().map(|event| &event.action).collect::<Vec<_>>(),
-            actions,
-            "{device}"
-        );
-    }
 }

@@ -1,16 +1,10 @@
 //! A session's life: heard of, renewed, ended, put away.
 
-use std::net::IpAddr;
-use std::time::Duration;
-
-use nexo_pairing_core::{
-    Actor, Filter, PairingError, PeerAddress, RedemptionState, Session, SessionId, SessionToken,
-    SetupEvent,
-};
+use nexo_pairing_core::{Actor, Filter};
 use serde_json::json;
 
-use crate::redeem::{claims, redemption};
-use crate::support::{START, World, hours, minutes, moment};
+use crate::redeem::claims;
+use crate::support::{START, World, hours, moment};
 
 const DAY: i64 = 86_400;
 
@@ -18,19 +12,6 @@ const DAY: i64 = 86_400;
 async fn last_entry(world: &World) -> (String, String, serde_json::Value) {
     let event = world.store.audit(&Filter::all(), 1).await.unwrap().remove(0);
     (event.actor, event.action, event.detail)
-}
-
-#[tokio::test]
-async fn a_token_that_nobody_has_is_of_no_session() {
-    let world = World::new().await;
-    let session = world.device(1).await.session;
-    let unknown = SessionToken::parse("unknown-token").unwrap();
-    assert_eq!(world.store.session(&unknown).await.unwrap(), None);
-    assert_eq!(world.store.renew_session(&unknown, hours(1)).await.unwrap(), None);
-    assert!(!world.store.end_session(&unknown).await.unwrap());
-    // The id is no token.
-    let id = SessionToken::parse(session.id.as_str()).unwrap();
-    assert_eq!(world.store.session(&id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -50,195 +31,6 @@ async fn a_revoked_session_is_refused_by_every_handle_at_once() {
 }
 
 #[tokio::test]
-async fn what_has_run_out_is_not_there_to_be_revoked_or_ended() {
-    let world = World::new().await;
-    let issued = world.device(1).await;
-    world.pass(hours(24));
-    let revoked = world.store.revoke_session(&issued.session.id, &Actor::cli()).await;
-    assert_eq!(revoked.unwrap(), None);
-    assert!(!world.store.end_session(&issued.token).await.unwrap());
-    assert_eq!(world.audit().await, ["device session_issued"]);
-}
-
-#[tokio::test]
-async fn a_session_from_the_future_is_not_live_but_can_be_revoked() {
-    let world = World::new().await;
-    let issued = world.device(1).await;
-    world.clock.set(moment(START - 6));
-    assert!(!world.accepts(&issued).await && world.live().await.is_empty());
-    assert_eq!(world.store.renew_session(&issued.token, hours(1)).await.unwrap(), None);
-    world.store.touch(&issued.session.id, None).await.unwrap();
-    assert_eq!(world.store.list_sessions(true).await.unwrap()[0].last_seen_at, None);
-    let revoked = world.store.revoke_session(&issued.session.id, &Actor::cli()).await.unwrap();
-    assert!(revoked.is_some());
-    world.clock.set(moment(START));
-    assert!(!world.accepts(&issued).await);
-}
-
-#[tokio::test]
-async fn a_device_ends_its_own_session() {
-    let world = World::new().await;
-    let (one, two) = (world.device(1).await, world.device(2).await);
-    assert!(world.store.end_session(&one.token).await.unwrap());
-    assert!(!world.store.end_session(&one.token).await.unwrap());
-    assert!(!world.accepts(&one).await && world.accepts(&two).await);
-    assert_eq!(world.audit().await[2..], ["device session_ended"]);
-}
-
-#[tokio::test]
-async fn a_session_is_renewed_up_to_its_last_day() {
-    let world = World::new().await;
-    let issued = world.device(1).await;
-    let renew = |ttl| world.store.renew_session(&issued.token, ttl);
-    let expiry = |session: Option<Session>| session.unwrap().expires_at;
-    world.pass(hours(12));
-    assert_eq!(expiry(renew(hours(24)).await.unwrap()), moment(START + DAY * 3 / 2));
-    assert_eq!(expiry(renew(hours(1)).await.unwrap()), moment(START + DAY * 3 / 2), "not less");
-    let found = world.store.session(&issued.token).await.unwrap();
-    assert_eq!(expiry(found), moment(START + DAY * 3 / 2));
-    assert_eq!(expiry(renew(hours(365 * 24)).await.unwrap()), moment(START + 30 * DAY));
-    world.clock.set(moment(START + 30 * DAY - 1));
-    assert_eq!(expiry(renew(hours(24)).await.unwrap()), moment(START + 30 * DAY), "and no more");
-    world.clock.set(moment(START + 30 * DAY));
-    assert_eq!(renew(hours(24)).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn a_renewal_out_of_range_is_refused() {
-    let world = World::new().await;
-    let issued = world.device(1).await;
-    for ttl in [Duration::ZERO, hours(365 * 24) + Duration::from_secs(1)] {
-        let told = world.store.renew_session(&issued.token, ttl).await.unwrap_err();
-        assert!(matches!(told, PairingError::Invalid { name: "ttl", .. }), "{told:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_device_is_noted_once_a_minute() {
-    let world = World::new().await;
-    let issued = world.device(1).await;
-    let seen = || async { world.live().await.remove(0) };
-    assert!(seen().await.wants_touch(moment(START)));
-    for (after, noted) in [(0, 0), (59, 0), (60, 60), (61, 60), (3600, 3600)] {
-        world.clock.set(moment(START + after));
-        world.store.touch(&issued.session.id, None).await.unwrap();
-        let session = seen().await;
-        assert_eq!(session.last_seen_at, Some(moment(START + noted)), "after {after} s");
-        assert!(!session.wants_touch(moment(START + after)));
-    }
-    assert!(seen().await.wants_touch(moment(START + 3660)));
-    // A stamp from the future is none.
-    world.clock.set(moment(START + 3594));
-    assert!(seen().await.wants_touch(moment(START + 3594)));
-    world.store.touch(&issued.session.id, None).await.unwrap();
-    assert_eq!(seen().await.last_seen_at, Some(moment(START + 3594)));
-    world.store.touch(&SessionId::parse("0123456789abcdef").unwrap(), None).await.unwrap();
-    assert_eq!(world.audit().await.len(), 1, "and it is no matter for the log");
-}
-
-#[tokio::test]
-async fn sessions_are_listed_oldest_first() {
-    let world = World::new().await;
-    let mut ids = Vec::new();
-    for number in 1..=3 {
-        ids.push(world.device(number).await.session.id);
-        world.pass(minutes(1));
-    }
-    let list = |include_ended| async move {
-        let sessions = world.store.list_sessions(include_ended).await.unwrap();
-        (world, sessions.into_iter().map(|session| session.id).collect::<Vec<_>>())
-    };
-    let (world, listed) = list(false).await;
-    assert_eq!(listed, ids);
-    world.store.revoke_session(&ids[1], &Actor::cli()).await.unwrap().unwrap();
-    let live: Vec<_> = world.live().await.into_iter().map(|session| session.id).collect();
-    assert_eq!(live, [ids[0].clone(), ids[2].clone()]);
-    assert_eq!(world.store.list_sessions(true).await.unwrap().len(), 3);
-}
-
-#[tokio::test]
-async fn a_session_is_told_in_json_with_rfc_3339_times_and_no_token() {
-    let world = World::new().await;
-    let session = world.device(1).await.session;
-    let told = serde_json::to_value(&session).unwrap();
-    let expected = json!({
-        "id": session.id.as_str(),
-        "profile": "companion-v1",
-        "device_label": "Ana's phone",
-        "named_by_device": false,
-        "issued_at": "2027-01-15T08:00:00Z",
-        "expires_at": "2027-01-16T08:00:00Z",
-        "renew_until": "2027-02-14T08:00:00Z",
-        "last_seen_at": null,
-        "revoked_at": null,
-        "claim_peer": null,
-        "last_peer": null,
-    });
-    assert_eq!(told, expected);
-}
-
-#[tokio::test]
-async fn ids_are_sixteen_digits() {
-    let world = World::new().await;
-    let id = world.device(1).await.session.id;
-    assert_eq!(SessionId::parse(id.as_str()).unwrap(), id);
-    assert_eq!(id.to_string().len(), 16);
-    for bad in ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeé"]
-    {
-        assert!(SessionId::parse(bad).is_err(), "{bad}");
-    }
-}
-
-#[tokio::test]
-async fn what_was_done_to_codes_and_keys_is_in_the_audit_log() {
-    let world = World::new().await;
-    let cli = Actor::cli();
-    let record = |event| world.store.record(&cli, event);
-    record(SetupEvent::CodeIssued {
-        profile: "companion-v1".into(),
-        device_label: None,
-        expires_at: moment(START + 60),
-        url: "wss://nexo.example.com/pair".into(),
-    })
-    .await
-    .unwrap();
-    let detail = json!({
-        "profile": "companion-v1",
-        "device_label": null,
-        "expires_at": "2027-01-15T08:01:00Z",
-        "url": "wss://nexo.example.com/pair",
-    });
-    assert_eq!(last_entry(&world).await, ("cli".into(), "code_issued".into(), detail));
-    record(SetupEvent::KeyRotated { key_id: "0a1b2c3d".into() }).await.unwrap();
-    let detail = json!({ "key_id": "0a1b2c3d" });
-    assert_eq!(last_entry(&world).await, ("cli".into(), "key_rotated".into(), detail.clone()));
-    record(SetupEvent::KeyRetired { key_id: "0a1b2c3d".into() }).await.unwrap();
-    assert_eq!(last_entry(&world).await, ("cli".into(), "key_retired".into(), detail));
-}
-
-#[tokio::test]
-async fn sessions_are_put_away_thirty_days_after_their_end() {
-    let world = World::new().await;
-    let (expiring, revoked) = (world.device(1).await, world.device(2).await);
-    let lasting = {
-        let mut redemption = redemption(3, None);
-        redemption.session_ttl = hours(24 * 90);
-        world.store.redeem(redemption).await.unwrap()
-    };
-    for issued in [&revoked, &lasting] {
-        world.store.revoke_session(&issued.session.id, &Actor::cli()).await.unwrap().unwrap();
-    }
-    for (days, purged) in [(29, 0), (30, 1), (31, 1), (89, 0), (90, 1), (91, 0)] {
-        world.clock.set(moment(START + days * DAY));
-        assert_eq!(world.store.purge_sessions().await.unwrap(), purged, "on day {days}");
-    }
-    let state = world.store.redemption(&claims(1).nonce).await.unwrap();
-    assert_eq!(state, Some(RedemptionState::Forgotten));
-    assert!(world.store.list_sessions(true).await.unwrap().is_empty());
-    drop(expiring);
-}
-
-#[tokio::test]
 async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back() {
     let world = World::new().await;
     let issued = world.device(1).await;
@@ -253,34 +45,6 @@ async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_se
     let listed = world.store.list_sessions(true).await.unwrap().remove(0);
     assert_eq!(listed.revoked_at, Some(listed.expires_at));
     assert_eq!(world.audit().await, ["device session_issued"], "nobody did it");
-}
-
-#[tokio::test]
-async fn the_housekeeping_puts_sessions_away_too() {
-    let world = World::new().await;
-    world.device(1).await;
-    world.clock.set(moment(START + 31 * DAY));
-    world.store.purge_expired().await.unwrap();
-    assert!(world.store.list_sessions(true).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn a_used_code_stays_used_when_the_clock_jumps_by_ten_years_and_back() {
-    for is_cancelled in [false, true] {
-        let world = World::new().await;
-        let told = if is_cancelled {
-            world.store.cancel(&claims(1), &Actor::cli()).await.unwrap();
-            "cancelled"
-        } else {
-            world.device(1).await;
-            "replayed"
-        };
-        world.clock.set(moment(START + 3653 * DAY));
-        world.store.purge_sessions().await.unwrap();
-        world.store.purge_expired().await.unwrap();
-        world.clock.set(moment(START + 60));
-        assert_eq!(world.redeem(None).await.unwrap_err().kind(), told);
-    }
 }
 
 #[tokio::test]
@@ -307,26 +71,4 @@ async fn old_codes_are_forgotten_when_there_are_very_many() {
     world.store.purge_sessions().await.unwrap();
     assert_eq!(count(), 10_000);
     assert_eq!(world.store.redemption(&claims(1).nonce).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn a_session_shows_where_it_was_claimed_and_used_from() {
-    let world = World::new().await;
-    let peer = |text: &str| Some(PeerAddress::from(text.parse::<IpAddr>().unwrap()));
-    let mut redemption = redemption(1, None);
-    redemption.peer = peer("::ffff:203.0.113.7");
-    let issued = world.store.redeem(redemption).await.unwrap();
-    assert_eq!((issued.session.claim_peer, issued.session.last_peer), (peer("203.0.113.7"), None));
-    world.store.touch(&issued.session.id, peer("2001:db8::7")).await.unwrap();
-    // Within a minute nothing is written, not even another address.
-    world.store.touch(&issued.session.id, peer("2001:db8::8")).await.unwrap();
-    let found = world.live().await.remove(0);
-    assert_eq!((found.claim_peer, found.last_peer), (peer("203.0.113.7"), peer("2001:db8::7")));
-    let json = serde_json::to_value(&found).unwrap();
-    assert_eq!(
-        (&json["claim_peer"], &json["last_peer"]),
-        (&"203.0.113.7".into(), &"2001:db8::7".into())
-    );
-    let told = world.redeem(None).await.unwrap_err();
-    assert!(!format!("{told:?} {found:?}").contains("203.0.113"), "personal: {told:?}");
 }
