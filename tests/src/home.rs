@@ -140,7 +140,8 @@ impl Home {
 }
 
 /// Runs SQL on a database with the program `sqlite3`, as an operator would; what it prints.
-fn sqlite(database: &Path, sql: &str) -> String {
+#[expect(clippy::must_use_candidate, reason = "a statement may have no answer")]
+pub fn sqlite(database: &Path, sql: &str) -> String {
     let mut command = Command::new("sqlite3");
     let init = ["-init", "/dev/null", "-cmd", ".timeout 10000"];
     command.args(["-batch", "-bail"]).args(init).arg(database).arg(sql);

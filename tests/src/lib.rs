@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub use files::{FileState, files_below};
 pub use gate::{Gate, line_of};
-pub use home::{Home, Output};
+pub use home::{Home, Output, sqlite};
 pub use python::python;
 pub use server::{Client, Server, claim_elsewhere};
 pub use shim::{Fault, Shim};
@@ -38,6 +38,12 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How a database is called that 0.1.8 wrote: use a copy, see [`Home::with_old_database`].
 pub const OLD_DATABASE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/nexo-pairing-0.1.8.db");
+
+/// How a database with schema 3 is called that an earlier 0.2.0 wrote: use a copy.
+pub const EARLIER_DATABASE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/nexo-pairing-store/tests/fixtures/pairing-schema-3.db"
+);
 
 /// The built program.
 #[must_use]

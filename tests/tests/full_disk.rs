@@ -10,17 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use nexo_pairing_tests::{Gate, Home, message, wait_for};
+use nexo_pairing_tests::{EARLIER_DATABASE, Gate, Home, message, wait_for};
 use serde_json::Value;
 
 /// Says to this test, when it runs again, where the small disk is.
 const DISK: &str = "NEXO_TEST_DISK";
-
-/// A database with schema 3, as an earlier 0.2.0 wrote it.
-const EARLIER_DATABASE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../crates/nexo-pairing-store/tests/fixtures/pairing-schema-3.db"
-);
 
 /// How many people there are, of whom each is put out in one of three ways.
 const PEOPLE: usize = 60;

@@ -1,9 +1,12 @@
-//! A database that 0.1.8 wrote is taken over in place, and 0.1.8 can go on with it.
+//! A database that 0.1.8 wrote is taken over in place, and 0.1.8 can go on with it. One of an earlier
+//! 0.2.0 is upgraded, and kept as it was.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::fs;
+
 use nexo_pairing::PairingStore;
-use nexo_pairing_tests::{Home, message};
+use nexo_pairing_tests::{EARLIER_DATABASE, Home, message, sqlite};
 use serde_json::{Value, json};
 
 #[test]
@@ -39,6 +42,44 @@ fn all_seven_grants_are_there_as_they_were() {
     let grants = after["allow"].as_array_mut().unwrap();
     grants.retain(|grant| grant["sender_id"] != "+5491155550000");
     assert_eq!(after, before);
+}
+
+/// Whatever moment an upgrade is killed at, the next command goes on with it, and the copy is whole.
+#[test]
+fn an_upgrade_that_is_killed_is_gone_on_with() {
+    let moments = ["pairing.db.before-v4.partial", "pairing.db.before-v4", "pairing.db-wal"];
+    for moment in moments {
+        let home = Home::new();
+        fs::create_dir(home.path().join("state")).unwrap();
+        fs::copy(EARLIER_DATABASE, home.database()).unwrap();
+        // So large that copy and upgrade take a while.
+        home.sqlite(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 50000)
+            INSERT INTO pairing_audit(at, actor, action, detail_json)
+                SELECT x, 'device', 'session_ended', json_object('session', hex(x)) FROM n",
+        );
+        let entries = home.sqlite("SELECT count(*) FROM pairing_audit");
+        let reached = home.path().join("state").join(moment);
+        let mut upgrading = home.command(&["block", "whatsapp:+5491155550009"]).spawn().unwrap();
+        // A command that is done before it is seen was not killed, and what follows holds as well.
+        while !reached.exists() && upgrading.try_wait().unwrap().is_none() {
+            std::hint::spin_loop();
+        }
+        upgrading.kill().unwrap();
+        upgrading.wait().unwrap();
+
+        home.json(&["block", "whatsapp:+5491155550010"]);
+        let names = fs::read_dir(home.path().join("state")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["pairing.db", "pairing.db.before-v4", "pairing.db.lock"], "{moment}");
+        let copied = "SELECT max(version) FROM refinery_schema_history;
+            SELECT count(*) FROM pairing_audit; PRAGMA integrity_check";
+        let copy = home.database().with_extension("db.before-v4");
+        assert_eq!(sqlite(&copy, copied), format!("3\n{entries}ok\n"), "{moment}");
+        assert_eq!(home.sqlite("PRAGMA integrity_check"), "ok\n", "{moment}");
+        assert!(home.json(&["list", "--all"])["blocked"].as_array().unwrap().len() >= 2);
+    }
 }
 
 #[test]
