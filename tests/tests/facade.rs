@@ -26,8 +26,7 @@ async fn one_source_of_randomness_serves_the_store_and_the_issuer() {
     let home = Home::new();
     let random: Arc<dyn RandomSource> = Arc::new(Counting::default());
 
-    let mut options = IssuerOptions::default();
-    options.random = Arc::clone(&random);
+    let options = IssuerOptions::default().with_random(Arc::clone(&random));
     let issuer = SetupCodeIssuer::open_with(home.path().join("a.key"), options).unwrap();
     let code = issuer.issue("wss://h/pair", "companion-v1", DEFAULT_TTL, None).unwrap();
     assert_eq!(issuer.verify(&code.bootstrap_token).unwrap().nonce, "01".repeat(16));

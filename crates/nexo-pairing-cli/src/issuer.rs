@@ -10,8 +10,7 @@ use crate::error::CliError;
 /// Opens the key that signs, and makes it where there is none.
 pub(crate) async fn open_issuer(config: &Config) -> Result<SetupCodeIssuer, CliError> {
     let path = config.secret_path().to_owned();
-    let mut options = IssuerOptions::default();
-    options.secret_external = config.secret_external();
+    let options = IssuerOptions::default().with_secret_external(config.secret_external());
     Ok(blocking("open the key", move || SetupCodeIssuer::open_with(path, options)).await??)
 }
 

@@ -19,6 +19,14 @@ pub struct Bounds<T> {
     pub default: T,
 }
 
+impl<T: Copy> Bounds<T> {
+    /// The bounds and the default of a number that only one place has to know.
+    #[must_use]
+    pub const fn new(min: T, max: T, default: T) -> Self {
+        Self { min, max, default }
+    }
+}
+
 impl<T: PartialOrd> Bounds<T> {
     /// Whether `value` is within the bounds.
     ///

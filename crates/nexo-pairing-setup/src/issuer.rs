@@ -42,6 +42,29 @@ impl Default for IssuerOptions {
     }
 }
 
+impl IssuerOptions {
+    /// With keys that [others keep](Self::secret_external), or not.
+    #[must_use]
+    pub fn with_secret_external(mut self, secret_external: bool) -> Self {
+        self.secret_external = secret_external;
+        self
+    }
+
+    /// With another clock than the operating system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// With another source of randomness than the operating system's.
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
+        self.random = random;
+        self
+    }
+}
+
 /// A key of the ring, without the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

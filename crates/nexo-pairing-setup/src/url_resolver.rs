@@ -20,9 +20,8 @@
 //! use nexo_pairing_core::SystemClock;
 //! use nexo_pairing_setup::url_resolver::{UrlInputs, resolve};
 //!
-//! let mut inputs = UrlInputs::new(SystemClock::shared());
-//! inputs.flag = Some("wss://nexo.example.com".to_owned());
-//! let resolved = resolve(&inputs)?;
+//! let inputs = UrlInputs::new(SystemClock::shared());
+//! let resolved = resolve(&inputs.with_flag(Some("wss://nexo.example.com".to_owned())))?;
 //! assert_eq!(resolved.url, "wss://nexo.example.com/pair");
 //! assert_eq!(resolved.source.as_str(), "--public-url");
 //! # Ok::<(), nexo_pairing_setup::url_resolver::ResolveError>(())
@@ -80,6 +79,41 @@ impl UrlInputs {
             ws_cleartext_allow: Vec::new(),
             clock,
         }
+    }
+
+    /// With the [flag](Self::flag) `--public-url`.
+    #[must_use]
+    pub fn with_flag(mut self, flag: Option<String>) -> Self {
+        self.flag = flag;
+        self
+    }
+
+    /// With [`public_url`](Self::public_url) of the configuration.
+    #[must_use]
+    pub fn with_public_url(mut self, public_url: Option<String>) -> Self {
+        self.public_url = public_url;
+        self
+    }
+
+    /// With the [variable](Self::tunnel_url) `NEXO_TUNNEL_URL`.
+    #[must_use]
+    pub fn with_tunnel_url(mut self, tunnel_url: Option<String>) -> Self {
+        self.tunnel_url = tunnel_url;
+        self
+    }
+
+    /// With the [file of a tunnel](Self::tunnel_file).
+    #[must_use]
+    pub fn with_tunnel_file(mut self, tunnel_file: Option<PathBuf>) -> Self {
+        self.tunnel_file = tunnel_file;
+        self
+    }
+
+    /// With hosts that [may be reached without TLS](Self::ws_cleartext_allow).
+    #[must_use]
+    pub fn with_ws_cleartext_allow(mut self, ws_cleartext_allow: Vec<String>) -> Self {
+        self.ws_cleartext_allow = ws_cleartext_allow;
+        self
     }
 }
 

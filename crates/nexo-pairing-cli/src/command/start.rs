@@ -138,13 +138,13 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
 }
 
 fn resolve_url(args: &Start, config: &Config) -> Result<ResolvedUrl, CliError> {
-    let mut inputs = UrlInputs::new(SystemClock::shared());
-    inputs.flag.clone_from(&args.public_url);
-    inputs.public_url = config.public_url().map(str::to_owned);
     let tunnel_url = std::env::var_os("NEXO_TUNNEL_URL");
-    inputs.tunnel_url = tunnel_url.map(|url| url.to_string_lossy().into_owned());
-    inputs.tunnel_file = config.home().map(|home| home.join("state").join("tunnel.url"));
-    inputs.ws_cleartext_allow = config.ws_cleartext_allow().to_vec();
+    let inputs = UrlInputs::new(SystemClock::shared())
+        .with_flag(args.public_url.clone())
+        .with_public_url(config.public_url().map(str::to_owned))
+        .with_tunnel_url(tunnel_url.map(|url| url.to_string_lossy().into_owned()))
+        .with_tunnel_file(config.home().map(|home| home.join("state").join("tunnel.url")))
+        .with_ws_cleartext_allow(config.ws_cleartext_allow().to_vec());
     resolve(&inputs).map_err(|error| match error {
         ResolveError::LoopbackOnly => CliError::LoopbackOnly { seeds: seeds(config) },
         error => error.into(),
