@@ -3,11 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, SessionId};
+use nexo_pairing_core::{Actor, Clock, SessionBackend, SessionId};
+use nexo_pairing_engine::EngineOptions;
+use nexo_pairing_memory::open_memory;
 use nexo_pairing_server::Settings;
 use serde_json::json;
 
 use crate::support::{Running, World, bearer, claim, request};
+
+#[tokio::test]
+async fn a_server_is_content_with_a_store_that_is_no_file() {
+    let world = World::new().await;
+    let mut engine = EngineOptions::default();
+    engine.clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let store = open_memory(engine);
+    let mut options = world.options();
+    options.backend = Arc::new(store.clone());
+    let server = Running::start(options).await;
+    let code = world.code();
+    let token = server.post(&claim(&code)).await.text("session_token");
+    assert_eq!(server.session(&token).await.text("device_label"), "Ana's phone");
+    assert_eq!(server.send(&bearer("POST", "/session/renew", &token)).await.status, 200);
+    assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
+    assert_eq!(store.list_sessions(false).await.unwrap().len(), 1);
+    assert_eq!(world.live_sessions().await, 0, "none of it is in the file");
+    // Somebody else has the code, too.
+    assert_eq!(server.post(&claim(&code)).await.error(), (409, "replayed".to_owned()));
+    assert_eq!(server.session(&token).await.status, 401);
+}
 
 async fn token(world: &World, server: &Running) -> String {
     server.post(&claim(&world.code())).await.text("session_token")
