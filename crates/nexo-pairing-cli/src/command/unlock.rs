@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Unlock, context: &mut Context) -> Result<Exit, Cli
             kind: "nothing_to_unlock",
             message: format!(
                 "{} is not locked out and has no failed attempts",
-                truncate(&args.actor, 128)
+                truncate(&args.actor, Actor::MAX_BYTES)
             ),
             hint: None,
         });

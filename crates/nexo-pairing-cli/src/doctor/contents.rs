@@ -1,6 +1,6 @@
 //! Looks into the database: its schema, whether it is sound, and the clock.
 
-use nexo_pairing::{Inspection, PairingError, StoreError};
+use nexo_pairing::{Inspection, PairingError, Span, StoreError};
 use time::{Duration, OffsetDateTime};
 
 use super::installation::Installation;
@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::text::format_time;
 
 /// A time stamp may be so far ahead: another machine's clock, a second that is rounded.
-const LEEWAY: Duration = Duration::seconds(5);
+const LEEWAY: Duration = Span::LEEWAY;
 
 /// Whether this program knows the schema.
 pub(super) async fn schema(installation: &Installation) -> Vec<Finding> {
