@@ -20,7 +20,7 @@ pub(crate) fn put(
     before: &RememberedAdapters,
     after: &RememberedAdapters,
 ) -> TxResult<(), Within<AdaptersError>> {
-    tx.rows.lock(&[LockKey::Modes])?;
+    tx.lock([LockKey::Modes])?;
     let (before, after) = (before.channels(), after.channels());
     let stored = remembered(tx.rows)?;
     let is_new = |channel: &ChannelId| !stored.channels().contains_key(channel);
@@ -46,7 +46,7 @@ pub(crate) fn put(
 
 /// Forgets that another process served a channel; whether that was remembered.
 pub(crate) fn forget(tx: &mut Tx<'_>, channel: &ChannelId, actor: &Actor) -> TxResult<bool> {
-    tx.rows.lock(&[LockKey::Modes])?;
+    tx.lock([LockKey::Modes])?;
     let is_remembered = tx.rows.delete_adapter(channel)?;
     if is_remembered {
         audit(tx, actor, "forget_adapter", channel, json!({ "remote": false }))?;

@@ -6,12 +6,12 @@ use nexo_pairing_core::rules::{REJECTED_FOR, RequestEnd};
 use nexo_pairing_core::timestamp::rfc3339;
 use nexo_pairing_core::{
     Actor, AllowedSender, ApprovedRequest, CodeError, Grant, PairingCode, PairingError,
-    RejectedRequest, limits, metric,
+    RejectedRequest, SenderKey, limits, metric,
 };
 use serde_json::{Value, json};
 
 use crate::engine::{TxError, TxResult};
-use crate::port::{Attempt, AttemptKind, LockKey, PortResult, RequestRow};
+use crate::port::{Attempt, AttemptKind, LockKey, PortError, PortResult, RequestRow};
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds};
 
@@ -34,49 +34,60 @@ pub(crate) fn approve(
     actor: &Actor,
     grant: &Grant,
 ) -> TxResult<ApprovedRequest> {
-    let request = match find(tx, code, actor) {
-        Ok(request) => request,
-        Err(TxError::Refused(error)) => {
-            let (channel, result) = match &error {
-                PairingError::Expired { key, .. } => (key.channel.to_string(), "expired"),
-                PairingError::LockedOut { .. } => (String::new(), "locked_out"),
-                PairingError::MistypedCode | PairingError::Code(_) => (String::new(), "mistyped"),
-                _ => (String::new(), "not_found"),
-            };
-            count_approval(tx, channel, result);
-            return Err(TxError::Refused(error));
+    let approved = let_in(tx, code, actor, grant);
+    let (channel, result) = match &approved {
+        Ok(ApprovedRequest { channel, .. }) => (channel.to_string(), "ok"),
+        Err(TxError::Failed(_) | TxError::Refused(PairingError::Blocked { .. })) => {
+            return approved;
         }
-        Err(failed) => return Err(failed),
+        Err(TxError::Refused(error)) => match error {
+            PairingError::Expired { key, .. } => (key.channel.to_string(), "expired"),
+            PairingError::LockedOut { .. } => (String::new(), "locked_out"),
+            PairingError::MistypedCode | PairingError::Code(_) => (String::new(), "mistyped"),
+            _ => (String::new(), "not_found"),
+        },
     };
-    let RequestRow { key, code, .. } = request;
+    tx.rows.after_commit(Box::new(move || {
+        let labels = [("channel", channel), ("result", result.to_owned())];
+        metrics::counter!(metric::APPROVALS_TOTAL, &labels).increment(1);
+    }));
+    approved
+}
+
+fn let_in(
+    tx: &mut Tx<'_>,
+    code: &Typed,
+    actor: &Actor,
+    grant: &Grant,
+) -> TxResult<ApprovedRequest> {
+    let RequestRow { key, code, .. } = find(tx, code, actor)?;
     // 0.1.8 knows no blocks, so it can make a request of a blocked sender.
     if tx.rows.is_blocked(&key)? {
         return Err(TxError::Refused(PairingError::Blocked { key }));
     }
+    close(tx, &key, &code, RequestEnd::Approved)?;
     let expires_at = grant.expires_in.map(|expires_in| tx.now.saturating_add(seconds(expires_in)));
     let mut row = AllowedSender::new(key.clone(), at(tx.now), actor.as_str().to_owned());
     row.expires_at = expires_at.map(at);
     row.note.clone_from(&grant.note);
     tx.rows.put_grant(&row)?;
-    tx.close(&key, &code, RequestEnd::Approved, tx.now, 0)?;
     let detail =
         expires_at.map_or(Value::Null, |until| json!({ "expires_at": rfc3339(at(until)) }));
     tx.audit(actor.as_str(), "approve", Subject::key(&key), detail)?;
-    count_approval(tx, key.channel.to_string(), "ok");
     Ok(ApprovedRequest::new(key, at(tx.now), expires_at.map(at)))
 }
 
 /// Refuses whoever has the code.
 pub(crate) fn reject(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RejectedRequest> {
     let RequestRow { key, code, .. } = find(tx, code, actor)?;
-    tx.close(&key, &code, RequestEnd::Rejected, tx.now, 0)?;
+    close(tx, &key, &code, RequestEnd::Rejected)?;
     tx.audit(actor.as_str(), "reject", Subject::key(&key), Value::Null)?;
     Ok(RejectedRequest::new(key, at(tx.now)))
 }
 
 /// Takes back a lockout.
 pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult<bool> {
-    tx.rows.lock(&[LockKey::Actor(locked.clone())])?;
+    tx.lock([LockKey::Actor(locked.clone())])?;
     let deleted = tx.rows.delete_attempts(locked)?;
     // Those that are out of time are kept for a while, but they hold nobody back.
     if !deleted.iter().any(|attempt| counts(attempt, tx.now)) {
@@ -87,16 +98,10 @@ pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult
     Ok(true)
 }
 
-fn count_approval(tx: &mut Tx<'_>, channel: String, result: &'static str) {
-    tx.rows.after_commit(Box::new(move || {
-        let labels = [("channel", channel), ("result", result.to_owned())];
-        metrics::counter!(metric::APPROVALS_TOTAL, &labels).increment(1);
-    }));
-}
-
 /// The live request that has the code; or what the actor is told, and what it costs them.
 fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
-    lock(tx, code, actor)?;
+    let of_code = code.as_ref().ok().cloned().map(LockKey::Code);
+    tx.lock(of_code.into_iter().chain([LockKey::Actor(actor.clone())]))?;
     let since = tx.now - seconds(WINDOW);
     let mut attempts = tx.rows.attempts(actor, since)?;
     attempts.retain(|attempt| counts(attempt, tx.now));
@@ -112,9 +117,20 @@ fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
             return Err(miss(tx, Some((*error).into()), actor, &attempts)?);
         }
     };
-    tx.expire_code(code)?;
-    if let Some(request) = tx.rows.request_by_code(code)? {
-        return Ok(request);
+    let found = tx.rows.request_by_code(code)?;
+    if let Some(RequestRow { key, .. }) = &found {
+        let account = LockKey::Account(key.channel.clone(), key.account_id.clone());
+        tx.lock([account, LockKey::sender(key)])?;
+    }
+    tx.expire()?;
+    // Once more, as it may have ended until it was locked. One that was not there comes too late.
+    if found.is_some()
+        && let Some(request) = tx.rows.request_by_code(code)?
+    {
+        if !tx.over().is(&request) {
+            return Ok(request);
+        }
+        tx.expire_each(vec![request])?;
     }
     if let Some(error) = told_apart(tx, code)? {
         return Err(TxError::Refused(error));
@@ -123,20 +139,15 @@ fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
     Err(miss(tx, mistake, actor, &attempts)?)
 }
 
-/// Locks the actor, and the sender whom the code means, if it means one.
-fn lock(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> PortResult<()> {
-    let mut locks = vec![LockKey::Actor(actor.clone())];
-    if let Ok(code) = code {
-        // Whose it is never changes, so it can be read before it is locked.
-        if let Some(request) = tx.rows.request_by_code(code)? {
-            let key = request.key;
-            locks.push(LockKey::sender(&key));
-            locks.push(LockKey::Account(key.channel, key.account_id));
-        }
-        locks.push(LockKey::Code(code.clone()));
+/// Ends the request that was found. Only because it was over can it have ended since.
+fn close(tx: &mut Tx<'_>, key: &SenderKey, code: &PairingCode, end: RequestEnd) -> TxResult<()> {
+    if tx.close(key, code, end, tx.now, 0)? {
+        return Ok(());
     }
-    locks.sort_unstable();
-    tx.rows.lock(&locks)
+    match told_apart(tx, code)? {
+        Some(error) => Err(TxError::Refused(error)),
+        None => Err(TxError::Failed(PortError::new("the request is gone"))),
+    }
 }
 
 /// What became of a code within 24 hours: this is told, and costs nothing.

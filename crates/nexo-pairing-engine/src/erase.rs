@@ -16,7 +16,7 @@ pub(crate) fn forget(
     actor: &Actor,
     salt: &[u8],
 ) -> TxResult<Vec<SenderKey>> {
-    tx.rows.lock(&locks(target))?;
+    tx.lock(locks(target))?;
     // The salt is kept nowhere, so that nobody can try all telephone numbers.
     let mut digest = Context::new(&SHA256);
     digest.update(salt);

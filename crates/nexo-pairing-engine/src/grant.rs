@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use nexo_pairing_core::rules::RequestEnd;
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, BlockedSender, Blocking, ChannelId, Filter, PairingCode,
-    PairingError, SeedReport, SenderId, SenderKey, Target,
+    AccountId, Actor, BlockedSender, Blocking, ChannelId, Filter, PairingCode, PairingError,
+    SeedReport, SenderId, SenderKey, Target,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::tx::{Subject, Tx};
 
 /// Ends the live grants of a target.
 pub(crate) fn revoke(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResult<Vec<SenderKey>> {
-    tx.rows.lock(&locks(target))?;
+    tx.lock(locks(target))?;
     tx.expire_of(target)?;
     let revoked = tx.rows.revoke_grants(target, tx.now, actor)?;
     for key in &revoked {
@@ -32,7 +32,7 @@ pub(crate) fn block(
     actor: &Actor,
     reason: Option<&str>,
 ) -> TxResult<Blocking> {
-    tx.rows.lock(&locks(target))?;
+    tx.lock(locks(target))?;
     tx.expire_of(target)?;
     let Target { channel, scope, sender, .. } = target.clone();
     let (via, words) = (actor.as_str().to_owned(), reason.map(str::to_owned));
@@ -41,8 +41,9 @@ pub(crate) fn block(
     let requests = tx.rows.requests_of(target)?;
     let mut dropped = Vec::with_capacity(requests.len());
     for RequestRow { key, code, .. } in requests {
-        tx.close(&key, &code, RequestEnd::Blocked, tx.now, 0)?;
-        dropped.push(key);
+        if tx.close(&key, &code, RequestEnd::Blocked, tx.now, 0)? {
+            dropped.push(key);
+        }
     }
     let detail = reason.map_or(Value::Null, |reason| json!({ "reason": reason }));
     tx.audit(actor.as_str(), "block", Subject::target(target), detail)?;
@@ -51,7 +52,7 @@ pub(crate) fn block(
 
 /// Takes a block back: this one, and no narrower or wider one.
 pub(crate) fn unblock(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResult<bool> {
-    tx.rows.lock(&locks(target))?;
+    tx.lock(locks(target))?;
     if !tx.rows.delete_block(target)? {
         return Ok(false);
     }
@@ -68,7 +69,7 @@ pub(crate) fn seed(
     actor: &Actor,
 ) -> TxResult<SeedReport> {
     // Blocks of a single sender lock the channel too, so that it does for any number of senders.
-    tx.rows.lock(&[
+    tx.lock([
         LockKey::Channel(channel.clone()),
         LockKey::Account(channel.clone(), account.clone()),
     ])?;
@@ -101,12 +102,7 @@ pub(crate) fn seed(
 }
 
 /// What an operation on a target decides on.
-pub(crate) fn locks(target: &Target) -> Vec<LockKey> {
-    let Target { channel, scope, sender, .. } = target;
-    let mut locks = vec![LockKey::Channel(channel.clone())];
-    if let AccountScope::One(account) = scope {
-        locks.push(LockKey::Account(channel.clone(), account.clone()));
-    }
-    locks.push(LockKey::Sender(channel.clone(), sender.clone()));
-    locks
+pub(crate) fn locks(target: &Target) -> [LockKey; 2] {
+    let Target { channel, sender, .. } = target;
+    [LockKey::Channel(channel.clone()), LockKey::Sender(channel.clone(), sender.clone())]
 }

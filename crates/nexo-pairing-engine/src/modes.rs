@@ -89,7 +89,7 @@ pub(crate) fn put_in_force(
     tx: &mut Tx<'_>,
     wanted: &Wanted,
 ) -> TxResult<ModesInForce, Within<ModesError>> {
-    tx.rows.lock(&[LockKey::Modes])?;
+    tx.lock([LockKey::Modes])?;
     let resolved =
         resolve(tx.rows, wanted)?.map_err(|error| TxError::Refused(Within::Error(error)))?;
     if resolved.is_change() {
@@ -106,7 +106,7 @@ pub(crate) fn forget(
     account: Option<&AccountKey>,
     actor: &Actor,
 ) -> TxResult<Vec<(Option<AccountKey>, SaidMode)>> {
-    tx.rows.lock(&[LockKey::Modes])?;
+    tx.lock([LockKey::Modes])?;
     let rows = tx.rows.accounts()?;
     let Some(stored) = from_rows(rows.clone())? else { return Ok(Vec::new()) };
     let is_meant = |it: Option<&AccountKey>| account.is_none() || it == account;

@@ -1,11 +1,23 @@
 //! What a storage implements: transactions, and operations on rows within one.
 //!
-//! The contract is **as if operations ran one after the other**. A storage that cannot have that for
-//! nothing, as one with a writer and a lock on the whole database has it, takes the locks that each
-//! operation asks for first, by [`WriteRows::lock`].
+//! The contract is **as if operations ran one after the other**. A storage with one writer at a time
+//! meets it by that alone. Any other takes the locks that each operation asks for by
+//! [`WriteRows::lock`], holds them to the end of the transaction, and lets what is read after them show
+//! what was committed before them. Three things happen without a lock, and a storage must cope:
 //!
-//! Times are UTC seconds. The newest row is the one that was added last, whatever its time. Ids compare by bytes. A filter or a target matches exactly, and `*` is an
-//! account like any other, except where a method says otherwise.
+//! - An operation also ends requests and grants of others that are over
+//!   ([`takes_upkeep`](WriteRows::takes_upkeep)), and an [`Upkeep`] only does that. Two of them may find
+//!   the same request, so [`close_request`](WriteRows::close_request) says whether it was there, and
+//!   [`erase`](WriteRows::erase) waits for those who are at it.
+//! - Rows that are added by asking ([`insert_request`](WriteRows::insert_request),
+//!   [`insert_redemption`](WriteRows::insert_redemption)) are unique whoever adds them.
+//! - The audit log only grows, in any order of those who write at the same time.
+//!
+//! Times are UTC seconds. The newest row is the one that was added last, whatever its time. Ids compare
+//! by bytes. A filter or a target matches exactly, and `*` is an account like any other, except where a
+//! method says otherwise.
+
+mod rows;
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -15,14 +27,17 @@ use std::sync::Weak;
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
-    Filter, Mirror, PairingCode, PairingError, PeerAddress, SenderId, SenderKey, Session,
-    SessionId, Target,
+    Filter, Mirror, PairingCode, PairingError, SenderId, SenderKey, Session, SessionId, Target,
 };
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::Upkeep;
 use crate::upkeep::Progress;
+pub use rows::{
+    AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, Erased, LockKey, OutcomeRow, Over,
+    RedemptionRow, RepeatKind, Repeats, RequestCounts, RequestRow, Seeded, SessionRow, Sha256,
+    Trim,
+};
 
 /// Why an operation on rows failed. Nothing of its operation is kept.
 pub struct PortError(Box<dyn Error + Send + Sync>);
@@ -108,7 +123,8 @@ pub enum Caller {
 /// The operations that read rows.
 #[expect(clippy::missing_errors_doc, reason = "each fails where the storage does, and only there")]
 pub trait ReadRows {
-    /// The time of this transaction, read after its locks.
+    /// The time of this transaction: asked for again after each [`lock`](WriteRows::lock), as it may
+    /// have waited.
     fn now(&self) -> OffsetDateTime;
 
     /// The request of a sender, live or not.
@@ -130,7 +146,8 @@ pub trait ReadRows {
     ) -> PortResult<RequestCounts>;
 
     /// At most `limit` requests that are `over`, of a target or of all, in the order in which they were
-    /// added. The account `*` of a target is every account.
+    /// added. Which, if there are more, is the storage's choice. The account `*` of a target is every
+    /// account.
     fn overdue_requests(
         &self,
         of: Option<&Target>,
@@ -208,8 +225,13 @@ pub trait ReadRows {
 /// The operations that write rows.
 #[expect(clippy::missing_errors_doc, reason = "each fails where the storage does, and only there")]
 pub trait WriteRows: ReadRows {
-    /// Locks what the operation will decide on, before it reads any of it: `keys` are sorted. A storage
-    /// whose transactions run one after the other does nothing.
+    /// Locks what the operation will decide on, before it decides: `keys` are sorted, and no key is twice
+    /// among them. A storage whose transactions run one after the other does nothing.
+    ///
+    /// An operation that has to read what it locks, such as whose a code is, reads that, locks, and
+    /// reads it again. One may ask more than once, with keys that come after all that it has: so nobody
+    /// waits in a circle, unless the storage locks something coarser than these keys, which then sorts
+    /// its own and fails, or runs again, an operation that is in a circle nevertheless.
     fn lock(&mut self, keys: &[LockKey]) -> PortResult<()>;
 
     /// Has `effect` run once the transaction is durable, before the operation is answered: for metrics
@@ -226,8 +248,9 @@ pub trait WriteRows: ReadRows {
     /// Notes when a sender was last challenged. Does nothing where there is no request.
     fn set_challenged_at(&mut self, key: &SenderKey, at: i64) -> PortResult<()>;
 
-    /// Deletes the request of a sender, and adds its outcome.
-    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<()>;
+    /// Deletes the request of a sender and adds its outcome, if there is one with the outcome's code.
+    /// Whether there was.
+    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<bool>;
 
     /// Puts a grant in place of the one that its sender has, if any.
     fn put_grant(&mut self, grant: &AllowedSender) -> PortResult<()>;
@@ -312,294 +335,4 @@ pub trait WriteRows: ReadRows {
         newest: i64,
         limit: u64,
     ) -> PortResult<Option<i64>>;
-}
-
-/// What an operation decides on, in the order in which everybody locks it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum LockKey {
-    /// The attempts of an actor.
-    Actor(Actor),
-    /// Whether anybody is blocked on a channel.
-    Channel(ChannelId),
-    /// The live requests and the mode of an account.
-    Account(ChannelId, AccountId),
-    /// The grants, blocks, requests and outcomes of a sender on all accounts.
-    Sender(ChannelId, SenderId),
-    /// A code.
-    Code(PairingCode),
-    /// What is remembered of all accounts, and of adapters.
-    Modes,
-    /// A setup code.
-    Nonce(String),
-    /// A session.
-    Session(SessionId),
-}
-
-/// From when on a request is over: its end is up to `until`, or it was made after `future`, by a clock
-/// that was set back since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Over {
-    /// The last end of a request that is over.
-    pub until: i64,
-    /// The last moment at which a request that is not over was made.
-    pub future: i64,
-}
-
-impl LockKey {
-    /// What a decision on a sender locks, whichever the account.
-    #[must_use]
-    pub fn sender(key: &SenderKey) -> Self {
-        Self::Sender(key.channel.clone(), key.sender_id.clone())
-    }
-}
-
-impl Over {
-    /// Whether a request is over.
-    #[must_use]
-    pub fn is(self, request: &RequestRow) -> bool {
-        request.expires_at <= self.until || request.created_at > self.future
-    }
-}
-
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestRow {
-    /// Whose it is.
-    pub key: SenderKey,
-    /// Its code.
-    pub code: PairingCode,
-    /// When it was made.
-    pub created_at: i64,
-    /// When it is over.
-    pub expires_at: i64,
-    /// When its sender was last challenged.
-    pub challenged_at: i64,
-    /// What the channel said about the sender, as JSON.
-    pub meta: String,
-}
-
-/// How many requests there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RequestCounts {
-    /// The live ones of an account.
-    pub of_account: u64,
-    /// The live ones of all accounts.
-    pub live: u64,
-    /// All that are stored.
-    pub stored: u64,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutcomeRow {
-    /// Whose request it was.
-    pub key: SenderKey,
-    /// Its code.
-    pub code: PairingCode,
-    /// How and when it ended.
-    pub ended: EndedRequest,
-}
-
-/// What a seed did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seeded {
-    /// How many grants are new.
-    pub inserted: u64,
-    /// How many were renewed.
-    pub renewed: u64,
-}
-
-/// What an erasure did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Erased {
-    /// The accounts, `*` among them, on which the target had a row, each once, in order.
-    pub accounts: Vec<String>,
-    /// Whether anything was changed, the audit log included.
-    pub changed: bool,
-}
-
-/// An attempt to guess a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// What it was.
-    pub kind: AttemptKind,
-    /// When.
-    pub at: i64,
-}
-
-/// What an attempt was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptKind {
-    /// A code that nobody has.
-    Unknown,
-    /// A mistyped code.
-    Mistyped,
-    /// The one that led to a lockout.
-    Lockout,
-}
-
-impl AttemptKind {
-    /// Its stable name, for storages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Mistyped => "mistyped",
-            Self::Lockout => "lockout",
-        }
-    }
-
-    /// The kind with this name.
-    #[must_use]
-    pub fn from_stored(name: &str) -> Option<Self> {
-        let all = [Self::Unknown, Self::Mistyped, Self::Lockout];
-        all.into_iter().find(|kind| kind.as_str() == name)
-    }
-}
-
-/// A new entry of the audit log.
-#[derive(Debug, Clone)]
-pub struct AuditRow<'a> {
-    /// When.
-    pub at: i64,
-    /// Who did it.
-    pub actor: &'a str,
-    /// What was done.
-    pub action: &'static str,
-    /// The channel, if it concerns one.
-    pub channel: Option<&'a str>,
-    /// The account, or `*`, if it concerns one.
-    pub account: Option<&'a str>,
-    /// The sender, or the pseudonym of one who was forgotten, if it concerns one.
-    pub sender: Option<&'a str>,
-    /// The session, if it concerns one.
-    pub session: Option<&'a str>,
-    /// What the device of the session is called.
-    pub device_label: Option<&'a str>,
-    /// What else is worth knowing; never a code.
-    pub detail: Value,
-}
-
-/// What is remembered of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountRow {
-    /// Which; `None` is the row for all others.
-    pub account: Option<AccountKey>,
-    /// Its own mode, if it has one.
-    pub mode: Option<String>,
-    /// Who said so: a file, a variable or a flag.
-    pub said_by: Option<String>,
-    /// When.
-    pub said_at: i64,
-    /// Whether the configuration named it. Of the row for all others: whether only named accounts are
-    /// known.
-    pub named: bool,
-    /// Whether the last word on it was to forget its mode.
-    pub forgotten: bool,
-}
-
-/// A channel whose adapter is in another process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdapterRow {
-    /// The channel.
-    pub channel: ChannelId,
-    /// Who said so: a file or a variable.
-    pub said_by: String,
-    /// When.
-    pub said_at: i64,
-}
-
-/// The SHA-256 of a token: all that is stored of one.
-pub type Sha256 = [u8; 32];
-
-/// A setup code that was used, or cancelled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedemptionRow {
-    /// The code's nonce.
-    pub nonce: String,
-    /// The session that it gave; `None` when it was cancelled.
-    pub session: Option<SessionId>,
-    /// The SHA-256 of the claim id, if one was given.
-    pub claim_id: Option<Vec<u8>>,
-    /// When it was used or cancelled.
-    pub redeemed_at: i64,
-    /// When the code expires.
-    pub expires_at: i64,
-    /// Where the first claim came from.
-    pub peer: Option<PeerAddress>,
-    /// Claims by another client than the first.
-    pub replays: Repeats,
-    /// Claims with the same claim id.
-    pub reissues: Repeats,
-}
-
-/// Which repeated claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RepeatKind {
-    /// By another client than the first, or too late: it gives nothing.
-    Replay,
-    /// By the same client, whose answer was lost: it gives another token.
-    Reissue,
-}
-
-/// Repeated claims of a setup code.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Repeats {
-    /// How many there were.
-    pub total: i64,
-    /// When the last one came.
-    pub last_at: Option<i64>,
-    /// Where the last one came from.
-    pub last_peer: Option<PeerAddress>,
-    /// How many of them an entry of the audit log covers.
-    pub audited: i64,
-    /// When the last entry was written.
-    pub audited_at: Option<i64>,
-}
-
-/// A session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
-    /// The session.
-    pub session: Session,
-    /// The SHA-256 of its token. What is stored may have another length, and is no token's then.
-    pub token: Vec<u8>,
-    /// Who ended it: an actor, `replay` or `expiry`.
-    pub revoked_via: Option<String>,
-}
-
-/// Rows that are trimmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trim {
-    /// All outcomes but the newest so many.
-    OutcomesBeyond(i64),
-    /// Outcomes up to `until`, and expiries up to `expired_until`.
-    Outcomes {
-        /// The newest that is deleted.
-        until: i64,
-        /// The newest expiry that is deleted.
-        expired_until: i64,
-    },
-    /// Attempts up to then.
-    Attempts(i64),
-    /// Nothing is deleted: sessions that ended up to then and are not revoked become revoked as of
-    /// their end, by `expiry`, so that a clock that is set back does not revive them.
-    ExpiredSessions(i64),
-    /// Sessions that were revoked up to `revoked_until` and expired up to `expired_until`.
-    Sessions {
-        /// The last revocation that is deleted.
-        revoked_until: i64,
-        /// The last end that is deleted.
-        expired_until: i64,
-    },
-    /// What is known of setup codes that expired up to `expired_until`, but the newest `keep`.
-    Redemptions {
-        /// The last end that is deleted.
-        expired_until: i64,
-        /// How many stay in any case.
-        keep: i64,
-    },
-    /// Whatever the storage keeps for its own purposes beyond what it needs, such as a list of changes.
-    Own,
 }

@@ -13,7 +13,8 @@ use subtle::ConstantTimeEq;
 
 use crate::engine::{TxError, TxResult};
 use crate::port::{
-    LockKey, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, SessionRow, Sha256,
+    LockKey, PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, SessionRow,
+    Sha256,
 };
 use crate::session::end;
 use crate::state::at;
@@ -36,7 +37,7 @@ pub(crate) fn redeem(
     warnings: &ReplayWarnings,
 ) -> TxResult<(Session, bool), RedeemError> {
     let claims = &redemption.claims;
-    lock(tx, &claims.nonce, &new.id)?;
+    tx.lock([LockKey::Nonce(claims.nonce.clone())])?;
     // It was checked before, but the wait for the transaction took its time. An expired code is not
     // looked up: it gives nothing and takes nothing.
     if tx.rows.now() >= claims.expires_at {
@@ -46,6 +47,7 @@ pub(crate) fn redeem(
         return Ok((issue(tx, redemption, new)?, false));
     };
     let Some(id) = &used.session else { return Err(TxError::Refused(RedeemError::Cancelled)) };
+    tx.lock([LockKey::Session(id.clone())])?;
     let row = tx.rows.session(id)?;
     let is_same = is_by(&used, redemption.claim_id.as_ref());
     match row {
@@ -64,16 +66,6 @@ pub(crate) fn redeem(
     }
 }
 
-/// Locks a setup code, the session that it gave, if any, and the one that it may give.
-fn lock(tx: &mut Tx<'_>, nonce: &str, new: &SessionId) -> PortResult<()> {
-    let mut locks = vec![LockKey::Nonce(nonce.to_owned()), LockKey::Session(new.clone())];
-    // Which session a code gave never changes once it gave one.
-    let given = tx.rows.redemption(nonce)?.and_then(|used| used.session);
-    locks.extend(given.map(LockKey::Session));
-    locks.sort_unstable();
-    tx.rows.lock(&locks)
-}
-
 fn is_by(used: &RedemptionRow, claim_id: Option<&ClaimId>) -> bool {
     match (&used.claim_id, claim_id) {
         (Some(hash), Some(claim_id)) => hash.ct_eq(&sha256(claim_id.as_str())[..]).into(),
@@ -88,7 +80,7 @@ fn issue(tx: &mut Tx<'_>, redemption: &Redemption, new: &NewToken) -> PortResult
     used.session = Some(new.id.clone());
     used.claim_id = redemption.claim_id.as_ref().map(|id| sha256(id.as_str()).to_vec());
     used.peer = redemption.peer;
-    tx.rows.insert_redemption(&used)?;
+    insert(tx, &used)?;
     let now = tx.now;
     let ends = |after: Duration| at(now.saturating_add(seconds(after)));
     let (id, profile) = (new.id.clone(), claims.profile.clone());
@@ -141,7 +133,7 @@ pub(crate) fn cancel(
     claims: &TokenClaims,
     actor: &Actor,
 ) -> TxResult<Cancellation> {
-    tx.rows.lock(&[LockKey::Nonce(claims.nonce.clone())])?;
+    tx.lock([LockKey::Nonce(claims.nonce.clone())])?;
     match tx.rows.redemption(&claims.nonce)? {
         Some(RedemptionRow { session: Some(id), .. }) => {
             let session = tx.rows.session(&id)?.map(|row| row.session);
@@ -150,7 +142,7 @@ pub(crate) fn cancel(
         Some(_) => Ok(Cancellation::AlreadyCancelled),
         None => {
             let row = used(claims, tx.now);
-            tx.rows.insert_redemption(&row)?;
+            insert(tx, &row)?;
             let detail = json!({ "profile": claims.profile, "device_label": claims.device_label });
             tx.audit(actor.as_str(), "code_cancelled", Subject::default(), detail)?;
             Ok(Cancellation::Cancelled)
@@ -164,6 +156,14 @@ pub(crate) fn state(rows: &dyn ReadRows, nonce: &str) -> PortResult<Option<Redem
     let Some(id) = used.session else { return Ok(Some(RedemptionState::Cancelled)) };
     let session = rows.session(&id)?.map(|row| row.session);
     Ok(Some(session.map_or(RedemptionState::Forgotten, RedemptionState::Claimed)))
+}
+
+/// Adds a setup code that nobody has used. A storage that knows better must not give two sessions for it.
+fn insert(tx: &mut Tx<'_>, row: &RedemptionRow) -> PortResult<()> {
+    if tx.rows.insert_redemption(row)? {
+        return Ok(());
+    }
+    Err(PortError::new("the setup code was used at the same time"))
 }
 
 /// A setup code that is used up now, without a session.

@@ -4,7 +4,7 @@
 use nexo_pairing_core::{Actor, PeerAddress, Session};
 use serde_json::json;
 
-use crate::port::{PortResult, RedemptionRow, RepeatKind, Repeats};
+use crate::port::{LockKey, PortResult, RedemptionRow, RepeatKind, Repeats};
 use crate::tx::{Subject, Tx};
 
 /// How many repeated claims of a code are audited one by one.
@@ -53,7 +53,15 @@ impl Tx<'_> {
 
     /// Audits repeated claims that no later one gave an entry: the flood that they belong to is over.
     pub(crate) fn audit_repeated_claims(&mut self) -> PortResult<()> {
-        for used in self.rows.unaudited_redemptions()? {
+        let nonces = self.rows.unaudited_redemptions()?.into_iter().map(|used| used.nonce);
+        let nonces: Vec<String> = nonces.collect();
+        if nonces.is_empty() {
+            return Ok(());
+        }
+        self.lock(nonces.iter().cloned().map(LockKey::Nonce))?;
+        for nonce in nonces {
+            // Once more, as they may have been claimed again until they were locked.
+            let Some(used) = self.rows.redemption(&nonce)? else { continue };
             let Some(id) = &used.session else { continue };
             let session = self.rows.session(id)?.map(|row| row.session);
             for kind in [RepeatKind::Replay, RepeatKind::Reissue] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::rules::{self, EndedRequest, Limits, MessageFacts, SenderFacts};
+use nexo_pairing_core::rules::{self, EndedRequest, Limits, MessageFacts, Rule, SenderFacts};
 use nexo_pairing_core::{
     Actor, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, Span, UpsertOutcome,
 };
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use crate::engine::{TxError, TxResult};
 use crate::port::{LockKey, PortResult, ReadRows, RequestCounts, RequestRow};
 use crate::state::{at, grant_life, request_life};
-use crate::tx::{SHARE, Subject, Tx, over, seconds, target_of};
+use crate::tx::{SHARE, Subject, Tx, seconds, target_of};
 
 /// How often a new code is drawn before giving up: that one is taken has a chance of 1 in 10 million
 /// at 3000 requests.
@@ -25,14 +25,22 @@ pub(crate) fn upsert(
     random: &dyn RandomSource,
 ) -> TxResult<UpsertOutcome> {
     let keys: Vec<SenderKey> = keys(request).collect();
-    tx.rows.lock(&locks(request, &keys))?;
+    tx.lock(locks(request, &keys))?;
     for key in &keys {
         tx.expire_of(&target_of(key))?;
     }
-    let facts = Facts::of(tx.rows, request, &keys, tx.now)?;
+    let mut facts = Facts::of(tx.rows, request, &keys)?;
     let (message, limits) = (MessageFacts::of_request(request), Limits::of_request(request));
+    let rule_at = |now, facts: &Facts| rules::evaluate(&message, &limits, facts, || at(now));
+    let mut rule = rule_at(tx.now, &facts);
+    if rule == Rule::Challenge {
+        // All who make a request wait for this lock, on whichever account, so only they ask for it.
+        tx.lock([LockKey::Requests])?;
+        let SenderKey { channel, account_id, .. } = &request.key;
+        facts.counts = tx.rows.count_requests(channel, account_id, tx.over())?;
+        rule = rule_at(tx.now, &facts);
+    }
     let now = at(tx.now);
-    let rule = rules::evaluate(&message, &limits, &facts, || now);
     if let Some(outcome) = UpsertOutcome::without_code(rule) {
         return Ok(outcome);
     }
@@ -54,7 +62,7 @@ pub(crate) fn undelivered(
     cooldown: Duration,
     retry_after: Duration,
 ) -> TxResult<()> {
-    tx.rows.lock(&[LockKey::sender(key)])?;
+    tx.lock([LockKey::sender(key)])?;
     let stamp = tx.now - seconds(cooldown) + seconds(retry_after);
     Ok(tx.rows.set_challenged_at(key, stamp)?)
 }
@@ -106,8 +114,6 @@ fn locks(request: &NewRequest, keys: &[SenderKey]) -> Vec<LockKey> {
     if request.has_unreadable_id {
         locks.push(LockKey::Channel(channel.clone()));
     }
-    locks.sort_unstable();
-    locks.dedup();
     locks
 }
 
@@ -119,22 +125,15 @@ struct Facts {
     grants: Vec<Span>,
     waits: Vec<Span>,
     requests: Vec<RequestRow>,
+    /// None, until they are counted.
     counts: RequestCounts,
 }
 
 impl Facts {
-    fn of(
-        rows: &dyn ReadRows,
-        request: &NewRequest,
-        keys: &[SenderKey],
-        now: i64,
-    ) -> PortResult<Self> {
-        let SenderKey { channel, account_id, .. } = &request.key;
-        let mut facts = Self {
-            has_blocks: request.has_unreadable_id && rows.has_blocks(channel)?,
-            counts: rows.count_requests(channel, account_id, over(now))?,
-            ..Self::default()
-        };
+    /// What the rows say, beside how many requests there are.
+    fn of(rows: &dyn ReadRows, request: &NewRequest, keys: &[SenderKey]) -> PortResult<Self> {
+        let has_blocks = request.has_unreadable_id && rows.has_blocks(&request.key.channel)?;
+        let mut facts = Self { has_blocks, ..Self::default() };
         for key in keys {
             facts.is_blocked |= rows.is_blocked(key)?;
             facts.grants.extend(rows.grant(key)?.as_ref().and_then(grant_life));

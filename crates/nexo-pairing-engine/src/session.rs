@@ -39,7 +39,7 @@ pub(crate) fn list(rows: &dyn ReadRows, include_ended: bool) -> PortResult<Vec<S
 
 /// Records that a device was heard of, and from where, unless that was recorded within a minute.
 pub(crate) fn touch(tx: &mut Tx<'_>, id: &SessionId, peer: Option<PeerAddress>) -> TxResult<()> {
-    tx.rows.lock(&[LockKey::Session(id.clone())])?;
+    tx.lock([LockKey::Session(id.clone())])?;
     let Some(mut row) = tx.rows.session(id)? else { return Ok(()) };
     let now = at(tx.now);
     if row.session.is_live(now) && row.session.wants_touch(now) {
@@ -75,7 +75,7 @@ pub(crate) fn end_by_device(tx: &mut Tx<'_>, token: &Sha256) -> TxResult<bool> {
 
 /// Ends the session with this id.
 pub(crate) fn revoke(tx: &mut Tx<'_>, id: &SessionId, actor: &Actor) -> TxResult<Option<Session>> {
-    tx.rows.lock(&[LockKey::Session(id.clone())])?;
+    tx.lock([LockKey::Session(id.clone())])?;
     let Some(row) = tx.rows.session(id)? else { return Ok(None) };
     let ended = end(tx, row, actor.as_str())?;
     if let Some(session) = &ended {
@@ -101,10 +101,7 @@ pub(crate) fn import(
     sessions: &[(SessionId, ImportedSession)],
     actor: &Actor,
 ) -> TxResult<ImportReport> {
-    let mut locks: Vec<LockKey> =
-        sessions.iter().map(|(id, _)| LockKey::Session(id.clone())).collect();
-    locks.sort_unstable();
-    tx.rows.lock(&locks)?;
+    tx.lock([LockKey::Import])?;
     let mut report = ImportReport::default();
     for (id, imported) in sessions {
         let token = sha256(imported.token.as_str());
@@ -134,11 +131,11 @@ pub(crate) fn record(tx: &mut Tx<'_>, actor: &Actor, event: &SetupEvent) -> TxRe
     Ok(tx.audit(actor.as_str(), event.action(), Subject::default(), event.detail())?)
 }
 
-/// The session that has this token, locked. Which one that is can change by a reissue only, which
-/// makes the token void.
+/// The session that has this token, locked, and read again: meanwhile a reissue may have made the token
+/// void.
 fn locked_by_token(tx: &mut Tx<'_>, token: &Sha256) -> PortResult<Option<SessionRow>> {
     let Some(row) = tx.rows.session_by_token(token)? else { return Ok(None) };
-    tx.rows.lock(&[LockKey::Session(row.session.id)])?;
+    tx.lock([LockKey::Session(row.session.id)])?;
     tx.rows.session_by_token(token)
 }
 

@@ -8,7 +8,7 @@ use nexo_pairing_core::{
 };
 use serde_json::{Value, json};
 
-use crate::port::{AuditRow, OutcomeRow, Over, PortResult, RequestRow, Sha256, WriteRows};
+use crate::port::{AuditRow, LockKey, OutcomeRow, Over, PortResult, RequestRow, Sha256, WriteRows};
 use crate::state::at;
 
 /// How many requests a transaction ends at most beside those that it decides on, and an operation how
@@ -18,7 +18,7 @@ pub(crate) const SHARE: u64 = 50;
 /// An operation in its transaction.
 pub(crate) struct Tx<'a> {
     pub(crate) rows: &'a mut dyn WriteRows,
-    /// UTC seconds.
+    /// UTC seconds, since the last lock.
     pub(crate) now: i64,
 }
 
@@ -60,9 +60,21 @@ impl<'a> Tx<'a> {
         Self { rows, now }
     }
 
+    /// Locks what the operation decides on from here on; what it locked before comes before it in the
+    /// order of keys.
+    pub(crate) fn lock(&mut self, keys: impl IntoIterator<Item = LockKey>) -> PortResult<()> {
+        let mut keys: Vec<LockKey> = keys.into_iter().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        self.rows.lock(&keys)?;
+        // It may have waited.
+        self.now = self.rows.now().unix_timestamp();
+        Ok(())
+    }
+
     /// Requests of which this is true are over.
     pub(crate) fn over(&self) -> Over {
-        over(self.now)
+        Over { until: self.now, future: self.now + seconds(limits::TIMESTAMP_LEEWAY) }
     }
 
     /// Adds an entry to the audit log. `detail` never holds a code.
@@ -111,46 +123,39 @@ impl<'a> Tx<'a> {
     pub(crate) fn expire_of(&mut self, target: &Target) -> PortResult<()> {
         self.expire()?;
         let due = self.rows.overdue_requests(Some(target), self.over(), u64::MAX)?;
-        self.expire_each(&due)?;
+        self.expire_each(due)?;
         self.rows.expire_grants(Some(target), self.now, u64::MAX).map(drop)
-    }
-
-    /// Ends the request that has a code, if it is over, and a share of the rest.
-    pub(crate) fn expire_code(&mut self, code: &PairingCode) -> PortResult<()> {
-        self.expire()?;
-        let found = self.rows.request_by_code(code)?;
-        let due: Vec<RequestRow> =
-            found.into_iter().filter(|request| self.over().is(request)).collect();
-        self.expire_each(&due)
     }
 
     /// Ends at most so many requests; how many.
     pub(crate) fn expire_requests(&mut self, limit: u64) -> PortResult<u64> {
         let due = self.rows.overdue_requests(None, self.over(), limit)?;
-        self.expire_each(&due)?;
-        Ok(due.len() as u64)
+        self.expire_each(due)
     }
 
-    /// Ends requests. One that was made in the future, by a clock that was set back since, is over too.
-    fn expire_each(&mut self, due: &[RequestRow]) -> PortResult<()> {
+    /// Ends requests; how many there were by then, as they may be others', who are not locked. One that
+    /// was made in the future, by a clock that was set back since, is over too.
+    pub(crate) fn expire_each(&mut self, due: Vec<RequestRow>) -> PortResult<u64> {
+        let mut count = 0;
         for request in due {
             // What ends because the clock was set back is not its sender's doing.
             let at = self.now.min(request.expires_at);
             let is_theirs = request.created_at <= at;
             let strikes = self.strikes(&request.key, request.created_at)? + u32::from(is_theirs);
-            self.close(&request.key, &request.code, RequestEnd::Expired, at, strikes)?;
-            let actor = Actor::gate();
-            self.audit(actor.as_str(), "expire", Subject::key(&request.key), Value::Null)?;
+            if self.close(&request.key, &request.code, RequestEnd::Expired, at, strikes)? {
+                let actor = Actor::gate();
+                self.audit(actor.as_str(), "expire", Subject::key(&request.key), Value::Null)?;
+                count += 1;
+            }
         }
-        if !due.is_empty() {
-            let count = due.len() as u64;
+        if count > 0 {
             let tell = move || metrics::counter!(metric::CODES_EXPIRED_TOTAL).increment(count);
             self.rows.after_commit(Box::new(tell));
         }
-        Ok(())
+        Ok(count)
     }
 
-    /// Takes a request away and remembers what became of it.
+    /// Takes a request away and remembers what became of it. Whether it was there.
     pub(crate) fn close(
         &mut self,
         key: &SenderKey,
@@ -158,7 +163,7 @@ impl<'a> Tx<'a> {
         end: RequestEnd,
         moment: i64,
         strikes: u32,
-    ) -> PortResult<()> {
+    ) -> PortResult<bool> {
         let (key, code) = (key.clone(), code.clone());
         let ended = EndedRequest { end, at: at(moment), strikes };
         self.rows.close_request(&OutcomeRow { key, code, ended })
@@ -169,11 +174,6 @@ impl<'a> Tx<'a> {
         let last = self.rows.last_outcome(key)?;
         Ok(last.map_or(0, |last| last.strikes_before(at(created_at))))
     }
-}
-
-/// What is over at `now`.
-pub(crate) fn over(now: i64) -> Over {
-    Over { until: now, future: now + seconds(limits::TIMESTAMP_LEEWAY) }
 }
 
 /// A target of one key.

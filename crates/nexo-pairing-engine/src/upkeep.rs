@@ -7,7 +7,7 @@ use crate::port::{PortResult, Trim, WriteRows};
 use crate::tx::{SHARE, Tx, seconds};
 
 /// How many outcomes are remembered at most, so that strangers cannot fill the disk.
-const MAX_OUTCOMES: i64 = 10_000;
+const MAX_OUTCOMES: u64 = 10_000;
 
 /// For how long a session that ended can still be listed, in seconds.
 const KEPT_SESSION: i64 = 30 * 86_400;
@@ -16,7 +16,7 @@ const KEPT_SESSION: i64 = 30 * 86_400;
 const KEPT_REDEMPTION: i64 = 48 * 3600;
 
 /// How many used setup codes are known however long ago they expired.
-const KEPT_REDEMPTIONS: i64 = 10_000;
+const KEPT_REDEMPTIONS: u64 = 10_000;
 
 /// How many rows a piece changes at most. With SQLite it holds the lock for some 10 ms.
 const PIECE: u64 = 1000;
@@ -87,8 +87,9 @@ impl Piece<'_> {
     fn requests_and_grants(&mut self) -> PortResult<bool> {
         let requests = self.tx.expire_requests(SHARE)?;
         self.progress.expired += requests;
-        self.left -= requests;
-        self.left -= self.tx.rows.expire_grants(None, self.tx.now, self.left)?;
+        self.left = self.left.saturating_sub(requests);
+        let grants = self.tx.rows.expire_grants(None, self.tx.now, self.left)?;
+        self.left = self.left.saturating_sub(grants);
         self.trim(Trim::OutcomesBeyond(MAX_OUTCOMES))?;
         let until = self.tx.now - seconds(REJECTED_FOR);
         // Expiries count for as long as a sender may wait, come back and let a code expire.
@@ -132,7 +133,7 @@ impl Piece<'_> {
 
     fn trim(&mut self, what: Trim) -> PortResult<u64> {
         let changed = self.tx.rows.trim(what, self.left)?;
-        self.left -= changed;
+        self.left = self.left.saturating_sub(changed);
         Ok(changed)
     }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod audit_search;
 mod blocks;
 mod changes;
+mod columns;
 mod grants;
 mod outcomes;
 mod redemptions;
@@ -20,23 +21,16 @@ use std::collections::HashSet;
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
-    Filter, PairingCode, PeerAddress, SenderId, SenderKey, Session, SessionId, Target,
+    Filter, PairingCode, SenderId, SenderKey, Session, SessionId, Target,
 };
 use nexo_pairing_engine::{
     AccountRow, AdapterRow, Attempt, AuditRow, Erased, LockKey, OutcomeRow, Over, PortError,
     PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, RequestCounts, RequestRow, Seeded,
     SessionRow, Sha256, Trim, WriteRows,
 };
+use rusqlite::Connection;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params_from_iter};
 use time::OffsetDateTime;
-
-/// Picks the rows of a filter: `?1` the channel, `?2` the account, `?3` the sender, NULL for any.
-const OF_FILTER: &str = "(?1 IS NULL OR channel = ?1) AND (?2 IS NULL OR account_id = ?2)
-    AND (?3 IS NULL OR sender_id = ?3)";
-
-/// Picks the rows of a target: `?1` the channel, `?2` the account or `*`, `?3` the sender.
-const OF_TARGET: &str = "channel = ?1 AND sender_id = ?3 AND (?2 = '*' OR account_id = ?2)";
 
 /// The rows as one transaction sees them.
 pub(crate) struct Rows<'a> {
@@ -221,9 +215,12 @@ impl WriteRows for Rows<'_> {
         port(requests::set_challenged_at(self.connection, key, at))
     }
 
-    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<()> {
-        port(requests::delete(self.connection, &outcome.key))?;
-        port(outcomes::insert(self.connection, outcome))
+    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<bool> {
+        let was_there = port(requests::delete(self.connection, &outcome.key, &outcome.code))?;
+        if was_there {
+            port(outcomes::insert(self.connection, outcome))?;
+        }
+        Ok(was_there)
     }
 
     fn put_grant(&mut self, grant: &AllowedSender) -> PortResult<()> {
@@ -347,78 +344,48 @@ impl WriteRows for Rows<'_> {
     }
 }
 
-/// The key in the first three columns.
-fn sender_key(row: &Row<'_>) -> rusqlite::Result<SenderKey> {
-    Ok(SenderKey::new(
-        ChannelId::from_stored(row.get(0)?),
-        AccountId::from_stored(row.get(1)?),
-        SenderId::from_stored(row.get(2)?),
-    ))
-}
-
-/// The key of a target on an account.
-fn key_on(target: &Target, account: String) -> SenderKey {
-    let account = AccountId::from_stored(account);
-    SenderKey::new(target.channel.clone(), account, target.sender.clone())
-}
-
-/// Channel, account and sender.
-fn key_params(key: &SenderKey) -> [&str; 3] {
-    [key.channel.as_str(), key.account_id.as_str(), key.sender_id.as_str()]
-}
-
-/// Channel, account or `*`, and sender.
-fn target_params(target: &Target) -> [&str; 3] {
-    [target.channel.as_str(), target.scope.as_str(), target.sender.as_str()]
-}
-
-/// Channel, account and sender, each of which may be any.
-fn filter_params(filter: &Filter) -> [Option<&str>; 3] {
-    let channel = filter.channel.as_ref().map(ChannelId::as_str);
-    let account = filter.account.as_ref().map(AccountId::as_str);
-    [channel, account, filter.sender.as_ref().map(SenderId::as_str)]
-}
-
-/// Deletes the rows of a target from a table; on which accounts they were.
-fn delete_of_target(
-    connection: &Connection,
-    table: &str,
-    target: &Target,
-) -> rusqlite::Result<Vec<String>> {
-    let sql = format!("DELETE FROM {table} WHERE {OF_TARGET} RETURNING account_id");
-    let mut delete = connection.prepare_cached(&sql)?;
-    let deleted = delete.query_map(target_params(target), |row| row.get(0))?;
-    deleted.collect()
-}
-
-/// Changes at most `limit` rows, by a statement whose last parameter is that number; how many.
-fn change(
-    connection: &Connection,
-    sql: &str,
-    parameters: &[i64],
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let parameters = params_from_iter(parameters.iter().chain(std::iter::once(&limit)));
-    Ok(connection.prepare_cached(sql)?.execute(parameters)? as u64)
-}
-
-/// An address as a column holds it.
-fn stored_peer(peer: Option<PeerAddress>) -> Option<String> {
-    peer.map(|peer| peer.to_string())
-}
-
-/// An address in a column.
-fn peer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<PeerAddress>> {
-    let text: Option<String> = row.get(column)?;
-    Ok(text.and_then(|text| PeerAddress::from_stored(&text)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::path::Path;
 
+    use nexo_pairing_core::rules::RequestEnd;
+    use nexo_pairing_core::{Filter, SenderId};
+
+    use super::*;
     use crate::inspect;
+
+    #[test]
+    fn a_request_ends_once_and_only_by_its_own_code() {
+        let connection = inspect::empty(Path::new(":memory:")).unwrap();
+        let (now, had_upkeep) = (OffsetDateTime::UNIX_EPOCH, Cell::new(false));
+        let mut rows = Rows::new(&connection, now, &had_upkeep);
+        let key = SenderKey::new(
+            ChannelId::from_stored("test".to_owned()),
+            AccountId::from_stored("main".to_owned()),
+            SenderId::from_stored("+1".to_owned()),
+        );
+        let [old, code] = [[1; 7], [2; 7]].map(PairingCode::from_random);
+        let ended = EndedRequest { end: RequestEnd::Expired, at: now, strikes: 1 };
+        let outcome =
+            |code: &PairingCode| OutcomeRow { key: key.clone(), code: code.clone(), ended };
+        let (created_at, expires_at, challenged_at) = (0, 1, 0);
+        let meta = "null".to_owned();
+        let (whose, its) = (key.clone(), code.clone());
+        let request =
+            RequestRow { key: whose, code: its, created_at, expires_at, challenged_at, meta };
+        assert!(rows.insert_request(&request).unwrap());
+        // As an operation does that found one which ended meanwhile.
+        assert!(!rows.close_request(&outcome(&old)).unwrap());
+        assert_eq!(rows.request(&key).unwrap(), Some(request));
+        assert!(rows.close_request(&outcome(&code)).unwrap());
+        assert!(!rows.close_request(&outcome(&code)).unwrap());
+        let outcomes = "SELECT count(*) FROM pairing_finished";
+        assert_eq!(connection.query_row(outcomes, (), |row| row.get(0)), Ok(1));
+        let mut left = 0;
+        rows.visit_requests(&Filter::all(), &mut |_| left += 1).unwrap();
+        assert_eq!(left, 0);
+    }
 
     /// Whether a query reads its rows in the order of an index: a million would be sorted in memory
     /// otherwise.

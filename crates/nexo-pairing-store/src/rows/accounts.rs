@@ -31,9 +31,12 @@ pub(super) fn put(connection: &Connection, row: &AccountRow) -> rusqlite::Result
     let (channel, account) = columns(account.as_ref());
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO pairing_accounts
+            "INSERT INTO pairing_accounts
                 (channel, account_id, mode, said_by, said_at, named, forgotten)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                ON CONFLICT (channel, account_id) DO UPDATE SET mode = excluded.mode,
+                    said_by = excluded.said_by, said_at = excluded.said_at,
+                    named = excluded.named, forgotten = excluded.forgotten",
         )?
         .execute(params![channel, account, mode, said_by, said_at, named, forgotten])
         .map(drop)

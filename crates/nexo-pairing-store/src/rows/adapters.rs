@@ -17,8 +17,9 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<AdapterRow>> 
 pub(super) fn put(connection: &Connection, row: &AdapterRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO pairing_adapters (channel, said_by, said_at)
-                VALUES (?1, ?2, ?3)",
+            "INSERT INTO pairing_adapters (channel, said_by, said_at) VALUES (?1, ?2, ?3)
+                ON CONFLICT (channel) DO UPDATE SET said_by = excluded.said_by,
+                    said_at = excluded.said_at",
         )?
         .execute(params![row.channel.as_str(), row.said_by, row.said_at])
         .map(drop)

@@ -4,6 +4,8 @@ use nexo_pairing_core::Actor;
 use nexo_pairing_engine::{Attempt, AttemptKind};
 use rusqlite::{Connection, Params, params};
 
+use super::columns::change;
+
 pub(super) fn of(
     connection: &Connection,
     actor: &Actor,
@@ -32,7 +34,7 @@ pub(super) fn delete(connection: &Connection, actor: &Actor) -> rusqlite::Result
 pub(super) fn trim(connection: &Connection, until: i64, limit: u64) -> rusqlite::Result<u64> {
     let delete = "DELETE FROM pairing_attempts WHERE rowid IN
         (SELECT rowid FROM pairing_attempts WHERE at <= ?1 LIMIT ?2)";
-    super::change(connection, delete, &[until], limit)
+    change(connection, delete, &[until], limit)
 }
 
 fn read(

@@ -4,7 +4,7 @@ use nexo_pairing_core::Target;
 use nexo_pairing_engine::AuditRow;
 use rusqlite::{Connection, params};
 
-use super::OF_TARGET;
+use super::columns::{OF_TARGET, target_params};
 
 pub(super) fn append(connection: &Connection, entry: &AuditRow<'_>) -> rusqlite::Result<()> {
     connection
@@ -34,7 +34,7 @@ pub(super) fn rename(
     target: &Target,
     pseudonym: &str,
 ) -> rusqlite::Result<usize> {
-    let [channel, scope, sender] = super::target_params(target);
+    let [channel, scope, sender] = target_params(target);
     // Of a block the log also says why: words about the person.
     let sql = format!(
         "UPDATE pairing_audit SET sender_id = ?4,

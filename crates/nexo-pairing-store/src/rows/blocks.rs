@@ -8,7 +8,7 @@ use nexo_pairing_core::{
 use nexo_pairing_engine::at;
 use rusqlite::{Connection, params};
 
-use super::filter_params;
+use super::columns::{self, filter_params, key_params, target_params};
 
 pub(super) fn is_blocked(connection: &Connection, key: &SenderKey) -> rusqlite::Result<bool> {
     connection
@@ -16,7 +16,7 @@ pub(super) fn is_blocked(connection: &Connection, key: &SenderKey) -> rusqlite::
             "SELECT EXISTS (SELECT 1 FROM pairing_blocked
                 WHERE channel = ?1 AND account_id IN (?2, '*') AND sender_id = ?3)",
         )?
-        .query_row(super::key_params(key), |row| row.get(0))
+        .query_row(key_params(key), |row| row.get(0))
 }
 
 pub(super) fn any(connection: &Connection, channel: &ChannelId) -> rusqlite::Result<bool> {
@@ -89,14 +89,14 @@ pub(super) fn put(connection: &Connection, block: &BlockedSender) -> rusqlite::R
 pub(super) fn delete(connection: &Connection, target: &Target) -> rusqlite::Result<bool> {
     let delete =
         "DELETE FROM pairing_blocked WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3";
-    Ok(connection.prepare_cached(delete)?.execute(super::target_params(target))? > 0)
+    Ok(connection.prepare_cached(delete)?.execute(target_params(target))? > 0)
 }
 
 pub(super) fn delete_of_target(
     connection: &Connection,
     target: &Target,
 ) -> rusqlite::Result<Vec<String>> {
-    super::delete_of_target(connection, "pairing_blocked", target)
+    columns::delete_of_target(connection, "pairing_blocked", target)
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use nexo_pairing_engine::{Seeded, at};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::{OF_FILTER, OF_TARGET, filter_params, key_on, sender_key};
+use super::columns::{
+    self, OF_FILTER, OF_TARGET, change, filter_params, key_on, key_params, sender_key,
+    target_params,
+};
 
 const SELECT: &str = "SELECT channel, account_id, sender_id, approved_at, approved_via, expires_at,
         revoked_at, note
@@ -18,7 +21,7 @@ pub(super) fn get(
     key: &SenderKey,
 ) -> rusqlite::Result<Option<AllowedSender>> {
     let sql = format!("{SELECT} WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3");
-    connection.prepare_cached(&sql)?.query_row(super::key_params(key), read).optional()
+    connection.prepare_cached(&sql)?.query_row(key_params(key), read).optional()
 }
 
 /// The order of the primary key, so that nothing is sorted.
@@ -107,7 +110,7 @@ pub(super) fn revoke(
     at: i64,
     via: &Actor,
 ) -> rusqlite::Result<Vec<SenderKey>> {
-    let [channel, scope, sender] = super::target_params(target);
+    let [channel, scope, sender] = target_params(target);
     let sql = format!(
         "UPDATE pairing_allow_from SET revoked_at = ?4, revoked_via = ?5
             WHERE revoked_at IS NULL AND {OF_TARGET} RETURNING account_id"
@@ -133,9 +136,9 @@ pub(super) fn expire(
             WHERE rowid IN (SELECT rowid FROM pairing_allow_from
                 WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?1
                 ORDER BY expires_at LIMIT ?2)";
-        return super::change(connection, expire, &[until], limit);
+        return change(connection, expire, &[until], limit);
     };
-    let [channel, scope, sender] = super::target_params(target);
+    let [channel, scope, sender] = target_params(target);
     let sql = format!(
         "UPDATE pairing_allow_from SET revoked_at = expires_at, revoked_via = 'expiry'
             WHERE expires_at <= ?4 AND revoked_at IS NULL AND {OF_TARGET}"
@@ -149,7 +152,7 @@ pub(super) fn delete_of_target(
     connection: &Connection,
     target: &Target,
 ) -> rusqlite::Result<Vec<String>> {
-    super::delete_of_target(connection, "pairing_allow_from", target)
+    columns::delete_of_target(connection, "pairing_allow_from", target)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<AllowedSender> {

@@ -5,7 +5,7 @@ use nexo_pairing_core::{PairingCode, SenderKey, Target};
 use nexo_pairing_engine::{OutcomeRow, at};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{change, sender_key};
+use super::columns::{self, change, integer, key_params, sender_key};
 
 pub(super) fn last(
     connection: &Connection,
@@ -17,7 +17,7 @@ pub(super) fn last(
                 WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3
                 ORDER BY seq DESC LIMIT 1",
         )?
-        .query_row(super::key_params(key), |row| {
+        .query_row(key_params(key), |row| {
             let (outcome, at, strikes): (String, i64, i64) = row.try_into()?;
             Ok(ended(&outcome, at, strikes))
         })
@@ -70,18 +70,18 @@ pub(super) fn delete_of_target(
     connection: &Connection,
     target: &Target,
 ) -> rusqlite::Result<Vec<String>> {
-    super::delete_of_target(connection, "pairing_finished", target)
+    columns::delete_of_target(connection, "pairing_finished", target)
 }
 
 pub(super) fn trim_beyond(
     connection: &Connection,
-    newest: i64,
+    newest: u64,
     limit: u64,
 ) -> rusqlite::Result<u64> {
     let delete = "DELETE FROM pairing_finished WHERE seq IN
         (SELECT seq FROM pairing_finished
             WHERE seq <= (SELECT max(seq) FROM pairing_finished) - ?1 ORDER BY seq LIMIT ?2)";
-    change(connection, delete, &[newest], limit)
+    change(connection, delete, &[integer(newest)], limit)
 }
 
 pub(super) fn trim(

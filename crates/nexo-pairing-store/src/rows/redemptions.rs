@@ -4,7 +4,7 @@ use nexo_pairing_core::SessionId;
 use nexo_pairing_engine::{RedemptionRow, RepeatKind, Repeats};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{peer, stored_peer};
+use super::columns::{change, integer, peer, stored_peer};
 
 const SELECT: &str = "SELECT nonce, session_id, claim_id_sha256, redeemed_at, expires_at, peer,
         replays, last_replay_at, last_replay_peer, replays_audited, replays_audited_at,
@@ -65,14 +65,14 @@ pub(super) fn put_repeats(
 pub(super) fn trim(
     connection: &Connection,
     expired_until: i64,
-    keep: i64,
+    keep: u64,
     limit: u64,
 ) -> rusqlite::Result<u64> {
     let delete = "DELETE FROM pairing_redemptions WHERE rowid IN
         (SELECT rowid FROM pairing_redemptions WHERE expires_at <= ?1
             AND rowid <= (SELECT max(rowid) FROM pairing_redemptions) - ?2
             ORDER BY rowid LIMIT ?3)";
-    super::change(connection, delete, &[expired_until, keep], limit)
+    change(connection, delete, &[expired_until, integer(keep)], limit)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RedemptionRow> {

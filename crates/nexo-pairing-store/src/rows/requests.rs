@@ -4,7 +4,9 @@ use nexo_pairing_core::{AccountId, ChannelId, Filter, PairingCode, SenderKey, Ta
 use nexo_pairing_engine::{Over, RequestCounts, RequestRow};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{OF_FILTER, OF_TARGET, filter_params, sender_key};
+use super::columns::{
+    self, OF_FILTER, OF_TARGET, filter_params, integer, key_params, sender_key, target_params,
+};
 
 const SELECT: &str = "SELECT channel, account_id, sender_id, code, created_at,
         coalesce(expires_at, created_at + 3600), coalesce(last_challenged_at, created_at), meta_json
@@ -18,7 +20,7 @@ pub(super) fn get(
     key: &SenderKey,
 ) -> rusqlite::Result<Option<RequestRow>> {
     let sql = format!("{SELECT} WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3");
-    one(connection, &sql, super::key_params(key))
+    one(connection, &sql, key_params(key))
 }
 
 pub(super) fn by_code(
@@ -69,7 +71,7 @@ pub(super) fn overdue(
     over: Over,
     limit: u64,
 ) -> rusqlite::Result<Vec<RequestRow>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = integer(limit);
     match of {
         None => {
             let found = params![over.until, over.future, limit];
@@ -79,7 +81,7 @@ pub(super) fn overdue(
             let sql = in_order(&format!(
                 "{OVER} AND channel = ?3 AND sender_id = ?5 AND (?4 = '*' OR account_id = ?4) LIMIT ?6"
             ));
-            let [channel, scope, sender] = super::target_params(target);
+            let [channel, scope, sender] = target_params(target);
             all(connection, &sql, params![over.until, over.future, channel, scope, sender, limit])
         }
     }
@@ -98,7 +100,7 @@ pub(super) fn of_target(
     target: &Target,
 ) -> rusqlite::Result<Vec<RequestRow>> {
     let sql = format!("{SELECT} WHERE {OF_TARGET} ORDER BY account_id");
-    all(connection, &sql, super::target_params(target))
+    all(connection, &sql, target_params(target))
 }
 
 /// Whether a request has this code, or an outcome that is still kept had it.
@@ -137,7 +139,7 @@ pub(super) fn set_challenged_at(
     key: &SenderKey,
     at: i64,
 ) -> rusqlite::Result<()> {
-    let [channel, account, sender] = super::key_params(key);
+    let [channel, account, sender] = key_params(key);
     connection
         .prepare_cached(
             "UPDATE pairing_pending SET last_challenged_at = ?4
@@ -147,21 +149,27 @@ pub(super) fn set_challenged_at(
         .map(drop)
 }
 
-pub(super) fn delete(connection: &Connection, key: &SenderKey) -> rusqlite::Result<()> {
-    connection
+/// Deletes the request of a sender, if it has this code. Whether it has.
+pub(super) fn delete(
+    connection: &Connection,
+    key: &SenderKey,
+    code: &PairingCode,
+) -> rusqlite::Result<bool> {
+    let [channel, account, sender] = key_params(key);
+    let deleted = connection
         .prepare_cached(
             "DELETE FROM pairing_pending
-                WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
+                WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3 AND code = ?4",
         )?
-        .execute(super::key_params(key))
-        .map(drop)
+        .execute([channel, account, sender, code.as_str()])?;
+    Ok(deleted > 0)
 }
 
 pub(super) fn delete_of_target(
     connection: &Connection,
     target: &Target,
 ) -> rusqlite::Result<Vec<String>> {
-    super::delete_of_target(connection, "pairing_pending", target)
+    columns::delete_of_target(connection, "pairing_pending", target)
 }
 
 fn one(
@@ -187,7 +195,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         created_at: row.get(4)?,
         expires_at: row.get(5)?,
         challenged_at: row.get(6)?,
-        meta: row.get(7)?,
+        // Anybody's writing in it must not keep a request from its end.
+        meta: row.get_ref(7)?.as_str().unwrap_or("null").to_owned(),
     })
 }
 

@@ -5,7 +5,7 @@ use nexo_pairing_engine::{SessionRow, Sha256, at};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use time::OffsetDateTime;
 
-use super::{peer, stored_peer};
+use super::columns::{change, peer, stored_peer};
 
 const SELECT: &str = "SELECT id, profile, device_label, issued_at, expires_at, renew_until,
         last_seen_at, revoked_at, claim_peer, last_peer, named_by_device, token_sha256, revoked_via
@@ -72,7 +72,7 @@ pub(super) fn expire(connection: &Connection, until: i64, limit: u64) -> rusqlit
     let expire = "UPDATE pairing_sessions SET revoked_at = expires_at, revoked_via = 'expiry'
         WHERE rowid IN (SELECT rowid FROM pairing_sessions
             WHERE revoked_at IS NULL AND expires_at <= ?1 LIMIT ?2)";
-    super::change(connection, expire, &[until], limit)
+    change(connection, expire, &[until], limit)
 }
 
 pub(super) fn trim(
@@ -84,7 +84,7 @@ pub(super) fn trim(
     let delete = "DELETE FROM pairing_sessions WHERE rowid IN
         (SELECT rowid FROM pairing_sessions
             WHERE revoked_at <= ?1 AND expires_at <= ?2 LIMIT ?3)";
-    super::change(connection, delete, &[revoked_until, expired_until], limit)
+    change(connection, delete, &[revoked_until, expired_until], limit)
 }
 
 fn one(

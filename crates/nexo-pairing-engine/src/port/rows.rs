@@ -1,0 +1,303 @@
+//! The rows of the port, and what is locked and trimmed.
+
+use nexo_pairing_core::rules::EndedRequest;
+use nexo_pairing_core::{
+    AccountId, AccountKey, Actor, ChannelId, PairingCode, PeerAddress, SenderId, SenderKey,
+    Session, SessionId,
+};
+use serde_json::Value;
+
+/// What an operation decides on, in the order in which everybody locks it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LockKey {
+    /// The attempts of an actor.
+    Actor(Actor),
+    /// The request that a code belongs to.
+    Code(PairingCode),
+    /// Who is blocked on a channel, and who of them has grants: for a list of senders in place of each
+    /// of them.
+    Channel(ChannelId),
+    /// The requests of an account: for a list of senders in place of each of them.
+    Account(ChannelId, AccountId),
+    /// The grants, blocks, requests and outcomes of a sender on all accounts.
+    Sender(ChannelId, SenderId),
+    /// How many live requests there are. Locked last by whoever makes one, so that nobody waits long.
+    Requests,
+    /// What is remembered of all accounts, and of adapters.
+    Modes,
+    /// A setup code.
+    Nonce(String),
+    /// A session.
+    Session(SessionId),
+    /// Which sessions are imported.
+    Import,
+}
+
+/// From when on a request is over: its end is up to `until`, or it was made after `future`, by a clock
+/// that was set back since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    /// The last end of a request that is over.
+    pub until: i64,
+    /// The last moment at which a request that is not over was made.
+    pub future: i64,
+}
+
+impl LockKey {
+    /// What a decision on a sender locks, whichever the account.
+    #[must_use]
+    pub(crate) fn sender(key: &SenderKey) -> Self {
+        Self::Sender(key.channel.clone(), key.sender_id.clone())
+    }
+}
+
+impl Over {
+    /// Whether a request is over.
+    #[must_use]
+    pub fn is(self, request: &RequestRow) -> bool {
+        request.expires_at <= self.until || request.created_at > self.future
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// Whose it is.
+    pub key: SenderKey,
+    /// Its code.
+    pub code: PairingCode,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it is over.
+    pub expires_at: i64,
+    /// When its sender was last challenged.
+    pub challenged_at: i64,
+    /// What the channel said about the sender, as JSON.
+    pub meta: String,
+}
+
+/// How many requests there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// The live ones of an account.
+    pub of_account: u64,
+    /// The live ones of all accounts.
+    pub live: u64,
+    /// All that are stored.
+    pub stored: u64,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeRow {
+    /// Whose request it was.
+    pub key: SenderKey,
+    /// Its code.
+    pub code: PairingCode,
+    /// How and when it ended.
+    pub ended: EndedRequest,
+}
+
+/// What a seed did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seeded {
+    /// How many grants are new.
+    pub inserted: u64,
+    /// How many were renewed.
+    pub renewed: u64,
+}
+
+/// What an erasure did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// The accounts, `*` among them, on which the target had a row, each once, in order.
+    pub accounts: Vec<String>,
+    /// Whether anything was changed, the audit log included.
+    pub changed: bool,
+}
+
+/// An attempt to guess a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// What it was.
+    pub kind: AttemptKind,
+    /// When.
+    pub at: i64,
+}
+
+/// What an attempt was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptKind {
+    /// A code that nobody has.
+    Unknown,
+    /// A mistyped code.
+    Mistyped,
+    /// The one that led to a lockout.
+    Lockout,
+}
+
+impl AttemptKind {
+    /// Its stable name, for storages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Mistyped => "mistyped",
+            Self::Lockout => "lockout",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        let all = [Self::Unknown, Self::Mistyped, Self::Lockout];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// A new entry of the audit log.
+#[derive(Debug, Clone)]
+pub struct AuditRow<'a> {
+    /// When.
+    pub at: i64,
+    /// Who did it.
+    pub actor: &'a str,
+    /// What was done.
+    pub action: &'static str,
+    /// The channel, if it concerns one.
+    pub channel: Option<&'a str>,
+    /// The account, or `*`, if it concerns one.
+    pub account: Option<&'a str>,
+    /// The sender, or the pseudonym of one who was forgotten, if it concerns one.
+    pub sender: Option<&'a str>,
+    /// The session, if it concerns one.
+    pub session: Option<&'a str>,
+    /// What the device of the session is called.
+    pub device_label: Option<&'a str>,
+    /// What else is worth knowing; never a code.
+    pub detail: Value,
+}
+
+/// What is remembered of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Which; `None` is the row for all others.
+    pub account: Option<AccountKey>,
+    /// Its own mode, if it has one.
+    pub mode: Option<String>,
+    /// Who said so: a file, a variable or a flag.
+    pub said_by: Option<String>,
+    /// When.
+    pub said_at: i64,
+    /// Whether the configuration named it. Of the row for all others: whether only named accounts are
+    /// known.
+    pub named: bool,
+    /// Whether the last word on it was to forget its mode.
+    pub forgotten: bool,
+}
+
+/// A channel whose adapter is in another process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterRow {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Who said so: a file or a variable.
+    pub said_by: String,
+    /// When.
+    pub said_at: i64,
+}
+
+/// The SHA-256 of a token: all that is stored of one.
+pub type Sha256 = [u8; 32];
+
+/// A setup code that was used, or cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedemptionRow {
+    /// The code's nonce.
+    pub nonce: String,
+    /// The session that it gave; `None` when it was cancelled.
+    pub session: Option<SessionId>,
+    /// The SHA-256 of the claim id, if one was given.
+    pub claim_id: Option<Vec<u8>>,
+    /// When it was used or cancelled.
+    pub redeemed_at: i64,
+    /// When the code expires.
+    pub expires_at: i64,
+    /// Where the first claim came from.
+    pub peer: Option<PeerAddress>,
+    /// Claims by another client than the first.
+    pub replays: Repeats,
+    /// Claims with the same claim id.
+    pub reissues: Repeats,
+}
+
+/// Which repeated claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepeatKind {
+    /// By another client than the first, or too late: it gives nothing.
+    Replay,
+    /// By the same client, whose answer was lost: it gives another token.
+    Reissue,
+}
+
+/// Repeated claims of a setup code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// How many there were.
+    pub total: i64,
+    /// When the last one came.
+    pub last_at: Option<i64>,
+    /// Where the last one came from.
+    pub last_peer: Option<PeerAddress>,
+    /// How many of them an entry of the audit log covers.
+    pub audited: i64,
+    /// When the last entry was written.
+    pub audited_at: Option<i64>,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The session.
+    pub session: Session,
+    /// The SHA-256 of its token. What is stored may have another length, and is no token's then.
+    pub token: Vec<u8>,
+    /// Who ended it: an actor, `replay` or `expiry`.
+    pub revoked_via: Option<String>,
+}
+
+/// Rows that are trimmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trim {
+    /// All outcomes but the newest so many.
+    OutcomesBeyond(u64),
+    /// Outcomes up to `until`, and expiries up to `expired_until`.
+    Outcomes {
+        /// The newest that is deleted.
+        until: i64,
+        /// The newest expiry that is deleted.
+        expired_until: i64,
+    },
+    /// Attempts up to then.
+    Attempts(i64),
+    /// Nothing is deleted: sessions that ended up to then and are not revoked become revoked as of
+    /// their end, by `expiry`, so that a clock that is set back does not revive them.
+    ExpiredSessions(i64),
+    /// Sessions that were revoked up to `revoked_until` and expired up to `expired_until`.
+    Sessions {
+        /// The last revocation that is deleted.
+        revoked_until: i64,
+        /// The last end that is deleted.
+        expired_until: i64,
+    },
+    /// What is known of setup codes that expired up to `expired_until`, but the newest `keep`.
+    Redemptions {
+        /// The last end that is deleted.
+        expired_until: i64,
+        /// How many stay in any case.
+        keep: u64,
+    },
+    /// Whatever the storage keeps for its own purposes beyond what it needs, such as a list of changes.
+    Own,
+}
