@@ -49,12 +49,16 @@ impl WriteRows for State {
         Ok(())
     }
 
-    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<()> {
+    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<bool> {
+        let found = self.requests.get(&outcome.key);
+        if found.is_none_or(|(_, request)| request.code != outcome.code) {
+            return Ok(false);
+        }
         self.set(|state| &mut state.requests, &outcome.key, None);
         let key = (outcome.key.clone(), self.next_number());
         self.changed.insert(outcome.key.clone());
         self.put(|state| &mut state.outcomes, key, Some(outcome.clone()));
-        Ok(())
+        Ok(true)
     }
 
     fn put_grant(&mut self, grant: &AllowedSender) -> PortResult<()> {
@@ -361,8 +365,8 @@ impl State {
 }
 
 /// The newest of these numbers that is not among the newest `keep`.
-fn beyond(numbers: impl Iterator<Item = i64>, keep: i64) -> i64 {
+fn beyond(numbers: impl Iterator<Item = i64>, keep: u64) -> i64 {
     let mut numbers: Vec<i64> = numbers.collect();
     numbers.sort_unstable_by(|a, b| b.cmp(a));
-    numbers.get(usize::try_from(keep).unwrap_or_default()).copied().unwrap_or(i64::MIN)
+    numbers.get(size(keep)).copied().unwrap_or(i64::MIN)
 }

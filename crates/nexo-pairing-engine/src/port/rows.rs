@@ -47,7 +47,7 @@ pub struct Over {
 impl LockKey {
     /// What a decision on a sender locks, whichever the account.
     #[must_use]
-    pub(crate) fn sender(key: &SenderKey) -> Self {
+    pub fn sender(key: &SenderKey) -> Self {
         Self::Sender(key.channel.clone(), key.sender_id.clone())
     }
 }
