@@ -68,7 +68,8 @@ fn port<T>(result: rusqlite::Result<T>) -> PortResult<T> {
 pub(crate) fn sqlite(error: PortError) -> rusqlite::Error {
     match error.into_cause().downcast() {
         Ok(error) => *error,
-        Err(other) => rusqlite::Error::FromSqlConversionFailure(0, Type::Null, other),
+        // Of no column, so that only the cause is told.
+        Err(other) => rusqlite::Error::FromSqlConversionFailure(usize::MAX, Type::Null, other),
     }
 }
 

@@ -15,10 +15,10 @@ pub enum LockKey {
     Actor(Actor),
     /// The request that a code belongs to.
     Code(PairingCode),
-    /// Who is blocked on a channel, and who of them has grants: for a list of senders in place of each
-    /// of them.
+    /// The blocks and the grants on a channel, of whichever sender: who changes a list of them locks this
+    /// in place of each sender.
     Channel(ChannelId),
-    /// The requests of an account: for a list of senders in place of each of them.
+    /// The requests on an account, of whichever sender.
     Account(ChannelId, AccountId),
     /// The grants, blocks, requests and outcomes of a sender on all accounts.
     Sender(ChannelId, SenderId),

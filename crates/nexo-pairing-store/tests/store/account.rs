@@ -122,8 +122,11 @@ async fn a_mode_of_a_newer_version_is_not_taken_for_none() {
     world.shell().execute("UPDATE pairing_accounts SET mode = 'silent'", ()).unwrap();
     let error = world.store.remembered_modes().await.unwrap_err();
     let PairingError::Backend(source) = error else { panic!("{error}") };
-    let hint = source.downcast_ref::<StoreError>().unwrap().hint().unwrap();
+    let error = source.downcast_ref::<StoreError>().unwrap();
+    let hint = error.hint().unwrap();
     assert!(hint.contains("newer version"), "{hint}");
+    let cause = std::error::Error::source(error).unwrap().to_string();
+    assert!(cause.starts_with("unknown variant `silent`"), "{cause}");
     let said = words(OPEN, None);
     assert!(world.store.put_modes_in_force(&said, None, None).await.is_err());
 }

@@ -31,6 +31,16 @@ async fn a_revoked_session_is_refused_by_every_handle_at_once() {
 }
 
 #[tokio::test]
+async fn a_session_whose_token_is_no_blob_is_listed_and_can_be_revoked() {
+    let world = World::new().await;
+    let id = world.device(1).await.session.id;
+    let damage = "UPDATE pairing_sessions SET token_sha256 = 'damaged'";
+    assert_eq!(world.shell().execute(damage, ()), Ok(1));
+    assert_eq!(world.store.list_sessions(false).await.unwrap().len(), 1);
+    assert!(world.store.revoke_session(&id, &Actor::cli()).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back() {
     let world = World::new().await;
     let issued = world.device(1).await;
