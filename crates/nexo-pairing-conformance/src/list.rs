@@ -92,7 +92,8 @@ macro_rules! for_each_case {
                 dropped_mirrors_are_let_go,
                 a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached,
                 what_this_handle_changes_is_there_when_the_operation_returns,
-                one_mirror_that_fails_takes_no_other_with_it;
+                one_mirror_that_fails_takes_no_other_with_it,
+                a_refresh_loads_a_mirror_that_was_just_attached;
             order:
                 approve_and_block,
                 approve_and_reject,

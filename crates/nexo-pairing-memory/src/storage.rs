@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 
 use nexo_pairing_core::{Clock, Mirror, PairingError, SenderKey};
@@ -21,12 +21,16 @@ use crate::state::State;
 #[derive(Debug, Clone)]
 pub struct MemoryStorage {
     inner: Arc<Mutex<Inner>>,
+    mirrors: Mirrors,
 }
+
+/// Apart from the state, so that a mirror is known as soon as it was given.
+type Mirrors = Arc<std::sync::Mutex<Vec<Weak<dyn Mirror>>>>;
 
 struct Inner {
     state: State,
     clock: Arc<dyn Clock>,
-    mirrors: Vec<Weak<dyn Mirror>>,
+    mirrors: Mirrors,
     /// How many transactions changed something that mirrors hold.
     position: i64,
 }
@@ -35,9 +39,9 @@ impl MemoryStorage {
     /// An empty storage on a clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (state, mirrors) = (State::default(), Vec::new());
-        let inner = Inner { state, clock, mirrors, position: 0 };
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        let (state, mirrors) = (State::default(), Mirrors::default());
+        let inner = Inner { state, clock, mirrors: Arc::clone(&mirrors), position: 0 };
+        Self { inner: Arc::new(Mutex::new(inner)), mirrors }
     }
 
     /// Does something with the state when it is its turn. It is done to its end, or not begun.
@@ -92,14 +96,11 @@ impl Storage for MemoryStorage {
     }
 
     fn subscribe(&self, mirror: Weak<dyn Mirror>) {
+        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner).push(mirror);
         let inner = Arc::clone(&self.inner);
-        let subscribe = move || {
-            let mut inner = inner.blocking_lock();
-            inner.mirrors.push(mirror);
-            report(inner.tell(None));
-        };
+        let load = move || report(inner.blocking_lock().tell(None));
         // Nobody has to be within a runtime for this.
-        let started = thread::Builder::new().name("pairing-memory".to_owned()).spawn(subscribe);
+        let started = thread::Builder::new().name("pairing-memory".to_owned()).spawn(load);
         report(started.map(drop).map_err(PairingError::backend));
     }
 
@@ -133,10 +134,14 @@ impl Inner {
     /// Brings every mirror up to date: those that were before what changed just now, by that, and the
     /// others by a complete load.
     fn tell(&mut self, changed: Option<&BTreeSet<SenderKey>>) -> Result<(), PairingError> {
-        self.mirrors.retain(|mirror| mirror.strong_count() > 0);
+        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        mirrors.retain(|mirror| mirror.strong_count() > 0);
+        let live: Vec<_> = mirrors.iter().filter_map(Weak::upgrade).collect();
+        // Nobody who adds a mirror waits for the loads.
+        drop(mirrors);
         let state = |key| self.state.sender_state(key).map_err(failed);
         let mut told = Ok(());
-        for mirror in self.mirrors.iter().filter_map(Weak::upgrade) {
+        for mirror in live {
             let as_of = mirror.now();
             let done = match (mirror.position(), changed) {
                 (Some(position), _) if position == self.position => Ok(()),

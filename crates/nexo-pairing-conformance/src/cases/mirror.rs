@@ -140,3 +140,14 @@ pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Su
     world.store.refresh().await.unwrap();
     assert_eq!(broken.lines(), sound.lines());
 }
+
+pub async fn a_refresh_loads_a_mirror_that_was_just_attached<S: Storage>(suite: &Suite<S>) {
+    let world = World::new(suite).await;
+    world.seed("+1").await;
+    for _ in 0..50 {
+        let copy = Arc::new(Copy::default());
+        world.store.attach(copy.weak());
+        world.store.refresh().await.unwrap();
+        assert_eq!(copy.lines(), ["whatsapp/personal/+1 allowed"]);
+    }
+}
