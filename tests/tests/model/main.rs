@@ -19,13 +19,23 @@ use nexo_pairing_tests::rounds;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use crate::world::World;
+use crate::world::{Place, World};
 
 /// How many operations there are in one play at most.
 const MOST: usize = 400;
 
 #[test]
 fn store_and_gate_follow_the_rules() {
+    play(|number| if number % 4 == 0 { Place::SqliteMemory } else { Place::File });
+}
+
+#[test]
+fn a_store_in_memory_and_its_gates_follow_the_rules() {
+    play(|_| Place::Memory);
+}
+
+/// Plays as many operations as are asked for, each play in its place.
+fn play(place: impl Fn(u32) -> Place) {
     let (steps, seed) = (rounds("NEXO_PAIRING_STEPS", 100_000), rounds("NEXO_PAIRING_SEED", 1));
     let config = Config {
         rng_seed: RngSeed::Fixed(seed.into()),
@@ -43,7 +53,7 @@ fn store_and_gate_follow_the_rules() {
         let played = runner.run_one(play, |steps| {
             counted.set(steps.len());
             runtime.block_on(async {
-                let mut world = World::new(number % 4 != 0).await;
+                let mut world = World::new(place(number)).await;
                 for step in &steps {
                     world.play(step).await;
                 }

@@ -95,13 +95,14 @@ pub(crate) struct Model {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) devices: Devices,
     pub(crate) log: Vec<Entry>,
-    /// Whom the list of changes names.
+    /// Whom the list of changes names, if there is one.
     changed: BTreeSet<Key>,
+    has_list_of_changes: bool,
 }
 
 impl Model {
-    pub(crate) fn new(now: i64) -> Self {
-        Self { now, ..Self::default() }
+    pub(crate) fn new(now: i64, has_list_of_changes: bool) -> Self {
+        Self { now, has_list_of_changes, ..Self::default() }
     }
 
     /// Which rule decides on a message, from the second on, as it is known without putting away what has
@@ -266,7 +267,7 @@ impl Model {
         self.finished.retain(|finished| stays(&finished.key));
         let before = self.changed.len();
         self.changed.retain(|key| !is_of(target, key));
-        let mut is_named = before != self.changed.len();
+        let mut is_named = self.has_list_of_changes && before != self.changed.len();
         for (.., key) in self.log.iter_mut().filter(|(.., key)| is_of(target, key)) {
             key.2 = "#".into();
             is_named = true;

@@ -11,6 +11,9 @@ use nexo_pairing::{
     PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingGate, PairingStore,
     RandomError, RandomSource, SenderId, SenderKey, StoreOptions, Target,
 };
+use nexo_pairing_core::{GateBackend, OperatorBackend, SessionBackend};
+use nexo_pairing_engine::EngineOptions;
+use nexo_pairing_memory::open_memory;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -20,9 +23,24 @@ use crate::rules::{Key, MAX_PENDING_TOTAL, Model};
 /// When every play begins, in UTC seconds.
 pub(crate) const START: i64 = 1_800_000_000;
 
+/// All that a store does.
+pub(crate) trait Store: GateBackend + OperatorBackend + SessionBackend {}
+
+impl<S: GateBackend + OperatorBackend + SessionBackend> Store for S {}
+
+/// Where a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    File,
+    /// SQLite, without a file.
+    SqliteMemory,
+    /// The storage in memory.
+    Memory,
+}
+
 /// A process: its store and its gate.
 pub(crate) struct Process {
-    pub(crate) store: PairingStore,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) gate: PairingGate,
     /// Whether the other process wrote since this one looked.
     is_behind: bool,
@@ -37,13 +55,13 @@ pub(crate) struct World {
     pub(crate) registry: PairingAdapterRegistry,
     /// The codes that were sent, in their order.
     pub(crate) sent: Vec<String>,
-    /// `None`: the store is in memory, and the two processes are two gates of one.
+    /// `None`: the store is in no file, and the two processes are two gates of one.
     path: Option<PathBuf>,
     _folder: TempDir,
 }
 
 impl World {
-    pub(crate) async fn new(in_file: bool) -> Self {
+    pub(crate) async fn new(place: Place) -> Self {
         let clock = ManualClock::new(moment(START));
         let mut options = StoreOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -57,22 +75,27 @@ impl World {
         let mut world = Self {
             clock,
             options,
-            model: Model::new(START),
+            model: Model::new(START, place != Place::Memory),
             processes: Vec::new(),
             adapter,
             registry,
             sent: Vec::new(),
-            path: in_file.then(|| folder.path().join("pairing.db")),
+            path: (place == Place::File).then(|| folder.path().join("pairing.db")),
             _folder: folder,
         };
-        let first = match &world.path {
-            Some(path) => PairingStore::open_with(path, world.options.clone()).await.unwrap(),
-            None => PairingStore::open_memory_with(world.options.clone()).await.unwrap(),
+        let first: Arc<dyn Store> = match place {
+            Place::File => world.open().await,
+            Place::SqliteMemory => {
+                Arc::new(PairingStore::open_memory_with(world.options.clone()).await.unwrap())
+            }
+            Place::Memory => {
+                let mut options = EngineOptions::default();
+                options.clock = Arc::clone(&world.options.clock);
+                options.random = Arc::clone(&world.options.random);
+                Arc::new(open_memory(options))
+            }
         };
-        let second = match &world.path {
-            Some(path) => PairingStore::open_with(path, world.options.clone()).await.unwrap(),
-            None => first.clone(),
-        };
+        let second = if place == Place::File { world.open().await } else { Arc::clone(&first) };
         for store in [first, second] {
             let process = world.begin(store).await;
             world.processes.push(process);
@@ -82,15 +105,23 @@ impl World {
 
     /// Ends a process and begins another one in its place.
     pub(crate) async fn restart(&mut self, handle: usize) {
-        let Some(path) = &self.path else { return };
+        if self.path.is_none() {
+            return;
+        }
         let old = self.processes.remove(handle);
         drop(old);
-        let store = PairingStore::open_with(path, self.options.clone()).await.unwrap();
+        let store = self.open().await;
         let process = self.begin(store).await;
         self.processes.insert(handle, process);
     }
 
-    async fn begin(&self, store: PairingStore) -> Process {
+    /// Opens the file.
+    async fn open(&self) -> Arc<dyn Store> {
+        let path = self.path.as_ref().unwrap();
+        Arc::new(PairingStore::open_with(path, self.options.clone()).await.unwrap())
+    }
+
+    async fn begin(&self, store: Arc<dyn Store>) -> Process {
         let mut options = GateOptions::default();
         options.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let all = CHANNELS.iter().flat_map(|channel| {
@@ -100,15 +131,15 @@ impl World {
         });
         options.accounts = Some(all.collect());
         options.max_pending_total = MAX_PENDING_TOTAL;
-        let gate = PairingGate::with_options(Arc::new(store.clone()), options);
+        let gate = PairingGate::with_options(Arc::clone(&store) as Arc<dyn GateBackend>, options);
         store.refresh().await.unwrap();
         Process { store, gate, is_behind: false }
     }
 
     /// The store of a process, to write through: the other one does not know of it yet.
-    pub(crate) fn store(&mut self, handle: usize) -> PairingStore {
+    pub(crate) fn store(&mut self, handle: usize) -> Arc<dyn Store> {
         self.processes[1 - handle].is_behind = true;
-        self.processes[handle].store.clone()
+        Arc::clone(&self.processes[handle].store)
     }
 
     /// As when 50 ms have passed: a process knows what the other one wrote.
