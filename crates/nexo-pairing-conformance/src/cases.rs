@@ -18,6 +18,7 @@ pub mod repeated;
 pub mod request;
 pub mod search;
 pub mod session;
+pub mod trim;
 
 use nexo_pairing_engine::Storage;
 

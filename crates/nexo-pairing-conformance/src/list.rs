@@ -157,6 +157,13 @@ macro_rules! for_each_case {
                 a_used_code_stays_used_when_the_clock_jumps_by_ten_years_and_back,
                 a_session_shows_where_it_was_claimed_and_used_from,
                 a_revoked_session_is_refused_by_every_handle_at_once;
+            trim:
+                the_newest_outcomes_are_those_that_were_written_last,
+                expiries_are_remembered_for_longer,
+                attempts_are_trimmed_by_their_time,
+                sessions_end_before_they_are_deleted,
+                the_newest_setup_codes_stay_known,
+                the_audit_log_is_trimmed_up_to_the_first_entry_that_stays;
         }
     };
 }
