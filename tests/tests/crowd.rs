@@ -42,7 +42,7 @@ impl Crowd {
         let store = PairingStore::open_with(home.database(), options).await.unwrap();
         let mut options = GateOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        let gate = PairingGate::with_options(Arc::new(store.clone()), options);
+        let gate = PairingGate::with_options(store.clone(), options);
         let expires_at = clock.now() + time::Duration::hours(24);
         let seen = TokenClaims::new("companion-v1".into(), expires_at, "ab".repeat(16), None);
         Self { home, clock, store, gate, seen, strangers: 0 }

@@ -5,7 +5,6 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing::{
@@ -53,7 +52,7 @@ impl Numbers {
 
 /// What a gate decides on a sender, with the database at `path`.
 async fn decide(path: &Path, sender: &str, mode: Mode) -> Result<Decision, PairingError> {
-    let store = Arc::new(PairingStore::open(path).await?);
+    let store = PairingStore::open(path).await?;
     let gate = PairingGate::new(store);
     gate.should_admit("whatsapp", "personal", sender, &PairingPolicy::new(mode), None).await
 }
@@ -212,7 +211,7 @@ async fn damage_that_comes_later_is_found_and_ends_mode_open_but_not_pairing() {
     let home = used_home();
     let mut options = StoreOptions::default();
     options.check_interval = Duration::from_millis(20);
-    let store = Arc::new(PairingStore::open_with(home.database(), options).await.unwrap());
+    let store = PairingStore::open_with(home.database(), options).await.unwrap();
     let gate = PairingGate::new(store);
     let decide = |mode, sender: &'static str| {
         let policy = PairingPolicy::new(mode);

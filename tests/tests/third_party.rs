@@ -28,7 +28,7 @@ impl Outbound for Published {
 /// A gate with one adapter before a store in a real file.
 struct Bot {
     gate: PairingGate,
-    store: Arc<PairingStore>,
+    store: PairingStore,
     registry: PairingAdapterRegistry,
     policy: PairingPolicy,
     _home: Home,
@@ -37,7 +37,7 @@ struct Bot {
 impl Bot {
     async fn new(adapter: Arc<dyn PairingChannelAdapter>) -> Self {
         let home = Home::new();
-        let store = Arc::new(PairingStore::open(home.database()).await.unwrap());
+        let store = PairingStore::open(home.database()).await.unwrap();
         let registry = PairingAdapterRegistry::new();
         registry.register(adapter);
         let mut policy = PairingPolicy::new(Mode::Pairing);

@@ -26,7 +26,7 @@
 //! let store = PairingStore::open("/var/lib/nexo/pairing/pairing.db").await?;
 //! let gate = BusGate::new(
 //!     connections,
-//!     PairingGate::new(Arc::new(store)),
+//!     PairingGate::new(store),
 //!     Settings::new(adapters, PairingPolicy::new(Mode::Pairing)),
 //! );
 //! let handle = gate.handle();

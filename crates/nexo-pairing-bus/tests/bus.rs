@@ -308,7 +308,7 @@ fn options(server: &NatsServer) -> NatsOptions {
 }
 
 async fn memory_gate() -> PairingGate {
-    PairingGate::new(Arc::new(PairingStore::open_memory().await.unwrap()))
+    PairingGate::new(PairingStore::open_memory().await.unwrap())
 }
 
 async fn next<T>(receiver: &mut mpsc::UnboundedReceiver<T>) -> T {

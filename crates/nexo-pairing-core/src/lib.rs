@@ -37,7 +37,8 @@ mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
 pub use backend::{
-    GateBackend, Mirror, NewRequest, OperatorBackend, SessionBackend, Span, Standing, Target,
+    GateBackend, IntoBackend, Mirror, NewRequest, OperatorBackend, SessionBackend, Span, Standing,
+    Target,
 };
 pub use challenge::{Challenge, Language, Piece};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -143,7 +143,7 @@ fn start(criterion: &mut Criterion) {
                     runtime.block_on(async {
                         let store = PairingStore::open(&path).await.expect("it is there");
                         let since = Instant::now();
-                        let gate = PairingGate::new(Arc::new(store));
+                        let gate = PairingGate::new(store);
                         let first = &known[0];
                         let admit = gate.should_admit("whatsapp", "personal", first, &policy, None);
                         assert_eq!(admit.await.expect("it is read"), Decision::Admit);

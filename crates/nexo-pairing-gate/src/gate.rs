@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, DecisionKind, GateBackend, Inbound, Mirror,
-    PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingPolicy, Rule, SenderId,
-    SenderKey, limits,
+    AccountId, Challenge, ChannelId, Clock, Decision, DecisionKind, GateBackend, Inbound,
+    IntoBackend, Mirror, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
+    PairingPolicy, Rule, SenderId, SenderKey, limits,
 };
 use time::OffsetDateTime;
 
@@ -105,16 +105,17 @@ impl Screened {
 }
 
 impl PairingGate {
-    /// A gate before `backend`, with default options. It begins to load the lists at once; until
+    /// A gate before a store, such as a clone of a `PairingStore`, with default options. It begins to load the lists at once; until
     /// they are there, calls wait for them.
     #[must_use]
-    pub fn new(backend: Arc<dyn GateBackend>) -> Self {
+    pub fn new(backend: impl IntoBackend<dyn GateBackend>) -> Self {
         Self::with_options(backend, GateOptions::default())
     }
 
     /// A gate with options.
     #[must_use]
-    pub fn with_options(backend: Arc<dyn GateBackend>, options: GateOptions) -> Self {
+    pub fn with_options(backend: impl IntoBackend<dyn GateBackend>, options: GateOptions) -> Self {
+        let backend = backend.into_backend();
         let telemetry = Arc::new(Telemetry::new());
         let roster = Arc::new(Roster::new(Arc::clone(&options.clock), Arc::clone(&telemetry)));
         let mirror: Arc<dyn Mirror> = Arc::clone(&roster) as _;

@@ -5,15 +5,13 @@
 //! request. Call it within a Tokio runtime that has its timers enabled.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use nexo_pairing_core::{Actor, Decision, Grant, Mode, GateBackend, PairingPolicy};
 //! use nexo_pairing_gate::PairingGate;
 //! use nexo_pairing_store::PairingStore;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = Arc::new(PairingStore::open_memory().await?);
+//! let store = PairingStore::open_memory().await?;
 //! let gate = PairingGate::new(store.clone());
 //! let policy = PairingPolicy::new(Mode::Pairing);
 //!

@@ -5,7 +5,6 @@
 //! is good. What is said on the wire is in the project's `docs/protocol.md`.
 //!
 //! ```no_run
-//! use std::sync::Arc;
 //! use nexo_pairing_server::{Server, ServerOptions};
 //! use nexo_pairing_setup::SetupCodeIssuer;
 //! use nexo_pairing_store::PairingStore;
@@ -14,7 +13,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = PairingStore::open("/var/lib/nexo/pairing/pairing.db").await?;
 //! let issuer = SetupCodeIssuer::open_or_create("/var/lib/nexo/pairing/pairing.key")?;
-//! let options = ServerOptions::new(Arc::new(store), Arc::new(issuer));
+//! let options = ServerOptions::new(store, issuer);
 //! let server = Server::bind(options).await?;
 //! println!("listening on {}", server.local_addr());
 //! server.run(std::future::pending()).await;

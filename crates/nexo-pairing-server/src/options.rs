@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::{SESSION_RENEWAL, SESSION_TTL};
-use nexo_pairing_core::{Clock, Network, OnReplay, SessionBackend, SystemClock};
+use nexo_pairing_core::{Clock, IntoBackend, Network, OnReplay, SessionBackend, SystemClock};
 use nexo_pairing_setup::SetupCodeIssuer;
 
 use crate::metrics_server::MetricsOptions;
@@ -47,10 +47,13 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// The defaults, with this backend and this issuer.
     #[must_use]
-    pub fn new(backend: Arc<dyn SessionBackend>, issuer: Arc<SetupCodeIssuer>) -> Self {
+    pub fn new(
+        backend: impl IntoBackend<dyn SessionBackend>,
+        issuer: impl Into<Arc<SetupCodeIssuer>>,
+    ) -> Self {
         Self {
-            backend,
-            issuer,
+            backend: backend.into_backend(),
+            issuer: issuer.into(),
             settings: Settings::default(),
             listen: DEFAULT_LISTEN,
             metrics: None,

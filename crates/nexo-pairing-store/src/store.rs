@@ -1,7 +1,7 @@
 //! The store: the engine on a SQLite file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -256,23 +256,5 @@ operations! {
         async fn purge_sessions(&self) -> Result<u64, PairingError>;
         async fn record(&self, actor: &Actor, event: SetupEvent) -> Result<(), PairingError>;
         async fn probe(&self) -> Result<(), PairingError>;
-    }
-}
-
-impl From<PairingStore> for Arc<dyn GateBackend> {
-    fn from(store: PairingStore) -> Self {
-        Arc::new(store)
-    }
-}
-
-impl From<PairingStore> for Arc<dyn OperatorBackend> {
-    fn from(store: PairingStore) -> Self {
-        Arc::new(store)
-    }
-}
-
-impl From<PairingStore> for Arc<dyn SessionBackend> {
-    fn from(store: PairingStore) -> Self {
-        Arc::new(store)
     }
 }

@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::new(adapters, pairing.clone())
         .with_accounts([(personal, pairing), (work, PairingPolicy::new(Mode::Allowlist))]);
 
-    let gate = BusGate::new(connections, PairingGate::new(Arc::new(store)), settings)
+    let gate = BusGate::new(connections, PairingGate::new(store), settings)
         .with_status(|status| eprintln!("{status}"));
     // `gate.handle().set(…)` changes the settings while it runs, from any task.
     gate.run(async {

@@ -35,7 +35,7 @@ impl World {
         let mut options = GateOptions::default();
         // The lists are loaded once, and valgrind takes its time.
         options.max_staleness = Duration::from_secs(24 * 3600);
-        let gate = PairingGate::with_options(Arc::new(lists), options);
+        let gate = PairingGate::with_options(lists, options);
         Self { gate, policy, adapter: WhatsappPairingAdapter::new(Arc::new(Nowhere)), known }
     }
 

@@ -1,7 +1,5 @@
 //! `explain`: what the gate would do with a sender, and by which rule.
 
-use std::sync::Arc;
-
 use clap::Args;
 use nexo_pairing::{ChannelId, Filter, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
 use serde::Serialize;
@@ -49,7 +47,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
     let modes = modes::in_force(&config, &View::of(&store)).await?;
     remote::check_all(&config, &modes, &View::of(&store)).await?;
     let config = config.with_modes(&modes);
-    let gate = PairingGate::with_options(Arc::new(store), options(&config));
+    let gate = PairingGate::with_options(store, options(&config));
     let policy = config.policy(&args.channel, &args.account);
     let inbound = Inbound::direct(args.channel, args.account, args.sender).in_group(args.group);
     let explanation = gate.explain(&inbound, policy, &registry).await?;

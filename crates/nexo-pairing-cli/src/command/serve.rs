@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     let store = database.open().await?;
     let issuer = Arc::new(open_issuer(&config).await?);
     take_all_files();
-    let mut options = ServerOptions::new(Arc::new(store), Arc::clone(&issuer));
+    let mut options = ServerOptions::new(store, Arc::clone(&issuer));
     options.listen = args.listen;
     options.metrics = metrics;
     options.tls = args.tls_cert.zip(args.tls_key).map(|(cert, key)| TlsFiles::new(cert, key));

@@ -63,7 +63,7 @@ async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
     let store = PairingStore::open_memory().await.unwrap();
     let issuer = SetupCodeIssuer::open_or_create(folder.path().join("pairing.key")).unwrap();
     let issuer = Arc::new(issuer);
-    let mut options = ServerOptions::new(Arc::new(store.clone()), Arc::clone(&issuer));
+    let mut options = ServerOptions::new(store.clone(), Arc::clone(&issuer));
     options.listen = "127.0.0.1:0".parse().unwrap();
     let clock = ManualClock::new(OffsetDateTime::now_utc());
     options.clock = clock.clone();

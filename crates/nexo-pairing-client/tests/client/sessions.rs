@@ -33,7 +33,7 @@ impl RealGateway {
             options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
             SetupCodeIssuer::open_with(folder.path().join("pairing.key"), options).unwrap()
         };
-        let mut options = ServerOptions::new(Arc::new(store.clone()), Arc::new(issuer()));
+        let mut options = ServerOptions::new(store.clone(), issuer());
         options.listen = "127.0.0.1:0".parse().unwrap();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let server = Server::bind(options).await.unwrap();

@@ -168,7 +168,7 @@ fn requests_that_were_there_before_are_counted_from_the_start() {
             if !is_loaded_first {
                 options.accounts = accounts.clone();
             }
-            let gate = PairingGate::with_options(Arc::clone(&world.store) as _, options);
+            let gate = PairingGate::with_options(Arc::clone(&world.store), options);
             world.store.refresh().await.unwrap();
             if is_loaded_first {
                 gate.set_accounts(accounts.clone());

@@ -65,7 +65,7 @@ fn gate(backend: &Arc<Faulty>) -> (PairingGate, Arc<ManualClock>) {
     let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
     let mut options = GateOptions::default();
     options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-    (PairingGate::with_options(Arc::clone(backend) as _, options), clock)
+    (PairingGate::with_options(Arc::clone(backend), options), clock)
 }
 
 async fn admit(gate: &PairingGate, mode: Mode) -> Result<Decision, PairingError> {

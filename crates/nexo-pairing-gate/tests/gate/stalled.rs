@@ -39,7 +39,7 @@ impl World {
         let store = Arc::new(PairingStore::open_with(path, options).await.unwrap());
         let mut options = GateOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        let gate = PairingGate::with_options(Arc::clone(&store) as _, options);
+        let gate = PairingGate::with_options(Arc::clone(&store), options);
         let world = Self { folder, clock, store, gate, policy: PairingPolicy::new(Mode::Pairing) };
         world.seed("id:known").await.unwrap();
         world

@@ -114,7 +114,7 @@ impl World {
         let mut options = GateOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         change(&mut options);
-        let gate = PairingGate::with_options(Arc::clone(&store) as _, options);
+        let gate = PairingGate::with_options(Arc::clone(&store), options);
         let adapter = Arc::new(TestAdapter::default());
         let registry = PairingAdapterRegistry::new();
         registry.register(Arc::clone(&adapter) as _);

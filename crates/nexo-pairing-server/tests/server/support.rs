@@ -62,8 +62,7 @@ impl World {
     }
 
     pub(crate) fn options(&self) -> ServerOptions {
-        let mut options =
-            ServerOptions::new(Arc::new(self.store.clone()), Arc::clone(&self.issuer));
+        let mut options = ServerOptions::new(self.store.clone(), Arc::clone(&self.issuer));
         options.listen = "127.0.0.1:0".parse().unwrap();
         options.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         options

@@ -26,7 +26,7 @@ struct Ours {
 impl Peer for Ours {
     async fn open(path: &Path) -> Self {
         let store = PairingStore::open(path).await.expect("a store");
-        let gate = PairingGate::new(Arc::new(store.clone()));
+        let gate = PairingGate::new(store.clone());
         Self { store, gate, policy: PairingPolicy::new(Mode::Pairing) }
     }
 

@@ -82,7 +82,7 @@ impl Service {
         let dry_run = stdout.is_some();
         let printer = stdout.map(Printer::start).transpose()?;
         let mut signals = hang_up.and_the_others()?;
-        let gate = PairingGate::new(Arc::new(store.clone()));
+        let gate = PairingGate::new(store.clone());
         let bus = connections.bus().clone();
         let mut adapters = Adapters::new(&settings, &bus, dry_run, None)?;
         loader.say_start(&remarks);

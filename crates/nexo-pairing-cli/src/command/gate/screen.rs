@@ -100,7 +100,7 @@ impl Screener {
         dry_run: bool,
     ) -> Self {
         let settings = next_settings.borrow().clone();
-        let gate = PairingGate::with_options(Arc::new(store.clone()), options(&settings));
+        let gate = PairingGate::with_options(store.clone(), options(&settings));
         Self {
             decider: Arc::new(Decider::new(gate, settings, remarks, dry_run)),
             store,
