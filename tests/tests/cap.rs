@@ -62,7 +62,7 @@ async fn race(gates: Vec<Arc<PairingGate>>, account: &str, store: &PairingStore)
         }
     }
     assert_eq!((challenged, full), (CAP, 50 - CAP));
-    let pending = store.list_pending(&Filter::all().account(account.parse().unwrap())).await;
+    let pending = store.list_pending(&Filter::all().with_account(account.parse().unwrap())).await;
     assert_eq!(pending.unwrap().len(), CAP);
 }
 

@@ -40,8 +40,7 @@ impl Crowd {
         // Only this test says when it looks.
         options.poll_interval = Duration::from_secs(3600);
         let store = PairingStore::open_with(home.database(), options).await.unwrap();
-        let mut options = GateOptions::default();
-        options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let options = GateOptions::default().with_clock(clock.clone());
         let gate = PairingGate::with_options(store.clone(), options);
         let expires_at = clock.now() + time::Duration::hours(24);
         let seen = TokenClaims::new("companion-v1".into(), expires_at, "ab".repeat(16), None);
@@ -63,8 +62,8 @@ impl Crowd {
             self.stranger("main").await;
         }
         for _ in 0..3 {
-            let mut replay = Redemption::new(self.seen.clone());
-            replay.claim_id = Some(ClaimId::parse(&format!("{:0>32}", minute % 7)).unwrap());
+            let replay = Redemption::new(self.seen.clone())
+                .with_claim_id(ClaimId::parse(&format!("{:0>32}", minute % 7)).unwrap());
             let told = self.store.redeem(replay).await;
             assert!(matches!(told, Err(RedeemError::Replayed { .. }) | Ok(_)), "{told:?}");
         }
@@ -142,7 +141,7 @@ async fn a_day_of_a_hostile_crowd_stays_within_its_bounds() {
         }
         for minute in (0..60).step_by(3) {
             crowd.minute(hour * 60 + minute).await;
-            crowd.clock.advance(time::Duration::seconds(180));
+            crowd.clock.advance(Duration::from_secs(180));
         }
         crowd.store.purge_expired().await.unwrap();
         crowd.check(hour);

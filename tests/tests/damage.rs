@@ -209,8 +209,7 @@ fn a_block_that_changed_and_cannot_be_found_is_looked_for_in_the_table() {
 #[tokio::test]
 async fn damage_that_comes_later_is_found_and_ends_mode_open_but_not_pairing() {
     let home = used_home();
-    let mut options = StoreOptions::default();
-    options.check_interval = Duration::from_millis(20);
+    let options = StoreOptions::default().with_check_interval(Duration::from_millis(20));
     let store = PairingStore::open_with(home.database(), options).await.unwrap();
     let gate = PairingGate::new(store);
     let decide = |mode, sender: &'static str| {

@@ -26,13 +26,12 @@ async fn one_source_of_randomness_serves_the_store_and_the_issuer() {
     let home = Home::new();
     let random: Arc<dyn RandomSource> = Arc::new(Counting::default());
 
-    let options = IssuerOptions::default().with_random(Arc::clone(&random));
+    let options = IssuerOptions::default().with_random(random.clone());
     let issuer = SetupCodeIssuer::open_with(home.path().join("a.key"), options).unwrap();
     let code = issuer.issue("wss://h/pair", "companion-v1", DEFAULT_TTL, None).unwrap();
     assert_eq!(issuer.verify(&code.bootstrap_token).unwrap().nonce, "01".repeat(16));
 
-    let mut options = StoreOptions::default();
-    options.random = random;
+    let options = StoreOptions::default().with_random(random);
     let store = PairingStore::open_with(home.database(), options).await.unwrap();
     let ids = (ChannelId::parse("telegram").unwrap(), AccountId::default_account());
     let key = SenderKey::new(ids.0, ids.1, SenderId::parse("7").unwrap());

@@ -40,8 +40,7 @@ impl Bot {
         let store = PairingStore::open(home.database()).await.unwrap();
         let registry = PairingAdapterRegistry::new();
         registry.register(adapter);
-        let mut policy = PairingPolicy::new(Mode::Pairing);
-        policy.language = Language::Pt;
+        let policy = PairingPolicy::new(Mode::Pairing).with_language(Language::Pt);
         Self { gate: PairingGate::new(store.clone()), store, registry, policy, _home: home }
     }
 
@@ -86,7 +85,7 @@ async fn an_adapter_for_a_new_channel_challenges_and_admits() {
     assert_eq!(nick, Decision::Drop(DropReason::NotPairable));
     let channel = bot.decide("irc", "#nexo").await;
     assert_eq!(channel, Decision::Drop(DropReason::NotDirect));
-    let in_channel = Inbound::direct("irc", "libera", "$a:eva").in_group(true);
+    let in_channel = Inbound::direct("irc", "libera", "$a:eva").with_is_group(true);
     assert_eq!(bot.hear(in_channel).await.decision, Decision::Drop(DropReason::NotDirect));
     assert_eq!(published.0.lock().unwrap().len(), 1);
 }

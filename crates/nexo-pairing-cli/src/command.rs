@@ -78,10 +78,10 @@ fn lines(what: &str, keys: &[SenderKey]) -> String {
 fn filter(channel: Option<&str>, account: Option<&str>) -> Filter {
     let mut filter = Filter::all();
     if let Some(channel) = channel {
-        filter = filter.channel(ChannelId::from_stored(channel.to_owned()));
+        filter = filter.with_channel(ChannelId::from_stored(channel.to_owned()));
     }
     if let Some(account) = account {
-        filter = filter.account(AccountId::from_stored(account.to_owned()));
+        filter = filter.with_account(AccountId::from_stored(account.to_owned()));
     }
     filter
 }

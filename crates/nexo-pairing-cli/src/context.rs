@@ -63,8 +63,7 @@ pub(crate) struct Database {
 impl Database {
     /// The database that a configuration names, to look at.
     pub(crate) fn of(config: &Config) -> Self {
-        let mut options = StoreOptions::default();
-        options.audit_days = config.audit_days();
+        let options = StoreOptions::default().with_audit_days(config.audit_days());
         Self { path: config.storage_path().to_owned(), options }
     }
 

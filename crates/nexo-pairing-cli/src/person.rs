@@ -227,7 +227,7 @@ async fn accounts_of(
     channel: &ChannelId,
     sender: &SenderId,
 ) -> Result<Vec<AccountScope>, CliError> {
-    let filter = Filter::all().channel(channel.clone()).sender(sender.clone());
+    let filter = Filter::all().with_channel(channel.clone()).with_sender(sender.clone());
     let allowed = known.list_allow(&filter, true).await?.into_iter().map(|row| row.account_id);
     let pending = known.list_pending(&filter).await?.into_iter().map(|row| row.account_id);
     let blocked = known.list_blocked(&filter).await?.into_iter().map(|row| row.account_id);

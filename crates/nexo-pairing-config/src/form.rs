@@ -49,7 +49,6 @@ pub(crate) fn is_nats_user(text: &str) -> bool {
 }
 
 pub(crate) fn is_challenge(text: &str) -> bool {
-    let mut options = PolicyOptions::default();
-    options.challenge_text = Some(text.to_owned());
+    let options = PolicyOptions::default().with_challenge_text(text);
     PairingPolicy::default().with(&options).is_ok()
 }

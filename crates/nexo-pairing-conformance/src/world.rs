@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, ChannelId, Clock, Filter, GateBackend, Grant, ManualClock,
-    NewRequest, OperatorBackend, PairingCode, PairingError, RandomError, RandomSource, SenderId,
-    SenderKey, Target, UpsertOutcome,
+    AccountId, AccountScope, Actor, ChannelId, Filter, GateBackend, Grant, ManualClock, NewRequest,
+    OperatorBackend, PairingCode, PairingError, RandomError, RandomSource, SenderId, SenderKey,
+    Target, UpsertOutcome,
 };
 use nexo_pairing_engine::{EngineOptions, PairingEngine, Storage};
 use time::OffsetDateTime;
@@ -58,9 +58,9 @@ impl<S: Storage> World<Intercepted<S>> {
 impl<S: Storage> World<S> {
     async fn with<B: Storage>(suite: &Suite<B>, wrap: impl FnOnce(B) -> S) -> Self {
         let clock = ManualClock::new(moment(START));
-        let mut options = EngineOptions::default();
-        options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        options.random = Arc::new(Counting::default());
+        let options = EngineOptions::default()
+            .with_clock(clock.clone())
+            .with_random(Arc::new(Counting::default()));
         let environment = Environment::new(Arc::clone(&options.clock), Arc::clone(&options.random));
         let opened = suite.open(environment).await;
         let store = PairingEngine::new(wrap(opened.storage), options);
@@ -73,7 +73,7 @@ impl<S: Storage> World<S> {
     }
 
     pub(crate) fn pass(&self, by: Duration) {
-        self.clock.advance(by.try_into().unwrap());
+        self.clock.advance(by);
     }
 
     /// What a message of this sender does.

@@ -108,7 +108,7 @@ impl Challenge {
 
     /// The same challenge in another language, with the operator's own text if there is one.
     #[must_use]
-    pub fn worded(mut self, language: Language, template: Option<String>) -> Self {
+    pub fn with_wording(mut self, language: Language, template: Option<String>) -> Self {
         self.language = language;
         self.template = template;
         self
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn each_language_tells_the_code_and_the_time_and_nothing_of_us() {
         for language in [Language::En, Language::Es, Language::Pt] {
-            let text = challenge().worded(language, None).plain_text();
+            let text = challenge().with_wording(language, None).plain_text();
             assert!(text.contains("K7M9-PQ2X") && text.contains("42 min"), "{text}");
             for telltale in ["nexo", "approve", "run", "/", "{", "}"] {
                 assert!(!text.to_lowercase().contains(telltale), "{telltale} in {text}");
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_template_of_the_operator_replaces_the_built_in_text() {
         let text = |template: &str| {
-            challenge().worded(Language::Es, Some(template.to_owned())).plain_text()
+            challenge().with_wording(Language::Es, Some(template.to_owned())).plain_text()
         };
         assert_eq!(text("{code}{code}"), "K7M9-PQ2XK7M9-PQ2X");
         assert_eq!(text("run {command}!"), "run nexo-pair approve K7M9PQ2X!");

@@ -65,7 +65,7 @@ impl Inbound {
 
     /// The same message, in a group or not.
     #[must_use]
-    pub fn in_group(mut self, is_group: bool) -> Self {
+    pub fn with_is_group(mut self, is_group: bool) -> Self {
         self.is_group = is_group;
         self
     }

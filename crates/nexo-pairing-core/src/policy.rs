@@ -98,6 +98,48 @@ impl PairingPolicy {
         }
     }
 
+    /// The same policy, with this [`mode`](Self::mode).
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The same policy, with this [`max_pending`](Self::max_pending).
+    #[must_use]
+    pub fn with_max_pending(mut self, max_pending: u32) -> Self {
+        self.max_pending = max_pending;
+        self
+    }
+
+    /// The same policy, with this [`pending_ttl`](Self::pending_ttl).
+    #[must_use]
+    pub fn with_pending_ttl(mut self, pending_ttl: Duration) -> Self {
+        self.pending_ttl = pending_ttl;
+        self
+    }
+
+    /// The same policy, with this [`challenge_cooldown`](Self::challenge_cooldown).
+    #[must_use]
+    pub fn with_challenge_cooldown(mut self, challenge_cooldown: Duration) -> Self {
+        self.challenge_cooldown = challenge_cooldown;
+        self
+    }
+
+    /// The same policy, with this [`language`](Self::language).
+    #[must_use]
+    pub fn with_language(mut self, language: Language) -> Self {
+        self.language = language;
+        self
+    }
+
+    /// The same policy, with this [`challenge_text`](Self::challenge_text).
+    #[must_use]
+    pub fn with_challenge_text(mut self, challenge_text: impl Into<String>) -> Self {
+        self.challenge_text = Some(challenge_text.into());
+        self
+    }
+
     /// This policy, with what `options` says in place of what it said.
     ///
     /// # Errors
@@ -218,6 +260,55 @@ impl PolicyOptions {
             }
             (mode, legacy) => Ok(mode.or(legacy)),
         }
+    }
+
+    /// The same options, with this [`mode`](Self::mode).
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// The same options, with this [`auto_challenge`](Self::auto_challenge).
+    #[must_use]
+    pub fn with_auto_challenge(mut self, auto_challenge: bool) -> Self {
+        self.auto_challenge = Some(auto_challenge);
+        self
+    }
+
+    /// The same options, with this [`max_pending`](Self::max_pending).
+    #[must_use]
+    pub fn with_max_pending(mut self, max_pending: u32) -> Self {
+        self.max_pending = Some(max_pending);
+        self
+    }
+
+    /// The same options, with this [`pending_ttl_secs`](Self::pending_ttl_secs).
+    #[must_use]
+    pub fn with_pending_ttl_secs(mut self, pending_ttl_secs: u64) -> Self {
+        self.pending_ttl_secs = Some(pending_ttl_secs);
+        self
+    }
+
+    /// The same options, with this [`challenge_cooldown_secs`](Self::challenge_cooldown_secs).
+    #[must_use]
+    pub fn with_challenge_cooldown_secs(mut self, challenge_cooldown_secs: u64) -> Self {
+        self.challenge_cooldown_secs = Some(challenge_cooldown_secs);
+        self
+    }
+
+    /// The same options, with this [`language`](Self::language).
+    #[must_use]
+    pub fn with_language(mut self, language: Language) -> Self {
+        self.language = Some(language);
+        self
+    }
+
+    /// The same options, with this [`challenge_text`](Self::challenge_text).
+    #[must_use]
+    pub fn with_challenge_text(mut self, challenge_text: impl Into<String>) -> Self {
+        self.challenge_text = Some(challenge_text.into());
+        self
     }
 }
 

@@ -25,21 +25,21 @@ impl Filter {
 
     /// Only this channel.
     #[must_use]
-    pub fn channel(mut self, channel: ChannelId) -> Self {
+    pub fn with_channel(mut self, channel: ChannelId) -> Self {
         self.channel = Some(channel);
         self
     }
 
     /// Only this account.
     #[must_use]
-    pub fn account(mut self, account: AccountId) -> Self {
+    pub fn with_account(mut self, account: AccountId) -> Self {
         self.account = Some(account);
         self
     }
 
     /// Only this sender.
     #[must_use]
-    pub fn sender(mut self, sender: SenderId) -> Self {
+    pub fn with_sender(mut self, sender: SenderId) -> Self {
         self.sender = Some(sender);
         self
     }
@@ -81,6 +81,48 @@ impl AuditQuery {
             limit,
         }
     }
+
+    /// The same query, with this [`filter`](Self::filter).
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// The same query, with this [`action`](Self::action).
+    #[must_use]
+    pub fn with_action(mut self, action: impl Into<String>) -> Self {
+        self.action = Some(action.into());
+        self
+    }
+
+    /// The same query, with this [`device`](Self::device).
+    #[must_use]
+    pub fn with_device(mut self, device: impl Into<String>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// The same query, with this [`since`](Self::since).
+    #[must_use]
+    pub fn with_since(mut self, since: OffsetDateTime) -> Self {
+        self.since = Some(since);
+        self
+    }
+
+    /// The same query, with this [`until`](Self::until).
+    #[must_use]
+    pub fn with_until(mut self, until: OffsetDateTime) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    /// The same query, with this [`before`](Self::before).
+    #[must_use]
+    pub fn with_before(mut self, before: i64) -> Self {
+        self.before = Some(before);
+        self
+    }
 }
 
 #[cfg(test)]
@@ -91,11 +133,11 @@ mod tests {
     fn a_filter_asks_for_what_it_was_told_and_nothing_else() {
         let channel = ChannelId::parse("telegram").unwrap();
         let (account, sender) = (AccountId::default_account(), SenderId::parse("1").unwrap());
-        let filter = Filter::all().channel(channel.clone()).sender(sender.clone());
+        let filter = Filter::all().with_channel(channel.clone()).with_sender(sender.clone());
         assert_eq!(
             (filter.channel, filter.account, filter.sender),
             (Some(channel), None, Some(sender))
         );
-        assert_eq!(Filter::all().account(account.clone()).account, Some(account));
+        assert_eq!(Filter::all().with_account(account.clone()).account, Some(account));
     }
 }

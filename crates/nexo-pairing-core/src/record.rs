@@ -223,16 +223,16 @@ impl Grant {
         Self::default()
     }
 
-    /// The same grant, for so long only.
+    /// The same grant, for so long only: see [`expires_in`](Self::expires_in).
     #[must_use]
-    pub fn expires_in(mut self, expires_in: Duration) -> Self {
+    pub fn with_expires_in(mut self, expires_in: Duration) -> Self {
         self.expires_in = Some(expires_in);
         self
     }
 
-    /// The same grant, with a note.
+    /// The same grant, with this [`note`](Self::note).
     #[must_use]
-    pub fn note(mut self, note: impl Into<String>) -> Self {
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn a_grant_is_for_good_and_without_a_note_unless_it_is_told() {
         assert_eq!(Grant::unlimited(), Grant { expires_in: None, note: None });
-        let grant = Grant::unlimited().expires_in(Grant::MAX_EXPIRES_IN).note("a friend");
+        let grant = Grant::unlimited().with_expires_in(Grant::MAX_EXPIRES_IN).with_note("a friend");
         assert_eq!(grant.expires_in.map(|it| it.as_secs()), Some(315_360_000), "ten years");
         assert_eq!(grant.note.as_deref(), Some("a friend"));
     }

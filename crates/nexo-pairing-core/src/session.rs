@@ -194,6 +194,48 @@ impl Redemption {
             on_replay: OnReplay::default(),
         }
     }
+
+    /// The same redemption, with this [`claim_id`](Self::claim_id).
+    #[must_use]
+    pub fn with_claim_id(mut self, claim_id: ClaimId) -> Self {
+        self.claim_id = Some(claim_id);
+        self
+    }
+
+    /// The same redemption, with this [`device_label`](Self::device_label).
+    #[must_use]
+    pub fn with_device_label(mut self, device_label: impl Into<String>) -> Self {
+        self.device_label = Some(device_label.into());
+        self
+    }
+
+    /// The same redemption, with this [`session_ttl`](Self::session_ttl).
+    #[must_use]
+    pub fn with_session_ttl(mut self, session_ttl: Duration) -> Self {
+        self.session_ttl = session_ttl;
+        self
+    }
+
+    /// The same redemption, with this [`renew_for`](Self::renew_for).
+    #[must_use]
+    pub fn with_renew_for(mut self, renew_for: Duration) -> Self {
+        self.renew_for = renew_for;
+        self
+    }
+
+    /// The same redemption, with this [`peer`](Self::peer).
+    #[must_use]
+    pub fn with_peer(mut self, peer: PeerAddress) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// The same redemption, with this [`on_replay`](Self::on_replay).
+    #[must_use]
+    pub fn with_on_replay(mut self, on_replay: OnReplay) -> Self {
+        self.on_replay = on_replay;
+        self
+    }
 }
 
 /// A session, and the only copy of its token.

@@ -122,9 +122,9 @@ mod tests {
         assert_eq!(warnings.allow("a"), Some(0));
         assert_eq!((warnings.allow("a"), warnings.allow("a")), (None, None));
         assert_eq!(warnings.allow("b"), Some(0));
-        clock.advance(time::Duration::seconds(59));
+        clock.advance(Duration::from_secs(59));
         assert_eq!(warnings.allow("a"), None);
-        clock.advance(time::Duration::seconds(1));
+        clock.advance(Duration::from_secs(1));
         assert_eq!((warnings.allow("a"), warnings.allow("b")), (Some(3), Some(0)));
         assert_eq!(warnings.allow("a"), None);
     }
@@ -155,7 +155,7 @@ mod tests {
             assert_eq!(lines_of_minute, MAX_KINDS + 1);
             lines += lines_of_minute as u64;
             assert!(warnings.table.lock().unwrap().kinds.len() <= MAX_KINDS);
-            clock.advance(time::Duration::minutes(1));
+            clock.advance(Duration::from_mins(1));
         }
         let table = warnings.table.lock().unwrap();
         let pending: u64 = table.kinds.values().map(|line| line.suppressed).sum();
@@ -170,7 +170,7 @@ mod tests {
             warnings.allow(crowd);
             assert_eq!(warnings.allow(0), None);
         }
-        clock.advance(time::Duration::minutes(1));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(warnings.allow(0), Some(999));
     }
 

@@ -32,6 +32,29 @@ impl Default for EngineOptions {
     }
 }
 
+impl EngineOptions {
+    /// The same options, with this [`clock`](Self::clock).
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same options, with this [`random`](Self::random).
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The same options, with this [`audit_days`](Self::audit_days).
+    #[must_use]
+    pub fn with_audit_days(mut self, audit_days: u32) -> Self {
+        self.audit_days = audit_days;
+        self
+    }
+}
+
 /// The operations of pairing over a storage; a clone is the same engine.
 ///
 /// It implements [`GateBackend`](nexo_pairing_core::GateBackend),

@@ -81,7 +81,7 @@ pub(crate) fn seed(
         return Err(TxError::Refused(PairingError::Blocked { key: key(sender) }));
     }
     let seeded = tx.rows.seed_grants(channel, account, senders, tx.now, actor)?;
-    let filter = Filter::all().channel(channel.clone()).account(account.clone());
+    let filter = Filter::all().with_channel(channel.clone()).with_account(account.clone());
     let (over, mut requests) = (tx.over(), HashMap::<SenderId, PairingCode>::new());
     tx.rows.visit_requests(&filter, &mut |request| {
         if !over.is(&request) {

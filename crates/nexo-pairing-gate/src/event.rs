@@ -112,7 +112,7 @@ fn message(
             return Err(EventError::Field { field: "alt", expected: "an id or a list of ids" });
         }
     };
-    Ok(Some(Inbound::direct(channel, account, sender).with_alt(alt).in_group(is_group)))
+    Ok(Some(Inbound::direct(channel, account, sender).with_alt(alt).with_is_group(is_group)))
 }
 
 /// A field that is text, if it is there.

@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Challenge, ChannelId, Clock, Decision, DecisionKind, GateBackend, Inbound,
-    IntoBackend, Mirror, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
-    PairingPolicy, Rule, SenderId, SenderKey, limits,
+    AccountKey, Challenge, Clock, Decision, DecisionKind, GateBackend, Inbound, IntoBackend,
+    Mirror, PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingPolicy, Rule,
+    SenderId, SenderKey, limits,
 };
 use time::OffsetDateTime;
 
@@ -35,7 +35,7 @@ pub struct GateOptions {
     pub clock: Arc<dyn Clock>,
     /// The accounts that there are; messages to any other are dropped. Default `None`: every account
     /// is known.
-    pub accounts: Option<Vec<(ChannelId, AccountId)>>,
+    pub accounts: Option<Vec<AccountKey>>,
     /// How old the lists may be when the store cannot be read. Beyond that, nothing is decided.
     /// Default [`MAX_STALENESS`](limits::MAX_STALENESS).
     pub max_staleness: Duration,
@@ -53,6 +53,36 @@ impl Default for GateOptions {
             max_staleness: limits::MAX_STALENESS,
             max_pending_total: limits::MAX_PENDING_TOTAL,
         }
+    }
+}
+
+impl GateOptions {
+    /// The same options, with this [`clock`](Self::clock).
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same options, with this [`accounts`](Self::accounts).
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: impl IntoIterator<Item = AccountKey>) -> Self {
+        self.accounts = Some(accounts.into_iter().collect());
+        self
+    }
+
+    /// The same options, with this [`max_staleness`](Self::max_staleness).
+    #[must_use]
+    pub fn with_max_staleness(mut self, max_staleness: Duration) -> Self {
+        self.max_staleness = max_staleness;
+        self
+    }
+
+    /// The same options, with this [`max_pending_total`](Self::max_pending_total).
+    #[must_use]
+    pub fn with_max_pending_total(mut self, max_pending_total: u32) -> Self {
+        self.max_pending_total = max_pending_total;
+        self
     }
 }
 
@@ -135,7 +165,7 @@ impl PairingGate {
     }
 
     /// Replaces the accounts that there are, from the next message on; `None` when all are.
-    pub fn set_accounts(&self, accounts: Option<Vec<(ChannelId, AccountId)>>) {
+    pub fn set_accounts(&self, accounts: Option<Vec<AccountKey>>) {
         for (channel, _) in accounts.iter().flatten() {
             self.telemetry.channel(channel.as_str(), true);
         }
@@ -231,7 +261,7 @@ impl PairingGate {
         {
             let minutes = minutes_until(expires_at, self.options.clock.now());
             let challenge = Challenge::new(code.clone(), minutes)
-                .worded(policy.language, policy.challenge_text.clone());
+                .with_wording(policy.language, policy.challenge_text.clone());
             let result =
                 deliver(&challenge, key.channel.as_str(), &key.account_id, to, registry).await;
             counters.challenged(&result);

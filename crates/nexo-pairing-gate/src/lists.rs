@@ -304,7 +304,8 @@ impl Requests {
 
     /// How many live at a moment, by [`Span::holds`].
     fn live(&self, now: OffsetDateTime) -> usize {
-        let ahead = (Bound::Excluded(now.saturating_add(Span::LEEWAY)), Bound::Unbounded);
+        let leeway = time::Duration::try_from(Span::LEEWAY).unwrap_or(time::Duration::MAX);
+        let ahead = (Bound::Excluded(now.saturating_add(leeway)), Bound::Unbounded);
         let over = self.end.range(..=now).chain(self.begin.range(ahead));
         self.count.saturating_sub(over.map(|(_, count)| count).sum())
     }

@@ -16,8 +16,8 @@ use crate::{NatsError, Subject};
 /// ```
 /// use nexo_pairing_nats::NatsOptions;
 ///
-/// let mut options = NatsOptions::new(["tls://nats-1.example.com,tls://nats-2.example.com"])?;
-/// options.user = Some(("pairing".into(), "/etc/nexo/nats.password".into()));
+/// let options = NatsOptions::new(["tls://nats-1.example.com,tls://nats-2.example.com"])?
+///     .with_user("pairing", "/etc/nexo/nats.password");
 /// assert_eq!(options.servers().to_string(), "nats-1.example.com:4222, nats-2.example.com:4222");
 ///
 /// let refused = NatsOptions::new(["nats://pairing:hunter2@nats.example.com"]).unwrap_err();
@@ -91,6 +91,105 @@ impl NatsOptions {
             subscription_capacity: 65_536,
             inbox_prefix: "_INBOX".to_owned(),
         })
+    }
+
+    /// The same options, with this [`credentials_file`](Self::credentials_file).
+    #[cfg(feature = "nkeys")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
+    #[must_use]
+    pub fn with_credentials_file(mut self, credentials_file: impl Into<PathBuf>) -> Self {
+        self.credentials_file = Some(credentials_file.into());
+        self
+    }
+
+    /// The same options, with this [`nkey_file`](Self::nkey_file).
+    #[cfg(feature = "nkeys")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
+    #[must_use]
+    pub fn with_nkey_file(mut self, nkey_file: impl Into<PathBuf>) -> Self {
+        self.nkey_file = Some(nkey_file.into());
+        self
+    }
+
+    /// The same options, with this [`user`](Self::user).
+    #[must_use]
+    pub fn with_user(mut self, user: impl Into<String>, password_file: impl Into<PathBuf>) -> Self {
+        self.user = Some((user.into(), password_file.into()));
+        self
+    }
+
+    /// The same options, with this [`token_file`](Self::token_file).
+    #[must_use]
+    pub fn with_token_file(mut self, token_file: impl Into<PathBuf>) -> Self {
+        self.token_file = Some(token_file.into());
+        self
+    }
+
+    /// The same options, with this [`ca_file`](Self::ca_file).
+    #[must_use]
+    pub fn with_ca_file(mut self, ca_file: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(ca_file.into());
+        self
+    }
+
+    /// The same options, with this [`client_certificate`](Self::client_certificate).
+    #[must_use]
+    pub fn with_client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The same options, with this [`require_tls`](Self::require_tls).
+    #[must_use]
+    pub fn with_require_tls(mut self, require_tls: bool) -> Self {
+        self.require_tls = require_tls;
+        self
+    }
+
+    /// The same options, with this [`name`](Self::name).
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The same options, with this [`wait_for_server`](Self::wait_for_server).
+    #[must_use]
+    pub fn with_wait_for_server(mut self, wait_for_server: bool) -> Self {
+        self.wait_for_server = wait_for_server;
+        self
+    }
+
+    /// The same options, with this [`connect_timeout`](Self::connect_timeout).
+    #[must_use]
+    pub fn with_connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
+        self
+    }
+
+    /// The same options, with this [`confirm_timeout`](Self::confirm_timeout).
+    #[must_use]
+    pub fn with_confirm_timeout(mut self, confirm_timeout: Duration) -> Self {
+        self.confirm_timeout = confirm_timeout;
+        self
+    }
+
+    /// The same options, with this [`subscription_capacity`](Self::subscription_capacity).
+    #[must_use]
+    pub fn with_subscription_capacity(mut self, subscription_capacity: usize) -> Self {
+        self.subscription_capacity = subscription_capacity;
+        self
+    }
+
+    /// The same options, with this [`inbox_prefix`](Self::inbox_prefix).
+    #[must_use]
+    pub fn with_inbox_prefix(mut self, inbox_prefix: impl Into<String>) -> Self {
+        self.inbox_prefix = inbox_prefix.into();
+        self
     }
 
     /// The servers.

@@ -125,12 +125,12 @@ impl AppState {
             _ => Refusal::Malformed("the bootstrap token is damaged"),
         })?;
         let settings = self.settings();
-        let mut redemption = Redemption::new(claims);
+        let mut redemption = Redemption::new(claims)
+            .with_session_ttl(settings.session_ttl)
+            .with_renew_for(settings.renew_for)
+            .with_on_replay(settings.on_replay);
         redemption.claim_id = claim.claim_id.as_deref().map(|id| claim_id(id)).transpose()?;
         redemption.device_label = claim.device_label;
-        redemption.session_ttl = settings.session_ttl;
-        redemption.renew_for = settings.renew_for;
-        redemption.on_replay = settings.on_replay;
         Ok(redemption)
     }
 }

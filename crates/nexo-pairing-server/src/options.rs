@@ -64,6 +64,62 @@ impl ServerOptions {
             clock: SystemClock::shared(),
         }
     }
+
+    /// The same options, with this [`settings`](Self::settings).
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The same options, with this [`listen`](Self::listen).
+    #[must_use]
+    pub fn with_listen(mut self, listen: SocketAddr) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    /// The same options, with this [`metrics`](Self::metrics).
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: MetricsOptions) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// The same options, with this [`tls`](Self::tls).
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsFiles) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The same options, with this [`max_connections`](Self::max_connections).
+    #[must_use]
+    pub fn with_max_connections(mut self, max_connections: usize) -> Self {
+        self.max_connections = max_connections;
+        self
+    }
+
+    /// The same options, with this [`handshake_timeout`](Self::handshake_timeout).
+    #[must_use]
+    pub fn with_handshake_timeout(mut self, handshake_timeout: Duration) -> Self {
+        self.handshake_timeout = handshake_timeout;
+        self
+    }
+
+    /// The same options, with this [`idle_timeout`](Self::idle_timeout).
+    #[must_use]
+    pub fn with_idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = idle_timeout;
+        self
+    }
+
+    /// The same options, with this [`clock`](Self::clock).
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
 }
 
 impl fmt::Debug for ServerOptions {
@@ -103,5 +159,48 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The same settings, with this [`session_ttl`](Self::session_ttl).
+    #[must_use]
+    pub fn with_session_ttl(mut self, session_ttl: Duration) -> Self {
+        self.session_ttl = session_ttl;
+        self
+    }
+
+    /// The same settings, with this [`renew_for`](Self::renew_for).
+    #[must_use]
+    pub fn with_renew_for(mut self, renew_for: Duration) -> Self {
+        self.renew_for = renew_for;
+        self
+    }
+
+    /// The same settings, with this [`on_replay`](Self::on_replay).
+    #[must_use]
+    pub fn with_on_replay(mut self, on_replay: OnReplay) -> Self {
+        self.on_replay = on_replay;
+        self
+    }
+
+    /// The same settings, with this [`trusted_proxies`](Self::trusted_proxies).
+    #[must_use]
+    pub fn with_trusted_proxies(
+        mut self,
+        trusted_proxies: impl IntoIterator<Item = Network>,
+    ) -> Self {
+        self.trusted_proxies = trusted_proxies.into_iter().collect();
+        self
+    }
+
+    /// The same settings, with this [`allowed_origins`](Self::allowed_origins).
+    #[must_use]
+    pub fn with_allowed_origins(
+        mut self,
+        allowed_origins: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.allowed_origins = allowed_origins.into_iter().map(Into::into).collect();
+        self
     }
 }

@@ -148,13 +148,13 @@ mod tests {
         for _ in 0..FAILURES {
             assert_eq!(throttle.wait(bad), None);
             throttle.failed(bad);
-            clock.advance(time::Duration::seconds(1));
+            clock.advance(Duration::from_secs(1));
         }
         assert_eq!(throttle.wait(bad), Some(Duration::from_secs(50)));
         assert_eq!(throttle.wait(good), None);
-        clock.advance(time::Duration::seconds(49));
+        clock.advance(Duration::from_secs(49));
         assert_eq!(throttle.wait(bad), Some(Duration::from_secs(1)));
-        clock.advance(time::Duration::seconds(1));
+        clock.advance(Duration::from_secs(1));
         assert_eq!(throttle.wait(bad), None);
         // The second failure is a second younger than the first.
         throttle.failed(bad);
@@ -188,7 +188,7 @@ mod tests {
         }
         assert_eq!(throttle.wait(bad), Some(WINDOW));
         assert_eq!(throttle.sets[0].lock().unwrap().len(), WAYS);
-        clock.advance(time::Duration::seconds(60));
+        clock.advance(Duration::from_secs(60));
         assert_eq!(throttle.wait(bad), None);
     }
 
@@ -206,7 +206,7 @@ mod tests {
         fail(&throttle, Peer::V4(200), FAILURES + 1);
         assert_eq!(throttle.wait(Peer::V4(200)), None);
         // What is over holds no place.
-        clock.advance(time::Duration::seconds(60));
+        clock.advance(Duration::from_secs(60));
         fail(&throttle, Peer::V4(200), FAILURES);
         assert_eq!(throttle.wait(Peer::V4(200)), Some(WINDOW));
     }

@@ -54,7 +54,7 @@ async fn claims_are_counted_by_what_became_of_them() {
     assert_eq!(counted(), ["invalid 3"]);
 
     let expired = world.code();
-    world.clock.advance(time::Duration::seconds(60));
+    world.clock.advance(std::time::Duration::from_secs(60));
     server.post(&claim(&expired)).await;
     assert_eq!(counted(), ["expired 1"]);
 

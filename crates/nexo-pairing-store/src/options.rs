@@ -40,3 +40,47 @@ impl Default for StoreOptions {
         }
     }
 }
+
+impl StoreOptions {
+    /// The same options, with this [`clock`](Self::clock).
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same options, with this [`random`](Self::random).
+    #[must_use]
+    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The same options, with this [`copy_before_upgrade`](Self::copy_before_upgrade).
+    #[must_use]
+    pub fn with_copy_before_upgrade(mut self, copy_before_upgrade: bool) -> Self {
+        self.copy_before_upgrade = copy_before_upgrade;
+        self
+    }
+
+    /// The same options, with this [`audit_days`](Self::audit_days).
+    #[must_use]
+    pub fn with_audit_days(mut self, audit_days: u32) -> Self {
+        self.audit_days = audit_days;
+        self
+    }
+
+    /// The same options, with this [`poll_interval`](Self::poll_interval).
+    #[must_use]
+    pub fn with_poll_interval(mut self, poll_interval: Duration) -> Self {
+        self.poll_interval = poll_interval;
+        self
+    }
+
+    /// The same options, with this [`check_interval`](Self::check_interval).
+    #[must_use]
+    pub fn with_check_interval(mut self, check_interval: Duration) -> Self {
+        self.check_interval = check_interval;
+        self
+    }
+}

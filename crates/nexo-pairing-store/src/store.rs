@@ -119,8 +119,10 @@ impl PairingStore {
 
     fn on(storage: SqliteStorage, options: StoreOptions) -> Self {
         let StoreOptions { clock, random, audit_days, .. } = options;
-        let mut options = EngineOptions::default();
-        (options.clock, options.random, options.audit_days) = (clock, random, audit_days);
+        let options = EngineOptions::default()
+            .with_clock(clock)
+            .with_random(random)
+            .with_audit_days(audit_days);
         Self { engine: PairingEngine::new(storage, options) }
     }
 

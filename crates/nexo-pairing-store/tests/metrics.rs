@@ -2,15 +2,14 @@
 //! and the store counts on a thread of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use nexo_pairing_core::{
-    AccountId, Actor, ChannelId, Clock, Grant, ManualClock, NewRequest, SenderId, SenderKey,
-    UpsertOutcome,
+    AccountId, Actor, ChannelId, Grant, ManualClock, NewRequest, SenderId, SenderKey, UpsertOutcome,
 };
 use nexo_pairing_store::{PairingStore, StoreOptions};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 /// What was counted since the last time this was asked.
 fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
@@ -41,8 +40,7 @@ async fn what_became_of_codes_is_counted() {
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pairing-0.1.8.db"), &path)
         .unwrap();
     let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-    let mut options = StoreOptions::default();
-    options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let options = StoreOptions::default().with_clock(clock.clone());
     let store = PairingStore::open_with(&path, options).await.unwrap();
     assert_eq!(counted(&snapshotter), lines([]), "opening counts nothing");
     assert_eq!(store.purge_expired().await.unwrap(), 2);
@@ -65,7 +63,7 @@ async fn what_became_of_codes_is_counted() {
     };
     approve(&request("+1").await).await.unwrap();
     let code = request("+2").await;
-    clock.advance(Duration::hours(1));
+    clock.advance(Duration::from_hours(1));
     approve(&code).await.unwrap_err();
     approve("AAAAAAAB").await.unwrap_err();
     for unknown in ["AAAAAAAA", "BCDEFGH4", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA", "AAAAAAAA"] {

@@ -25,7 +25,7 @@
 //!
 //! let sender = telegram.normalize_sender("123456789").ok_or("nobody")?;
 //! let code = PairingCode::parse("K7M9-PQ2X")?;
-//! let challenge = Challenge::new(code, 60).worded(Default::default(), Some("Hi! {code}".into()));
+//! let challenge = Challenge::new(code, 60).with_wording(Default::default(), Some("Hi! {code}".into()));
 //!
 //! let text = telegram.format_challenge(&challenge);
 //! telegram.send_reply("cody_nexo_bot", &sender, &text).await?;
@@ -40,7 +40,7 @@
 //! )]);
 //!
 //! assert_eq!(telegram.normalize_sender("@User_Name"), None);
-//! let telegram = telegram.allow_usernames();
+//! let telegram = telegram.with_usernames(true);
 //! assert_eq!(telegram.normalize_sender("@User_Name").as_deref(), Some("@user_name"));
 //! # Ok(())
 //! # }
@@ -68,7 +68,7 @@ const CHANNEL: &str = "telegram";
 /// | what Telegram or an operator writes | canonical |
 /// | --- | --- |
 /// | `123456789`, `-1001234567890`: an id within −4000000000000 … 1099511627775, not 0 | the same |
-/// | `@User_Name`: 4 to 32 of `A-Za-z0-9_` | `@user_name`, with [`allow_usernames`] only |
+/// | `@User_Name`: 4 to 32 of `A-Za-z0-9_` | `@user_name`, with [`with_usernames`] only |
 /// | `777000`, `1087968824`, `136817688` | `None` |
 /// | everything else | `None` |
 ///
@@ -89,7 +89,7 @@ const CHANNEL: &str = "telegram";
 /// [unsupported](PairingError::Unsupported): Telegram's dispatcher takes them by file, and an
 /// adapter has no file system.
 ///
-/// [`allow_usernames`]: Self::allow_usernames
+/// [`with_usernames`]: Self::with_usernames
 /// [Bot API's dialog ids]: https://core.telegram.org/api/bots/ids
 /// [MarkdownV2]: https://core.telegram.org/bots/api#markdownv2-style
 #[derive(Clone)]
@@ -105,13 +105,13 @@ impl TelegramPairingAdapter {
         Self { outbound, usernames: false }
     }
 
-    /// The same adapter, taking user names as well: `@User_Name` is `@user_name`.
+    /// The same adapter, taking user names as well or not: `@User_Name` is `@user_name`.
     ///
     /// Off by default, because names change hands: whoever takes over a name that was let in is
     /// let in too. A name is never the same sender as the id of the account that has it.
     #[must_use]
-    pub fn allow_usernames(mut self) -> Self {
-        self.usernames = true;
+    pub fn with_usernames(mut self, usernames: bool) -> Self {
+        self.usernames = usernames;
         self
     }
 }

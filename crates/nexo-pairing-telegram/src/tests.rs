@@ -95,14 +95,15 @@ fn what_is_to_be_copied_is_in_a_code_span() {
 #[test]
 fn a_challenge_has_its_language_its_minutes_and_its_template() {
     let code = PairingCode::parse("K7M9-PQ2X").unwrap();
-    let spanish = Challenge::new(code, 42).worded(Language::Es, None);
+    let spanish = Challenge::new(code, 42).with_wording(Language::Es, None);
     assert_eq!(
         adapter().format_challenge(&spanish),
         "Tu código de emparejamiento es `K7M9-PQ2X`\\. Dáselo al operador de este bot\\. \
          Es válido durante `42` min\\."
     );
 
-    let own = spanish.worded(Language::En, Some("*{code}* ({minutes}): {command}".to_owned()));
+    let own =
+        spanish.with_wording(Language::En, Some("*{code}* ({minutes}): {command}".to_owned()));
     assert_eq!(
         adapter().format_challenge(&own),
         r"\*`K7M9-PQ2X`\* \(`42`\): `nexo-pair approve K7M9PQ2X`"
@@ -122,7 +123,7 @@ fn a_negative_id_is_a_groups_and_everybody_else_is_a_person() {
 #[test]
 fn user_names_are_taken_only_when_they_are_allowed() {
     assert_eq!(adapter().normalize_sender("@User_Name"), None);
-    let named = adapter().allow_usernames();
+    let named = adapter().with_usernames(true);
     assert_eq!(named.normalize_sender("@User_Name").as_deref(), Some("@user_name"));
     assert_eq!(named.normalize_sender("123456789").as_deref(), Some("123456789"));
     assert_eq!(format!("{named:?}"), "TelegramPairingAdapter { usernames: true, .. }");

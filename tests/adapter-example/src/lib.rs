@@ -162,7 +162,8 @@ mod tests {
     fn a_challenge_marks_what_is_to_be_copied() {
         let irc = IrcPairingAdapter::new(Arc::new(Bot::default()));
         let code = PairingCode::parse("K7M9-PQ2X").unwrap();
-        let challenge = Challenge::new(code, 60).worded(Language::En, Some("Code: {code}".into()));
+        let challenge =
+            Challenge::new(code, 60).with_wording(Language::En, Some("Code: {code}".into()));
         assert_eq!(irc.format_challenge(&challenge), "Code: \u{2}K7M9-PQ2X\u{2}");
     }
 

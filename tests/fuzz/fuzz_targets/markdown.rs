@@ -14,7 +14,7 @@ static TELEGRAM: LazyLock<TelegramPairingAdapter> =
 
 fuzz_target!(|text: &str| {
     let code = PairingCode::from_random([1, 2, 3, 4, 5, 6, 7]);
-    let challenge = Challenge::new(code, 60).worded(Language::default(), Some(text.to_owned()));
+    let challenge = Challenge::new(code, 60).with_wording(Language::default(), Some(text.to_owned()));
     let markdown = TELEGRAM.format_challenge(&challenge);
     assert_eq!(shown(&markdown), Ok(challenge.plain_text()), "{markdown}");
 

@@ -11,7 +11,7 @@ use nexo_pairing_telegram::TelegramPairingAdapter;
 static BY_ID: LazyLock<TelegramPairingAdapter> =
     LazyLock::new(|| TelegramPairingAdapter::new(Nowhere::outbound()));
 static BY_NAME: LazyLock<TelegramPairingAdapter> =
-    LazyLock::new(|| BY_ID.clone().allow_usernames());
+    LazyLock::new(|| BY_ID.clone().with_usernames(true));
 
 /// Accounts under which others write.
 const SHARED: [i64; 3] = [777_000, 136_817_688, 1_087_968_824];

@@ -22,7 +22,7 @@ impl World {
         self.catch_up(*handle).await;
         match op {
             Op::Pass(seconds) => {
-                self.clock.advance(time::Duration::seconds(*seconds));
+                self.clock.advance(Duration::from_secs((*seconds).try_into().unwrap()));
                 self.model.now += seconds;
             }
             Op::Back(seconds) => self.set_clock(self.model.now - seconds),
@@ -49,12 +49,12 @@ impl World {
             Sender::Nobody => ("nobody".to_owned(), None),
             Sender::Down => ("down".to_owned(), None),
         };
-        let mut policy = PairingPolicy::new(said.mode);
-        policy.max_pending = said.max_pending;
-        policy.pending_ttl = Duration::from_secs(said.ttl.unsigned_abs());
-        policy.challenge_cooldown = Duration::from_secs(said.cooldown.unsigned_abs());
+        let policy = PairingPolicy::new(said.mode)
+            .with_max_pending(said.max_pending)
+            .with_pending_ttl(Duration::from_secs(said.ttl.unsigned_abs()))
+            .with_challenge_cooldown(Duration::from_secs(said.cooldown.unsigned_abs()));
         let inbound = Inbound::direct(said.channel.as_str(), said.account.as_str(), raw);
-        let inbound = inbound.with_alt(said.alt_as_sent()).in_group(said.is_group);
+        let inbound = inbound.with_alt(said.alt_as_sent()).with_is_group(said.is_group);
         self.adapter.is_broken.store(!said.is_connected, Ordering::SeqCst);
         let sent = self.adapter.sent.load(Ordering::SeqCst);
         self.store(handle);
@@ -124,13 +124,13 @@ impl World {
             max_pending: said.max_pending as usize,
             cooldown: said.cooldown,
         };
-        let mut request = NewRequest::new(real(&message.key));
-        request.alt = said.alt.iter().map(|id| SenderId::parse(id).unwrap()).collect();
-        request.has_unreadable_id = said.is_unreadable;
-        request.max_pending = said.max_pending;
-        request.max_pending_total = MAX_PENDING_TOTAL;
-        request.ttl = seconds(said.ttl);
-        request.cooldown = seconds(said.cooldown);
+        let request = NewRequest::new(real(&message.key))
+            .with_alt(said.alt.iter().map(|id| SenderId::parse(id).unwrap()))
+            .with_has_unreadable_id(said.is_unreadable)
+            .with_max_pending(said.max_pending)
+            .with_max_pending_total(MAX_PENDING_TOTAL)
+            .with_ttl(seconds(said.ttl))
+            .with_cooldown(seconds(said.cooldown));
         let answer = self.store(handle).upsert_pending(request).await.unwrap();
         self.model.expire();
         let (rule, again) = self.model.screen(&message, &[said.account.as_str()]);

@@ -49,7 +49,8 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, Cl
     let config = config.with_modes(&modes);
     let gate = PairingGate::with_options(store, options(&config));
     let policy = config.policy(&args.channel, &args.account);
-    let inbound = Inbound::direct(args.channel, args.account, args.sender).in_group(args.group);
+    let inbound =
+        Inbound::direct(args.channel, args.account, args.sender).with_is_group(args.group);
     let explanation = gate.explain(&inbound, policy, &registry).await?;
     let (number, reason) = (explanation.rule.number(), explanation.rule.reason());
     let value = Explained {
@@ -86,7 +87,7 @@ async fn check_sender(
         Err(error @ CliError::SenderRefused { .. }) => {
             let exact = SenderId::from_stored(args.sender.clone());
             let is_decided = is_stored(known, &channel, &exact).await?
-                || !known.list_blocked(&Filter::all().channel(channel)).await?.is_empty();
+                || !known.list_blocked(&Filter::all().with_channel(channel)).await?.is_empty();
             if is_decided { Ok(()) } else { Err(error) }
         }
         result => result.map(drop),

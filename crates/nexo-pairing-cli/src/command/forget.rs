@@ -54,9 +54,10 @@ pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<Exit, Cli
 
 /// Whether the audit log names a target.
 async fn is_logged(known: &View, target: &Target) -> Result<bool, CliError> {
-    let mut filter = Filter::all().channel(target.channel.clone()).sender(target.sender.clone());
+    let mut filter =
+        Filter::all().with_channel(target.channel.clone()).with_sender(target.sender.clone());
     if let AccountScope::One(account) = &target.scope {
-        filter = filter.account(account.clone());
+        filter = filter.with_account(account.clone());
     }
     Ok(!known.audit(&filter, 1).await?.is_empty())
 }

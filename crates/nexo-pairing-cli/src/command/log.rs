@@ -55,11 +55,8 @@ pub(crate) async fn run(args: Log, context: &mut Context) -> Result<Exit, CliErr
     let database: Database = context.database()?;
     let channel = args.channel.as_deref();
     // One more than is shown tells whether there is another page.
-    let mut query = AuditQuery::newest(args.limit + 1);
-    query.filter = filter(channel, None);
-    if let Some(sender) = args.sender {
-        query.filter = query.filter.sender(SenderId::from_stored(sender));
-    }
+    let mut query = AuditQuery::newest(args.limit + 1).with_filter(filter(channel, None));
+    query.filter.sender = args.sender.map(SenderId::from_stored);
     query.device = args.device;
     query.action = args.action;
     query.since = args.since;

@@ -132,12 +132,11 @@ impl Listening {
 
 /// What the configuration says of a server.
 fn settings(config: &Config) -> Settings {
-    let mut settings = Settings::default();
-    settings.session_ttl = config.session_ttl();
-    settings.on_replay = config.on_replay();
-    settings.allowed_origins = config.public_url().and_then(origin).into_iter().collect();
-    settings.trusted_proxies = config.trusted_proxies().to_vec();
-    settings
+    Settings::default()
+        .with_session_ttl(config.session_ttl())
+        .with_on_replay(config.on_replay())
+        .with_allowed_origins(config.public_url().and_then(origin))
+        .with_trusted_proxies(config.trusted_proxies().iter().copied())
 }
 
 /// The origin, as browsers write it, of the page at which companions reach the gateway.

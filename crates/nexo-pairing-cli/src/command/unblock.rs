@@ -64,9 +64,10 @@ pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<Exit, Cl
 
 /// The blocks that concern a target: its own, and one for all accounts.
 async fn blocks(known: &View, target: &Target) -> Result<Vec<Target>, CliError> {
-    let mut filter = Filter::all().channel(target.channel.clone()).sender(target.sender.clone());
+    let mut filter =
+        Filter::all().with_channel(target.channel.clone()).with_sender(target.sender.clone());
     if let AccountScope::One(account) = &target.scope {
-        filter = filter.account(account.clone());
+        filter = filter.with_account(account.clone());
     }
     let blocked = known.list_blocked(&filter).await?.into_iter();
     Ok(blocked.map(|row| Target::new(row.channel, row.account_id, row.sender_id)).collect())

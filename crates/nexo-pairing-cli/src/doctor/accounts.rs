@@ -123,7 +123,7 @@ async fn check_account(
 ) -> Result<(), PairingError> {
     let Account { channel, account: id, policy, .. } = account;
     let name = name(account);
-    let of_account = Filter::all().channel(channel.clone()).account(id.clone());
+    let of_account = Filter::all().with_channel(channel.clone()).with_account(id.clone());
     let has_adapter = known.adapters.get(channel.as_str()).is_some();
     if !has_adapter {
         let is_elsewhere = config.adapters().iter().any(|adapter| adapter.channel == *channel);

@@ -1,7 +1,9 @@
 //! Looks into the database: its schema, whether it is sound, and the clock.
 
+use std::time::Duration;
+
 use nexo_pairing::{Inspection, PairingError, Span, StoreError};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::installation::Installation;
 use super::paths::word;
@@ -81,10 +83,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_is_told() {
-        let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(20_000 * 86_400);
         assert_eq!(set_back(now, now).status, Status::Ok);
         assert_eq!(set_back(now, now + LEEWAY).status, Status::Ok);
-        assert_eq!(set_back(now, now + Duration::HOUR).status, Status::Warn);
+        assert_eq!(set_back(now, now + Duration::from_hours(1)).status, Status::Warn);
     }
 
     #[tokio::test]

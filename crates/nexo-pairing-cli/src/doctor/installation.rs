@@ -130,8 +130,7 @@ impl Installation {
             return None;
         }
         let view = || async {
-            let mut options = StoreOptions::default();
-            options.clock = Arc::clone(&self.clock);
+            let options = StoreOptions::default().with_clock(self.clock.clone());
             Ok(PairingStore::view(path, options).await?)
         };
         Some((config, self.view.get_or_init(view).await))

@@ -76,7 +76,7 @@ async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
         for way in [Way::There, Way::Back] {
             for bytes in 0.. {
                 // Who asks again more often than ten times a minute is turned away.
-                clock.advance(time::Duration::seconds(10));
+                clock.advance(std::time::Duration::from_secs(10));
                 let line = Line::new(address, way, bytes).await;
                 let url = format!("{scheme}://{}/pair", line.address);
                 let ttl = Duration::from_secs(3600);

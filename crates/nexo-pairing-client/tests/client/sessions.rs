@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nexo_pairing_client::Gateway;
-use nexo_pairing_core::{Clock, ManualClock, SessionToken};
+use nexo_pairing_core::{ManualClock, SessionToken};
 use nexo_pairing_server::{Server, ServerOptions};
 use nexo_pairing_setup::{IssuerOptions, SetupCodeIssuer};
 use nexo_pairing_store::{PairingStore, StoreOptions};
@@ -24,18 +24,16 @@ impl RealGateway {
     async fn start(scheme: &str) -> Self {
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let mut options = StoreOptions::default();
-        options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let options = StoreOptions::default().with_clock(clock.clone());
         let path = folder.path().join("pairing.db");
         let store = PairingStore::open_with(path, options).await.unwrap();
         let issuer = || {
-            let mut options = IssuerOptions::default();
-            options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+            let options = IssuerOptions::default().with_clock(clock.clone());
             SetupCodeIssuer::open_with(folder.path().join("pairing.key"), options).unwrap()
         };
-        let mut options = ServerOptions::new(store.clone(), issuer());
-        options.listen = "127.0.0.1:0".parse().unwrap();
-        options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let options = ServerOptions::new(store.clone(), issuer())
+            .with_listen("127.0.0.1:0".parse().unwrap())
+            .with_clock(clock.clone());
         let server = Server::bind(options).await.unwrap();
         let url = format!("{scheme}://{}/pair", server.local_addr());
         tokio::spawn(server.run(std::future::pending()));
@@ -72,7 +70,7 @@ async fn a_session_is_asked_about_renewed_and_ended() {
         let listed = real.store.list_sessions(false).await.unwrap();
         assert_eq!(session.id, listed[0].id);
 
-        real.clock.advance(time::Duration::HOUR);
+        real.clock.advance(std::time::Duration::from_hours(1));
         let renewed = client.renew(&gateway, &claimed.token).await.unwrap();
         assert_eq!(renewed.expires_at, session.expires_at + time::Duration::HOUR);
         assert_eq!(renewed.renew_until, session.renew_until);
@@ -96,7 +94,7 @@ async fn a_session_that_ran_out_or_never_was_is_not_live() {
     let real = RealGateway::start("http").await;
     let (client, gateway) = (Client::new(), real.gateway());
     let token = real.claim(None).await.token;
-    real.clock.advance(time::Duration::DAY);
+    real.clock.advance(std::time::Duration::from_hours(24));
     let unknown = SessionToken::parse("never-issued-token").unwrap();
     for token in [token, unknown] {
         assert_eq!(client.session(&gateway, &token).await.unwrap_err().kind(), "no_session");

@@ -66,7 +66,7 @@ async fn story<S: Storage>(world: &World<S>) -> Vec<String> {
     let codes = store.list_pending(&Default::default()).await.unwrap();
     let code = |number: usize| codes[number].code.as_str();
     tell!(store.approve(&unknown(1), &cli, Grant::unlimited()));
-    tell!(store.approve(code(0), &cli, Grant::unlimited().expires_in(hours(2))));
+    tell!(store.approve(code(0), &cli, Grant::unlimited().with_expires_in(hours(2))));
     tell!(store.approve(code(0), &cli, Grant::unlimited()));
     tell!(store.reject(code(1), &cli));
     tell!(store.block(&everywhere("+3"), &cli, Some("spam")));
@@ -146,7 +146,7 @@ pub async fn an_operation_that_fails_anywhere_leaves_nothing<S: Storage>(suite: 
             failing.fail_after(operations);
             let done = match number {
                 0 => store
-                    .approve(&code, &cli, Grant::unlimited().expires_in(hours(1)))
+                    .approve(&code, &cli, Grant::unlimited().with_expires_in(hours(1)))
                     .await
                     .is_ok(),
                 1 => store.reject(&code, &cli).await.is_ok(),

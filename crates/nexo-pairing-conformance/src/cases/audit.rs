@@ -13,7 +13,7 @@ pub async fn everything_that_was_done_is_in_the_log_in_order<S: Storage>(suite: 
     let world = World::new(suite).await;
     let bo = actor("api:bo");
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1)).note("not in the log");
+    let grant = Grant::unlimited().with_expires_in(hours(1)).with_note("not in the log");
     world.store.approve(&code, &bo, grant).await.unwrap();
     let code = world.code("+2").await;
     world.store.reject(&code, &bo).await.unwrap();
@@ -92,8 +92,8 @@ pub async fn the_newest_entries_are_shown_oldest_of_them_first<S: Storage>(suite
     assert_eq!(shown(Filter::all(), 2).await, ["+4", "+5"]);
     assert!(shown(Filter::all(), 0).await.is_empty());
     assert_eq!(shown(Filter::all(), u32::MAX).await.len(), 5);
-    assert_eq!(shown(Filter::all().sender(sender("+3")), 2).await, ["+3"]);
-    assert!(shown(Filter::all().channel("telegram".parse().unwrap()), 2).await.is_empty());
+    assert_eq!(shown(Filter::all().with_sender(sender("+3")), 2).await, ["+3"]);
+    assert!(shown(Filter::all().with_channel("telegram".parse().unwrap()), 2).await.is_empty());
 }
 
 pub async fn a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_for_ever<

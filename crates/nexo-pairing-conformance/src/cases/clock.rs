@@ -34,7 +34,7 @@ pub async fn a_request_from_the_future_has_expired<S: Storage>(suite: &Suite<S>)
 pub async fn a_clock_that_is_kept_in_time_may_go_back_five_seconds<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.code("+2").await;
     let rejected = world.code("+3").await;
@@ -133,7 +133,7 @@ pub async fn an_outcome_from_the_future_is_not_told<S: Storage>(suite: &Suite<S>
 pub async fn a_grant_for_a_time_from_the_future_does_not_hold<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.seed("+2").await;
     world.set(-DAY);
@@ -153,7 +153,7 @@ pub async fn a_grant_for_good_takes_the_place_of_one_for_a_time_from_the_future<
 ) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.set(-DAY);
     let code = world.code("+1").await;
@@ -165,7 +165,7 @@ pub async fn a_grant_for_good_takes_the_place_of_one_for_a_time_from_the_future<
 pub async fn a_grant_for_a_time_from_the_future_can_be_revoked<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.set(-DAY);
     let revoked = world.store.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
@@ -187,7 +187,7 @@ pub async fn a_block_holds_whatever_the_clock_says<S: Storage>(suite: &Suite<S>)
 pub async fn a_clock_set_forward_ends_what_it_passes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.code("+2").await;
     world.seed("+3").await;
@@ -203,7 +203,7 @@ pub async fn a_clock_set_forward_ends_what_it_passes<S: Storage>(suite: &Suite<S
 pub async fn a_grant_that_was_put_away_at_its_last_second_stays_so<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.set(3600);
     world.store.purge_expired().await.unwrap();

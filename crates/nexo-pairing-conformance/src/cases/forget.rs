@@ -16,7 +16,8 @@ async fn live_through_everything<S: Storage>(world: &World<S>, id: &str) {
     world.store.reject(&code, &Actor::cli()).await.unwrap();
     world.pass(hours(24));
     let code = world.code(id).await;
-    let grant = Grant::unlimited().expires_in(minutes(1)).note(format!("{id} is a friend"));
+    let grant =
+        Grant::unlimited().with_expires_in(minutes(1)).with_note(format!("{id} is a friend"));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.pass(minutes(1));
     world.code(id).await;
@@ -31,8 +32,8 @@ async fn live_through_everything<S: Storage>(world: &World<S>, id: &str) {
     }
     world.store.block(&everywhere(id), &Actor::cli(), None).await.unwrap();
     world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
-    let mut request = NewRequest::new(key_on("shop", id));
-    request.meta = serde_json::json!({ "push_name": id });
+    let request =
+        NewRequest::new(key_on("shop", id)).with_meta(serde_json::json!({ "push_name": id }));
     world.store.upsert_pending(request).await.unwrap();
 }
 

@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub async fn a_grant_for_a_time_ends_by_itself<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(hours(2)).note("the plumber");
+    let grant = Grant::unlimited().with_expires_in(hours(2)).with_note("the plumber");
     let approved = world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     assert_eq!(approved.expires_at, Some(moment(START + 7200)));
     world.pass(hours(2) - SECOND);
@@ -40,7 +40,7 @@ pub async fn a_grant_for_a_time_ends_by_itself<S: Storage>(suite: &Suite<S>) {
 pub async fn a_new_approval_replaces_the_old_grant<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let brief = Grant::unlimited().expires_in(minutes(1)).note("brief");
+    let brief = Grant::unlimited().with_expires_in(minutes(1)).with_note("brief");
     world.store.approve(&code, &actor("api:bo"), brief).await.unwrap();
     world.pass(minutes(1));
     let code = world.code("+1").await;
@@ -52,7 +52,7 @@ pub async fn a_new_approval_replaces_the_old_grant<S: Storage>(suite: &Suite<S>)
 
     world.store.revoke(&key("+1").into(), &Actor::cli()).await.unwrap();
     let code = world.code("+1").await;
-    let longest = Grant::unlimited().expires_in(Grant::MAX_EXPIRES_IN);
+    let longest = Grant::unlimited().with_expires_in(Grant::MAX_EXPIRES_IN);
     world.store.approve(&code, &Actor::cli(), longest).await.unwrap();
     let grant = world.store.list_allow(&Filter::all(), false).await.unwrap().remove(0);
     assert_eq!(grant.expires_at, Some(moment(START + 60) + Grant::MAX_EXPIRES_IN));
@@ -75,7 +75,8 @@ pub async fn revoking_is_for_one_account_or_for_all<S: Storage>(suite: &Suite<S>
     assert_eq!(all, [key_on("personal", "+1"), key_on("shop", "+1")]);
     assert_eq!(world.allowed().await, ["+1", "+2", "+2", "+2"], "the other channel is untouched");
 
-    let ended = world.store.list_allow(&Filter::all().sender(sender("+1")), true).await.unwrap();
+    let ended =
+        world.store.list_allow(&Filter::all().with_sender(sender("+1")), true).await.unwrap();
     let ended: Vec<_> = ended.iter().map(|grant| grant.revoked_at.is_some()).collect();
     assert_eq!(ended, [false, true, true, true], "telegram first");
 }
@@ -86,7 +87,7 @@ pub async fn a_grant_that_ran_out_cannot_be_revoked_as_if_it_were_live<S: Storag
     let world = World::new(suite).await;
     for id in ["+1", "+2"] {
         let code = world.code(id).await;
-        let grant = Grant::unlimited().expires_in(minutes(1));
+        let grant = Grant::unlimited().with_expires_in(minutes(1));
         world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     }
     world.pass(minutes(2));
@@ -143,10 +144,10 @@ pub async fn blocks_are_listed_and_keep_their_first_date<S: Storage>(suite: &Sui
     );
 
     let of = async |filter| world.store.list_blocked(&filter).await.unwrap().len();
-    assert_eq!(of(Filter::all().account(account("personal"))).await, 2, "and those for all");
-    assert_eq!(of(Filter::all().account(account("work"))).await, 1);
-    assert_eq!(of(Filter::all().sender(sender("+2"))).await, 1);
-    assert_eq!(of(Filter::all().channel(ChannelId::parse("telegram").unwrap())).await, 0);
+    assert_eq!(of(Filter::all().with_account(account("personal"))).await, 2, "and those for all");
+    assert_eq!(of(Filter::all().with_account(account("work"))).await, 1);
+    assert_eq!(of(Filter::all().with_sender(sender("+2"))).await, 1);
+    assert_eq!(of(Filter::all().with_channel(ChannelId::parse("telegram").unwrap())).await, 0);
 }
 
 pub async fn taking_a_block_back_restores_nothing<S: Storage>(suite: &Suite<S>) {
@@ -184,7 +185,7 @@ pub async fn a_seed_says_what_it_did<S: Storage>(suite: &Suite<S>) {
     assert_eq!(seed(&world, "personal", &["+1", "+2", "+1"]).await, SeedReport::new(2, 0, 1));
     world.store.revoke(&key("+1").into(), &Actor::cli()).await.unwrap();
     let code = world.code("+3").await;
-    let brief = Grant::unlimited().expires_in(minutes(1)).note("brief");
+    let brief = Grant::unlimited().with_expires_in(minutes(1)).with_note("brief");
     world.store.approve(&code, &Actor::cli(), brief).await.unwrap();
     world.pass(minutes(2));
     assert_eq!(seed(&world, "personal", &["+1", "+2", "+3", "+4"]).await, SeedReport::new(1, 2, 1));
@@ -199,7 +200,7 @@ pub async fn a_seed_says_what_it_did<S: Storage>(suite: &Suite<S>) {
 pub async fn a_seed_makes_a_grant_for_a_time_one_for_good<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
-    let brief = Grant::unlimited().expires_in(minutes(1));
+    let brief = Grant::unlimited().with_expires_in(minutes(1));
     world.store.approve(&code, &Actor::cli(), brief).await.unwrap();
     assert_eq!(seed(&world, "personal", &["+1"]).await, SeedReport::new(0, 1, 0));
     world.pass(hours(1));
@@ -261,9 +262,12 @@ pub async fn grants_are_listed_by_filter_in_order<S: Storage>(suite: &Suite<S>) 
     seed(&world, "personal", &["+3"]).await;
     assert_eq!(world.allowed().await, ["+3", "+1", "+2"]);
     let work =
-        world.store.list_allow(&Filter::all().account(account("work")), false).await.unwrap();
+        world.store.list_allow(&Filter::all().with_account(account("work")), false).await.unwrap();
     assert_eq!(work.len(), 2);
-    let one = Filter::all().channel(channel()).account(account("work")).sender(sender("+2"));
+    let one = Filter::all()
+        .with_channel(channel())
+        .with_account(account("work"))
+        .with_sender(sender("+2"));
     assert_eq!(world.store.list_allow(&one, false).await.unwrap().len(), 1);
 }
 

@@ -17,7 +17,7 @@ pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
     world.store.block(&everywhere("+3"), &Actor::cli(), None).await.unwrap();
     world.store.block(&key("+4").into(), &Actor::cli(), None).await.unwrap();
     let code = world.code("+5").await;
-    let grant = Grant::unlimited().expires_in(hours(1));
+    let grant = Grant::unlimited().with_expires_in(hours(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.code("+6").await;
     world.seed("+7").await;
@@ -104,7 +104,7 @@ pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Sto
     assert_eq!(world.store.purge_expired().await.unwrap(), 1);
     assert_eq!(of_one(), "", "the first expiry is free");
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(minutes(1));
+    let grant = Grant::unlimited().with_expires_in(minutes(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     assert_eq!(of_one(), "allowed-for-a-time");
     world.pass(minutes(1));

@@ -251,8 +251,7 @@ pub async fn redeem_and_redeem<S: Storage>(suite: &Suite<S>) {
 pub async fn the_last_place_is_given_once<S: Storage>(suite: &Suite<S>) {
     async fn request<S: Storage>(store: Store<S>, id: &str) -> String {
         // The first place is `+1`'s.
-        let mut request = NewRequest::new(key(id));
-        request.max_pending = 2;
+        let request = NewRequest::new(key(id)).with_max_pending(2);
         told(store.upsert_pending(request).await)
     }
     let one: Operation<S> = operation!(|store, _code| request(store, "+2").await);

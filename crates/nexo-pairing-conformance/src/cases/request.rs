@@ -9,8 +9,7 @@ use crate::world::{World, account, everywhere, hours, key, key_on, minutes, mome
 
 pub async fn a_stranger_gets_a_code_and_keeps_it<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let mut request = NewRequest::new(key("+1"));
-    request.meta = json!({ "push_name": "Ana" });
+    let request = NewRequest::new(key("+1")).with_meta(json!({ "push_name": "Ana" }));
     let created = world.store.upsert_pending(request.clone()).await.unwrap();
     let UpsertOutcome::Created { key: whose, code, expires_at } = created else {
         panic!("{created:?}")
@@ -91,8 +90,7 @@ pub async fn the_limits_of_a_request_are_the_callers<S: Storage>(suite: &Suite<S
 pub async fn all_accounts_together_have_a_cap<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let on = |account: &str| {
-        let mut request = NewRequest::new(key_on(account, "+1"));
-        request.max_pending_total = 3;
+        let request = NewRequest::new(key_on(account, "+1")).with_max_pending_total(3);
         world.store.upsert_pending(request)
     };
     for account in ["a", "b", "c"] {
@@ -118,8 +116,7 @@ pub async fn who_is_let_in_or_blocked_meanwhile_gets_no_code<S: Storage>(suite: 
 pub async fn another_id_of_the_same_sender_counts<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let with_alt = |id: &str, alt: &str| {
-        let mut request = NewRequest::new(key(id));
-        request.alt = vec![sender(alt)];
+        let request = NewRequest::new(key(id)).with_alt(vec![sender(alt)]);
         world.store.upsert_pending(request)
     };
     world.seed("+1").await;
@@ -226,9 +223,9 @@ pub async fn requests_are_listed_oldest_first_and_by_filter<S: Storage>(suite: &
         let pending = world.store.list_pending(&filter).await.unwrap();
         pending.into_iter().map(|request| request.sender_id.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(of(Filter::all().account(account("work"))).await, ["+3"]);
-    assert_eq!(of(Filter::all().sender(sender("+1"))).await, ["+1"]);
-    assert!(of(Filter::all().channel("telegram".parse().unwrap())).await.is_empty());
+    assert_eq!(of(Filter::all().with_account(account("work"))).await, ["+3"]);
+    assert_eq!(of(Filter::all().with_sender(sender("+1"))).await, ["+1"]);
+    assert!(of(Filter::all().with_channel("telegram".parse().unwrap())).await.is_empty());
 }
 
 pub async fn a_purge_says_how_many_requests_ran_out<S: Storage>(suite: &Suite<S>) {
@@ -250,13 +247,14 @@ pub async fn what_is_out_of_range_is_refused_before_anything_is_written<S: Stora
     let code = world.code("+1").await;
     let too_long = "n".repeat(501);
     for grant in [
-        Grant::unlimited().expires_in(std::time::Duration::ZERO),
-        Grant::unlimited().expires_in(std::time::Duration::from_millis(999)),
-        Grant::unlimited().expires_in(Grant::MAX_EXPIRES_IN + std::time::Duration::from_secs(1)),
-        Grant::unlimited().expires_in(std::time::Duration::MAX),
-        Grant::unlimited().note("a\nb"),
-        Grant::unlimited().note("\u{1b}[2J"),
-        Grant::unlimited().note(too_long.clone()),
+        Grant::unlimited().with_expires_in(std::time::Duration::ZERO),
+        Grant::unlimited().with_expires_in(std::time::Duration::from_millis(999)),
+        Grant::unlimited()
+            .with_expires_in(Grant::MAX_EXPIRES_IN + std::time::Duration::from_secs(1)),
+        Grant::unlimited().with_expires_in(std::time::Duration::MAX),
+        Grant::unlimited().with_note("a\nb"),
+        Grant::unlimited().with_note("\u{1b}[2J"),
+        Grant::unlimited().with_note(too_long.clone()),
     ] {
         let refused = world.store.approve(&code, &Actor::cli(), grant.clone()).await;
         assert!(matches!(refused, Err(PairingError::Invalid { .. })), "{grant:?}: {refused:?}");

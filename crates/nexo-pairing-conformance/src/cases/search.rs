@@ -67,9 +67,9 @@ pub async fn every_combination_of_filters_finds_what_a_look_at_each_entry_finds<
     ];
     let filters = [
         Filter::all(),
-        Filter::all().channel(ChannelId::parse("telegram").unwrap()),
-        Filter::all().account(AccountId::parse("personal").unwrap()),
-        Filter::all().sender(SenderId::parse("+3").unwrap()),
+        Filter::all().with_channel(ChannelId::parse("telegram").unwrap()),
+        Filter::all().with_account(AccountId::parse("personal").unwrap()),
+        Filter::all().with_sender(SenderId::parse("+3").unwrap()),
     ];
     let times = [(None, None), (Some(100), None), (None, Some(250)), (Some(100), Some(250))];
     let mut found_some = 0;
@@ -122,8 +122,7 @@ pub async fn pages_leave_nothing_out_and_repeat_nothing_while_others_write<S: St
 pub async fn parts_of_a_second_are_no_gap_between_two_spans<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.code("+1").await;
-    let mut after = AuditQuery::newest(10);
-    after.since = Some(moment(START) + time::Duration::milliseconds(1));
+    let after = AuditQuery::newest(10).with_since(moment(START) + time::Duration::milliseconds(1));
     assert!(world.store.audit_log(&after).await.unwrap().is_empty());
     let mut before = AuditQuery::newest(10);
     before.until = after.since;
@@ -147,8 +146,7 @@ pub async fn a_device_is_found_by_its_label_after_its_session_is_forgotten<S: St
         ("Ana's phone", vec!["session_issued", "session_issued", "replay"]),
         ("Ana's", vec![]),
     ] {
-        let mut query = AuditQuery::newest(10);
-        query.device = Some(device.to_owned());
+        let query = AuditQuery::newest(10).with_device(device);
         let found = world.store.audit_log(&query).await.unwrap();
         assert_eq!(
             found.iter().map(|event| &event.action).collect::<Vec<_>>(),

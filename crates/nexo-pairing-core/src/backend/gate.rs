@@ -94,4 +94,53 @@ impl NewRequest {
             cooldown: limits::CHALLENGE_COOLDOWN.default,
         }
     }
+
+    /// The same request, with this [`alt`](Self::alt).
+    #[must_use]
+    pub fn with_alt(mut self, alt: impl IntoIterator<Item = SenderId>) -> Self {
+        self.alt = alt.into_iter().collect();
+        self
+    }
+
+    /// The same request, with this [`has_unreadable_id`](Self::has_unreadable_id).
+    #[must_use]
+    pub fn with_has_unreadable_id(mut self, has_unreadable_id: bool) -> Self {
+        self.has_unreadable_id = has_unreadable_id;
+        self
+    }
+
+    /// The same request, with this [`meta`](Self::meta).
+    #[must_use]
+    pub fn with_meta(mut self, meta: Value) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// The same request, with this [`max_pending`](Self::max_pending).
+    #[must_use]
+    pub fn with_max_pending(mut self, max_pending: u32) -> Self {
+        self.max_pending = max_pending;
+        self
+    }
+
+    /// The same request, with this [`max_pending_total`](Self::max_pending_total).
+    #[must_use]
+    pub fn with_max_pending_total(mut self, max_pending_total: u32) -> Self {
+        self.max_pending_total = max_pending_total;
+        self
+    }
+
+    /// The same request, with this [`ttl`](Self::ttl).
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// The same request, with this [`cooldown`](Self::cooldown).
+    #[must_use]
+    pub fn with_cooldown(mut self, cooldown: Duration) -> Self {
+        self.cooldown = cooldown;
+        self
+    }
 }

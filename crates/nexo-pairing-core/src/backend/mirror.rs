@@ -95,8 +95,7 @@ pub enum Span {
 
 impl Span {
     /// How far ahead a time stamp may be without being from the future.
-    pub const LEEWAY: time::Duration =
-        time::Duration::seconds(limits::TIMESTAMP_LEEWAY.as_secs() as i64);
+    pub const LEEWAY: Duration = limits::TIMESTAMP_LEEWAY;
 
     /// Whether it holds at `now`.
     ///
@@ -114,7 +113,10 @@ impl Span {
     pub fn holds(&self, now: OffsetDateTime) -> bool {
         match self {
             Self::Always => true,
-            Self::Between(from, until) => from.saturating_sub(Self::LEEWAY) <= now && now < *until,
+            Self::Between(from, until) => {
+                let ahead = time::Duration::try_from(Self::LEEWAY).unwrap_or(time::Duration::MAX);
+                from.saturating_sub(ahead) <= now && now < *until
+            }
         }
     }
 }

@@ -124,8 +124,7 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
     }
 
     async fn audit(&self, filter: &Filter, limit: u32) -> Result<Vec<AuditEvent>, PairingError> {
-        let mut query = AuditQuery::newest(limit);
-        query.filter = filter.clone();
+        let query = AuditQuery::newest(limit).with_filter(filter.clone());
         self.audit_log(&query).await
     }
 

@@ -144,16 +144,16 @@ impl PairingGate {
         };
         let Raw { channel, account, policy, meta, .. } = *message.raw;
         let (channel, account) = (ChannelId::parse(channel)?, AccountId::parse(account)?);
-        let mut request = NewRequest::new(SenderKey::new(channel, account, sender));
-        request.alt = senders.collect::<Result<_, _>>()?;
-        request.has_unreadable_id = message.has_unreadable_id;
+        let mut request = NewRequest::new(SenderKey::new(channel, account, sender))
+            .with_alt(senders.collect::<Result<Vec<_>, _>>()?)
+            .with_has_unreadable_id(message.has_unreadable_id)
+            .with_max_pending(policy.max_pending)
+            .with_max_pending_total(self.options.max_pending_total)
+            .with_ttl(policy.pending_ttl)
+            .with_cooldown(policy.challenge_cooldown);
         if !meta.is_null() && meta.to_string().len() <= Inbound::MAX_META_BYTES {
             request.meta = meta.clone();
         }
-        request.max_pending = policy.max_pending;
-        request.max_pending_total = self.options.max_pending_total;
-        request.ttl = policy.pending_ttl;
-        request.cooldown = policy.challenge_cooldown;
         let outcome = self.backend.0.upsert_pending(request).await?;
         self.telemetry.asked_store(started.elapsed().as_secs_f64());
         let rule = outcome.rule();

@@ -63,8 +63,7 @@ impl GateBackend for Faulty {
 
 fn gate(backend: &Arc<Faulty>) -> (PairingGate, Arc<ManualClock>) {
     let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-    let mut options = GateOptions::default();
-    options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let options = GateOptions::default().with_clock(clock.clone());
     (PairingGate::with_options(Arc::clone(backend), options), clock)
 }
 
@@ -128,10 +127,10 @@ async fn rule_1_lists_older_than_5_s_are_not_trusted_and_come_back_by_themselves
     assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
     let refreshes = backend.refreshes.load(Ordering::SeqCst);
     backend.works.store(false, Ordering::SeqCst);
-    clock.advance(time::Duration::seconds(5));
+    clock.advance(Duration::from_secs(5));
     assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
     assert_eq!(backend.refreshes.load(Ordering::SeqCst), refreshes, "decided from memory");
-    clock.advance(time::Duration::nanoseconds(1));
+    clock.advance(Duration::from_nanos(1));
     assert!(admit(&gate, Mode::Pairing).await.is_err());
     assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
     backend.works.store(true, Ordering::SeqCst);
@@ -150,7 +149,7 @@ async fn rule_1_mode_open_is_shut_too_where_a_block_was_ever_known() {
         let blocked = Decision::Drop(DropReason::Blocked);
         assert_eq!(admit(&gate, Mode::Open).await.unwrap(), blocked);
         backend.works.store(false, Ordering::SeqCst);
-        clock.advance(time::Duration::seconds(6));
+        clock.advance(Duration::from_secs(6));
         assert!(matches!(admit(&gate, Mode::Open).await, Err(PairingError::Stale { .. })));
     }
 }
@@ -256,11 +255,11 @@ async fn a_load_is_as_old_as_its_beginning() {
     let (gate, clock) = gate(&backend);
     let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
     let as_of = mirror.now();
-    clock.advance(time::Duration::seconds(4));
+    clock.advance(Duration::from_secs(4));
     mirror.replace(&mut std::iter::empty(), 1).unwrap();
     mirror.confirm(as_of);
     assert!(admit(&gate, Mode::Allowlist).await.is_ok());
-    clock.advance(time::Duration::seconds(2));
+    clock.advance(Duration::from_secs(2));
     assert!(admit(&gate, Mode::Allowlist).await.is_err());
 }
 
@@ -286,7 +285,7 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     let (gate, clock) = gate(&backend);
     assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
     backend.works.store(false, Ordering::SeqCst);
-    clock.advance(time::Duration::seconds(6));
+    clock.advance(Duration::from_secs(6));
     assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit, "there was no block");
     let registry = PairingAdapterRegistry::new();
     registry.register(Arc::new(TestAdapter::default()));
@@ -304,7 +303,7 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     gate.flush_cache();
     assert_eq!(admit(&gate, Mode::Open).await.unwrap(), Decision::Admit);
     backend.works.store(false, Ordering::SeqCst);
-    clock.advance(time::Duration::seconds(6));
+    clock.advance(Duration::from_secs(6));
     assert!(admit(&gate, Mode::Open).await.is_err());
 }
 

@@ -134,7 +134,7 @@ async fn free_text_passes_while_somebody_named_holds_a_live_grant_on_the_account
     assert!(is_told("id:1", "id:2") && is_told("ID:1...", "down") && is_told("id:2", "id:1"));
     assert!(!is_told("id:2", "id:3") && !is_told("ask", "down"));
     // No longer than a gate may decide from what it knows.
-    world.clock.advance(Duration::seconds(3600));
+    world.pass(Duration::seconds(3600));
     world.gate.flush_cache();
     assert!(!is_told("id:1", "id:2"), "what is known may be old");
     world.gate.should_admit("test", "main", "id:0", &world.policy, None).await.unwrap();

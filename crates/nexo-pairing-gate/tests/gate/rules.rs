@@ -121,9 +121,7 @@ async fn rule_4_the_store_agrees_about_ids_that_cannot_be_read() {
     let request = |channel: &str, id: &str| {
         let (channel, account) = (ChannelId::parse(channel).unwrap(), AccountId::default_account());
         let key = SenderKey::new(channel, account, SenderId::parse(id).unwrap());
-        let mut request = NewRequest::new(key);
-        request.has_unreadable_id = true;
-        request
+        NewRequest::new(key).with_has_unreadable_id(true)
     };
     let outcome = world.store.upsert_pending(request("test", "id:1")).await.unwrap();
     assert!(matches!(outcome, UpsertOutcome::Created { .. }), "{outcome:?}");
@@ -144,7 +142,7 @@ async fn a_clock_that_is_kept_in_time_ends_nothing() {
     let now = nexo_pairing_core::Clock::now(&*world.clock);
     world.clock.set(now - Duration::seconds(2));
     assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
-    let grant = Grant::unlimited().expires_in(std::time::Duration::from_secs(60));
+    let grant = Grant::unlimited().with_expires_in(std::time::Duration::from_secs(60));
     world.store.approve(code.as_str(), &Actor::cli(), grant).await.unwrap();
     world.clock.set(now - Duration::seconds(4));
     assert_eq!(world.write("id:1").await.rule, Rule::Allowed);
@@ -194,7 +192,7 @@ async fn rule_5_mode_open_asks_nobody() {
     let world = World::new(Mode::Open).await;
     let screened = world.write("id:1").await;
     assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Open));
-    let screened = world.screen(direct("group:1").in_group(true)).await;
+    let screened = world.screen(direct("group:1").with_is_group(true)).await;
     assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Open));
     assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
 }
@@ -220,7 +218,7 @@ async fn rule_6_another_id_of_the_sender_counts_and_so_does_a_group_that_was_see
     world.seed("main", "group:1").await;
     let screened = world.screen(direct("id:lid").with_alt(vec!["x".into(), "ID:1".into()])).await;
     assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Allowed));
-    let screened = world.screen(direct("id:1").in_group(true)).await;
+    let screened = world.screen(direct("id:1").with_is_group(true)).await;
     assert_eq!(screened.rule, Rule::Allowed, "who is allowed may write in a group");
     assert_eq!(world.write("group:1").await.rule, Rule::Allowed);
 }
@@ -231,7 +229,7 @@ async fn rule_6_ends_with_the_grant() {
     let mut pairing = World::new(Mode::Pairing).await;
     pairing.policy.mode = Mode::Pairing;
     let code = pairing.challenge("id:1").await;
-    let grant = Grant::unlimited().expires_in(std::time::Duration::from_secs(60));
+    let grant = Grant::unlimited().with_expires_in(std::time::Duration::from_secs(60));
     pairing.store.approve(code.as_str(), &Actor::cli(), grant).await.unwrap();
     pairing.pass(Duration::seconds(59));
     assert_eq!(pairing.write("id:1").await.rule, Rule::Allowed);
@@ -247,7 +245,7 @@ async fn rule_6_ends_with_the_grant() {
 #[tokio::test]
 async fn rule_7_mode_allowlist_never_writes_a_code_to_anyone() {
     let world = World::new(Mode::Allowlist).await;
-    for inbound in [direct("id:1"), direct("id:1").in_group(true), direct("group:1")] {
+    for inbound in [direct("id:1"), direct("id:1").with_is_group(true), direct("group:1")] {
         let screened = world.screen(inbound).await;
         assert_dropped(&screened, Rule::NotAllowed, DropReason::NotAllowed);
     }
@@ -258,7 +256,7 @@ async fn rule_7_mode_allowlist_never_writes_a_code_to_anyone() {
 #[tokio::test]
 async fn rule_8_nobody_is_challenged_in_a_group() {
     let world = World::new(Mode::Pairing).await;
-    for inbound in [direct("id:1").in_group(true), direct("group:1")] {
+    for inbound in [direct("id:1").with_is_group(true), direct("group:1")] {
         let screened = world.screen(inbound).await;
         assert_dropped(&screened, Rule::NotDirect, DropReason::NotDirect);
     }
@@ -266,7 +264,7 @@ async fn rule_8_nobody_is_challenged_in_a_group() {
     // Also not with a code that he has already.
     world.challenge("id:1").await;
     world.pass(Duration::hours(1) - Duration::seconds(1));
-    let screened = world.screen(direct("id:1").in_group(true)).await;
+    let screened = world.screen(direct("id:1").with_is_group(true)).await;
     assert_dropped(&screened, Rule::NotDirect, DropReason::NotDirect);
 }
 
@@ -429,7 +427,7 @@ async fn a_clock_that_was_set_back_makes_nothing_hold_for_ever() {
     let start = nexo_pairing_core::Clock::now(&*world.clock);
     world.reject("id:rejected").await;
     let code = world.challenge("id:guest").await;
-    let grant = Grant::unlimited().expires_in(std::time::Duration::from_secs(60));
+    let grant = Grant::unlimited().with_expires_in(std::time::Duration::from_secs(60));
     world.store.approve(code.as_str(), &Actor::cli(), grant).await.unwrap();
     world.seed("main", "id:friend").await;
     world.challenge("id:stranger").await;

@@ -33,12 +33,11 @@ impl World {
     async fn new(stop: &Stop) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-        let mut options = StoreOptions::default();
-        options.clock = Arc::new(Stopping { clock: clock.clone(), stop: stop.clone() });
+        let options = StoreOptions::default()
+            .with_clock(Arc::new(Stopping { clock: clock.clone(), stop: stop.clone() }));
         let path = folder.path().join("pairing.db");
         let store = Arc::new(PairingStore::open_with(path, options).await.unwrap());
-        let mut options = GateOptions::default();
-        options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let options = GateOptions::default().with_clock(clock.clone());
         let gate = PairingGate::with_options(Arc::clone(&store), options);
         let world = Self { folder, clock, store, gate, policy: PairingPolicy::new(Mode::Pairing) };
         world.seed("id:known").await.unwrap();
@@ -211,7 +210,7 @@ async fn a_writer_that_stands_still_in_its_transaction_holds_up_no_admit() {
     }
     // Others see that nothing has changed, so that the lists do not grow old.
     for _ in 0..6 {
-        world.clock.advance(time::Duration::seconds(1));
+        world.clock.advance(Duration::from_secs(1));
         assert_eq!(world.ask("id:known").await.unwrap(), Decision::Admit);
     }
     stopped.let_go();
@@ -240,11 +239,11 @@ async fn a_store_that_stands_still_between_commit_and_telling_holds_up_no_admit_
     stopped.wait();
     for _ in 0..5 {
         assert_eq!(world.known(), Some(Decision::Admit));
-        world.clock.advance(time::Duration::seconds(1));
+        world.clock.advance(Duration::from_secs(1));
     }
     assert_eq!(world.clock.elapsed() - since, Duration::from_secs(5));
     assert_eq!(world.known(), Some(Decision::Admit));
-    world.clock.advance(time::Duration::nanoseconds(1));
+    world.clock.advance(Duration::from_nanos(1));
     assert_eq!(world.known(), None);
     let refused = world.ask("id:known").await;
     assert!(matches!(refused, Err(PairingError::Stale { .. })), "{refused:?}");
@@ -266,7 +265,7 @@ async fn another_process_in_a_transaction_holds_up_no_admit() {
         for _ in 0..1000 {
             assert_eq!(world.known(), Some(Decision::Admit));
         }
-        world.clock.advance(time::Duration::seconds(1));
+        world.clock.advance(Duration::from_secs(1));
         assert_eq!(world.ask("id:known").await.unwrap(), Decision::Admit);
     }
     drop(holder);

@@ -164,7 +164,7 @@ impl World {
     }
 
     pub(crate) fn pass(&self, by: Duration) {
-        self.clock.advance(by);
+        self.clock.advance(by.try_into().unwrap());
     }
 }
 

@@ -78,6 +78,55 @@ impl PluginOptions {
         }
     }
 
+    /// The same options, with this [`format`](Self::format).
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The same options, with this [`shape`](Self::shape).
+    #[must_use]
+    pub fn with_shape(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    /// The same options, with this [`cache_ttl`](Self::cache_ttl).
+    #[must_use]
+    pub fn with_cache_ttl(mut self, cache_ttl: Duration) -> Self {
+        self.cache_ttl = cache_ttl;
+        self
+    }
+
+    /// The same options, with this [`cache_capacity`](Self::cache_capacity).
+    #[must_use]
+    pub fn with_cache_capacity(mut self, cache_capacity: usize) -> Self {
+        self.cache_capacity = cache_capacity;
+        self
+    }
+
+    /// The same options, with this [`timeout`](Self::timeout).
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The same options, with this [`send_timeout`](Self::send_timeout).
+    #[must_use]
+    pub fn with_send_timeout(mut self, send_timeout: Duration) -> Self {
+        self.send_timeout = send_timeout;
+        self
+    }
+
+    /// The same options, with this [`max_in_flight`](Self::max_in_flight).
+    #[must_use]
+    pub fn with_max_in_flight(mut self, max_in_flight: usize) -> Self {
+        self.max_in_flight = max_in_flight;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), NatsError> {
         Subject::check(&self.prefix)?;
         let within = |ok: bool, what| if ok { Ok(()) } else { Err(NatsError::Options(what)) };

@@ -265,8 +265,7 @@ async fn a_slow_plugin_delays_nobody_elses_channel() {
     let bus = bus(&server).await;
     let _hangs = listener(&server, "plugin.matrix.pairing.>").await;
     let channel = "matrix".parse().unwrap();
-    let mut options = PluginOptions::new(channel, "plugin.matrix");
-    options.max_in_flight = 2;
+    let options = PluginOptions::new(channel, "plugin.matrix").with_max_in_flight(2);
     let slow = PluginAdapter::new(bus.clone(), options).unwrap();
     let _plugin = Plugin::start(&server, Speaks::Plain, &normalizes()).await;
     let quick = PluginAdapter::new(bus, plugin_options()).unwrap();

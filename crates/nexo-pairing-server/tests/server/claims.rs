@@ -77,7 +77,7 @@ async fn refused_claims(world: &World) -> Vec<(String, u16, &'static str)> {
     let minute = Duration::from_secs(60);
 
     let expired = world.code();
-    world.clock.advance(time::Duration::seconds(60));
+    world.clock.advance(Duration::from_secs(60));
     let used = world.code();
     let redemption =
         nexo_pairing_core::Redemption::new(world.issuer.verify(&used.bootstrap_token).unwrap());
@@ -91,9 +91,7 @@ async fn refused_claims(world: &World) -> Vec<(String, u16, &'static str)> {
     assert_eq!(done, Cancellation::Cancelled);
 
     let stranger = SetupCodeIssuer::open_with(world.path("stranger.key"), {
-        let mut options = IssuerOptions::default();
-        options.clock = world.clock.clone();
-        options
+        IssuerOptions::default().with_clock(world.clock.clone())
     });
     let strange = stranger.unwrap().issue("wss://x", "companion-v1", minute, None).unwrap();
     let good = world.code().bootstrap_token;
@@ -125,7 +123,7 @@ async fn refused_claims(world: &World) -> Vec<(String, u16, &'static str)> {
 /// So that the next claim is heard, however many failed.
 fn forget_failures(clock: &ManualClock) {
     let now = nexo_pairing_core::Clock::now(clock);
-    clock.advance(time::Duration::seconds(60));
+    clock.advance(Duration::from_secs(60));
     clock.set(now);
 }
 

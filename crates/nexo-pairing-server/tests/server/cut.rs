@@ -7,7 +7,7 @@ use crate::support::{Running, World, claim, claim_with_id, frame, post, upgrade}
 /// Claims again what was cut off; there has to be one session for it, and no more.
 async fn is_had_again(world: &World, server: &Running, claim: &str, sessions: usize, cut: usize) {
     // Who asks again more often than ten times a minute is turned away.
-    world.clock.advance(time::Duration::seconds(10));
+    world.clock.advance(std::time::Duration::from_secs(10));
     let answer = server.post(claim).await;
     assert_eq!(answer.status, 200, "cut at {cut}: {answer:?}");
     assert_eq!(server.session(&answer.text("session_token")).await.status, 200, "cut at {cut}");

@@ -106,7 +106,7 @@ async fn is_taken_in_time(world: &World, server: &Running, code: &SetupCode) {
         assert_eq!(answer.status, 401, "{answer:?}");
         assert!(began.elapsed() < Duration::from_secs(2), "the new key was not read");
         // So that it is not turned away for having failed.
-        world.clock.advance(time::Duration::milliseconds(10));
+        world.clock.advance(Duration::from_millis(10));
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
@@ -188,7 +188,7 @@ async fn a_server_whose_store_is_gone_says_that_it_is_not_well() {
     }
     // What was found less than a second ago is told again.
     assert_eq!(server.send(&healthz).await.status, 200);
-    world.clock.advance(time::Duration::seconds(1));
+    world.clock.advance(Duration::from_secs(1));
     let answer = server.send(&healthz).await;
     assert_eq!(answer.error(), (503, "unavailable".to_owned()));
     assert_eq!(answer.header("retry-after"), Some("1"));

@@ -40,9 +40,9 @@ async fn whoever_failed_ten_times_waits_and_nobody_else() {
     assert_eq!(from("127.0.0.2", &server, &good).await.status, 200);
 
     let later = world.code();
-    world.clock.advance(time::Duration::seconds(59));
+    world.clock.advance(Duration::from_secs(59));
     assert_eq!(server.post(&claim(&later)).await.header("retry-after"), Some("1"));
-    world.clock.advance(time::Duration::seconds(1));
+    world.clock.advance(Duration::from_secs(1));
     assert_eq!(server.post(&claim(&world.code())).await.status, 200);
 }
 
@@ -92,8 +92,7 @@ fn forwarded(claim: &str, by: &str) -> String {
 async fn the_clients_of_a_trusted_proxy_are_told_apart() {
     let world = World::new().await;
     let server = world.serve().await;
-    let mut settings = Settings::default();
-    settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let settings = Settings::default().with_trusted_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
     server.handle.set(settings);
     for number in 0..10 {
         // What stands before the last address is the client's own invention.
@@ -121,8 +120,7 @@ async fn claims_and_sessions_keep_the_address_of_their_client() {
     let world = World::new().await;
     let server = world.serve().await;
     // The proxy is 127.0.0.1; nobody else says for whom they speak.
-    let mut settings = Settings::default();
-    settings.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let settings = Settings::default().with_trusted_proxies(vec!["127.0.0.1".parse().unwrap()]);
     server.handle.set(settings);
     let from = async |source: &str, request: &str, by: &str| {
         let header = format!("Host: x\r\nX-Forwarded-For: {by}");
@@ -144,7 +142,7 @@ async fn claims_and_sessions_keep_the_address_of_their_client() {
     assert_eq!(peers(&token).await, [Some(client), None]);
     from("127.0.0.1", &bearer("GET", "/session", &token), "198.51.100.7, 2001:db8::1").await;
     assert_eq!(peers(&token).await, [Some(client), Some(other)]);
-    world.clock.advance(time::Duration::minutes(1));
+    world.clock.advance(Duration::from_mins(1));
     from("127.0.0.2", &bearer("POST", "/session/renew", &token), "192.0.2.1").await;
     assert_eq!(peers(&token).await, [Some(client), Some(direct)]);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Clock, SessionBackend, SessionId};
+use nexo_pairing_core::{Actor, SessionBackend, SessionId};
 use nexo_pairing_engine::EngineOptions;
 use nexo_pairing_memory::open_memory;
 use nexo_pairing_server::Settings;
@@ -14,8 +14,7 @@ use crate::support::{Running, World, bearer, claim, request};
 #[tokio::test]
 async fn a_server_is_content_with_a_store_that_is_no_file() {
     let world = World::new().await;
-    let mut engine = EngineOptions::default();
-    engine.clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let engine = EngineOptions::default().with_clock(world.clock.clone());
     let store = open_memory(engine);
     let mut options = world.options();
     options.backend = Arc::new(store.clone());
@@ -100,29 +99,29 @@ async fn a_session_is_over_when_it_expires() {
     let world = World::new().await;
     let server = world.serve().await;
     let token = token(&world, &server).await;
-    world.clock.advance(time::Duration::days(1) - time::Duration::seconds(1));
+    world.clock.advance(Duration::from_hours(24) - Duration::from_secs(1));
     assert_eq!(server.session(&token).await.status, 200);
-    world.clock.advance(time::Duration::seconds(1));
+    world.clock.advance(Duration::from_secs(1));
     assert_eq!(server.session(&token).await.status, 401);
 }
 
 #[tokio::test]
 async fn a_session_is_renewed_up_to_its_end() {
     let world = World::new().await;
-    let mut settings = Settings::default();
-    settings.session_ttl = Duration::from_secs(3600);
-    settings.renew_for = Duration::from_secs(2 * 3600);
+    let settings = Settings::default()
+        .with_session_ttl(Duration::from_secs(3600))
+        .with_renew_for(Duration::from_secs(2 * 3600));
     let server = world.serve().await;
     server.handle.set(settings);
     let token = token(&world, &server).await;
     let renew = bearer("POST", "/session/renew", &token);
     for (minutes, expires_at) in [(30, "2027-01-15T09:30:00Z"), (50, "2027-01-15T10:00:00Z")] {
-        world.clock.advance(time::Duration::minutes(minutes));
+        world.clock.advance(Duration::from_mins(minutes));
         let answer = server.send(&renew).await;
         assert_eq!((answer.status, answer.text("expires_at").as_str()), (200, expires_at));
         assert_eq!(answer.header("x-pairing-expires-at"), Some(expires_at));
     }
-    world.clock.advance(time::Duration::minutes(40));
+    world.clock.advance(Duration::from_mins(40));
     assert_eq!(server.send(&renew).await.status, 401);
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Clock, ManualClock, SetupCode};
+use nexo_pairing_core::{ManualClock, SetupCode};
 use nexo_pairing_server::{Server, ServerHandle, ServerOptions};
 use nexo_pairing_setup::{IssuerOptions, SetupCodeIssuer};
 use nexo_pairing_store::{PairingStore, StoreOptions};
@@ -62,10 +62,9 @@ impl World {
     }
 
     pub(crate) fn options(&self) -> ServerOptions {
-        let mut options = ServerOptions::new(self.store.clone(), Arc::clone(&self.issuer));
-        options.listen = "127.0.0.1:0".parse().unwrap();
-        options.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        options
+        ServerOptions::new(self.store.clone(), Arc::clone(&self.issuer))
+            .with_listen("127.0.0.1:0".parse().unwrap())
+            .with_clock(self.clock.clone())
     }
 
     pub(crate) async fn serve(&self) -> Running {
@@ -78,14 +77,12 @@ impl World {
 }
 
 async fn open(path: &std::path::Path, clock: &Arc<ManualClock>) -> PairingStore {
-    let mut options = StoreOptions::default();
-    options.clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let options = StoreOptions::default().with_clock(clock.clone());
     PairingStore::open_with(path, options).await.unwrap()
 }
 
 fn issuer(path: &std::path::Path, clock: &Arc<ManualClock>) -> SetupCodeIssuer {
-    let mut options = IssuerOptions::default();
-    options.clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let options = IssuerOptions::default().with_clock(clock.clone());
     SetupCodeIssuer::open_with(path, options).unwrap()
 }
 

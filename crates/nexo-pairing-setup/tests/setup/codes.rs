@@ -35,11 +35,11 @@ fn what_is_issued_verifies_until_it_expires() {
         codes.each_ref().map(|code| code.format()),
         [SetupCodeFormat::V1, SetupCodeFormat::V2]
     );
-    keys.clock.advance(time::Duration::milliseconds(59_999));
+    keys.clock.advance(Duration::from_millis(59_999));
     for code in &codes {
         assert_eq!(kind(issuer.verify(&code.bootstrap_token)), "ok");
     }
-    keys.clock.advance(time::Duration::milliseconds(1));
+    keys.clock.advance(Duration::from_millis(1));
     for code in &codes {
         let error = issuer.verify(&code.bootstrap_token).unwrap_err();
         assert_eq!(error, VerifyError::Expired { at: code.expires_at });

@@ -67,7 +67,7 @@ fn nothing_secret_is_shown() {
         let undrawn = nexo_pairing_qr::render_ansi(&payload.repeat(99)).unwrap_err();
         shown += &(error(&forged) + &error(&malformed) + &error(&misread) + &error(&undrawn));
     }
-    keys.clock.advance(time::Duration::hours(1));
+    keys.clock.advance(std::time::Duration::from_hours(1));
     for code in &codes {
         shown += &error(&issuer.verify(&code.bootstrap_token).unwrap_err());
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use nexo_pairing_core::{Clock, ManualClock, SetupCode};
+use nexo_pairing_core::{ManualClock, SetupCode};
 use nexo_pairing_setup::{
     IssueError, IssuerOptions, KeyError, RandomError, RandomSource, SetupCodeIssuer,
 };
@@ -64,9 +64,7 @@ impl Keys {
     }
 
     pub(crate) fn options(&self) -> IssuerOptions {
-        let mut options = IssuerOptions::default();
-        options.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        options
+        IssuerOptions::default().with_clock(self.clock.clone())
     }
 
     pub(crate) fn open(&self) -> Result<SetupCodeIssuer, KeyError> {

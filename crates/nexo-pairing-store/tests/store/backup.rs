@@ -20,7 +20,7 @@ pub(crate) async fn furnished() -> World {
     let world = World::new().await;
     world.seed("+1").await;
     let code = world.code("+2").await;
-    let grant = Grant::unlimited().expires_in(hours(1)).note("a note");
+    let grant = Grant::unlimited().with_expires_in(hours(1)).with_note("a note");
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     let code = world.code("+3").await;
     world.store.reject(&code, &Actor::cli()).await.unwrap();

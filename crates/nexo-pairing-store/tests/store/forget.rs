@@ -20,7 +20,8 @@ async fn live_through_everything(world: &World, id: &str) {
     world.store.reject(&code, &Actor::cli()).await.unwrap();
     world.pass(hours(24));
     let code = world.code(id).await;
-    let grant = Grant::unlimited().expires_in(minutes(1)).note(format!("{id} is a friend"));
+    let grant =
+        Grant::unlimited().with_expires_in(minutes(1)).with_note(format!("{id} is a friend"));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.pass(minutes(1));
     world.code(id).await;
@@ -35,8 +36,8 @@ async fn live_through_everything(world: &World, id: &str) {
     }
     world.store.block(&everywhere(id), &Actor::cli(), None).await.unwrap();
     world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
-    let mut request = NewRequest::new(key_on("shop", id));
-    request.meta = serde_json::json!({ "push_name": id });
+    let request =
+        NewRequest::new(key_on("shop", id)).with_meta(serde_json::json!({ "push_name": id }));
     world.store.upsert_pending(request).await.unwrap();
 }
 
@@ -63,7 +64,7 @@ async fn a_forgotten_person_leaves_no_trace() {
     assert_eq!(accounts, ["personal", "shop", "work"]);
     assert_eq!(found_in(world.folder.path(), ANA), Vec::<String>::new(), "while it is open");
 
-    let filter = Filter::all().sender(sender(ANA));
+    let filter = Filter::all().with_sender(sender(ANA));
     assert!(world.store.list_allow(&filter, true).await.unwrap().is_empty());
     assert!(world.store.list_blocked(&filter).await.unwrap().is_empty());
     assert!(world.store.list_pending(&filter).await.unwrap().is_empty());

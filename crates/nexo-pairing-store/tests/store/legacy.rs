@@ -162,8 +162,7 @@ async fn what_0_1_8_approves_revokes_and_seeds_is_seen() {
 #[tokio::test]
 async fn what_0_1_8_purges_is_gone() {
     let world = World::new().await;
-    let mut request = NewRequest::new(key("+1"));
-    request.ttl = minutes(120);
+    let request = NewRequest::new(key("+1")).with_ttl(minutes(120));
     world.store.upsert_pending(request).await.unwrap();
     let old = Old::open(&world.path, START + 3600);
     assert_eq!(old.purge(), 0);
@@ -189,7 +188,7 @@ async fn a_block_holds_for_0_1_8_too_and_what_it_revives_stays_blocked_here() {
 /// A grant of a minute for `+1`, which is over.
 async fn ended_grant(world: &World, is_purged: bool) {
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(minutes(1));
+    let grant = Grant::unlimited().with_expires_in(minutes(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     world.pass(minutes(2));
     if is_purged {
@@ -248,7 +247,7 @@ async fn two_requests_with_one_code_do_not_stop_the_upgrade() {
     drop(old);
     let (_, options) = options();
     let store = PairingStore::open_with(&path, options).await.unwrap();
-    let pending = store.list_pending(&Filter::all().account(account("shop"))).await.unwrap();
+    let pending = store.list_pending(&Filter::all().with_account(account("shop"))).await.unwrap();
     assert_eq!(pending.len(), 1, "only one can be meant by it");
     let approved = store.approve("SAMEKEYS", &Actor::cli(), Grant::unlimited()).await.unwrap();
     assert_eq!(approved.sender_id, pending[0].sender_id);

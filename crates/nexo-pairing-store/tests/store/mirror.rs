@@ -46,7 +46,7 @@ async fn what_this_handle_changes_is_there_when_the_operation_returns() {
     assert_eq!(world.store.purge_expired().await.unwrap(), 1);
     assert_eq!(of_one(), "", "the first expiry is free");
     let code = world.code("+1").await;
-    let grant = Grant::unlimited().expires_in(minutes(1));
+    let grant = Grant::unlimited().with_expires_in(minutes(1));
     world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
     assert_eq!(of_one(), "allowed-for-a-time");
     world.pass(minutes(1));

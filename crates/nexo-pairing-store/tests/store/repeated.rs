@@ -36,7 +36,7 @@ async fn fifteen_seconds_of_replays_are_six_entries_that_tell_all_of_them() {
             let told = store.redeem(replay).await.unwrap_err();
             assert!(matches!(told, RedeemError::Replayed { .. }), "{told:?}");
         }
-        clock.advance(time::Duration::SECOND);
+        clock.advance(std::time::Duration::from_secs(1));
     }
     let entries = details(&store, "replay").await;
     assert_eq!(entries.len(), FIRST);
@@ -45,7 +45,7 @@ async fn fifteen_seconds_of_replays_are_six_entries_that_tell_all_of_them() {
     });
     assert_eq!(entries[0], first);
     // The flood is over; what came since the last entry is told all the same, once.
-    clock.advance(time::Duration::MINUTE);
+    clock.advance(std::time::Duration::from_mins(1));
     for _ in 0..3 {
         store.purge_sessions().await.unwrap();
     }
@@ -72,7 +72,7 @@ async fn a_day_of_repeated_claims_is_an_entry_a_minute() {
         store.redeem(repeat(1)).await.unwrap();
         let every = 7;
         for _ in 0..86_000 / every {
-            clock.advance(time::Duration::seconds(every));
+            clock.advance(std::time::Duration::from_secs(every));
             assert_eq!(store.redeem(repeat(1)).await.is_ok(), claim.is_some());
         }
         let entries = details(&store, action).await;

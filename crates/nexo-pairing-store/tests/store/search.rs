@@ -50,9 +50,9 @@ async fn every_combination_of_filters_finds_what_a_look_at_each_entry_finds() {
     ];
     let filters = [
         Filter::all(),
-        Filter::all().channel(ChannelId::parse("telegram").unwrap()),
-        Filter::all().account(AccountId::parse("personal").unwrap()),
-        Filter::all().sender(SenderId::parse("+3").unwrap()),
+        Filter::all().with_channel(ChannelId::parse("telegram").unwrap()),
+        Filter::all().with_account(AccountId::parse("personal").unwrap()),
+        Filter::all().with_sender(SenderId::parse("+3").unwrap()),
     ];
     let times = [(None, None), (Some(100), None), (None, Some(250)), (Some(100), Some(250))];
     let mut found_some = 0;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, ChannelId, Clock, Filter, Grant, ManualClock, NewRequest,
-    PairingCode, PairingError, SenderId, SenderKey, Target, UpsertOutcome,
+    AccountId, AccountScope, Actor, ChannelId, Filter, Grant, ManualClock, NewRequest, PairingCode,
+    PairingError, SenderId, SenderKey, Target, UpsertOutcome,
 };
 use nexo_pairing_store::{PairingStore, RandomError, RandomSource, StoreError, StoreOptions};
 use rusqlite::Connection;
@@ -68,7 +68,7 @@ impl World {
     }
 
     pub(crate) fn pass(&self, by: Duration) {
-        self.clock.advance(by.try_into().unwrap());
+        self.clock.advance(by);
     }
 
     /// What a message of this sender does.
@@ -161,9 +161,9 @@ impl RandomSource for Repeating {
 /// A clock at [`START`], and options with it and with codes that count up.
 pub(crate) fn options() -> (Arc<ManualClock>, StoreOptions) {
     let clock = ManualClock::new(moment(START));
-    let mut options = StoreOptions::default();
-    options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-    options.random = Arc::new(Counting::default());
+    let options = StoreOptions::default()
+        .with_clock(clock.clone())
+        .with_random(Arc::new(Counting::default()));
     (clock, options)
 }
 

@@ -142,7 +142,7 @@ proptest! {
         minutes: u64,
     ) {
         let challenge = Challenge::new(PairingCode::from_random(random), minutes)
-            .worded(Language::En, Some(template));
+            .with_wording(Language::En, Some(template));
         let shown = read(&render(&challenge.pieces())).unwrap();
         prop_assert_eq!(plain(&shown), challenge.plain_text());
         prop_assert_eq!(shown, meant(&challenge.pieces()));
