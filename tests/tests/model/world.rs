@@ -89,9 +89,9 @@ impl World {
                 Arc::new(PairingStore::open_memory_with(world.options.clone()).await.unwrap())
             }
             Place::Memory => {
-                let mut options = EngineOptions::default();
-                options.clock = Arc::clone(&world.options.clock);
-                options.random = Arc::clone(&world.options.random);
+                let options = EngineOptions::default()
+                    .with_clock(world.options.clock.clone())
+                    .with_random(world.options.random.clone());
                 Arc::new(open_memory(options))
             }
         };
