@@ -82,6 +82,15 @@ pub use nexo_pairing_whatsapp as whatsapp;
 struct Readme;
 
 /// Runs the examples of the guide for programs that embed pairing.
-#[cfg(all(doctest, feature = "client"))]
+#[cfg(all(
+    doctest,
+    feature = "bus",
+    feature = "client",
+    feature = "qr",
+    feature = "server",
+    feature = "store",
+    feature = "telegram",
+    feature = "whatsapp",
+))]
 #[doc = include_str!("../../../docs/embedding.md")]
 struct Embedding;
