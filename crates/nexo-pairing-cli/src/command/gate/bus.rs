@@ -122,6 +122,7 @@ impl Service {
                         Some(Some((settings, new))) => {
                             adapters = new;
                             handle.set(adapters.settings(&settings));
+                            loader.say_reload(&remarks);
                             false
                         }
                         Some(None) => false,

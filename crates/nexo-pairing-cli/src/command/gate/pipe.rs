@@ -70,7 +70,11 @@ pub(super) async fn run(
                 Asked::Reload => {
                     let reload = loader.reload(&store, &remarks, |_| Ok(()));
                     match signals.unless_ended(reload).await {
-                        Some(Some((settings, ()))) => drop(new_settings.send_replace(settings)),
+                        Some(Some((settings, ()))) => {
+                            // Lines that come from now on are decided by it.
+                            new_settings.send_replace(settings);
+                            loader.say_reload(&remarks);
+                        }
                         Some(None) => {}
                         None => {
                             stop.ask();

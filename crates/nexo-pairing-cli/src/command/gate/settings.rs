@@ -143,18 +143,20 @@ impl Loader {
         prepare: impl FnOnce(&Config) -> Result<T, CliError>,
     ) -> Option<(Settings, T)> {
         match self.try_reload(store, remarks, prepare).await {
-            Ok(reloaded) => {
-                remarks.say("the configuration was read again");
-                lost(self.live.current()).for_each(|lost| remarks.say(&lost));
-                self.live.needs_restart().for_each(|changed| remarks.say(&changed));
-                self.say_kept(remarks);
-                Some(reloaded)
-            }
+            Ok(reloaded) => Some(reloaded),
             Err(error) => {
                 remarks.stays(&chain(&error));
                 None
             }
         }
+    }
+
+    /// Says what a reload did, once its settings are in force.
+    pub(super) fn say_reload(&self, remarks: &Remarks) {
+        remarks.say("the configuration was read again");
+        lost(self.live.current()).for_each(|lost| remarks.say(&lost));
+        self.live.needs_restart().for_each(|changed| remarks.say(&changed));
+        self.say_kept(remarks);
     }
 
     async fn try_reload<T>(
