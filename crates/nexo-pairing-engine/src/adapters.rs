@@ -3,8 +3,8 @@
 use nexo_pairing_core::{Actor, AdaptersError, ChannelId, RememberedAdapters};
 use serde_json::{Value, json};
 
-use crate::engine::{TxError, TxResult, Within};
 use crate::port::{AdapterRow, LockKey, PortResult, ReadRows};
+use crate::refusal::{TxError, TxResult, Within};
 use crate::tx::{Subject, Tx};
 
 /// The channels that are remembered.

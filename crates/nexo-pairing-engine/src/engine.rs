@@ -7,8 +7,10 @@ use nexo_pairing_core::{
     Clock, OsRandom, PairingError, RandomSource, SystemClock, WarningLimiter, limits,
 };
 
-use crate::port::{Caller, PortError, ReadRows, Storage, WriteRows};
+use crate::port::{PortError, ReadRows, WriteRows};
 use crate::redemption::ReplayWarnings;
+use crate::refusal::{TxError, TxResult};
+use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
 use crate::upkeep::Upkeep;
 
@@ -80,48 +82,6 @@ impl<S> fmt::Debug for PairingEngine<S> {
         f.debug_struct("PairingEngine").field("options", &self.0.options).finish_non_exhaustive()
     }
 }
-
-/// Why an operation has no value.
-pub(crate) enum TxError<R = PairingError> {
-    /// A rule refused it. What it wrote before is committed: failed attempts count.
-    Refused(R),
-    /// The storage failed. Nothing is kept.
-    Failed(PortError),
-}
-
-impl<R> From<PortError> for TxError<R> {
-    fn from(error: PortError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// A refusal that is an answer of its own, beside what any operation may fail with.
-pub(crate) enum Within<E> {
-    /// It.
-    Error(E),
-    /// The storage failed.
-    Pairing(PairingError),
-}
-
-impl<E> From<PairingError> for Within<E> {
-    fn from(error: PairingError) -> Self {
-        Self::Pairing(error)
-    }
-}
-
-impl<E> Within<E> {
-    /// The answer, with the refusal within it.
-    pub(crate) fn nest<T>(answer: Result<T, Self>) -> Result<Result<T, E>, PairingError> {
-        match answer {
-            Ok(value) => Ok(Ok(value)),
-            Err(Self::Error(error)) => Ok(Err(error)),
-            Err(Self::Pairing(error)) => Err(error),
-        }
-    }
-}
-
-/// What an operation gives.
-pub(crate) type TxResult<T, R = PairingError> = Result<T, TxError<R>>;
 
 impl<S: Storage> PairingEngine<S> {
     /// An engine on a storage.

@@ -5,8 +5,8 @@ use nexo_pairing_core::{Actor, SenderKey, Target};
 use ring::digest::{Context, SHA256};
 use serde_json::Value;
 
-use crate::engine::TxResult;
 use crate::grant::locks;
+use crate::refusal::TxResult;
 use crate::tx::{Subject, Tx, key_on};
 
 /// Erases a target. A hash of it, with `salt`, stands for it in the audit log from now on.

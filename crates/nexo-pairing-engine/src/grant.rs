@@ -9,8 +9,8 @@ use nexo_pairing_core::{
 };
 use serde_json::{Value, json};
 
-use crate::engine::{TxError, TxResult};
 use crate::port::{LockKey, RequestRow};
+use crate::refusal::{TxError, TxResult};
 use crate::state::at;
 use crate::tx::{Subject, Tx};
 

@@ -19,18 +19,21 @@ mod list;
 mod modes;
 mod port;
 mod redemption;
+mod refusal;
 mod repeat;
 mod request;
 mod session;
 mod state;
+mod storage;
 mod tx;
 mod upkeep;
 
 pub use engine::{EngineOptions, PairingEngine};
 pub use port::{
-    AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, Caller, Erased, LockKey, OutcomeRow,
-    Over, PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, RequestCounts,
-    RequestRow, Seeded, SessionRow, Sha256, Storage, Trim, WriteRows,
+    AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, Erased, LockKey, OutcomeRow, Over,
+    PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, RequestCounts, RequestRow,
+    Seeded, SessionRow, Sha256, Trim, WriteRows,
 };
 pub use state::{at, sender_state};
+pub use storage::{Caller, Storage};
 pub use upkeep::{Progress, Upkeep};

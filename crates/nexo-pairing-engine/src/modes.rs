@@ -10,8 +10,8 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde_json::json;
 
-use crate::engine::{TxError, TxResult, Within};
 use crate::port::{AccountRow, LockKey, PortError, PortResult, ReadRows};
+use crate::refusal::{TxError, TxResult, Within};
 use crate::tx::{Subject, Tx};
 
 /// What the audit log says of an account that is not known.

@@ -22,17 +22,14 @@ mod rows;
 use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
-use std::sync::Weak;
 
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
-    Filter, Mirror, PairingCode, PairingError, SenderId, SenderKey, Session, SessionId, Target,
+    Filter, PairingCode, SenderId, SenderKey, Session, SessionId, Target,
 };
 use time::OffsetDateTime;
 
-use crate::Upkeep;
-use crate::upkeep::Progress;
 pub use rows::{
     AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, Erased, LockKey, OutcomeRow, Over,
     RedemptionRow, RepeatKind, Repeats, RequestCounts, RequestRow, Seeded, SessionRow, Sha256,
@@ -62,62 +59,6 @@ impl fmt::Debug for PortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// A storage: runs operations, each in one transaction.
-///
-/// When a future of these has resolved to `Ok`, what its operation wrote is durable, and every mirror
-/// knows it. A future that is dropped leaves its operation done or not done, never half.
-pub trait Storage: Send + Sync + 'static {
-    /// Runs `operation` in a transaction that may write.
-    ///
-    /// It may be run again when the transaction could not be kept; only what its last run did, and
-    /// asked for by [`WriteRows::after_commit`], counts. When it fails, nothing of it is kept, and
-    /// operations that share its transaction are not touched.
-    fn write<T, F>(
-        &self,
-        caller: Caller,
-        operation: F,
-    ) -> impl Future<Output = Result<T, PairingError>> + Send
-    where
-        T: Send + 'static,
-        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static;
-
-    /// Runs `operation` in a transaction that does not write: it reads at one moment.
-    fn read<T, F>(
-        &self,
-        caller: Caller,
-        operation: F,
-    ) -> impl Future<Output = Result<T, PairingError>> + Send
-    where
-        T: Send + 'static,
-        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static;
-
-    /// Runs `upkeep` in one transaction after the other until it is done, with pauses in which others
-    /// get their turn. It goes on when the future is dropped.
-    fn purge(&self, upkeep: Upkeep) -> impl Future<Output = Result<Progress, PairingError>> + Send;
-
-    /// Keeps `mirror` up to date until it is dropped, beginning with a complete load. Returns at once;
-    /// the load goes on behind it. A storage that others can change confirms a mirror at each poll; one
-    /// that nobody else can change does so after each write and each refresh.
-    fn subscribe(&self, mirror: Weak<dyn Mirror>);
-
-    /// Brings every mirror up to date now.
-    fn refresh(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
-
-    /// Whether the storage can be read and written now. What it writes is taken back.
-    fn probe(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
-}
-
-/// For whom something is done. Who they are was checked before they got here: an operator is never
-/// refused for a crowd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
-    /// An operator, or the storage's own upkeep.
-    Operator,
-    /// A sender who is not admitted yet, or whoever presents a setup code or a token. A storage may
-    /// refuse them with [`PairingError::Overloaded`].
-    Stranger,
 }
 
 /// The operations that read rows.

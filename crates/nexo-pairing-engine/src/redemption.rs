@@ -11,11 +11,11 @@ use nexo_pairing_core::{
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::engine::{TxError, TxResult};
 use crate::port::{
     LockKey, PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, SessionRow,
     Sha256,
 };
+use crate::refusal::{TxError, TxResult};
 use crate::session::end;
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};

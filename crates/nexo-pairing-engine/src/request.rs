@@ -9,8 +9,8 @@ use nexo_pairing_core::{
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::engine::{TxError, TxResult};
 use crate::port::{LockKey, PortResult, ReadRows, RequestCounts, RequestRow};
+use crate::refusal::{TxError, TxResult};
 use crate::state::{at, grant_life, request_life};
 use crate::tx::{SHARE, Subject, Tx, seconds, target_of};
 

@@ -7,8 +7,8 @@ use nexo_pairing_core::{
 };
 use serde_json::json;
 
-use crate::engine::TxResult;
 use crate::port::{LockKey, PortResult, ReadRows, SessionRow, Sha256};
+use crate::refusal::TxResult;
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexo_pairing_core::{GateBackend, Mirror, NewRequest, PairingError, SenderKey, UpsertOutcome};
 
-use crate::port::{Caller, Storage};
+use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
 use crate::{PairingEngine, request};
 

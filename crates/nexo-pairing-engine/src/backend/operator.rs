@@ -12,9 +12,9 @@ use nexo_pairing_core::{
     RememberedAdapters, RememberedModes, SaidMode, SeedReport, SenderId, SenderKey, Target,
 };
 
-use crate::engine::Within;
 use crate::modes::Wanted;
-use crate::port::{Caller, Storage};
+use crate::refusal::Within;
+use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
 use crate::{PairingEngine, adapters, code, erase, grant, list, modes};
 

@@ -14,8 +14,9 @@ use nexo_pairing_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::port::{Caller, ReadRows, Storage};
+use crate::port::ReadRows;
 use crate::redemption::NewToken;
+use crate::storage::{Caller, Storage};
 use crate::tx::{Tx, sha256};
 use crate::upkeep::Upkeep;
 use crate::{PairingEngine, redemption, session};
