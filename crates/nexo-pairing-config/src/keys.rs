@@ -21,7 +21,7 @@ use crate::Process::{Gate, Serve};
 use crate::form::{
     is_challenge, is_host, is_nats_server, is_nats_user, is_plugin_prefix, is_url, reads,
 };
-use crate::merge::Merged;
+use crate::merged::Merged;
 use crate::schema::{Entry, Key};
 use crate::{Config, ConfigError, Network};
 

@@ -54,6 +54,7 @@ mod keys;
 mod layer;
 mod load;
 mod merge;
+mod merged;
 mod origin;
 mod read;
 mod reference;

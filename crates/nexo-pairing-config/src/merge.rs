@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::value::{Dict, Value as FigmentValue};
 use nexo_pairing_core::{
     AccountId, AccountKey, ChannelId, Mode, ModeWords, PairingPolicy, PolicyOptions, SaidMode,
 };
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::keys::{KEYS, Values};
-use crate::layer::{self, Layer};
+use crate::layer::Layer;
+use crate::merged::Merged;
 use crate::schema::{Key, Unset};
-use crate::{Account, Config, ConfigError, Nats, Origin, Setting};
+use crate::{Account, Config, ConfigError, Nats};
 
 /// The built-in defaults; the paths among them are in `home`, if there is one.
 pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
@@ -51,7 +50,7 @@ pub(crate) fn config(
             .map(|mode| SaidMode::new(mode, merged.origin("gate.mode").to_string())),
         accounts: words,
     };
-    merged.check_home()?;
+    check_home(&merged)?;
     Ok(Config {
         values: Values::read(&merged)?,
         accounts,
@@ -141,50 +140,14 @@ fn nats(merged: &Merged) -> Result<Nats, ConfigError> {
     Ok(nats)
 }
 
-/// The layers, merged once, and what [`figment`] knows of where their values came from.
-pub(crate) struct Merged {
-    figment: Figment,
-    values: FigmentValue,
-}
-
-impl Merged {
-    fn new(figment: Figment) -> Self {
-        let values = figment.find_value("").unwrap_or_else(|_| Dict::new().into());
-        Self { figment, values }
-    }
-
-    /// What [`crate::check`] let pass can be read; should it not, the message says so all the same.
-    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
-        let unset = Dict::new().into();
-        self.values.find_ref(key).unwrap_or(&unset).deserialize().map_err(|error| {
-            let value = self.json(key).unwrap_or_default();
-            let allowed = format!("something else: {}", error.kind);
-            ConfigError::invalid(&self.origin(key), key, &value, allowed)
-        })
-    }
-
-    /// Refuses a path that nobody says and that has no home to be in.
-    fn check_home(&self) -> Result<(), ConfigError> {
-        for key in KEYS {
-            if let Unset::InHome { what, .. } = key.unset
-                && self.json(key.name).is_none_or(|value| value.is_null())
-            {
-                return Err(ConfigError::NoHome { needed: what });
-            }
+/// Refuses a path that nobody says and that has no home to be in.
+fn check_home(merged: &Merged) -> Result<(), ConfigError> {
+    for key in KEYS {
+        if let Unset::InHome { what, .. } = key.unset
+            && merged.json(key.name).is_none_or(|value| value.is_null())
+        {
+            return Err(ConfigError::NoHome { needed: what });
         }
-        Ok(())
     }
-
-    fn origin(&self, key: &str) -> Origin {
-        let tag = self.values.find_ref(key).map(FigmentValue::tag).unwrap_or_default();
-        layer::origin(self.figment.get_metadata(tag))
-    }
-
-    fn setting(&self, key: &'static str) -> Option<Setting> {
-        Some(Setting { key, value: self.json(key)?, origin: self.origin(key) })
-    }
-
-    fn json(&self, key: &str) -> Option<Value> {
-        serde_json::to_value(self.values.find_ref(key)?).ok()
-    }
+    Ok(())
 }

@@ -20,9 +20,11 @@ pub mod search;
 pub mod session;
 pub mod trim;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use nexo_pairing_engine::Storage;
 
-use crate::suite::Case;
+use crate::suite::{Future, Suite, run};
 
 macro_rules! list {
     ($($module:ident: $($case:ident),* $(,)?;)*) => {
@@ -33,6 +35,22 @@ macro_rules! list {
     };
 }
 
-pub(crate) fn all<S: Storage>() -> Vec<Case<S>> {
+fn all<S: Storage>() -> Vec<Case<S>> {
     for_each_case!(list)
+}
+
+/// A case of the suite, with its name.
+type Case<S> = (&'static str, fn(Suite<S>) -> Future<()>);
+
+impl<S: Storage> Suite<S> {
+    /// Runs every case, and tells the names of those that failed: for tests of the suite itself. Use
+    /// [`conformance_tests!`](crate::conformance_tests) otherwise.
+    #[must_use]
+    pub fn failures(&self) -> Vec<&'static str> {
+        let cases = all::<S>().into_iter();
+        let failed = cases.filter(|(_, case)| {
+            catch_unwind(AssertUnwindSafe(|| run(case(self.clone())))).is_err()
+        });
+        failed.map(|(name, _)| name).collect()
+    }
 }

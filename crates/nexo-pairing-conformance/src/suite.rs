@@ -1,7 +1,6 @@
 //! What a storage has to bring for the suite, and how a case is run.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -60,7 +59,7 @@ impl<S> Opened<S> {
     }
 }
 
-type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
+pub(crate) type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 
 /// The suite for one storage.
 pub struct Suite<S> {
@@ -98,21 +97,7 @@ impl<S: Storage> Suite<S> {
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
-
-    /// Runs every case, and tells the names of those that failed: for tests of the suite itself. Use
-    /// [`conformance_tests!`](crate::conformance_tests) otherwise.
-    #[must_use]
-    pub fn failures(&self) -> Vec<&'static str> {
-        let cases = crate::cases::all::<S>().into_iter();
-        let failed = cases.filter(|(_, case)| {
-            catch_unwind(AssertUnwindSafe(|| run(case(self.clone())))).is_err()
-        });
-        failed.map(|(name, _)| name).collect()
-    }
 }
-
-/// A case of the suite, with its name.
-pub(crate) type Case<S> = (&'static str, fn(Suite<S>) -> Future<()>);
 
 /// Runs a case in a runtime of its own.
 #[doc(hidden)]
