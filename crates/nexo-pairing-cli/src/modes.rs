@@ -2,7 +2,7 @@
 //! reload keeps.
 
 use nexo_pairing::config::Config;
-use nexo_pairing::{KeptModes, ModesInForce, RememberedModes, SaidMode};
+use nexo_pairing::{ModeSetting, ModesInForce, RememberedModes, RetainedModes};
 
 use crate::context::View;
 use crate::error::CliError;
@@ -21,7 +21,7 @@ pub(crate) async fn in_force(config: &Config, known: &View) -> Result<ModesInFor
 
 /// Refuses to go on where nothing says a mode and nothing can be remembered: a wrong `NEXO_HOME` gets
 /// no database.
-pub(crate) fn check_fresh(config: &Config, fallback: Option<SaidMode>) -> Result<(), CliError> {
+pub(crate) fn check_fresh(config: &Config, fallback: Option<ModeSetting>) -> Result<(), CliError> {
     RememberedModes::default().resolve(config.mode_words(), fallback)?;
     Ok(())
 }
@@ -46,19 +46,19 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
     let mut unnamed = 0;
     for kept in modes.kept() {
         let (what, mend) = match kept {
-            KeptModes::Default(said) => (
+            RetainedModes::Default(said) => (
                 format!("every account without a mode of its own keeps {}", mode(said)),
                 format!("set pairing.gate.mode, or forget what was said: {FORGET_ALL}"),
             ),
-            KeptModes::Accounts(count) => (
+            RetainedModes::Accounts(count) => (
                 format!("the accounts that were named, {count}, stay the only ones that are known"),
                 format!("set pairing.accounts, or forget what was said: {FORGET_ALL}"),
             ),
-            KeptModes::Account(..) if told.len() >= NAMED => {
+            RetainedModes::Account(..) if told.len() >= NAMED => {
                 unnamed += 1;
                 continue;
             }
-            KeptModes::Account((channel, account), said) => (
+            RetainedModes::Account((channel, account), said) => (
                 format!("{channel}/{account} keeps {}", mode(said)),
                 format!(
                     "set `mode` for it in pairing.accounts, or forget what was said: \
@@ -79,6 +79,6 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
 }
 
 /// A mode, and who said it.
-fn mode(said: &SaidMode) -> String {
+fn mode(said: &ModeSetting) -> String {
     format!("mode {} (said by {})", said.mode, escape(&said.origin))
 }

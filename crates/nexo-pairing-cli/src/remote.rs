@@ -2,16 +2,16 @@
 //! written, unless somebody said so.
 
 use nexo_pairing::config::Config;
-use nexo_pairing::{AdapterWords, AdaptersError, ChannelId, ModesInForce};
+use nexo_pairing::{AdaptersError, ChannelId, ConfiguredAdapters, ModesInForce};
 
 use crate::channels::adapters_for_names;
 use crate::context::View;
 use crate::error::CliError;
 
 /// What the configuration says of adapters in other processes. A channel that has one here is not meant.
-pub(crate) fn words(config: &Config) -> AdapterWords {
+pub(crate) fn words(config: &Config) -> ConfiguredAdapters {
     let mut words = config.adapter_words();
-    if let AdapterWords::Channels(channels, _) = &mut words {
+    if let ConfiguredAdapters::Channels(channels, _) = &mut words {
         let here = adapters_for_names();
         channels.retain(|channel| here.get(channel.as_str()).is_none());
     }
@@ -59,7 +59,7 @@ pub(crate) async fn is_remote(
 }
 
 async fn is_lost(config: &Config, channel: &ChannelId, known: &View) -> Result<bool, CliError> {
-    if has_adapter(config, channel) || matches!(words(config), AdapterWords::Empty(_)) {
+    if has_adapter(config, channel) || matches!(words(config), ConfiguredAdapters::Empty(_)) {
         return Ok(false);
     }
     Ok(known.remembered_adapters().await?.channels().contains_key(channel))

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use nexo_pairing_core::{
-    AccountId, AccountKey, AdapterWords, ChannelId, Mode, ModeWords, ModesInForce, PairingPolicy,
+    AccountId, AccountKey, ChannelId, ConfiguredAdapters, ConfiguredModes, Mode, ModesInForce,
+    PairingPolicy,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -23,7 +24,7 @@ pub struct Config {
     /// After a reload that found no accounts: those that the file named last, for the ones of them that
     /// stay known.
     pub(crate) lost_accounts: Vec<Account>,
-    pub(crate) mode_words: ModeWords,
+    pub(crate) mode_words: ConfiguredModes,
     /// Whether the file gives any key below `pairing:` a value.
     pub(crate) has_pairing: bool,
     /// What a reload kept.
@@ -54,7 +55,7 @@ impl Config {
 
     /// Which modes the file, the environment and the flags say in words, and for which accounts.
     #[must_use]
-    pub fn mode_words(&self) -> &ModeWords {
+    pub fn mode_words(&self) -> &ConfiguredModes {
         &self.mode_words
     }
 
@@ -103,20 +104,20 @@ impl Config {
 
     /// What is said of adapters in words, not what a [reload](crate::Sources::reload) only kept.
     #[must_use]
-    pub fn adapter_words(&self) -> AdapterWords {
+    pub fn adapter_words(&self) -> ConfiguredAdapters {
         let said = self.provenance.iter().find(|said| said.key == "adapters");
         let Some(Setting { origin, .. }) = said.filter(|said| said.origin != Origin::Default)
         else {
-            return AdapterWords::Absent;
+            return ConfiguredAdapters::Absent;
         };
         // What the file has lost does not concern another layer.
         let is_file = matches!(origin, Origin::File(_));
         let is_kept = |key: &str| is_file && self.kept.iter().any(|kept| kept == key);
         let channels = self.adapters().iter().map(|adapter| adapter.channel.clone());
         match self.adapters() {
-            _ if is_kept("adapters") => AdapterWords::Absent,
-            [] => AdapterWords::Empty(origin.to_string()),
-            _ => AdapterWords::Channels(
+            _ if is_kept("adapters") => ConfiguredAdapters::Absent,
+            [] => ConfiguredAdapters::Empty(origin.to_string()),
+            _ => ConfiguredAdapters::Channels(
                 channels.filter(|channel| !is_kept(&format!("adapters[{channel}]"))).collect(),
                 origin.to_string(),
             ),

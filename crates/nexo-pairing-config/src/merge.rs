@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use nexo_pairing_core::{
-    AccountId, AccountKey, ChannelId, Mode, ModeWords, PairingPolicy, PolicyOptions, SaidMode,
+    AccountId, AccountKey, ChannelId, ConfiguredModes, Mode, ModeSetting, PairingPolicy,
+    PolicyOptions,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,10 +45,10 @@ pub(crate) fn config(
         .with(&merged.get::<Gate>("gate")?.options)
         .map_err(|error| ConfigError::policy(&merged.origin("gate.mode"), "gate", error))?;
     let (accounts, words) = accounts(&merged, &gate)?.unzip();
-    let mode_words = ModeWords {
+    let mode_words = ConfiguredModes {
         default: merged
             .get::<Option<Mode>>("gate.mode")?
-            .map(|mode| SaidMode::new(mode, merged.origin("gate.mode").to_string())),
+            .map(|mode| ModeSetting::new(mode, merged.origin("gate.mode").to_string())),
         accounts: words,
     };
     check_home(&merged)?;
@@ -74,7 +75,7 @@ struct Gate {
 }
 
 /// The accounts with their own words on their modes.
-type AccountWords = BTreeMap<AccountKey, Option<SaidMode>>;
+type AccountWords = BTreeMap<AccountKey, Option<ModeSetting>>;
 
 /// The configured accounts with their policies, in order, for [`Config::policy`] to search.
 fn accounts(
@@ -98,7 +99,7 @@ fn accounts(
         let (policy, own) =
             own.map_err(|error| ConfigError::policy(&origin, &format!("accounts[{at}]"), error))?;
         let key = (entry.channel.clone(), entry.account.clone());
-        let own = own.map(|mode| SaidMode::new(mode, origin.to_string()));
+        let own = own.map(|mode| ModeSetting::new(mode, origin.to_string()));
         Ok((Account { channel: entry.channel, account: entry.account, policy }, (key, own)))
     };
     let (mut accounts, words): (Vec<_>, AccountWords) = entries

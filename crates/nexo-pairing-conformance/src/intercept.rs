@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
-    Filter, Mirror, PairingCode, PairingError, SenderId, SenderKey, Session, SessionId, Target,
+    Filter, PairingCode, PairingError, Replica, SenderId, SenderKey, Session, SessionId, Target,
 };
 use nexo_pairing_engine::{
     AccountRow, AdapterRow, Attempt, AuditRow, Caller, Erased, LockKey, OutcomeRow, Over,
@@ -58,9 +58,9 @@ pub(crate) trait Hooks: Send + Sync + 'static {
         true
     }
 
-    /// What is kept up to date in place of a mirror.
-    fn mirror(&self, mirror: Weak<dyn Mirror>) -> Weak<dyn Mirror> {
-        mirror
+    /// What is kept up to date in place of a replica.
+    fn replica(&self, replica: Weak<dyn Replica>) -> Weak<dyn Replica> {
+        replica
     }
 }
 
@@ -109,8 +109,8 @@ impl<S: Storage> Storage for Intercepted<S> {
         self.storage.purge(upkeep).await
     }
 
-    fn subscribe(&self, mirror: Weak<dyn Mirror>) {
-        self.storage.subscribe(self.hooks.mirror(mirror));
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        self.storage.subscribe(self.hooks.replica(replica));
     }
 
     async fn refresh(&self) -> Result<(), PairingError> {

@@ -87,7 +87,7 @@ macro_rules! for_each_case {
             import:
                 an_import_is_all_or_nothing,
                 a_session_from_the_future_is_left_out;
-            mirror:
+            replica:
                 a_mirror_begins_with_all_there_is,
                 dropped_mirrors_are_let_go,
                 a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{Mirror, PairingError, Standing};
+use nexo_pairing_core::{PairingError, Replica, SenderState};
 use nexo_pairing_engine::RequestCounts;
 use nexo_pairing_memory::MemoryStorage;
 
@@ -89,13 +89,13 @@ fn an_entry_that_is_lost_fails() {
     assert_fails(&failures, &["audit::everything_that_was_done_is_in_the_log_in_order"]);
 }
 
-/// Leaves out every third update of a mirror.
+/// Leaves out every third update of a replica.
 #[derive(Default)]
-struct SkipsChanges(Mutex<Vec<Arc<dyn Mirror>>>);
+struct SkipsChanges(Mutex<Vec<Arc<dyn Replica>>>);
 
 impl Hooks for SkipsChanges {
-    fn mirror(&self, mirror: Weak<dyn Mirror>) -> Weak<dyn Mirror> {
-        let skipping: Arc<dyn Mirror> = Arc::new(Skipping { mirror, updates: AtomicU32::new(0) });
+    fn replica(&self, replica: Weak<dyn Replica>) -> Weak<dyn Replica> {
+        let skipping: Arc<dyn Replica> = Arc::new(Skipping { replica, updates: AtomicU32::new(0) });
         let weak = Arc::downgrade(&skipping);
         self.0.lock().unwrap().push(skipping);
         weak
@@ -103,42 +103,42 @@ impl Hooks for SkipsChanges {
 }
 
 struct Skipping {
-    mirror: Weak<dyn Mirror>,
+    replica: Weak<dyn Replica>,
     updates: AtomicU32,
 }
 
-impl Mirror for Skipping {
+impl Replica for Skipping {
     fn position(&self) -> Option<i64> {
-        self.mirror.upgrade()?.position()
+        self.replica.upgrade()?.position()
     }
 
     fn replace(
         &self,
-        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError> {
-        self.mirror.upgrade().map_or(Ok(()), |mirror| mirror.replace(standings, position))
+        self.replica.upgrade().map_or(Ok(()), |replica| replica.replace(states, position))
     }
 
-    fn update(&self, standings: Vec<Standing>, position: i64) {
+    fn update(&self, states: Vec<SenderState>, position: i64) {
         let is_skipped = self.updates.fetch_add(1, Ordering::SeqCst) % 3 == 2;
-        let standings = if is_skipped { Vec::new() } else { standings };
-        self.mirror
+        let states = if is_skipped { Vec::new() } else { states };
+        self.replica
             .upgrade()
             .into_iter()
-            .for_each(|mirror| mirror.update(standings.clone(), position));
+            .for_each(|replica| replica.update(states.clone(), position));
     }
 
     fn now(&self) -> Duration {
-        self.mirror.upgrade().map_or(Duration::ZERO, |mirror| mirror.now())
+        self.replica.upgrade().map_or(Duration::ZERO, |replica| replica.now())
     }
 
-    fn confirm(&self, as_of: Duration) {
-        self.mirror.upgrade().into_iter().for_each(|mirror| mirror.confirm(as_of));
+    fn heartbeat(&self, as_of: Duration) {
+        self.replica.upgrade().into_iter().for_each(|replica| replica.heartbeat(as_of));
     }
 
     fn invalidate(&self) {
-        self.mirror.upgrade().into_iter().for_each(|mirror| mirror.invalidate());
+        self.replica.upgrade().into_iter().for_each(|replica| replica.invalidate());
     }
 }
 
@@ -147,6 +147,6 @@ fn a_change_feed_that_skips_fails() {
     let failures = failures(SkipsChanges::default);
     assert_fails(
         &failures,
-        &["mirror::what_this_handle_changes_is_there_when_the_operation_returns"],
+        &["replica::what_this_handle_changes_is_there_when_the_operation_returns"],
     );
 }

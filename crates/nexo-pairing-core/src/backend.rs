@@ -2,12 +2,12 @@
 
 mod gate;
 mod into;
-mod mirror;
 mod operator;
+mod replica;
 mod session;
 
 pub use gate::{GateBackend, NewRequest};
 pub use into::IntoBackend;
-pub use mirror::{Mirror, Span, Standing};
 pub use operator::{OperatorBackend, Target};
+pub use replica::{Replica, SenderState, Validity};
 pub use session::SessionBackend;

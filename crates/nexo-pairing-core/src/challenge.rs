@@ -82,14 +82,14 @@ pub struct Challenge {
 
 /// A part of a challenge text, for adapters that mark the code or escape the rest.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum Segment<'a> {
     /// Words.
     Text(&'a str),
     /// What the reader is to copy exactly: the code, or the command with it.
     Verbatim(String),
 }
 
-impl fmt::Debug for Piece<'_> {
+impl fmt::Debug for Segment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(words) => f.debug_tuple("Text").field(words).finish(),
@@ -114,37 +114,37 @@ impl Challenge {
         self
     }
 
-    /// The text in pieces, placeholders filled in.
+    /// The text in segments, placeholders filled in.
     #[must_use]
-    pub fn pieces(&self) -> Vec<Piece<'_>> {
+    pub fn segments(&self) -> Vec<Segment<'_>> {
         let mut rest = self.template.as_deref().unwrap_or(self.language.template());
-        let mut pieces = Vec::new();
+        let mut segments = Vec::new();
         while let Some((at, placeholder)) = ["{code}", "{minutes}", "{command}"]
             .into_iter()
             .filter_map(|placeholder| Some((rest.find(placeholder)?, placeholder)))
             .min()
         {
-            pieces.push(Piece::Text(&rest[..at]));
-            pieces.push(Piece::Verbatim(match placeholder {
+            segments.push(Segment::Text(&rest[..at]));
+            segments.push(Segment::Verbatim(match placeholder {
                 "{code}" => self.code.to_string(),
                 "{minutes}" => self.minutes.to_string(),
                 _ => format!("nexo-pair approve {}", self.code.as_str()),
             }));
             rest = &rest[at + placeholder.len()..];
         }
-        pieces.push(Piece::Text(rest));
-        pieces.retain(|piece| *piece != Piece::Text(""));
-        pieces
+        segments.push(Segment::Text(rest));
+        segments.retain(|segment| *segment != Segment::Text(""));
+        segments
     }
 
     /// The text for a channel that shows it as it is.
     #[must_use]
     pub fn plain_text(&self) -> String {
         let mut text = String::new();
-        for piece in self.pieces() {
-            match piece {
-                Piece::Text(words) => text.push_str(words),
-                Piece::Verbatim(exact) => text.push_str(&exact),
+        for segment in self.segments() {
+            match segment {
+                Segment::Text(words) => text.push_str(words),
+                Segment::Verbatim(exact) => text.push_str(&exact),
             }
         }
         text
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_piece_to_copy_is_not_shown_to_who_debugs() {
         let challenge = challenge();
-        let shown = format!("{:?}", challenge.pieces());
+        let shown = format!("{:?}", challenge.segments());
         assert!(shown.contains("Verbatim(redacted)") && !shown.contains("K7M9"), "{shown}");
         assert!(shown.contains("Your pairing code is"), "{shown}");
     }

@@ -37,10 +37,10 @@ mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
 pub use backend::{
-    GateBackend, IntoBackend, Mirror, NewRequest, OperatorBackend, SessionBackend, Span, Standing,
-    Target,
+    GateBackend, IntoBackend, NewRequest, OperatorBackend, Replica, SenderState, SessionBackend,
+    Target, Validity,
 };
-pub use challenge::{Challenge, Language, Piece};
+pub use challenge::{Challenge, Language, Segment};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
 pub use decision::Decision;
@@ -48,18 +48,19 @@ pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
 pub use inbound::Inbound;
 pub use modes::{
-    AccountKey, KeptModes, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
+    AccountKey, ConfiguredModes, ModeSetting, ModesError, ModesInForce, RememberedModes,
+    RetainedModes,
 };
 pub use network::{Network, NetworkError};
 pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
 pub use query::{AuditQuery, Filter};
 pub use random::{OsRandom, RandomError, RandomSource};
 pub use record::{
-    AllowedSender, ApprovedRequest, AuditEvent, BlockedSender, Blocking, Grant, PendingRequest,
+    AllowedSender, ApprovedRequest, AuditEvent, BlockOutcome, BlockedSender, Grant, PendingRequest,
     RejectedRequest, SeedReport, UpsertOutcome,
 };
 pub use registry::PairingAdapterRegistry;
-pub use remote::{AdapterWords, AdaptersError, RememberedAdapters};
+pub use remote::{AdaptersError, ConfiguredAdapters, RememberedAdapters};
 pub use rules::{DecisionKind, DropReason, Rule};
 pub use secret::{ClaimId, SecretError, SessionToken};
 pub use session::{

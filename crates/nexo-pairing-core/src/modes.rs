@@ -16,14 +16,14 @@ const FOR_ONE_RUN: &str = "flag --open";
 /// A mode that was said in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SaidMode {
+pub struct ModeSetting {
     /// The mode.
     pub mode: Mode,
     /// Where it was said: the path of a file, `environment NEXO_PAIRING_…` or `flag --…`.
     pub origin: String,
 }
 
-impl SaidMode {
+impl ModeSetting {
     /// A mode, and where it was said.
     #[must_use]
     pub fn new(mode: Mode, origin: impl Into<String>) -> Self {
@@ -43,20 +43,20 @@ impl SaidMode {
 
 /// What one configuration says of modes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ModeWords {
+pub struct ConfiguredModes {
     /// For accounts that have no mode of their own.
-    pub default: Option<SaidMode>,
+    pub default: Option<ModeSetting>,
     /// The accounts that are known, each with its own mode, if it has one. `None`: the configuration
     /// names no accounts.
-    pub accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
+    pub accounts: Option<BTreeMap<AccountKey, Option<ModeSetting>>>,
 }
 
 /// What was last in force, and was said in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RememberedModes {
-    default: Option<SaidMode>,
-    accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
-    former: BTreeMap<AccountKey, SaidMode>,
+    default: Option<ModeSetting>,
+    accounts: Option<BTreeMap<AccountKey, Option<ModeSetting>>>,
+    former: BTreeMap<AccountKey, ModeSetting>,
     forgotten: BTreeSet<Option<AccountKey>>,
 }
 
@@ -64,17 +64,17 @@ pub struct RememberedModes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModesInForce {
     remembered: RememberedModes,
-    kept: Vec<KeptModes>,
+    kept: Vec<RetainedModes>,
 }
 
 /// Something that stays in force although the configuration does not say it any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum KeptModes {
+pub enum RetainedModes {
     /// The mode of accounts that have none of their own.
-    Default(SaidMode),
+    Default(ModeSetting),
     /// The mode of one account.
-    Account(AccountKey, SaidMode),
+    Account(AccountKey, ModeSetting),
     /// Which accounts are known, and how many they are.
     Accounts(usize),
 }
@@ -103,9 +103,9 @@ impl RememberedModes {
     /// among the last: everything was.
     #[must_use]
     pub fn from_stored(
-        default: Option<SaidMode>,
-        accounts: Option<BTreeMap<AccountKey, Option<SaidMode>>>,
-        former: BTreeMap<AccountKey, SaidMode>,
+        default: Option<ModeSetting>,
+        accounts: Option<BTreeMap<AccountKey, Option<ModeSetting>>>,
+        former: BTreeMap<AccountKey, ModeSetting>,
         forgotten: BTreeSet<Option<AccountKey>>,
     ) -> Self {
         Self { default, accounts, former, forgotten }
@@ -113,19 +113,19 @@ impl RememberedModes {
 
     /// The mode of accounts that have none of their own.
     #[must_use]
-    pub fn default_mode(&self) -> Option<&SaidMode> {
+    pub fn default_mode(&self) -> Option<&ModeSetting> {
         self.default.as_ref()
     }
 
     /// The accounts that are known, each with its own mode, if it has one. `None`: all are known.
     #[must_use]
-    pub fn accounts(&self) -> Option<&BTreeMap<AccountKey, Option<SaidMode>>> {
+    pub fn accounts(&self) -> Option<&BTreeMap<AccountKey, Option<ModeSetting>>> {
         self.accounts.as_ref()
     }
 
     /// Accounts that are not known any more, with the modes that they had, unless that was `open`.
     #[must_use]
-    pub fn former(&self) -> &BTreeMap<AccountKey, SaidMode> {
+    pub fn former(&self) -> &BTreeMap<AccountKey, ModeSetting> {
         &self.former
     }
 
@@ -137,7 +137,7 @@ impl RememberedModes {
 
     /// The mode that was in force for an account, or for any that is not named.
     #[must_use]
-    pub fn mode(&self, account: Option<&AccountKey>) -> Option<&SaidMode> {
+    pub fn mode(&self, account: Option<&AccountKey>) -> Option<&ModeSetting> {
         match (&self.accounts, account) {
             (Some(known), Some(account)) => known.get(account)?.as_ref().or(self.default_mode()),
             (Some(_), None) => None,
@@ -153,8 +153,8 @@ impl RememberedModes {
     /// [`ModesError`] when there is no mode for an account, or there are too many accounts.
     pub fn resolve(
         &self,
-        words: &ModeWords,
-        fallback: Option<SaidMode>,
+        words: &ConfiguredModes,
+        fallback: Option<ModeSetting>,
     ) -> Result<ModesInForce, ModesError> {
         let mut kept = Vec::new();
         let remembered = self.default.clone().filter(|said| !said.is_for_one_run());
@@ -162,14 +162,14 @@ impl RememberedModes {
         let default = words.default.clone().or(remembered).or(fallback);
         let mut accounts = words.accounts.clone();
         if let (None, Some(known)) = (&accounts, &self.accounts) {
-            kept.push(KeptModes::Accounts(known.len()));
+            kept.push(RetainedModes::Accounts(known.len()));
             accounts = Some(known.clone());
         }
         let mut needs_default = accounts.is_none();
         for (account, own) in accounts.iter_mut().flatten().filter(|(_, own)| own.is_none()) {
             *own = self.own(account).cloned();
             if let Some(own) = own {
-                kept.push(KeptModes::Account(account.clone(), own.clone()));
+                kept.push(RetainedModes::Account(account.clone(), own.clone()));
             } else if default.is_none() || (keeps_default && !self.is_known(account)) {
                 // A default that is not said any more is no word on an account that was not there.
                 return Err(ModesError::UnsetFor(account.clone()));
@@ -180,7 +180,7 @@ impl RememberedModes {
         match &default {
             None if needs_default => return Err(ModesError::Unset),
             Some(said) if needs_default && keeps_default => {
-                kept.insert(0, KeptModes::Default(said.clone()));
+                kept.insert(0, RetainedModes::Default(said.clone()));
             }
             _ => {}
         }
@@ -196,7 +196,7 @@ impl RememberedModes {
         if stored.forgotten.contains(&None) {
             return Self::default();
         }
-        let own = |(account, own): (&AccountKey, &Option<SaidMode>)| {
+        let own = |(account, own): (&AccountKey, &Option<ModeSetting>)| {
             let is_forgotten = stored.forgotten.contains(&Some(account.clone()));
             (account.clone(), own.clone().filter(|_| !is_forgotten))
         };
@@ -212,7 +212,7 @@ impl RememberedModes {
     }
 
     /// The own words of an account, also of one that is not known any more.
-    fn own(&self, account: &AccountKey) -> Option<&SaidMode> {
+    fn own(&self, account: &AccountKey) -> Option<&ModeSetting> {
         let known = self.accounts.as_ref().and_then(|known| known.get(account)?.as_ref());
         known.or_else(|| self.former.get(account))
     }
@@ -251,7 +251,7 @@ impl ModesInForce {
 
     /// What the configuration does not say any more, and stays in force.
     #[must_use]
-    pub fn kept(&self) -> &[KeptModes] {
+    pub fn kept(&self) -> &[RetainedModes] {
         &self.kept
     }
 

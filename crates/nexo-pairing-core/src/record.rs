@@ -184,14 +184,14 @@ impl BlockedSender {
 /// What a block did besides being there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Blocking {
+pub struct BlockOutcome {
     /// The grants that it ended.
     pub revoked: Vec<SenderKey>,
     /// The requests that it dropped.
     pub dropped: Vec<SenderKey>,
 }
 
-impl Blocking {
+impl BlockOutcome {
     /// The report of a block, for stores to build.
     #[must_use]
     pub fn new(revoked: Vec<SenderKey>, dropped: Vec<SenderKey>) -> Self {

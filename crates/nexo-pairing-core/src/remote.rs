@@ -11,7 +11,7 @@ use crate::{ChannelId, limits};
 /// What one configuration says of adapters in other processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AdapterWords {
+pub enum ConfiguredAdapters {
     /// Nothing.
     #[default]
     Absent,
@@ -66,16 +66,16 @@ impl RememberedAdapters {
     /// [`AdaptersError::TooMany`].
     pub fn resolve(
         &self,
-        words: &AdapterWords,
+        words: &ConfiguredAdapters,
         is_exposed: impl Fn(&ChannelId) -> bool,
     ) -> Result<Self, AdaptersError> {
         let mut channels = self.0.clone();
-        if let AdapterWords::Channels(named, origin) = words {
+        if let ConfiguredAdapters::Channels(named, origin) = words {
             for channel in named {
                 channels.entry(channel.clone()).or_insert_with(|| origin.clone());
             }
         }
-        if matches!(words, AdapterWords::Empty(_)) {
+        if matches!(words, ConfiguredAdapters::Empty(_)) {
             channels.retain(|channel, _| !is_exposed(channel));
         }
         let lost: BTreeSet<_> = channels.keys().filter(|it| is_exposed(it)).cloned().collect();

@@ -15,7 +15,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 pub use crate::policy::Limits;
-use crate::{Mode, NewRequest, Span, UpsertOutcome};
+use crate::{Mode, NewRequest, UpsertOutcome, Validity};
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
 /// Which rule decides on a message: the first that matches. `now` is asked for at most once, and only
@@ -29,7 +29,7 @@ pub fn evaluate(
 ) -> Rule {
     let mode = message.mode;
     let now = LazyCell::new(now);
-    let holds = |span: &Span| *span == Span::Always || span.holds(*now);
+    let holds = |span: &Validity| *span == Validity::Always || span.holds(*now);
 
     match message.snapshot {
         Snapshot::Stale { may_have_blocks } if mode != Mode::Open || may_have_blocks => {
@@ -69,7 +69,7 @@ pub fn evaluate(
     if let Some((_, challenged_at)) = sender.requests().find(|(life, _)| holds(life)) {
         let cooldown = time::Duration::try_from(limits.challenge_cooldown);
         let until = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
-        let is_recent = holds(&Span::Between(challenged_at, until));
+        let is_recent = holds(&Validity::Between(challenged_at, until));
         return if is_recent { Rule::AlreadyChallenged } else { Rule::ChallengeAgain };
     }
     if sender.live_requests(*now) >= limits.max_pending as usize
@@ -135,13 +135,13 @@ pub trait SenderFacts {
     fn is_blocked(&self) -> bool;
 
     /// When the sender's grants on the message's account hold, without those that were revoked.
-    fn grants(&self) -> impl Iterator<Item = Span>;
+    fn grants(&self) -> impl Iterator<Item = Validity>;
 
     /// While the sender has to wait for a code of the message's account.
-    fn waits(&self) -> impl Iterator<Item = Span>;
+    fn waits(&self) -> impl Iterator<Item = Validity>;
 
     /// When the sender's requests on the message's account live, and when each was last challenged.
-    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)>;
+    fn requests(&self) -> impl Iterator<Item = (Validity, OffsetDateTime)>;
 
     /// How many requests of the message's account live at `now`.
     fn live_requests(&self, now: OffsetDateTime) -> usize;

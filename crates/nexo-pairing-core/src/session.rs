@@ -14,7 +14,7 @@ use time::serde::rfc3339;
 
 use crate::limits::{SESSION_RENEWAL, SESSION_TTL};
 use crate::timestamp::rfc3339;
-use crate::{ClaimId, IdError, OnReplay, SessionToken, Span, TokenClaims};
+use crate::{ClaimId, IdError, OnReplay, SessionToken, TokenClaims, Validity};
 
 pub use error::RedeemError;
 pub use import::{ImportReport, ImportedSession};
@@ -144,15 +144,16 @@ impl Session {
     /// set back since, is not.
     #[must_use]
     pub fn is_live(&self, now: OffsetDateTime) -> bool {
-        self.revoked_at.is_none() && Span::Between(self.issued_at, self.expires_at).holds(now)
+        self.revoked_at.is_none() && Validity::Between(self.issued_at, self.expires_at).holds(now)
     }
 
     /// Whether [`touch`](crate::SessionBackend::touch) has something to write at `now`: at most once a
     /// minute, so that not every request is a write.
     #[must_use]
     pub fn wants_touch(&self, now: OffsetDateTime) -> bool {
-        self.last_seen_at
-            .is_none_or(|seen| !Span::Between(seen, seen.saturating_add(TOUCH_INTERVAL)).holds(now))
+        self.last_seen_at.is_none_or(|seen| {
+            !Validity::Between(seen, seen.saturating_add(TOUCH_INTERVAL)).holds(now)
+        })
     }
 }
 

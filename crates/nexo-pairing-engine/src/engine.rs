@@ -113,7 +113,7 @@ impl<S: Storage> PairingEngine<S> {
         &self.0.replays
     }
 
-    /// Runs `operation` in one transaction, which is durable and known to every mirror when this
+    /// Runs `operation` in one transaction, which is durable and known to every replica when this
     /// returns. A refusal is committed too.
     pub(crate) async fn write<T, R, F>(&self, caller: Caller, operation: F) -> Result<T, R>
     where

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nexo_pairing_core::rules::RequestEnd;
 use nexo_pairing_core::{
-    AccountId, Actor, BlockedSender, Blocking, ChannelId, Filter, PairingCode, PairingError,
+    AccountId, Actor, BlockOutcome, BlockedSender, ChannelId, Filter, PairingCode, PairingError,
     SeedReport, SenderId, SenderKey, Target,
 };
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(crate) fn block(
     target: &Target,
     actor: &Actor,
     reason: Option<&str>,
-) -> TxResult<Blocking> {
+) -> TxResult<BlockOutcome> {
     tx.lock(locks(target))?;
     tx.expire_of(target)?;
     let Target { channel, scope, sender, .. } = target.clone();
@@ -47,7 +47,7 @@ pub(crate) fn block(
     }
     let detail = reason.map_or(Value::Null, |reason| json!({ "reason": reason }));
     tx.audit(actor.as_str(), "block", Subject::target(target), detail)?;
-    Ok(Blocking::new(revoked, dropped))
+    Ok(BlockOutcome::new(revoked, dropped))
 }
 
 /// Takes a block back: this one, and no narrower or wider one.

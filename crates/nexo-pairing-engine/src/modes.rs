@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexo_pairing_core::{
-    AccountKey, Actor, Mode, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
+    AccountKey, Actor, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce,
+    RememberedModes,
 };
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -48,8 +49,8 @@ fn from_rows(rows: Vec<AccountRow>) -> PortResult<Option<RememberedModes>> {
 /// and what it has in force itself.
 #[derive(Clone)]
 pub(crate) struct Wanted {
-    pub(crate) words: ModeWords,
-    pub(crate) fallback: Option<SaidMode>,
+    pub(crate) words: ConfiguredModes,
+    pub(crate) fallback: Option<ModeSetting>,
     pub(crate) own: Option<RememberedModes>,
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn forget(
     tx: &mut Tx<'_>,
     account: Option<&AccountKey>,
     actor: &Actor,
-) -> TxResult<Vec<(Option<AccountKey>, SaidMode)>> {
+) -> TxResult<Vec<(Option<AccountKey>, ModeSetting)>> {
     tx.lock([LockKey::Modes])?;
     let rows = tx.rows.accounts()?;
     let Some(stored) = from_rows(rows.clone())? else { return Ok(Vec::new()) };
@@ -129,7 +130,7 @@ pub(crate) fn forget(
 }
 
 /// Everything that was said in words, and for which account; `None` is for all the others.
-fn words(modes: &RememberedModes) -> impl Iterator<Item = (Option<&AccountKey>, &SaidMode)> {
+fn words(modes: &RememberedModes) -> impl Iterator<Item = (Option<&AccountKey>, &ModeSetting)> {
     let named = modes.accounts().into_iter().flatten();
     let named = named.filter_map(|(account, own)| Some((account, own.as_ref()?)));
     let own = named.chain(modes.former()).map(|(account, said)| (Some(account), said));
@@ -174,7 +175,7 @@ fn store(tx: &mut Tx<'_>, old: &RememberedModes, new: &RememberedModes) -> PortR
 fn merged(
     old: Option<&AccountRow>,
     account: Option<AccountKey>,
-    said: Option<&SaidMode>,
+    said: Option<&ModeSetting>,
     named: bool,
     now: i64,
 ) -> AccountRow {
@@ -223,9 +224,9 @@ fn subject(account: Option<&AccountKey>) -> Subject<'_> {
 
 /// The mode of a row, and where it was said. One that nobody knows is an error: it may be stricter
 /// than any that is known.
-fn said(row: &AccountRow) -> PortResult<Option<SaidMode>> {
+fn said(row: &AccountRow) -> PortResult<Option<ModeSetting>> {
     let Some(mode) = &row.mode else { return Ok(None) };
     let text: StrDeserializer<'_, ValueError> = mode.as_str().into_deserializer();
     let mode = Mode::deserialize(text).map_err(PortError::new)?;
-    Ok(Some(SaidMode::new(mode, row.said_by.clone().unwrap_or_default())))
+    Ok(Some(ModeSetting::new(mode, row.said_by.clone().unwrap_or_default())))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::rules::{self, EndedRequest, Limits, MessageFacts, Rule, SenderFacts};
 use nexo_pairing_core::{
-    Actor, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, Span, UpsertOutcome,
+    Actor, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, UpsertOutcome, Validity,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -122,8 +122,8 @@ fn locks(request: &NewRequest, keys: &[SenderKey]) -> Vec<LockKey> {
 struct Facts {
     has_blocks: bool,
     is_blocked: bool,
-    grants: Vec<Span>,
-    waits: Vec<Span>,
+    grants: Vec<Validity>,
+    waits: Vec<Validity>,
     requests: Vec<RequestRow>,
     /// None, until they are counted.
     counts: RequestCounts,
@@ -153,15 +153,15 @@ impl SenderFacts for Facts {
         self.is_blocked
     }
 
-    fn grants(&self) -> impl Iterator<Item = Span> {
+    fn grants(&self) -> impl Iterator<Item = Validity> {
         self.grants.iter().copied()
     }
 
-    fn waits(&self) -> impl Iterator<Item = Span> {
+    fn waits(&self) -> impl Iterator<Item = Validity> {
         self.waits.iter().copied()
     }
 
-    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)> {
+    fn requests(&self) -> impl Iterator<Item = (Validity, OffsetDateTime)> {
         self.requests.iter().map(|row| (request_life(row), at(row.challenged_at)))
     }
 

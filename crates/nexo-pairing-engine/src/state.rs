@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 
 use nexo_pairing_core::rules::EndedRequest;
-use nexo_pairing_core::{AccountScope, AllowedSender, SenderKey, Span, Standing};
+use nexo_pairing_core::{AccountScope, AllowedSender, SenderKey, SenderState, Validity};
 use time::OffsetDateTime;
 
 use crate::port::{PortResult, ReadRows, RequestRow};
 
-/// What a gate decides on a sender by, whole: for a storage that tells its mirrors of each key that
+/// What a gate decides on a sender by, whole: for a storage that tells its replicas of each key that
 /// changed. A block for all accounts has a key on the account `*`.
 ///
 /// # Errors
@@ -18,9 +18,9 @@ pub fn sender_state(
     rows: &dyn ReadRows,
     key: &SenderKey,
     is_blocked: bool,
-) -> PortResult<Standing> {
+) -> PortResult<SenderState> {
     let SenderKey { channel, account_id, sender_id } = key.clone();
-    let mut state = Standing::stranger(
+    let mut state = SenderState::stranger(
         channel,
         AccountScope::from_stored(account_id.as_str().to_owned()),
         sender_id,
@@ -33,15 +33,16 @@ pub fn sender_state(
 }
 
 /// When a grant holds; `None` if it was revoked.
-pub(crate) fn grant_life(grant: &AllowedSender) -> Option<Span> {
-    let life =
-        grant.expires_at.map_or(Span::Always, |until| Span::Between(grant.approved_at, until));
+pub(crate) fn grant_life(grant: &AllowedSender) -> Option<Validity> {
+    let life = grant
+        .expires_at
+        .map_or(Validity::Always, |until| Validity::Between(grant.approved_at, until));
     grant.revoked_at.is_none().then_some(life)
 }
 
 /// When a request lives.
-pub(crate) fn request_life(request: &RequestRow) -> Span {
-    Span::Between(at(request.created_at), at(request.expires_at))
+pub(crate) fn request_life(request: &RequestRow) -> Validity {
+    Validity::Between(at(request.created_at), at(request.expires_at))
 }
 
 /// The moment of a stored time stamp; one that no calendar has is the first or the last there is.

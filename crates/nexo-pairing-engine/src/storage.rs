@@ -2,14 +2,14 @@
 
 use std::sync::Weak;
 
-use nexo_pairing_core::{Mirror, PairingError};
+use nexo_pairing_core::{PairingError, Replica};
 
 use crate::port::{PortResult, ReadRows, WriteRows};
 use crate::upkeep::{Progress, Upkeep};
 
 /// A storage: runs operations, each in one transaction.
 ///
-/// When a future of these has resolved to `Ok`, what its operation wrote is durable, and every mirror
+/// When a future of these has resolved to `Ok`, what its operation wrote is durable, and every replica
 /// knows it. A future that is dropped leaves its operation done or not done, never half.
 pub trait Storage: Send + Sync + 'static {
     /// Runs `operation` in a transaction that may write.
@@ -40,12 +40,12 @@ pub trait Storage: Send + Sync + 'static {
     /// get their turn. It goes on when the future is dropped.
     fn purge(&self, upkeep: Upkeep) -> impl Future<Output = Result<Progress, PairingError>> + Send;
 
-    /// Keeps `mirror` up to date until it is dropped, beginning with a complete load. Returns at once;
-    /// the load goes on behind it. A storage that others can change confirms a mirror at each poll; one
+    /// Keeps `replica` up to date until it is dropped, beginning with a complete load. Returns at once;
+    /// the load goes on behind it. A storage that others can change confirms a replica at each poll; one
     /// that nobody else can change does so after each write and each refresh.
-    fn subscribe(&self, mirror: Weak<dyn Mirror>);
+    fn subscribe(&self, replica: Weak<dyn Replica>);
 
-    /// Brings every mirror up to date now.
+    /// Brings every replica up to date now.
     fn refresh(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
 
     /// Whether the storage can be read and written now. What it writes is taken back.

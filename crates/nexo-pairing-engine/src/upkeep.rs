@@ -59,7 +59,7 @@ impl Upkeep {
     /// [`PortError`](crate::PortError) when the storage fails: nothing of the piece is kept then, and
     /// `progress` is not changed.
     pub fn piece(&self, rows: &mut dyn WriteRows, progress: &mut Progress) -> PortResult<bool> {
-        let mut piece = Piece { tx: Tx::new(rows), progress: *progress, left: PIECE };
+        let mut piece = Segment { tx: Tx::new(rows), progress: *progress, left: PIECE };
         let mut has_more = false;
         if let Some(days) = self.audit_days {
             has_more = piece.requests_and_grants()?;
@@ -75,14 +75,14 @@ impl Upkeep {
     }
 }
 
-struct Piece<'a> {
+struct Segment<'a> {
     tx: Tx<'a>,
     progress: Progress,
     /// How many rows may still be changed.
     left: u64,
 }
 
-impl Piece<'_> {
+impl Segment<'_> {
     /// Ends requests and grants, and trims outcomes. Whether more requests may be over.
     fn requests_and_grants(&mut self) -> PortResult<bool> {
         let requests = self.tx.expire_requests(SHARE)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::{
     AccountKey, Challenge, Clock, Decision, DecisionKind, GateBackend, Inbound, IntoBackend,
-    Mirror, PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingPolicy, Rule,
+    PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingPolicy, Replica, Rule,
     SenderId, SenderKey, limits,
 };
 use time::OffsetDateTime;
@@ -148,9 +148,9 @@ impl PairingGate {
         let backend = backend.into_backend();
         let telemetry = Arc::new(Telemetry::new());
         let roster = Arc::new(Roster::new(Arc::clone(&options.clock), Arc::clone(&telemetry)));
-        let mirror: Arc<dyn Mirror> = Arc::clone(&roster) as _;
-        let mirror: Weak<dyn Mirror> = Arc::downgrade(&mirror);
-        backend.attach(mirror);
+        let replica: Arc<dyn Replica> = Arc::clone(&roster) as _;
+        let replica: Weak<dyn Replica> = Arc::downgrade(&replica);
+        backend.subscribe(replica);
         let gate = Self {
             backend: Handle(backend),
             roster,

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use foldhash::fast::RandomState;
 use nexo_pairing_core::rules::SenderFacts;
-use nexo_pairing_core::{AccountId, AccountScope, ChannelId, Span, Standing};
+use nexo_pairing_core::{AccountId, AccountScope, ChannelId, SenderState, Validity};
 use time::OffsetDateTime;
 
 use crate::ids::{Ids, Sender, Senders};
@@ -63,10 +63,10 @@ pub(crate) struct Account {
     /// Who is allowed for good. Most are: kept apart, a million of them take 18 MB and not 70.
     allowed: Ids<()>,
     /// Who is allowed for a time.
-    visiting: Ids<Span>,
-    waiting: Ids<Span>,
+    visiting: Ids<Validity>,
+    waiting: Ids<Validity>,
     /// When a request lives, and when its sender was last challenged.
-    pending: Ids<(Span, OffsetDateTime)>,
+    pending: Ids<(Validity, OffsetDateTime)>,
 }
 
 impl<'a> Place<'a> {
@@ -112,17 +112,17 @@ impl SenderFacts for Known<'_> {
     }
 
     #[inline]
-    fn grants(&self) -> impl Iterator<Item = Span> {
+    fn grants(&self) -> impl Iterator<Item = Validity> {
         self.on_account(Account::grant)
     }
 
     #[inline]
-    fn waits(&self) -> impl Iterator<Item = Span> {
+    fn waits(&self) -> impl Iterator<Item = Validity> {
         self.on_account(|account, id| account.waiting.get(id).copied())
     }
 
     #[inline]
-    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)> {
+    fn requests(&self) -> impl Iterator<Item = (Validity, OffsetDateTime)> {
         self.on_account(|account, id| account.pending.get(id).copied())
     }
 
@@ -164,10 +164,10 @@ impl Lists {
         self.channels.iter().any(|(_, channel)| channel.blocks > 0)
     }
 
-    /// Adds what a standing says, if messages can come from its place: rows from before today's
+    /// Adds what a state says, if messages can come from its place: rows from before today's
     /// rules on names may have others.
-    pub(crate) fn merge(&mut self, standing: Standing) {
-        let Standing { channel, scope, sender, blocked, allowed, pending, waiting, .. } = standing;
+    pub(crate) fn merge(&mut self, state: SenderState) {
+        let SenderState { channel, scope, sender, blocked, allowed, pending, waiting, .. } = state;
         let blocked = blocked == Some(true);
         if !blocked && allowed.is_none() && pending.is_none() && waiting.is_none() {
             return;
@@ -197,7 +197,7 @@ impl Lists {
         }
         let Some(account) = channel.accounts.get_mut(account.as_str()) else { return };
         match allowed {
-            Some(Span::Always) => drop(account.allowed.insert(&sender, ())),
+            Some(Validity::Always) => drop(account.allowed.insert(&sender, ())),
             Some(span) => drop(account.visiting.insert(&sender, span)),
             None => {}
         }
@@ -217,16 +217,16 @@ impl Lists {
 
     /// Removes everything about a key that an update tells anew, and the account and the channel of
     /// which nothing is left: strangers may name any.
-    pub(crate) fn remove(&mut self, standing: &Standing) {
-        let name = standing.channel.as_str();
+    pub(crate) fn remove(&mut self, state: &SenderState) {
+        let name = state.channel.as_str();
         let Some(index) = self.channels.iter().position(|(known, _)| **known == *name) else {
             return;
         };
         let channel = &mut self.channels[index].1;
-        let sender = Sender::new(standing.sender.as_str());
-        if let AccountScope::One(id) = &standing.scope {
+        let sender = Sender::new(state.sender.as_str());
+        if let AccountScope::One(id) = &state.scope {
             if let Some(account) = channel.accounts.get_mut(id.as_str()) {
-                if standing.blocked.is_some() {
+                if state.blocked.is_some() {
                     channel.blocks -= usize::from(account.blocked.remove(&sender).is_some());
                 }
                 if let Some((span, _)) = account.remove(&sender) {
@@ -236,7 +236,7 @@ impl Lists {
                     channel.accounts.remove(id.as_str());
                 }
             }
-        } else if standing.blocked.is_some() {
+        } else if state.blocked.is_some() {
             channel.blocks -= usize::from(channel.blocked.remove(&sender).is_some());
         }
         if channel.accounts.is_empty() && channel.blocked.is_empty() {
@@ -248,13 +248,13 @@ impl Lists {
 impl Account {
     /// When the grant of a sender holds.
     #[inline]
-    fn grant(&self, id: &Sender<'_>) -> Option<Span> {
+    fn grant(&self, id: &Sender<'_>) -> Option<Validity> {
         let is_for_good = self.allowed.contains(id);
-        if is_for_good { Some(Span::Always) } else { self.visiting.get(id).copied() }
+        if is_for_good { Some(Validity::Always) } else { self.visiting.get(id).copied() }
     }
 
     /// Removes what is known of a sender besides a block, and returns their request.
-    fn remove(&mut self, sender: &Sender<'_>) -> Option<(Span, OffsetDateTime)> {
+    fn remove(&mut self, sender: &Sender<'_>) -> Option<(Validity, OffsetDateTime)> {
         self.allowed.remove(sender);
         self.visiting.remove(sender);
         self.waiting.remove(sender);
@@ -280,17 +280,17 @@ struct Requests {
 }
 
 impl Requests {
-    fn add(&mut self, span: Span) {
+    fn add(&mut self, span: Validity) {
         self.count += 1;
-        if let Span::Between(from, until) = span {
+        if let Validity::Between(from, until) = span {
             *self.begin.entry(from).or_default() += 1;
             *self.end.entry(until).or_default() += 1;
         }
     }
 
-    fn remove(&mut self, span: Span) {
+    fn remove(&mut self, span: Validity) {
         self.count -= 1;
-        if let Span::Between(from, until) = span {
+        if let Validity::Between(from, until) = span {
             for (times, time) in [(&mut self.begin, from), (&mut self.end, until)] {
                 if let Entry::Occupied(mut entry) = times.entry(time) {
                     *entry.get_mut() -= 1;
@@ -302,9 +302,9 @@ impl Requests {
         }
     }
 
-    /// How many live at a moment, by [`Span::holds`].
+    /// How many live at a moment, by [`Validity::holds`].
     fn live(&self, now: OffsetDateTime) -> usize {
-        let leeway = time::Duration::try_from(Span::LEEWAY).unwrap_or(time::Duration::MAX);
+        let leeway = time::Duration::try_from(Validity::LEEWAY).unwrap_or(time::Duration::MAX);
         let ahead = (Bound::Excluded(now.saturating_add(leeway)), Bound::Unbounded);
         let over = self.end.range(..=now).chain(self.begin.range(ahead));
         self.count.saturating_sub(over.map(|(_, count)| count).sum())
@@ -317,41 +317,41 @@ mod tests {
 
     use super::*;
 
-    fn standing(channel: &str, scope: &str) -> Standing {
+    fn state(channel: &str, scope: &str) -> SenderState {
         let (channel, scope) = (channel.to_owned(), scope.to_owned());
         let (channel, scope) = (ChannelId::from_stored(channel), AccountScope::from_stored(scope));
-        let mut standing = Standing::stranger(channel, scope, SenderId::from_stored("1".into()));
-        standing.blocked = Some(true);
-        standing
+        let mut state = SenderState::stranger(channel, scope, SenderId::from_stored("1".into()));
+        state.blocked = Some(true);
+        state
     }
 
     #[test]
     fn what_no_message_can_come_from_and_what_says_nothing_is_on_no_list() {
         let mut lists = Lists::default();
         for (channel, scope) in [("Old Channel", "main"), ("Old Channel", "*"), ("test", "a b")] {
-            lists.merge(standing(channel, scope));
+            lists.merge(state(channel, scope));
             assert!(lists.find(channel, scope).account.is_none(), "{channel}/{scope}");
         }
-        let mut nothing = standing("test", "main");
+        let mut nothing = state("test", "main");
         nothing.blocked = None;
         lists.merge(nothing);
         assert!(lists.find("test", "main").account.is_none(), "of whom nothing is known");
         assert!(!lists.has_blocks());
-        lists.merge(standing("test", "main"));
+        lists.merge(state("test", "main"));
         assert!(lists.has_blocks() && lists.find("test", "main").account.is_some());
-        lists.remove(&standing("test", "main"));
+        lists.remove(&state("test", "main"));
         assert!(!lists.has_blocks());
-        lists.merge(standing("test", "*"));
+        lists.merge(state("test", "*"));
         assert!(lists.has_blocks());
         for scope in ["*", "main"] {
-            lists.merge(standing("test", scope));
-            let mut rest = standing("test", scope);
+            lists.merge(state("test", scope));
+            let mut rest = state("test", scope);
             rest.blocked = None;
             lists.remove(&rest);
             assert!(lists.has_blocks(), "an update that tells of no block ends none");
         }
-        lists.remove(&standing("test", "main"));
-        lists.remove(&standing("test", "*"));
+        lists.remove(&state("test", "main"));
+        lists.remove(&state("test", "*"));
         assert!(!lists.has_blocks());
     }
     #[test]
@@ -360,18 +360,18 @@ mod tests {
         let at = |seconds| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds);
         let names: Vec<_> = (0..100).map(|n| (format!("c{}", n % 10), format!("a{n}"))).collect();
         for (channel, account) in &names {
-            let mut request = standing(channel, account);
+            let mut request = state(channel, account);
             request.blocked = Some(false);
-            request.pending = Some((Span::Between(at(0), at(60)), at(0)));
+            request.pending = Some((Validity::Between(at(0), at(60)), at(0)));
             lists.merge(request.clone());
             // The same once more counts once.
             lists.merge(request);
         }
         assert_eq!((lists.requests.count, lists.requests.live(at(59))), (100, 100));
-        let before = at(0) - Span::LEEWAY - time::Duration::SECOND;
+        let before = at(0) - Validity::LEEWAY - time::Duration::SECOND;
         assert_eq!((lists.requests.live(at(60)), lists.requests.live(before)), (0, 0));
         for (channel, account) in &names {
-            lists.remove(&standing(channel, account));
+            lists.remove(&state(channel, account));
         }
         assert!(lists.channels.is_empty());
         let Requests { count, begin, end } = &lists.requests;

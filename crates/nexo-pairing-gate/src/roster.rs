@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
-use nexo_pairing_core::{AccountId, ChannelId, Clock, Mirror, PairingError, Standing};
+use nexo_pairing_core::{AccountId, ChannelId, Clock, PairingError, Replica, SenderState};
 
 use crate::lists::Lists;
 use crate::telemetry::Telemetry;
@@ -111,20 +111,20 @@ impl Roster {
     }
 }
 
-impl Mirror for Roster {
+impl Replica for Roster {
     fn position(&self) -> Option<i64> {
         self.read().lists.position
     }
 
     fn replace(
         &self,
-        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError> {
         let mut lists = Lists::default();
         lists.position = Some(position);
-        for standing in standings {
-            lists.merge(standing?);
+        for state in states {
+            lists.merge(state?);
         }
         let is_first = !self.is_loaded.swap(true, Ordering::AcqRel);
         if is_first || lists.has_blocks() {
@@ -136,15 +136,15 @@ impl Mirror for Roster {
         Ok(())
     }
 
-    fn update(&self, standings: Vec<Standing>, position: i64) {
-        if standings.iter().any(|standing| standing.blocked == Some(true)) {
+    fn update(&self, states: Vec<SenderState>, position: i64) {
+        if states.iter().any(|state| state.blocked == Some(true)) {
             self.may_have_blocks.store(true, Ordering::Release);
         }
         let mut state = self.write();
         let lists = &mut state.lists;
-        for standing in standings {
-            lists.remove(&standing);
-            lists.merge(standing);
+        for state in states {
+            lists.remove(&state);
+            lists.merge(state);
         }
         lists.position = Some(position);
         drop(state);
@@ -155,7 +155,7 @@ impl Mirror for Roster {
         self.clock.elapsed()
     }
 
-    fn confirm(&self, as_of: Duration) {
+    fn heartbeat(&self, as_of: Duration) {
         self.confirmed_at.store(nanoseconds(as_of), Ordering::Release);
     }
 

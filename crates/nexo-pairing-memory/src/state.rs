@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
-    Filter, PairingCode, SenderId, SenderKey, Session, SessionId, Standing, Target,
+    Filter, PairingCode, SenderId, SenderKey, SenderState, Session, SessionId, Target,
 };
 use nexo_pairing_engine::{
     AccountRow, AdapterRow, Attempt, OutcomeRow, Over, PortResult, ReadRows, RedemptionRow,
@@ -36,7 +36,7 @@ pub(crate) struct State {
     now: Option<OffsetDateTime>,
     pub(crate) has_upkeep: bool,
     pub(crate) effects: Vec<Effect>,
-    /// Of which keys mirrors have to be told.
+    /// Of which keys replicas have to be told.
     pub(crate) changed: BTreeSet<SenderKey>,
     /// What takes back each change of the transaction.
     undo: Vec<Undo>,
@@ -91,7 +91,7 @@ impl State {
     }
 
     /// What a gate decides on a key by.
-    pub(crate) fn sender_state(&self, key: &SenderKey) -> PortResult<Standing> {
+    pub(crate) fn sender_state(&self, key: &SenderKey) -> PortResult<SenderState> {
         sender_state(self, key, self.blocks.contains_key(key))
     }
 

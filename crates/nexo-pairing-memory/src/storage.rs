@@ -1,11 +1,11 @@
-//! The storage: one transaction after the other, and the mirrors that are told of it.
+//! The storage: one transaction after the other, and the replicas that are told of it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 
-use nexo_pairing_core::{Clock, Mirror, PairingError, SenderKey};
+use nexo_pairing_core::{Clock, PairingError, Replica, SenderKey};
 use nexo_pairing_engine::{
     Caller, PortError, PortResult, Progress, ReadRows, Storage, Upkeep, WriteRows,
 };
@@ -21,17 +21,17 @@ use crate::state::State;
 #[derive(Debug, Clone)]
 pub struct MemoryStorage {
     inner: Arc<Mutex<Inner>>,
-    mirrors: Mirrors,
+    replicas: Replicas,
 }
 
-/// Apart from the state, so that a mirror is known as soon as it was given.
-type Mirrors = Arc<std::sync::Mutex<Vec<Weak<dyn Mirror>>>>;
+/// Apart from the state, so that a replica is known as soon as it was given.
+type Replicas = Arc<std::sync::Mutex<Vec<Weak<dyn Replica>>>>;
 
 struct Inner {
     state: State,
     clock: Arc<dyn Clock>,
-    mirrors: Mirrors,
-    /// How many transactions changed something that mirrors hold.
+    replicas: Replicas,
+    /// How many transactions changed something that replicas hold.
     position: i64,
 }
 
@@ -39,9 +39,9 @@ impl MemoryStorage {
     /// An empty storage on a clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (state, mirrors) = (State::default(), Mirrors::default());
-        let inner = Inner { state, clock, mirrors: Arc::clone(&mirrors), position: 0 };
-        Self { inner: Arc::new(Mutex::new(inner)), mirrors }
+        let (state, replicas) = (State::default(), Replicas::default());
+        let inner = Inner { state, clock, replicas: Arc::clone(&replicas), position: 0 };
+        Self { inner: Arc::new(Mutex::new(inner)), replicas }
     }
 
     /// Does something with the state when it is its turn. It is done to its end, or not begun.
@@ -95,8 +95,8 @@ impl Storage for MemoryStorage {
         tokio::spawn(self.clone().purge_all(upkeep)).await.map_err(PairingError::backend)?
     }
 
-    fn subscribe(&self, mirror: Weak<dyn Mirror>) {
-        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner).push(mirror);
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
         let inner = Arc::clone(&self.inner);
         let load = move || report(inner.blocking_lock().tell(None));
         // Nobody has to be within a runtime for this.
@@ -131,30 +131,30 @@ impl Inner {
         written
     }
 
-    /// Brings every mirror up to date: those that were before what changed just now, by that, and the
+    /// Brings every replica up to date: those that were before what changed just now, by that, and the
     /// others by a complete load.
     fn tell(&mut self, changed: Option<&BTreeSet<SenderKey>>) -> Result<(), PairingError> {
-        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        mirrors.retain(|mirror| mirror.strong_count() > 0);
-        let live: Vec<_> = mirrors.iter().filter_map(Weak::upgrade).collect();
-        // Nobody who adds a mirror waits for the loads.
-        drop(mirrors);
+        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        replicas.retain(|replica| replica.strong_count() > 0);
+        let live: Vec<_> = replicas.iter().filter_map(Weak::upgrade).collect();
+        // Nobody who adds a replica waits for the loads.
+        drop(replicas);
         let state = |key| self.state.sender_state(key).map_err(failed);
         let mut told = Ok(());
-        for mirror in live {
-            let as_of = mirror.now();
-            let done = match (mirror.position(), changed) {
+        for replica in live {
+            let as_of = replica.now();
+            let done = match (replica.position(), changed) {
                 (Some(position), _) if position == self.position => Ok(()),
                 (Some(position), Some(changed)) if position == self.position - 1 => {
                     let changed = changed.iter().map(state).collect::<Result<_, _>>();
-                    changed.map(|changed| mirror.update(changed, self.position))
+                    changed.map(|changed| replica.update(changed, self.position))
                 }
-                _ => mirror.replace(&mut self.state.keys().into_iter().map(state), self.position),
+                _ => replica.replace(&mut self.state.keys().into_iter().map(state), self.position),
             };
             match done {
-                Ok(()) => mirror.confirm(as_of),
+                Ok(()) => replica.heartbeat(as_of),
                 Err(error) => {
-                    mirror.invalidate();
+                    replica.invalidate();
                     told = Err(error);
                 }
             }
@@ -163,10 +163,10 @@ impl Inner {
     }
 }
 
-/// The writes are done, whatever becomes of this: a mirror that cannot follow knows it.
+/// The writes are done, whatever becomes of this: a replica that cannot follow knows it.
 fn report(told: Result<(), PairingError>) {
     if let Err(error) = told {
-        tracing::error!(%error, "a mirror cannot follow the storage");
+        tracing::error!(%error, "a replica cannot follow the storage");
     }
 }
 

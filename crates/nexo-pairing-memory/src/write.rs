@@ -317,7 +317,7 @@ impl State {
         self.number
     }
 
-    /// Puts a row that mirrors have to know of.
+    /// Puts a row that replicas have to know of.
     fn set<V: Clone + Send + 'static>(
         &mut self,
         table: fn(&mut Self) -> &mut Keyed<V>,

@@ -20,11 +20,11 @@ pub struct StoreOptions {
     pub copy_before_upgrade: bool,
     /// For how many days the audit log is kept, within [`AUDIT_DAYS`].
     pub audit_days: u32,
-    /// How often the file is looked at for changes by others, once a mirror is attached; at most
+    /// How often the file is looked at for changes by others, once a replica is subscribed; at most
     /// once a millisecond. Default 10 ms.
     pub poll_interval: Duration,
     /// How often all tables by which a gate decides are checked for damage, besides the first time,
-    /// once a mirror is attached. Default a day.
+    /// once a replica is subscribed. Default a day.
     pub check_interval: Duration,
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use nexo_pairing_core::{Clock, Mirror, PairingError};
+use nexo_pairing_core::{Clock, PairingError, Replica};
 use nexo_pairing_engine::{Caller, PortResult, Progress, ReadRows, Storage, Upkeep, WriteRows};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -170,9 +170,9 @@ impl Storage for SqliteStorage {
         Ok(worker::once("pairing-purge", move || shared.purge(&writer, upkeep)).await?)
     }
 
-    fn subscribe(&self, mirror: Weak<dyn Mirror>) {
-        self.inner.shared.feed.add(mirror);
-        // A mirror that is never loaded keeps its gate shut, so nothing is let in by going on.
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        self.inner.shared.feed.add(replica);
+        // A replica that is never loaded keeps its gate shut, so nothing is let in by going on.
         if let Err(error) = self.request_refresh(None) {
             tracing::error!(%error, "the store cannot be watched");
         }
@@ -215,7 +215,7 @@ fn read<T>(
 }
 
 impl Shared {
-    /// Writes what waits, and tells who waits for it once the mirrors know.
+    /// Writes what waits, and tells who waits for it once the replicas know.
     fn write(&self, opened: Result<&mut Opened, StoreError>) {
         let opened = match opened {
             Ok(opened) => opened,
@@ -248,9 +248,9 @@ impl Shared {
             return;
         }
         written.effects.after.into_iter().for_each(|effect| effect());
-        // The writes are done, whatever becomes of this: mirrors that cannot follow know it.
+        // The writes are done, whatever becomes of this: replicas that cannot follow know it.
         if let Err(error) = self.publish(opened) {
-            tracing::error!(%error, "the mirrors cannot follow the store");
+            tracing::error!(%error, "the replicas cannot follow the store");
         }
         if written.effects.wipe {
             self.wipe_wal(opened);

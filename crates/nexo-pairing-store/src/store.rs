@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AdaptersError, AllowedSender, ApprovedRequest, AuditEvent,
-    AuditQuery, BlockedSender, Blocking, Cancellation, ChannelId, Filter, GateBackend, Grant,
-    ImportReport, ImportedSession, IssuedSession, ManualClock, Mirror, ModeWords, ModesError,
-    ModesInForce, NewRequest, OperatorBackend, PairingError, PeerAddress, PendingRequest,
-    RedeemError, Redemption, RedemptionState, RejectedRequest, RememberedAdapters, RememberedModes,
-    SaidMode, SeedReport, SenderId, SenderKey, Session, SessionBackend, SessionId, SessionToken,
-    SetupEvent, Target, TokenClaims, UpsertOutcome,
+    AuditQuery, BlockOutcome, BlockedSender, Cancellation, ChannelId, ConfiguredModes, Filter,
+    GateBackend, Grant, ImportReport, ImportedSession, IssuedSession, ManualClock, ModeSetting,
+    ModesError, ModesInForce, NewRequest, OperatorBackend, PairingError, PeerAddress,
+    PendingRequest, RedeemError, Redemption, RedemptionState, RejectedRequest, RememberedAdapters,
+    RememberedModes, Replica, SeedReport, SenderId, SenderKey, Session, SessionBackend, SessionId,
+    SessionToken, SetupEvent, Target, TokenClaims, UpsertOutcome,
 };
 use nexo_pairing_engine::{EngineOptions, PairingEngine};
 
@@ -136,9 +136,9 @@ impl PairingStore {
         self.engine.storage().backup(destination.as_ref()).await
     }
 
-    /// [`GateBackend::attach`].
-    pub fn attach(&self, mirror: Weak<dyn Mirror>) {
-        self.engine.attach(mirror);
+    /// [`GateBackend::subscribe`].
+    pub fn subscribe(&self, replica: Weak<dyn Replica>) {
+        self.engine.subscribe(replica);
     }
 
     /// [`OperatorBackend::list_allow`], one grant after the other, in the order of channel, account and
@@ -210,8 +210,8 @@ operations! {
         async fn refresh(&self) -> Result<(), PairingError>;
     }
 
-    fn attach(&self, mirror: Weak<dyn Mirror>) {
-        self.engine.attach(mirror);
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        self.engine.subscribe(replica);
     }
 }
 
@@ -220,7 +220,7 @@ operations! {
         async fn approve(&self, code: &str, actor: &Actor, grant: Grant) -> Result<ApprovedRequest, PairingError>;
         async fn reject(&self, code: &str, actor: &Actor) -> Result<RejectedRequest, PairingError>;
         async fn revoke(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
-        async fn block(&self, target: &Target, actor: &Actor, reason: Option<&str>) -> Result<Blocking, PairingError>;
+        async fn block(&self, target: &Target, actor: &Actor, reason: Option<&str>) -> Result<BlockOutcome, PairingError>;
         async fn unblock(&self, target: &Target, actor: &Actor) -> Result<bool, PairingError>;
         async fn seed(&self, channel: &ChannelId, account: &AccountId, senders: &[SenderId], actor: &Actor) -> Result<SeedReport, PairingError>;
         async fn forget(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
@@ -235,8 +235,8 @@ operations! {
         async fn visit_blocked(&self, filter: &Filter, each: Box<dyn FnMut(BlockedSender) + Send>) -> Result<(), PairingError>;
         async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, PairingError>;
         async fn remembered_modes(&self) -> Result<RememberedModes, PairingError>;
-        async fn put_modes_in_force(&self, words: &ModeWords, fallback: Option<SaidMode>, own: Option<&RememberedModes>) -> Result<Result<ModesInForce, ModesError>, PairingError>;
-        async fn forget_mode(&self, account: Option<&AccountKey>, actor: &Actor) -> Result<Vec<(Option<AccountKey>, SaidMode)>, PairingError>;
+        async fn put_modes_in_force(&self, words: &ConfiguredModes, fallback: Option<ModeSetting>, own: Option<&RememberedModes>) -> Result<Result<ModesInForce, ModesError>, PairingError>;
+        async fn forget_mode(&self, account: Option<&AccountKey>, actor: &Actor) -> Result<Vec<(Option<AccountKey>, ModeSetting)>, PairingError>;
         async fn remembered_adapters(&self) -> Result<RememberedAdapters, PairingError>;
         async fn remember_adapters(&self, before: &RememberedAdapters, after: &RememberedAdapters) -> Result<Result<(), AdaptersError>, PairingError>;
         async fn forget_adapter(&self, channel: &ChannelId, actor: &Actor) -> Result<bool, PairingError>;

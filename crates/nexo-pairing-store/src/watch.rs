@@ -24,7 +24,7 @@ const REPORT_AGAIN: Duration = Duration::from_secs(60);
 /// How many refreshes wait at most: each message that finds a gate out of date asks for one.
 const MAX_REFRESHES: usize = 1024;
 
-/// Keeps the mirrors of a file up to date. Dropping it ends the thread.
+/// Keeps the replicas of a file up to date. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     path: PathBuf,
@@ -81,7 +81,7 @@ struct Watch {
     holder: Holder,
     /// Has the other threads let go of a file that is not there any more.
     release: Box<dyn Fn() + Send>,
-    /// `PRAGMA data_version` when the mirrors were last brought up to date.
+    /// `PRAGMA data_version` when the replicas were last brought up to date.
     seen: Option<i64>,
     /// What was wrong at the last poll, and since when it has been said.
     reported: Option<(String, Instant)>,
@@ -130,7 +130,7 @@ impl Watch {
     /// Looks whether anything changed, and passes it on.
     fn poll(&mut self) -> Result<(), StoreError> {
         if !self.holder.is_current() {
-            // Another file, or none: what the mirrors hold is not of it.
+            // Another file, or none: what the replicas hold is not of it.
             self.feed.invalidate();
             self.seen = None;
             if self.holder.id().is_some() {
@@ -154,7 +154,7 @@ impl Watch {
         passed.map_err(|error| StoreError::sqlite(&self.path, error))
     }
 
-    /// Has all tables checked behind the mirrors, which are loaded by now: each file, and daily.
+    /// Has all tables checked behind the replicas, which are loaded by now: each file, and daily.
     fn check(&mut self) {
         let file = self.holder.id();
         if let Some((_, checked, since)) = &self.checked
@@ -198,11 +198,11 @@ fn pass_on(
     feed: &Feed,
     seen: &mut Option<i64>,
 ) -> rusqlite::Result<()> {
-    let mirrors = feed.mirrors_now();
+    let replicas = feed.replicas_now();
     // Read before the changes: what is committed in between is passed on at the next poll.
     let version =
         opened.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
-    if *seen == Some(version) && feed.confirm(&mirrors) {
+    if *seen == Some(version) && feed.heartbeat(&replicas) {
         return Ok(());
     }
     feed.publish(path, opened)?;

@@ -140,7 +140,7 @@ pub(crate) fn spawn(
 }
 
 /// Waits for the end of a thread, unless it is this one: a store may be dropped by its own threads,
-/// when they let go the last mirror that held it.
+/// when they let go the last replica that held it.
 pub(crate) fn join_from_elsewhere(thread: Option<JoinHandle<()>>) {
     if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
         // A job that panicked has told its caller already.

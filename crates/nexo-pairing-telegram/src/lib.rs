@@ -54,7 +54,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    Challenge, Outbound, PairingChannelAdapter, PairingError, Piece, outbound_topic,
+    Challenge, Outbound, PairingChannelAdapter, PairingError, Segment, outbound_topic,
 };
 use serde_json::json;
 
@@ -136,18 +136,18 @@ impl PairingChannelAdapter for TelegramPairingAdapter {
 
     fn format_challenge_text(&self, code: &str) -> String {
         markdown::render(&[
-            Piece::Text("Your pairing code is "),
-            Piece::Verbatim(code.to_owned()),
-            Piece::Text(". Give it to the operator of this bot."),
+            Segment::Text("Your pairing code is "),
+            Segment::Verbatim(code.to_owned()),
+            Segment::Text(". Give it to the operator of this bot."),
         ])
     }
 
     fn format_verbatim(&self, text: &str) -> String {
-        markdown::render(&[Piece::Verbatim(text.to_owned())])
+        markdown::render(&[Segment::Verbatim(text.to_owned())])
     }
 
     fn format_challenge(&self, challenge: &Challenge) -> String {
-        markdown::render(&challenge.pieces())
+        markdown::render(&challenge.segments())
     }
 
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {

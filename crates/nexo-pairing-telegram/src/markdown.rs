@@ -5,17 +5,17 @@
 //! must be escaped"), so an operator's template is escaped and never read as markup.
 //! <https://core.telegram.org/bots/api#markdownv2-style>
 
-use nexo_pairing_core::Piece;
+use nexo_pairing_core::Segment;
 
-/// The text of `pieces`: words escaped, what is to be copied in code spans, which a tap copies.
-pub(crate) fn render(pieces: &[Piece<'_>]) -> String {
+/// The text of `segments`: words escaped, what is to be copied in code spans, which a tap copies.
+pub(crate) fn render(segments: &[Segment<'_>]) -> String {
     let mut markdown = String::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(words) => escape(words, is_reserved, &mut markdown),
+    for segment in segments {
+        match segment {
+            Segment::Text(words) => escape(words, is_reserved, &mut markdown),
             // An empty span and the next one would read as the three backticks of a block.
-            Piece::Verbatim(exact) if exact.is_empty() => {}
-            Piece::Verbatim(exact) => {
+            Segment::Verbatim(exact) if exact.is_empty() => {}
+            Segment::Verbatim(exact) => {
                 markdown.push('`');
                 escape(exact, is_reserved_in_code, &mut markdown);
                 markdown.push('`');

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    Challenge, Outbound, PairingChannelAdapter, PairingError, Piece, outbound_topic,
+    Challenge, Outbound, PairingChannelAdapter, PairingError, Segment, outbound_topic,
 };
 use serde_json::json;
 
@@ -91,10 +91,10 @@ impl PairingChannelAdapter for IrcPairingAdapter {
 
     /// What is to be copied is bold.
     fn format_challenge(&self, challenge: &Challenge) -> String {
-        let pieces = challenge.pieces().into_iter();
+        let pieces = challenge.segments().into_iter();
         let marked = pieces.map(|piece| match piece {
-            Piece::Text(words) => words.to_owned(),
-            Piece::Verbatim(exact) => format!("\u{2}{exact}\u{2}"),
+            Segment::Text(words) => words.to_owned(),
+            Segment::Verbatim(exact) => format!("\u{2}{exact}\u{2}"),
         });
         marked.collect()
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexo_pairing_core::{
-    AccountId, AccountScope, ChannelId, Clock, GateBackend, Mirror, NewRequest, PairingError,
-    SenderId, SenderKey, Span, Standing, SystemClock, UpsertOutcome,
+    AccountId, AccountScope, ChannelId, Clock, GateBackend, NewRequest, PairingError, Replica,
+    SenderId, SenderKey, SenderState, SystemClock, UpsertOutcome, Validity,
 };
 
 use crate::canonical;
@@ -22,26 +22,26 @@ impl Lists {
         Self { allowed, pending }
     }
 
-    fn standings(&self) -> impl Iterator<Item = Result<Standing, PairingError>> {
+    fn states(&self) -> impl Iterator<Item = Result<SenderState, PairingError>> {
         let now = SystemClock::default().now();
         let allowed = (0..self.allowed).map(|number| {
-            let mut standing = stranger(&canonical(number))?;
-            standing.allowed = Some(Span::Always);
-            Ok(standing)
+            let mut state = stranger(&canonical(number))?;
+            state.allowed = Some(Validity::Always);
+            Ok(state)
         });
         let pending = (0..self.pending).map(move |number| {
-            let mut standing = stranger(&format!("+3461{number:07}"))?;
-            let life = Span::Between(now, now + Duration::from_secs(24 * 3600));
-            standing.pending = Some((life, now));
-            Ok(standing)
+            let mut state = stranger(&format!("+3461{number:07}"))?;
+            let life = Validity::Between(now, now + Duration::from_secs(24 * 3600));
+            state.pending = Some((life, now));
+            Ok(state)
         });
         allowed.chain(pending)
     }
 }
 
-fn stranger(id: &str) -> Result<Standing, PairingError> {
+fn stranger(id: &str) -> Result<SenderState, PairingError> {
     let account = AccountScope::One(AccountId::parse("personal")?);
-    Ok(Standing::stranger(ChannelId::parse("whatsapp")?, account, SenderId::parse(id)?))
+    Ok(SenderState::stranger(ChannelId::parse("whatsapp")?, account, SenderId::parse(id)?))
 }
 
 /// What is asked of a store by a gate that decides from memory: nothing.
@@ -49,11 +49,11 @@ const NEVER: &str = "the answer is in memory";
 
 #[async_trait]
 impl GateBackend for Lists {
-    fn attach(&self, mirror: Weak<dyn Mirror>) {
-        let Some(mirror) = mirror.upgrade() else { return };
-        let as_of = mirror.now();
-        mirror.replace(&mut self.standings(), 1).expect("they are ids");
-        mirror.confirm(as_of);
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        let Some(replica) = replica.upgrade() else { return };
+        let as_of = replica.now();
+        replica.replace(&mut self.states(), 1).expect("they are ids");
+        replica.heartbeat(as_of);
     }
 
     async fn upsert_pending(&self, _: NewRequest) -> Result<UpsertOutcome, PairingError> {

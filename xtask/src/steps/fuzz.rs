@@ -87,7 +87,7 @@ fn build(context: &Context) -> Outcome<PathBuf> {
     let mut build = context.cargo(&what);
     build.arg("--manifest-path").arg(Path::new(PACKAGE).join("Cargo.toml"));
     build.arg("--target-dir").arg(&target_directory);
-    // Piece by piece, what is built would be instrumented piece by piece.
+    // Segment by piece, what is built would be instrumented piece by piece.
     build.env("RUSTFLAGS", FLAGS.join(" ")).env("CARGO_INCREMENTAL", "0");
     context::run(&mut build)?;
     Ok(target_directory.join(host).join("release"))

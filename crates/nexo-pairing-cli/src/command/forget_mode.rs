@@ -1,7 +1,7 @@
 //! `forget-mode`: forgets which mode an account was last in.
 
 use clap::Args;
-use nexo_pairing::{AccountId, AccountKey, Actor, ChannelId, SaidMode};
+use nexo_pairing::{AccountId, AccountKey, Actor, ChannelId, ModeSetting};
 use serde_json::{Value, json};
 
 use crate::context::{Context, Database};
@@ -72,7 +72,7 @@ fn account(args: &ForgetMode) -> Result<Option<AccountKey>, CliError> {
     }
 }
 
-fn as_json((account, said): &(Option<AccountKey>, SaidMode)) -> Value {
+fn as_json((account, said): &(Option<AccountKey>, ModeSetting)) -> Value {
     let (channel, account) = account
         .as_ref()
         .map_or((ALL, ALL), |(channel, account)| (channel.as_str(), account.as_str()));

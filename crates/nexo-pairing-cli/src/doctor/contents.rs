@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexo_pairing::{Inspection, PairingError, Span, StoreError};
+use nexo_pairing::{Inspection, PairingError, StoreError, Validity};
 use time::OffsetDateTime;
 
 use super::installation::Installation;
@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::text::format_time;
 
 /// A time stamp may be so far ahead: another machine's clock, a second that is rounded.
-const LEEWAY: Duration = Span::LEEWAY;
+const LEEWAY: Duration = Validity::LEEWAY;
 
 /// Whether this program knows the schema.
 pub(super) async fn schema(installation: &Installation) -> Vec<Finding> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use nexo_pairing_core::{
-    AdapterWords, ChannelId, Mode, ModesInForce, RememberedAdapters, RememberedModes,
+    ChannelId, ConfiguredAdapters, Mode, ModesInForce, RememberedAdapters, RememberedModes,
 };
 
 use super::*;
@@ -123,7 +123,7 @@ impl Running {
         let mut new = Self { read, in_force, modes, remembered };
         let adapters = new.remembered.adapters.resolve(&words, |channel| {
             new.takes_ids_as_written(channel)
-                && (matches!(words, AdapterWords::Empty(_)) || !was_exposed(channel))
+                && (matches!(words, ConfiguredAdapters::Empty(_)) || !was_exposed(channel))
         });
         new.remembered.adapters = adapters.ok()?;
         Some(new)

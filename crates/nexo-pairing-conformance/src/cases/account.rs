@@ -1,7 +1,7 @@
 //! Which modes are remembered, and what is forgotten.
 
 use nexo_pairing_core::{
-    AccountKey, Mode, ModeWords, ModesError, ModesInForce, RememberedModes, SaidMode,
+    AccountKey, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce, RememberedModes,
 };
 
 use crate::prelude::*;
@@ -9,10 +9,10 @@ use crate::world::{World, account, actor, channel};
 use nexo_pairing_engine::PairingEngine;
 
 /// What a configuration says: of all accounts, and of some.
-fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ModeWords {
-    let said = |mode| SaidMode::new(mode, "pairing.yaml");
+fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ConfiguredModes {
+    let said = |mode| ModeSetting::new(mode, "pairing.yaml");
     let entry = |(name, mode): &(&str, Option<Mode>)| (named(name), mode.map(said));
-    ModeWords {
+    ConfiguredModes {
         default: default.map(said),
         accounts: accounts.map(|accounts| accounts.iter().map(entry).collect()),
     }
@@ -24,7 +24,7 @@ fn named(name: &str) -> AccountKey {
 
 async fn start<S: Storage>(
     store: &PairingEngine<S>,
-    words: &ModeWords,
+    words: &ConfiguredModes,
 ) -> Result<ModesInForce, ModesError> {
     store.put_modes_in_force(words, None, None).await.unwrap()
 }
@@ -78,7 +78,7 @@ pub async fn an_older_backup_takes_no_words_away<S: Storage>(suite: &Suite<S>) {
     assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
     // Or only a trial had run.
     let trial = World::new(suite).await;
-    let (nothing, open) = (words(None, None), Some(SaidMode::open_for_one_run()));
+    let (nothing, open) = (words(None, None), Some(ModeSetting::open_for_one_run()));
     trial.store.put_modes_in_force(&nothing, open, None).await.unwrap().unwrap();
     let again = trial.store.put_modes_in_force(&nothing, None, Some(own)).await.unwrap();
     assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
@@ -104,7 +104,7 @@ pub async fn forgetting_ends_the_words_of_one_account_or_of_all<S: Storage>(suit
     let cli = actor("cli");
     assert_eq!(world.store.forget_mode(Some(&named("c")), &cli).await.unwrap(), []);
     let forgotten = world.store.forget_mode(Some(&named("a")), &cli).await.unwrap();
-    let said = SaidMode::new(Mode::Allowlist, "pairing.yaml");
+    let said = ModeSetting::new(Mode::Allowlist, "pairing.yaml");
     assert_eq!(forgotten, [(Some(named("a")), said)]);
     assert_eq!(world.store.forget_mode(Some(&named("a")), &cli).await.unwrap(), []);
     for own in [None, Some(own.remembered())] {
@@ -120,7 +120,7 @@ pub async fn forgetting_ends_the_words_of_one_account_or_of_all<S: Storage>(suit
 
 pub async fn open_for_one_run_is_told_and_not_kept<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let fallback = Some(SaidMode::open_for_one_run());
+    let fallback = Some(ModeSetting::open_for_one_run());
     let nothing = words(None, None);
     let open = world.store.put_modes_in_force(&nothing, fallback.clone(), None).await.unwrap();
     assert_eq!(mode(&open.unwrap(), "a"), OPEN);

@@ -1,6 +1,6 @@
 //! Which channels are remembered to have their adapter in another process.
 
-use nexo_pairing_core::{AdapterWords, AdaptersError, ChannelId, RememberedAdapters};
+use nexo_pairing_core::{AdaptersError, ChannelId, ConfiguredAdapters, RememberedAdapters};
 
 use crate::prelude::*;
 use crate::world::{World, actor};
@@ -21,7 +21,7 @@ pub async fn a_thousand_adapters_are_remembered_and_no_more<S: Storage>(suite: &
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let words = |names: &[&str]| {
         let names = names.iter().map(|name| channel(name)).collect();
-        AdapterWords::Channels(names, "pairing.yaml".to_owned())
+        ConfiguredAdapters::Channels(names, "pairing.yaml".to_owned())
     };
     let resolve = |before: &RememberedAdapters, names| before.resolve(&words(names), |_| false);
     let nothing = RememberedAdapters::default();

@@ -4,15 +4,16 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use serde_json::Value;
 
-use super::Mirror;
+use super::Replica;
 use crate::limits;
 use crate::{PairingError, SenderId, SenderKey, UpsertOutcome};
 
 /// What a gate needs of a store: to make requests, and a copy of the lists that is kept up to date.
 ///
-/// An operation that has returned `Ok` is durable and is seen by every attached [`Mirror`] before it
+/// An operation that has returned `Ok` is durable and is seen by every subscribed [`Replica`] before it
 /// returns. Every read and write of one operation is one transaction, and operations take effect as if
 /// they ran one after the other. A future that is dropped leaves its operation done or not done, never
 /// half. A minor version may add operations.
@@ -40,11 +41,11 @@ pub trait GateBackend: Send + Sync {
         retry_after: Duration,
     ) -> Result<(), PairingError>;
 
-    /// Keeps `mirror` up to date until it is dropped, beginning with a complete load. Returns at
+    /// Keeps `replica` up to date until it is dropped, beginning with a complete load. Returns at
     /// once; the load goes on behind it.
-    fn attach(&self, mirror: Weak<dyn Mirror>);
+    fn subscribe(&self, replica: Weak<dyn Replica>);
 
-    /// Brings every attached mirror up to date now.
+    /// Brings every subscribed replica up to date now.
     ///
     /// # Errors
     ///
@@ -53,12 +54,15 @@ pub trait GateBackend: Send + Sync {
 }
 
 /// What a new request is made of, and the limits of its account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct NewRequest {
     /// Whose request it is.
+    #[setters(skip)]
     pub key: SenderKey,
     /// Other ids of the same sender: a grant, a block, a request or a wait of theirs counts.
+    #[setters(skip)]
     pub alt: Vec<SenderId>,
     /// Whether the event has another id, of which no canonical one could be made: it may be a blocked
     /// person's. Default `false`.
@@ -99,48 +103,6 @@ impl NewRequest {
     #[must_use]
     pub fn with_alt(mut self, alt: impl IntoIterator<Item = SenderId>) -> Self {
         self.alt = alt.into_iter().collect();
-        self
-    }
-
-    /// The same request, with this [`has_unreadable_id`](Self::has_unreadable_id).
-    #[must_use]
-    pub fn with_has_unreadable_id(mut self, has_unreadable_id: bool) -> Self {
-        self.has_unreadable_id = has_unreadable_id;
-        self
-    }
-
-    /// The same request, with this [`meta`](Self::meta).
-    #[must_use]
-    pub fn with_meta(mut self, meta: Value) -> Self {
-        self.meta = meta;
-        self
-    }
-
-    /// The same request, with this [`max_pending`](Self::max_pending).
-    #[must_use]
-    pub fn with_max_pending(mut self, max_pending: u32) -> Self {
-        self.max_pending = max_pending;
-        self
-    }
-
-    /// The same request, with this [`max_pending_total`](Self::max_pending_total).
-    #[must_use]
-    pub fn with_max_pending_total(mut self, max_pending_total: u32) -> Self {
-        self.max_pending_total = max_pending_total;
-        self
-    }
-
-    /// The same request, with this [`ttl`](Self::ttl).
-    #[must_use]
-    pub fn with_ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// The same request, with this [`cooldown`](Self::cooldown).
-    #[must_use]
-    pub fn with_cooldown(mut self, cooldown: Duration) -> Self {
-        self.cooldown = cooldown;
         self
     }
 }

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 
 use crate::{
     AccountId, AccountKey, AccountScope, Actor, AdaptersError, AllowedSender, ApprovedRequest,
-    AuditEvent, AuditQuery, BlockedSender, Blocking, ChannelId, Filter, Grant, ModeWords,
-    ModesError, ModesInForce, PairingError, PendingRequest, RejectedRequest, RememberedAdapters,
-    RememberedModes, SaidMode, SeedReport, SenderId, SenderKey,
+    AuditEvent, AuditQuery, BlockOutcome, BlockedSender, ChannelId, ConfiguredModes, Filter, Grant,
+    ModeSetting, ModesError, ModesInForce, PairingError, PendingRequest, RejectedRequest,
+    RememberedAdapters, RememberedModes, SeedReport, SenderId, SenderKey,
 };
 
 /// What operators do with a store: decide, list, read the audit log.
 ///
-/// An operation that has returned `Ok` is durable and is seen by every attached [`Mirror`](crate::Mirror) before it
+/// An operation that has returned `Ok` is durable and is seen by every subscribed [`Replica`](crate::Replica) before it
 /// returns. Every read and write of one operation is one transaction, and operations take effect as if
 /// they ran one after the other. A future that is dropped leaves its operation done or not done, never
 /// half. A minor version may add operations.
@@ -57,7 +57,7 @@ pub trait OperatorBackend: Send + Sync {
         target: &Target,
         actor: &Actor,
         reason: Option<&str>,
-    ) -> Result<Blocking, PairingError>;
+    ) -> Result<BlockOutcome, PairingError>;
 
     /// Takes a block back; restores nothing of what it ended. `false` when there was none.
     ///
@@ -195,8 +195,8 @@ pub trait OperatorBackend: Send + Sync {
     /// account: then nothing has changed.
     async fn put_modes_in_force(
         &self,
-        words: &ModeWords,
-        fallback: Option<SaidMode>,
+        words: &ConfiguredModes,
+        fallback: Option<ModeSetting>,
         own: Option<&RememberedModes>,
     ) -> Result<Result<ModesInForce, ModesError>, PairingError>;
 
@@ -211,7 +211,7 @@ pub trait OperatorBackend: Send + Sync {
         &self,
         account: Option<&AccountKey>,
         actor: &Actor,
-    ) -> Result<Vec<(Option<AccountKey>, SaidMode)>, PairingError>;
+    ) -> Result<Vec<(Option<AccountKey>, ModeSetting)>, PairingError>;
 
     /// The channels that were said to have their adapter in another process.
     ///

@@ -118,7 +118,7 @@ pub trait SessionBackend: Send + Sync {
 
     /// Ends the sessions that have run out, so that a clock that is set back later does not revive them.
     /// Deletes those that ended more than 30 days ago, and what is known of setup codes that expired long
-    /// ago. Says how many sessions it deleted. A store that a gate mirrors does so by itself.
+    /// ago. Says how many sessions it deleted. A store that a gate replicas does so by itself.
     ///
     /// # Errors
     ///

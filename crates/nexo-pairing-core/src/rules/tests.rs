@@ -103,13 +103,13 @@ impl SenderFacts for Case {
     fn is_blocked(&self) -> bool {
         self.is_blocked
     }
-    fn grants(&self) -> impl Iterator<Item = Span> {
+    fn grants(&self) -> impl Iterator<Item = Validity> {
         self.grants.iter().copied().map(span)
     }
-    fn waits(&self) -> impl Iterator<Item = Span> {
+    fn waits(&self) -> impl Iterator<Item = Validity> {
         self.waits.iter().copied().map(span)
     }
-    fn requests(&self) -> impl Iterator<Item = (Span, OffsetDateTime)> {
+    fn requests(&self) -> impl Iterator<Item = (Validity, OffsetDateTime)> {
         self.requests.iter().map(|(life, challenged)| (span(*life), at(*challenged)))
     }
     fn live_requests(&self, now: OffsetDateTime) -> usize {
@@ -126,8 +126,8 @@ fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap()
 }
 
-fn span((from, until): Life) -> Span {
-    until.map_or(Span::Always, |until| Span::Between(at(from), at(until)))
+fn span((from, until): Life) -> Validity {
+    until.map_or(Validity::Always, |until| Validity::Between(at(from), at(until)))
 }
 
 /// A row of the table in `docs/protocol.md`: the rule, when it matches, what it decides.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::Span;
+use crate::Validity;
 
 /// For how long a rejected sender is not challenged; and for how long after their wait a sender who
 /// let codes expire is remembered for it.
@@ -66,13 +66,13 @@ pub struct EndedRequest {
 impl EndedRequest {
     /// While its sender has to wait for the next code, if they have to.
     #[must_use]
-    pub fn wait(&self) -> Option<Span> {
+    pub fn wait(&self) -> Option<Validity> {
         let wait = match self.end {
             RequestEnd::Rejected => REJECTED_FOR,
             RequestEnd::Expired => wait_after(self.strikes),
             RequestEnd::Approved | RequestEnd::Blocked => Duration::ZERO,
         };
-        (!wait.is_zero()).then(|| Span::Between(self.at, later(self.at, wait)))
+        (!wait.is_zero()).then(|| Validity::Between(self.at, later(self.at, wait)))
     }
 
     /// How many codes had expired in a row before a request that was made at `created_at`: the count
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_for_whoever_was_rejected_or_let_codes_expire() {
-        let until = |hours: u64| Some(Span::Between(at(0), at(hours * HOUR)));
+        let until = |hours: u64| Some(Validity::Between(at(0), at(hours * HOUR)));
         assert_eq!(ended(RequestEnd::Rejected, 0).wait(), until(24));
         assert_eq!(ended(RequestEnd::Expired, 1).wait(), None);
         assert_eq!(ended(RequestEnd::Expired, 3).wait(), until(2));

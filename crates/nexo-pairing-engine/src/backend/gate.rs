@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nexo_pairing_core::{GateBackend, Mirror, NewRequest, PairingError, SenderKey, UpsertOutcome};
+use nexo_pairing_core::{GateBackend, NewRequest, PairingError, Replica, SenderKey, UpsertOutcome};
 
 use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
@@ -29,8 +29,8 @@ impl<S: Storage> GateBackend for PairingEngine<S> {
         self.write(Caller::Stranger, undelivered).await
     }
 
-    fn attach(&self, mirror: Weak<dyn Mirror>) {
-        self.storage().subscribe(mirror);
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        self.storage().subscribe(replica);
     }
 
     async fn refresh(&self) -> Result<(), PairingError> {

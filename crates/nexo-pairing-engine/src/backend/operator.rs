@@ -7,9 +7,10 @@ use nexo_pairing_core::limits::{GRANT_TTL, GRANT_TTL_FORM, MAX_NOTE_BYTES, NOTE_
 use nexo_pairing_core::text::excerpt;
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AdaptersError, AllowedSender, ApprovedRequest, AuditEvent,
-    AuditQuery, BlockedSender, Blocking, ChannelId, Filter, Grant, ModeWords, ModesError,
-    ModesInForce, OperatorBackend, PairingCode, PairingError, PendingRequest, RejectedRequest,
-    RememberedAdapters, RememberedModes, SaidMode, SeedReport, SenderId, SenderKey, Target,
+    AuditQuery, BlockOutcome, BlockedSender, ChannelId, ConfiguredModes, Filter, Grant,
+    ModeSetting, ModesError, ModesInForce, OperatorBackend, PairingCode, PairingError,
+    PendingRequest, RejectedRequest, RememberedAdapters, RememberedModes, SeedReport, SenderId,
+    SenderKey, Target,
 };
 
 use crate::modes::Wanted;
@@ -46,7 +47,7 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
         target: &Target,
         actor: &Actor,
         reason: Option<&str>,
-    ) -> Result<Blocking, PairingError> {
+    ) -> Result<BlockOutcome, PairingError> {
         check_text("reason", reason)?;
         let (target, actor) = (target.clone(), actor.clone());
         let reason = reason.map(str::to_owned);
@@ -143,8 +144,8 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
 
     async fn put_modes_in_force(
         &self,
-        words: &ModeWords,
-        fallback: Option<SaidMode>,
+        words: &ConfiguredModes,
+        fallback: Option<ModeSetting>,
         own: Option<&RememberedModes>,
     ) -> Result<Result<ModesInForce, ModesError>, PairingError> {
         let wanted = Wanted { words: words.clone(), fallback, own: own.cloned() };
@@ -162,7 +163,7 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
         &self,
         account: Option<&AccountKey>,
         actor: &Actor,
-    ) -> Result<Vec<(Option<AccountKey>, SaidMode)>, PairingError> {
+    ) -> Result<Vec<(Option<AccountKey>, ModeSetting)>, PairingError> {
         let (account, actor) = (account.cloned(), actor.clone());
         self.write(Caller::Operator, move |tx| modes::forget(tx, account.as_ref(), &actor)).await
     }

@@ -9,8 +9,8 @@ use crate::support::{TestAdapter, World, at_once, channel, key};
 use async_trait::async_trait;
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, Clock, Decision, DropReason, GateBackend, Inbound, ManualClock,
-    Mirror, Mode, NewRequest, PairingAdapterRegistry, PairingCode, PairingError, PairingPolicy,
-    Rule, SenderId, SenderKey, Span, Standing, Target, UpsertOutcome,
+    Mode, NewRequest, PairingAdapterRegistry, PairingCode, PairingError, PairingPolicy, Replica,
+    Rule, SenderId, SenderKey, SenderState, Target, UpsertOutcome, Validity,
 };
 use nexo_pairing_gate::{GateOptions, PairingGate};
 use time::OffsetDateTime;
@@ -18,11 +18,11 @@ use time::OffsetDateTime;
 /// A store that cannot be read until it is told to recover.
 #[derive(Default)]
 struct Faulty {
-    mirror: Mutex<Option<Weak<dyn Mirror>>>,
+    replica: Mutex<Option<Weak<dyn Replica>>>,
     works: AtomicBool,
     hangs: AtomicBool,
     refreshes: AtomicUsize,
-    lists: Mutex<Vec<Standing>>,
+    lists: Mutex<Vec<SenderState>>,
     /// What becomes of a request; without it, writing fails.
     outcome: Mutex<Option<UpsertOutcome>>,
 }
@@ -41,8 +41,8 @@ impl GateBackend for Faulty {
     ) -> Result<(), PairingError> {
         unreachable!("nothing is ever delivered")
     }
-    fn attach(&self, mirror: Weak<dyn Mirror>) {
-        *self.mirror.lock().unwrap() = Some(mirror);
+    fn subscribe(&self, replica: Weak<dyn Replica>) {
+        *self.replica.lock().unwrap() = Some(replica);
     }
     async fn refresh(&self) -> Result<(), PairingError> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
@@ -52,11 +52,11 @@ impl GateBackend for Faulty {
         if !self.works.load(Ordering::SeqCst) {
             return Err(PairingError::backend("the disk is gone"));
         }
-        let mirror = self.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+        let replica = self.replica.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
         let lists = self.lists.lock().unwrap().clone();
-        let as_of = mirror.now();
-        mirror.replace(&mut lists.into_iter().map(Ok), 1).unwrap();
-        mirror.confirm(as_of);
+        let as_of = replica.now();
+        replica.replace(&mut lists.into_iter().map(Ok), 1).unwrap();
+        replica.heartbeat(as_of);
         Ok(())
     }
 }
@@ -71,14 +71,14 @@ async fn admit(gate: &PairingGate, mode: Mode) -> Result<Decision, PairingError>
     gate.should_admit("test", "main", "id:1", &PairingPolicy::new(mode), None).await
 }
 
-fn standing(scope: AccountScope) -> Standing {
-    Standing::stranger(channel(), scope, SenderId::parse("id:1").unwrap())
+fn state(scope: AccountScope) -> SenderState {
+    SenderState::stranger(channel(), scope, SenderId::parse("id:1").unwrap())
 }
 
-fn grant() -> Standing {
-    let mut standing = standing(AccountScope::One(AccountId::parse("main").unwrap()));
-    standing.allowed = Some(Span::Always);
-    standing
+fn grant() -> SenderState {
+    let mut state = state(AccountScope::One(AccountId::parse("main").unwrap()));
+    state.allowed = Some(Validity::Always);
+    state
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn rule_1_before_the_first_load_nobody_is_admitted_or_challenged() {
 async fn rule_1_holds_until_the_first_load_is_complete() {
     let backend = Arc::new(Faulty::default());
     let (gate, _) = gate(&backend);
-    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    let replica = backend.replica.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
     let shut = |modes: &[Mode]| {
         for &mode in modes {
             let policy = PairingPolicy::new(mode);
@@ -109,12 +109,12 @@ async fn rule_1_holds_until_the_first_load_is_complete() {
             assert!(matches!(waited, Some(Err(PairingError::Stale { .. }))), "{mode}: {waited:?}");
         }
     };
-    let as_of = mirror.now();
+    let as_of = replica.now();
     // Between one row and the next nobody knows yet who is blocked.
     let all = [Mode::Open, Mode::Allowlist, Mode::Pairing];
-    mirror.replace(&mut [grant()].into_iter().map(Ok).inspect(|_| shut(&all)), 1).unwrap();
+    replica.replace(&mut [grant()].into_iter().map(Ok).inspect(|_| shut(&all)), 1).unwrap();
     shut(&all[1..]);
-    mirror.confirm(as_of);
+    replica.heartbeat(as_of);
     assert_eq!(admit(&gate, Mode::Pairing).await.unwrap(), Decision::Admit);
 }
 
@@ -142,7 +142,7 @@ async fn rule_1_mode_open_is_shut_too_where_a_block_was_ever_known() {
     for scope in [AccountScope::All, AccountScope::One(AccountId::parse("main").unwrap())] {
         let backend = Arc::new(Faulty::default());
         backend.works.store(true, Ordering::SeqCst);
-        let mut block = standing(scope);
+        let mut block = state(scope);
         block.blocked = Some(true);
         *backend.lists.lock().unwrap() = vec![block];
         let (gate, clock) = gate(&backend);
@@ -224,9 +224,9 @@ async fn an_invalidated_mirror_is_not_used_until_it_is_replaced() {
     *backend.lists.lock().unwrap() = vec![grant()];
     let (gate, _) = gate(&backend);
     assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
-    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
-    mirror.invalidate();
-    assert_eq!(mirror.position(), None);
+    let replica = backend.replica.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    replica.invalidate();
+    assert_eq!(replica.position(), None);
     backend.works.store(false, Ordering::SeqCst);
     assert!(admit(&gate, Mode::Allowlist).await.is_err());
     backend.lists.lock().unwrap().clear();
@@ -242,10 +242,10 @@ async fn a_load_that_fails_halfway_changes_nothing() {
     *backend.lists.lock().unwrap() = vec![grant()];
     let (gate, _) = gate(&backend);
     assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
-    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    let replica = backend.replica.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
     let half = [Err(PairingError::backend("the disk is gone"))];
-    assert!(mirror.replace(&mut half.into_iter(), 9).is_err());
-    assert_eq!(mirror.position(), Some(1));
+    assert!(replica.replace(&mut half.into_iter(), 9).is_err());
+    assert_eq!(replica.position(), Some(1));
     assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
 }
 
@@ -253,11 +253,11 @@ async fn a_load_that_fails_halfway_changes_nothing() {
 async fn a_load_is_as_old_as_its_beginning() {
     let backend = Arc::new(Faulty::default());
     let (gate, clock) = gate(&backend);
-    let mirror = backend.mirror.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
-    let as_of = mirror.now();
+    let replica = backend.replica.lock().unwrap().as_ref().and_then(Weak::upgrade).unwrap();
+    let as_of = replica.now();
     clock.advance(Duration::from_secs(4));
-    mirror.replace(&mut std::iter::empty(), 1).unwrap();
-    mirror.confirm(as_of);
+    replica.replace(&mut std::iter::empty(), 1).unwrap();
+    replica.heartbeat(as_of);
     assert!(admit(&gate, Mode::Allowlist).await.is_ok());
     clock.advance(Duration::from_secs(2));
     assert!(admit(&gate, Mode::Allowlist).await.is_err());
@@ -293,7 +293,7 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     let nobody = gate.screen(&status, &open, &registry).await.unwrap();
     assert_eq!((nobody.decision, nobody.rule), (Decision::Admit, Rule::NotPairable));
     // A block that is gone again was known once.
-    let mut block = standing(AccountScope::All);
+    let mut block = state(AccountScope::All);
     block.blocked = Some(true);
     *backend.lists.lock().unwrap() = vec![block];
     backend.works.store(true, Ordering::SeqCst);

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, Actor, Clock, Decision, ManualClock, Mirror, Mode, PairingError, PairingPolicy,
-    SenderId, Standing,
+    AccountId, Actor, Clock, Decision, ManualClock, Mode, PairingError, PairingPolicy, Replica,
+    SenderId, SenderState,
 };
 use nexo_pairing_gate::{GateOptions, PairingGate};
 use nexo_pairing_store::{PairingStore, StoreOptions};
@@ -129,32 +129,32 @@ impl Clock for Stopping {
     }
 }
 
-/// A mirror that is a [`Stop`]: whoever tells it of a change holds what the store's threads need to
+/// A replica that is a [`Stop`]: whoever tells it of a change holds what the store's threads need to
 /// tell anything to anybody.
-struct SlowMirror {
+struct SlowReplica {
     clock: Arc<ManualClock>,
     position: Mutex<Option<i64>>,
     stop: Stop,
 }
 
-impl Mirror for SlowMirror {
+impl Replica for SlowReplica {
     fn position(&self) -> Option<i64> {
         *self.position.lock().unwrap()
     }
 
     fn replace(
         &self,
-        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError> {
         *self.position.lock().unwrap() = Some(position);
-        for standing in standings {
-            standing?;
+        for state in states {
+            state?;
         }
         Ok(())
     }
 
-    fn update(&self, _: Vec<Standing>, position: i64) {
+    fn update(&self, _: Vec<SenderState>, position: i64) {
         self.stop.pass();
         *self.position.lock().unwrap() = Some(position);
     }
@@ -163,7 +163,7 @@ impl Mirror for SlowMirror {
         self.clock.elapsed()
     }
 
-    fn confirm(&self, _: Duration) {}
+    fn heartbeat(&self, _: Duration) {}
 
     fn invalidate(&self) {
         *self.position.lock().unwrap() = None;
@@ -222,14 +222,14 @@ async fn a_writer_that_stands_still_in_its_transaction_holds_up_no_admit() {
 async fn a_store_that_stands_still_between_commit_and_telling_holds_up_no_admit_for_5_s() {
     let (stop, stopped) = Stop::new();
     let world = World::new(&Stop::new().0).await;
-    let slow = Arc::new(SlowMirror {
+    let slow = Arc::new(SlowReplica {
         clock: world.clock.clone(),
         position: Mutex::default(),
         stop: stop.clone(),
     });
-    let mirror: Arc<dyn Mirror> = slow.clone();
-    let mirror: Weak<dyn Mirror> = Arc::downgrade(&mirror);
-    world.store.attach(mirror);
+    let replica: Arc<dyn Replica> = slow.clone();
+    let replica: Weak<dyn Replica> = Arc::downgrade(&replica);
+    world.store.subscribe(replica);
     world.store.refresh().await.unwrap();
     let since = world.clock.elapsed();
     stopped.arm();

@@ -1,6 +1,6 @@
 //! Reads what a gate decides by: of the keys that changed, or of all.
 
-use nexo_pairing_core::{AccountScope, ChannelId, PairingError, SenderId, Span, Standing};
+use nexo_pairing_core::{AccountScope, ChannelId, PairingError, SenderId, SenderState, Validity};
 use rusqlite::{Connection, Row};
 use time::OffsetDateTime;
 
@@ -46,32 +46,35 @@ const CHANGED: &str = "WITH changed AS
         (SELECT max(seq) FROM pairing_finished AS each WHERE each.channel = key.channel
             AND each.account_id = key.account_id AND each.sender_id = key.sender_id)";
 
-/// The standings of the keys that changed after a position.
-pub(crate) fn changed(connection: &Connection, position: i64) -> rusqlite::Result<Vec<Standing>> {
+/// The states of the keys that changed after a position.
+pub(crate) fn changed(
+    connection: &Connection,
+    position: i64,
+) -> rusqlite::Result<Vec<SenderState>> {
     let mut changed = connection.prepare_cached(CHANGED)?;
     let rows = changed.query_map([position], |row| {
-        let mut standing = stranger(row)?;
+        let mut state = stranger(row)?;
         if let Some(from) = row.get(3)? {
-            standing.allowed = Some(granted(from, row.get(4)?));
+            state.allowed = Some(granted(from, row.get(4)?));
         }
-        standing.blocked = row.get(5)?;
+        state.blocked = row.get(5)?;
         if let Some(from) = row.get(6)? {
-            standing.pending = Some(requested(from, row.get(7)?, row.get(8)?));
+            state.pending = Some(requested(from, row.get(7)?, row.get(8)?));
         }
         if let Some(outcome) = row.get::<_, Option<String>>(9)? {
             let ended = ended(&outcome, row.get(10)?, row.get(11)?);
-            standing.waiting = ended.and_then(|ended| ended.wait());
+            state.waiting = ended.and_then(|ended| ended.wait());
         }
-        Ok(standing)
+        Ok(state)
     })?;
     rows.collect()
 }
 
-/// Hands the standings of all keys to `take`, each table's rows in turn, none of them collected.
+/// Hands the states of all keys to `take`, each table's rows in turn, none of them collected.
 pub(crate) fn each(
     connection: &Connection,
     take: impl FnOnce(
-        &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
     ) -> Result<(), PairingError>,
 ) -> rusqlite::Result<()> {
     let mut grants = connection.prepare(GRANT)?;
@@ -98,41 +101,41 @@ pub(crate) fn each(
     }
 }
 
-fn grant(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let mut standing = stranger(row)?;
-    standing.allowed = Some(granted(row.get(3)?, row.get(4)?));
-    Ok(standing)
+fn grant(row: &Row<'_>) -> rusqlite::Result<SenderState> {
+    let mut state = stranger(row)?;
+    state.allowed = Some(granted(row.get(3)?, row.get(4)?));
+    Ok(state)
 }
 
-fn granted(from: i64, until: Option<i64>) -> Span {
-    until.map_or(Span::Always, |until| Span::Between(at(from), at(until)))
+fn granted(from: i64, until: Option<i64>) -> Validity {
+    until.map_or(Validity::Always, |until| Validity::Between(at(from), at(until)))
 }
 
-fn block(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let mut standing = stranger(row)?;
-    standing.blocked = Some(true);
-    Ok(standing)
+fn block(row: &Row<'_>) -> rusqlite::Result<SenderState> {
+    let mut state = stranger(row)?;
+    state.blocked = Some(true);
+    Ok(state)
 }
 
-fn request(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let mut standing = stranger(row)?;
-    standing.pending = Some(requested(row.get(3)?, row.get(4)?, row.get(5)?));
-    Ok(standing)
+fn request(row: &Row<'_>) -> rusqlite::Result<SenderState> {
+    let mut state = stranger(row)?;
+    state.pending = Some(requested(row.get(3)?, row.get(4)?, row.get(5)?));
+    Ok(state)
 }
 
-fn requested(from: i64, until: i64, challenged_at: i64) -> (Span, OffsetDateTime) {
-    (Span::Between(at(from), at(until)), at(challenged_at))
+fn requested(from: i64, until: i64, challenged_at: i64) -> (Validity, OffsetDateTime) {
+    (Validity::Between(at(from), at(until)), at(challenged_at))
 }
 
-fn outcome(row: &Row<'_>) -> rusqlite::Result<Standing> {
+fn outcome(row: &Row<'_>) -> rusqlite::Result<SenderState> {
     let (outcome, from, strikes): (String, i64, i64) = (row.get(3)?, row.get(4)?, row.get(5)?);
-    let mut standing = stranger(row)?;
-    standing.waiting = ended(&outcome, from, strikes).and_then(|ended| ended.wait());
-    Ok(standing)
+    let mut state = stranger(row)?;
+    state.waiting = ended(&outcome, from, strikes).and_then(|ended| ended.wait());
+    Ok(state)
 }
 
-fn stranger(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    Ok(Standing::stranger(
+fn stranger(row: &Row<'_>) -> rusqlite::Result<SenderState> {
+    Ok(SenderState::stranger(
         ChannelId::from_stored(row.get(0)?),
         AccountScope::from_stored(row.get(1)?),
         SenderId::from_stored(row.get(2)?),

@@ -1,17 +1,18 @@
 //! Which modes are remembered, and what is forgotten.
 
 use nexo_pairing_core::{
-    AccountKey, Mode, ModeWords, ModesError, ModesInForce, PairingError, RememberedModes, SaidMode,
+    AccountKey, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce, PairingError,
+    RememberedModes,
 };
 use nexo_pairing_store::{PairingStore, StoreError};
 
 use crate::support::{World, account, actor, channel};
 
 /// What a configuration says: of all accounts, and of some.
-fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ModeWords {
-    let said = |mode| SaidMode::new(mode, "pairing.yaml");
+fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ConfiguredModes {
+    let said = |mode| ModeSetting::new(mode, "pairing.yaml");
     let entry = |(name, mode): &(&str, Option<Mode>)| (named(name), mode.map(said));
-    ModeWords {
+    ConfiguredModes {
         default: default.map(said),
         accounts: accounts.map(|accounts| accounts.iter().map(entry).collect()),
     }
@@ -21,7 +22,7 @@ fn named(name: &str) -> AccountKey {
     (channel(), account(name))
 }
 
-async fn start(store: &PairingStore, words: &ModeWords) -> Result<ModesInForce, ModesError> {
+async fn start(store: &PairingStore, words: &ConfiguredModes) -> Result<ModesInForce, ModesError> {
     store.put_modes_in_force(words, None, None).await.unwrap()
 }
 
@@ -92,9 +93,9 @@ async fn a_process_goes_on_from_its_own_modes_and_not_from_those_of_another() {
 async fn ten_thousand_accounts_are_remembered_and_no_more() {
     let world = World::new().await;
     let many = |from: usize, to: usize| {
-        let own = Some(SaidMode::new(Mode::Allowlist, "pairing.yaml"));
+        let own = Some(ModeSetting::new(Mode::Allowlist, "pairing.yaml"));
         let accounts = (from..to).map(|number| (named(&number.to_string()), own.clone()));
-        ModeWords { default: None, accounts: Some(accounts.collect()) }
+        ConfiguredModes { default: None, accounts: Some(accounts.collect()) }
     };
     let max = RememberedModes::MAX_ACCOUNTS;
     let error = start(&world.store, &many(0, max + 1)).await.unwrap_err();

@@ -9,7 +9,7 @@ use nexo_pairing_store::{Inspection, PairingStore, StoreError};
 use rusqlite::Connection;
 
 use crate::legacy::old_file;
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{
     START, World, account, bytes, channel, everywhere, hours, key, moment, names, options, sender,
     store_error, unknown,

@@ -9,7 +9,7 @@ use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{World, names, options, store_error};
 
 /// Why a store of this file cannot be opened. What opening says, looking and copying say too.
@@ -204,7 +204,7 @@ async fn damage_that_a_load_comes_upon_is_told_as_such() {
         let (_, options) = options();
         let store = PairingStore::open_with(&path, options).await.unwrap();
         let copy = Arc::new(Copy::default());
-        store.attach(copy.weak());
+        store.subscribe(copy.weak());
         if let Err(error) = store.refresh().await {
             let error = store_error(error);
             assert!(matches!(error, StoreError::Damaged { .. }), "page {number}: {error}");

@@ -4,11 +4,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use nexo_pairing_core::{Actor, Clock, Mirror, PairingError, Standing};
+use nexo_pairing_core::{Actor, Clock, PairingError, Replica, SenderState};
 use nexo_pairing_store::{PairingStore, StoreError, StoreOptions};
 use time::OffsetDateTime;
 
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{
     START, World, account, channel, everywhere, hours, moment, options, sender, store_error,
 };
@@ -16,7 +16,7 @@ use crate::support::{
 /// For how long a test waits for what has to come.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A mirror that keeps its store open, as a gate that is its own mirror would, and can be stopped
+/// A replica that keeps its store open, as a gate that is its own replica would, and can be stopped
 /// in the middle of being told something.
 struct Owner {
     copy: Arc<Copy>,
@@ -51,21 +51,21 @@ impl Owner {
     }
 }
 
-impl Mirror for Owner {
+impl Replica for Owner {
     fn position(&self) -> Option<i64> {
         self.copy.position()
     }
 
     fn replace(
         &self,
-        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError> {
-        self.copy.replace(standings, position)
+        self.copy.replace(states, position)
     }
 
-    fn update(&self, standings: Vec<Standing>, position: i64) {
-        self.copy.update(standings, position);
+    fn update(&self, states: Vec<SenderState>, position: i64) {
+        self.copy.update(states, position);
         self.stop(true);
     }
 
@@ -73,8 +73,8 @@ impl Mirror for Owner {
         self.copy.now()
     }
 
-    fn confirm(&self, as_of: Duration) {
-        self.copy.confirm(as_of);
+    fn heartbeat(&self, as_of: Duration) {
+        self.copy.heartbeat(as_of);
         self.stop(false);
     }
 
@@ -95,8 +95,8 @@ async fn a_store_may_end_on_one_of_its_own_threads() {
             _store: store.clone(),
             _ended: Ended(ended),
         });
-        let weak: Weak<dyn Mirror> = Arc::<Owner>::downgrade(&owner);
-        store.attach(weak);
+        let weak: Weak<dyn Replica> = Arc::<Owner>::downgrade(&owner);
+        store.subscribe(weak);
         copy.wait_until("it is loaded", |state| state.position.is_some());
 
         let (reached, is_there) = mpsc::channel();
@@ -118,7 +118,7 @@ async fn a_store_may_end_on_one_of_its_own_threads() {
         }
         drop(store);
         drop(owner);
-        // The thread that is in the mirror has the last of it now.
+        // The thread that is in the replica has the last of it now.
         go.send(()).unwrap();
         has_ended.recv_timeout(DEADLINE).unwrap();
         drop(folder);
@@ -189,25 +189,25 @@ async fn giving_up_on_an_open_holds_nobody_up() {
 #[tokio::test]
 async fn a_mirror_that_panics_closes_the_store_rather_than_going_stale() {
     struct Panicking(Arc<Copy>);
-    impl Mirror for Panicking {
+    impl Replica for Panicking {
         fn position(&self) -> Option<i64> {
             self.0.position()
         }
         fn replace(
             &self,
-            standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+            states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
             position: i64,
         ) -> Result<(), PairingError> {
-            self.0.replace(standings, position)
+            self.0.replace(states, position)
         }
-        fn update(&self, _: Vec<Standing>, _: i64) {
-            panic!("a mirror of somebody else's");
+        fn update(&self, _: Vec<SenderState>, _: i64) {
+            panic!("a replica of somebody else's");
         }
         fn now(&self) -> Duration {
             self.0.now()
         }
-        fn confirm(&self, as_of: Duration) {
-            self.0.confirm(as_of);
+        fn heartbeat(&self, as_of: Duration) {
+            self.0.heartbeat(as_of);
         }
         fn invalidate(&self) {
             self.0.invalidate();
@@ -217,8 +217,8 @@ async fn a_mirror_that_panics_closes_the_store_rather_than_going_stale() {
     let world = World::with(never_polls).await;
     let copy = Arc::new(Copy::default());
     let panicking = Arc::new(Panicking(Arc::clone(&copy)));
-    let weak: Weak<dyn Mirror> = Arc::<Panicking>::downgrade(&panicking);
-    world.store.attach(weak);
+    let weak: Weak<dyn Replica> = Arc::<Panicking>::downgrade(&panicking);
+    world.store.subscribe(weak);
     copy.wait_until("it is loaded", |state| state.position.is_some());
 
     let blocked = world.store.block(&everywhere("+1"), &Actor::cli(), None).await;

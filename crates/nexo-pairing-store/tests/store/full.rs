@@ -10,7 +10,7 @@ use nexo_pairing_core::{Actor, Filter, PairingError};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{account, channel, everywhere, names, options, sender, store_error};
 
 /// Says to a process of this test what there is to fill: the folder of a small disk of its own, or
@@ -149,7 +149,7 @@ async fn what_was_acknowledged_survives_a_full_disk() {
     for _ in 0..3 {
         seed(&store, done).await.unwrap_err();
         assert_eq!(count(&store).await, done);
-        assert_eq!(copy.lines().len(), done as usize, "the mirrors know of nothing more");
+        assert_eq!(copy.lines().len(), done as usize, "the replicas know of nothing more");
     }
     disk.make_room();
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use nexo_pairing_store::{Inspection, PairingStore};
 use rustix::fs::FlockOperation;
 
 use crate::legacy::old_file;
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{World, everywhere, options};
 
 /// Says to a process of this test which file to look at.

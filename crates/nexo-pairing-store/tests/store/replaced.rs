@@ -9,7 +9,7 @@ use nexo_pairing_store::{
     Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreOptions,
 };
 
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{
     World, account, channel, everywhere, hours, names, options, sender, shell, store_error,
 };
@@ -108,7 +108,7 @@ async fn a_write_tells_the_mirrors_of_the_new_file_only() {
     let world = World::with(never_polls).await;
     let copy = Copy::of(&world.store);
     world.seed("+1").await;
-    // As many changes as the mirror knows of, so that its position fits this file as well.
+    // As many changes as the replica knows of, so that its position fits this file as well.
     let backup = backup_with(&world, &["+2"]).await;
     fs::rename(backup, &world.path).unwrap();
     world.seed("+3").await;
@@ -149,7 +149,7 @@ async fn a_write_that_went_to_the_old_file_is_no_success_and_does_not_bring_it_b
         let (path, copy) = (world.path.clone(), Arc::clone(&copy));
         move || {
             fs::rename(backup, path).unwrap();
-            // The mirrors follow the new file before this write is done.
+            // The replicas follow the new file before this write is done.
             copy.wait_until("the new one is loaded", |state| {
                 state.lines() == ["whatsapp/personal/+2 allowed"]
             });

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore};
 
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{World, account, channel, options, sender};
 
 async fn allowed(store: &PairingStore) -> Vec<String> {

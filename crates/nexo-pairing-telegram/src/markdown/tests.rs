@@ -55,16 +55,16 @@ fn read(markdown: &str) -> Result<Vec<Shown>, String> {
     Ok(shown)
 }
 
-/// What Telegram ought to show for `pieces`.
-fn meant(pieces: &[Piece<'_>]) -> Vec<Shown> {
+/// What Telegram ought to show for `segments`.
+fn meant(segments: &[Segment<'_>]) -> Vec<Shown> {
     let mut shown: Vec<Shown> = Vec::new();
-    for piece in pieces {
-        match (piece, shown.last_mut()) {
-            (Piece::Text(""), _) => {}
-            (Piece::Text(words), Some(Shown::Plain(last))) => last.push_str(words),
-            (Piece::Text(words), _) => shown.push(Shown::Plain((*words).to_owned())),
-            (Piece::Verbatim(exact), _) if exact.is_empty() => {}
-            (Piece::Verbatim(exact), _) => shown.push(Shown::Code(exact.clone())),
+    for segment in segments {
+        match (segment, shown.last_mut()) {
+            (Segment::Text(""), _) => {}
+            (Segment::Text(words), Some(Shown::Plain(last))) => last.push_str(words),
+            (Segment::Text(words), _) => shown.push(Shown::Plain((*words).to_owned())),
+            (Segment::Verbatim(exact), _) if exact.is_empty() => {}
+            (Segment::Verbatim(exact), _) => shown.push(Shown::Code(exact.clone())),
         }
     }
     shown
@@ -100,7 +100,7 @@ fn each_reserved_character_of_a_text_is_escaped_and_no_other() {
     for c in (0..=0x2ff).filter_map(char::from_u32) {
         let expected = if RESERVED.contains(c) { format!("\\{c}") } else { c.to_string() };
         let text = c.to_string();
-        assert_eq!(render(&[Piece::Text(&text)]), expected, "{c:?}");
+        assert_eq!(render(&[Segment::Text(&text)]), expected, "{c:?}");
     }
 }
 
@@ -108,14 +108,14 @@ fn each_reserved_character_of_a_text_is_escaped_and_no_other() {
 fn only_backtick_and_backslash_of_a_code_span_are_escaped() {
     for c in (0..=0x2ff).filter_map(char::from_u32) {
         let expected = if c == '`' || c == '\\' { format!("`\\{c}`") } else { format!("`{c}`") };
-        assert_eq!(render(&[Piece::Verbatim(c.to_string())]), expected, "{c:?}");
+        assert_eq!(render(&[Segment::Verbatim(c.to_string())]), expected, "{c:?}");
     }
 }
 
 #[test]
 fn an_empty_code_span_is_left_out() {
-    let pieces = [Piece::Verbatim(String::new()), Piece::Verbatim("A".to_owned())];
-    assert_eq!(render(&pieces), "`A`");
+    let segments = [Segment::Verbatim(String::new()), Segment::Verbatim("A".to_owned())];
+    assert_eq!(render(&segments), "`A`");
 }
 
 #[test]
@@ -143,23 +143,23 @@ proptest! {
     ) {
         let challenge = Challenge::new(PairingCode::from_random(random), minutes)
             .with_wording(Language::En, Some(template));
-        let shown = read(&render(&challenge.pieces())).unwrap();
+        let shown = read(&render(&challenge.segments())).unwrap();
         prop_assert_eq!(plain(&shown), challenge.plain_text());
-        prop_assert_eq!(shown, meant(&challenge.pieces()));
+        prop_assert_eq!(shown, meant(&challenge.segments()));
     }
 
     #[test]
     fn telegram_shows_any_pieces_as_they_were_meant(
         parts in prop::collection::vec((any::<bool>(), texts()), 0..6),
     ) {
-        let pieces: Vec<_> = parts
+        let segments: Vec<_> = parts
             .iter()
             .map(|(is_code, text)| match is_code {
-                true => Piece::Verbatim(text.clone()),
-                false => Piece::Text(text),
+                true => Segment::Verbatim(text.clone()),
+                false => Segment::Text(text),
             })
             .collect();
-        prop_assert_eq!(read(&render(&pieces)), Ok(meant(&pieces)));
+        prop_assert_eq!(read(&render(&segments)), Ok(meant(&segments)));
     }
 
     #[test]

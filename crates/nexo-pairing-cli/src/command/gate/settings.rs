@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nexo_pairing::config::{Config, Process, Sources};
 use nexo_pairing::{
-    AdapterWords, ChannelId, KeptModes, Mode, ModesInForce, PairingError, PairingStore,
-    RememberedAdapters, RememberedModes, SaidMode,
+    ChannelId, ConfiguredAdapters, Mode, ModeSetting, ModesInForce, PairingError, PairingStore,
+    RememberedAdapters, RememberedModes, RetainedModes,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Loader {
     live: LiveConfig,
     /// What stands where nothing ever said a mode.
-    fallback: Option<SaidMode>,
+    fallback: Option<ModeSetting>,
     modes: Option<ModesInForce>,
     /// The channels that have their adapter in another process, as far as this gate knows.
     adapters: RememberedAdapters,
@@ -57,7 +57,7 @@ impl Loader {
                 said.mode, said.origin
             )));
         }
-        let fallback = open.then(SaidMode::open_for_one_run);
+        let fallback = open.then(ModeSetting::open_for_one_run);
         Ok(Self {
             live,
             fallback,
@@ -127,7 +127,7 @@ impl Loader {
         for (what, mend) in kept(modes) {
             remarks.say(&format!("{what}: {mend}"));
         }
-        let is_default_kept = |kept: &KeptModes| matches!(kept, KeptModes::Default(_));
+        let is_default_kept = |kept: &RetainedModes| matches!(kept, RetainedModes::Default(_));
         if self.fallback.is_some() && modes.kept().iter().any(is_default_kept) {
             remarks.say("--open counts only where no mode was ever set");
         }
@@ -258,7 +258,7 @@ impl Loader {
         };
         let wanted = wanted.resolve(&words, |channel| {
             remote::is_exposed(config, &modes, channel)
-                && (matches!(words, AdapterWords::Empty(_)) || !was_exposed(channel))
+                && (matches!(words, ConfiguredAdapters::Empty(_)) || !was_exposed(channel))
         })?;
         Ok((known, wanted))
     }

@@ -1,4 +1,4 @@
-//! Mirrors: what this handle changes is there when the operation returns, what others change comes.
+//! Replicas: what this handle changes is there when the operation returns, what others change comes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use nexo_pairing_core::{Actor, Grant, UpsertOutcome};
 use nexo_pairing_store::{PairingStore, StoreOptions};
 
-use crate::mirrored::Copy;
+use crate::replica_copy::Copy;
 use crate::support::{
     START, World, account, channel, everywhere, hours, key, minutes, moment, sender,
 };
@@ -209,10 +209,10 @@ async fn one_mirror_that_fails_takes_no_other_with_it() {
     let world = World::with(never_polls).await;
     let broken = Arc::new(Copy::default());
     broken.break_loads(true);
-    world.store.attach(broken.weak());
+    world.store.subscribe(broken.weak());
     broken.wait_until("its load has failed", |state| state.invalidations > 0);
     let sound = Arc::new(Copy::default());
-    world.store.attach(sound.weak());
+    world.store.subscribe(sound.weak());
     sound.wait_until("it is loaded", |state| state.position.is_some());
 
     world.seed("+1").await;

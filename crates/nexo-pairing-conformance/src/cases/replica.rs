@@ -1,9 +1,9 @@
-//! Mirrors: what changed is there when the operation returns.
+//! Replicas: what changed is there when the operation returns.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Grant, Span, UpsertOutcome};
+use nexo_pairing_core::{Actor, Grant, UpsertOutcome, Validity};
 
 use crate::copy::Copy;
 use crate::prelude::*;
@@ -37,10 +37,10 @@ pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
     );
     let state = copy.state();
     let of = |id: &str| state.of(&format!("whatsapp/personal/{id}")).unwrap();
-    let hour = Span::Between(moment(START), moment(START + 3600));
+    let hour = Validity::Between(moment(START), moment(START + 3600));
     assert_eq!(of("+5").allowed, Some(hour));
     assert_eq!(of("+6").pending, Some((hour, moment(START))));
-    assert_eq!(of("+2").waiting, Some(Span::Between(moment(START), moment(START + 86_400))));
+    assert_eq!(of("+2").waiting, Some(Validity::Between(moment(START), moment(START + 86_400))));
 }
 
 pub async fn dropped_mirrors_are_let_go<S: Storage>(suite: &Suite<S>) {
@@ -51,7 +51,7 @@ pub async fn dropped_mirrors_are_let_go<S: Storage>(suite: &Suite<S>) {
     world.seed("+1").await;
     assert!(weak.upgrade().is_none(), "the store holds none");
     assert_eq!(second.lines(), ["whatsapp/personal/+1 allowed"]);
-    world.store.attach(weak);
+    world.store.subscribe(weak);
     world.seed("+2").await;
     assert_eq!(second.lines().len(), 2);
 }
@@ -63,10 +63,10 @@ pub async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached
     world.seed("+1").await;
     let (slow, second) = (Arc::new(Copy::default()), Arc::new(Copy::default()));
     let held = slow.hold();
-    world.store.attach(slow.weak());
+    world.store.subscribe(slow.weak());
     slow.wait_until("it is being loaded", |state| state.begun > 0);
     // Would wait for the load for ever, if it waited.
-    world.store.attach(second.weak());
+    world.store.subscribe(second.weak());
     drop(held);
     for copy in [slow, second] {
         copy.wait_until("it is loaded", |state| state.lines().len() == 1);
@@ -125,10 +125,10 @@ pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Su
     let world = World::new(suite).await;
     let broken = Arc::new(Copy::default());
     broken.break_loads(true);
-    world.store.attach(broken.weak());
+    world.store.subscribe(broken.weak());
     broken.wait_until("its load has failed", |state| state.invalidations > 0);
     let sound = Arc::new(Copy::default());
-    world.store.attach(sound.weak());
+    world.store.subscribe(sound.weak());
     sound.wait_until("it is loaded", |state| state.position.is_some());
 
     world.seed("+1").await;
@@ -146,7 +146,7 @@ pub async fn a_refresh_loads_a_mirror_that_was_just_attached<S: Storage>(suite: 
     world.seed("+1").await;
     for _ in 0..50 {
         let copy = Arc::new(Copy::default());
-        world.store.attach(copy.weak());
+        world.store.subscribe(copy.weak());
         world.store.refresh().await.unwrap();
         assert_eq!(copy.lines(), ["whatsapp/personal/+1 allowed"]);
     }

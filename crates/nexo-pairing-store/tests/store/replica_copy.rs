@@ -1,10 +1,10 @@
-//! A mirror that shows what it was told, and can be waited for.
+//! A replica that shows what it was told, and can be waited for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use nexo_pairing_core::{Mirror, PairingError, Span, Standing};
+use nexo_pairing_core::{PairingError, Replica, SenderState, Validity};
 use nexo_pairing_store::PairingStore;
 
 /// For how long a test waits for what has to come.
@@ -30,7 +30,7 @@ impl Default for Copy {
 #[derive(Default, Clone)]
 pub(crate) struct State {
     pub(crate) position: Option<i64>,
-    rows: BTreeMap<String, Standing>,
+    rows: BTreeMap<String, SenderState>,
     pub(crate) loads: u32,
     pub(crate) updates: u32,
     pub(crate) confirmations: u32,
@@ -44,7 +44,7 @@ pub(crate) struct State {
 impl State {
     /// What is known of everybody, one line each: `whatsapp/personal/+1 allowed`.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let line = |(key, standing): (&String, &Standing)| {
+        let line = |(key, state): (&String, &SenderState)| {
             let mut line = key.clone();
             let mut add = |is_so: bool, word: &str| {
                 if is_so {
@@ -52,44 +52,44 @@ impl State {
                     line.push_str(word);
                 }
             };
-            add(standing.blocked == Some(true), "blocked");
-            add(standing.allowed == Some(Span::Always), "allowed");
-            add(matches!(standing.allowed, Some(Span::Between(..))), "allowed-for-a-time");
-            add(standing.pending.is_some(), "pending");
-            add(standing.waiting.is_some(), "waiting");
+            add(state.blocked == Some(true), "blocked");
+            add(state.allowed == Some(Validity::Always), "allowed");
+            add(matches!(state.allowed, Some(Validity::Between(..))), "allowed-for-a-time");
+            add(state.pending.is_some(), "pending");
+            add(state.waiting.is_some(), "waiting");
             line
         };
         self.rows.iter().map(line).collect()
     }
 
-    pub(crate) fn of(&self, key: &str) -> Option<&Standing> {
+    pub(crate) fn of(&self, key: &str) -> Option<&SenderState> {
         self.rows.get(key)
     }
 
-    fn put(&mut self, standing: Standing) {
-        let key = name(&standing);
-        let row = self.rows.entry(key).or_insert_with(|| stranger(&standing));
-        row.blocked = row.blocked.or(standing.blocked.filter(|is_blocked| *is_blocked));
-        row.allowed = row.allowed.or(standing.allowed);
-        row.pending = row.pending.or(standing.pending);
-        row.waiting = row.waiting.or(standing.waiting);
+    fn put(&mut self, state: SenderState) {
+        let key = name(&state);
+        let row = self.rows.entry(key).or_insert_with(|| stranger(&state));
+        row.blocked = row.blocked.or(state.blocked.filter(|is_blocked| *is_blocked));
+        row.allowed = row.allowed.or(state.allowed);
+        row.pending = row.pending.or(state.pending);
+        row.waiting = row.waiting.or(state.waiting);
     }
 }
 
-fn name(standing: &Standing) -> String {
-    format!("{}/{}/{}", standing.channel, standing.scope, standing.sender)
+fn name(state: &SenderState) -> String {
+    format!("{}/{}/{}", state.channel, state.scope, state.sender)
 }
 
 impl Copy {
-    /// A copy that is attached to a store, and loaded.
+    /// A copy that is subscribed to a store, and loaded.
     pub(crate) fn of(store: &PairingStore) -> Arc<Self> {
         let copy = Arc::new(Self::default());
-        store.attach(copy.weak());
+        store.subscribe(copy.weak());
         copy.wait_until("it is loaded", |state| state.position.is_some());
         copy
     }
 
-    pub(crate) fn weak(self: &Arc<Self>) -> Weak<dyn Mirror> {
+    pub(crate) fn weak(self: &Arc<Self>) -> Weak<dyn Replica> {
         let weak: Weak<Self> = Arc::downgrade(self);
         weak
     }
@@ -133,14 +133,14 @@ impl Copy {
     }
 }
 
-impl Mirror for Copy {
+impl Replica for Copy {
     fn position(&self) -> Option<i64> {
         self.lock().position
     }
 
     fn replace(
         &self,
-        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError> {
         self.change(|state| state.begun += 1);
@@ -149,10 +149,10 @@ impl Mirror for Copy {
             return Err(PairingError::backend("this copy takes nothing in"));
         }
         let mut loaded = State::default();
-        for standing in standings {
-            loaded.put(standing?);
+        for state in states {
+            loaded.put(state?);
         }
-        loaded.rows.retain(|_, standing| *standing != stranger(standing));
+        loaded.rows.retain(|_, state| *state != stranger(state));
         self.change(|state| {
             (state.rows, state.position) = (loaded.rows, Some(position));
             state.loads += 1;
@@ -160,14 +160,14 @@ impl Mirror for Copy {
         Ok(())
     }
 
-    fn update(&self, standings: Vec<Standing>, position: i64) {
+    fn update(&self, states: Vec<SenderState>, position: i64) {
         self.change(|state| {
             assert!(state.position.is_some_and(|old| old < position), "a position only grows");
-            for mut standing in standings {
-                let before = state.rows.remove(&name(&standing)).and_then(|row| row.blocked);
-                standing.blocked = standing.blocked.or(before).filter(|is_blocked| *is_blocked);
-                if standing != stranger(&standing) {
-                    state.put(standing);
+            for mut sender in states {
+                let before = state.rows.remove(&name(&sender)).and_then(|row| row.blocked);
+                sender.blocked = sender.blocked.or(before).filter(|is_blocked| *is_blocked);
+                if sender != stranger(&sender) {
+                    state.put(sender);
                 }
             }
             state.position = Some(position);
@@ -179,7 +179,7 @@ impl Mirror for Copy {
         self.began.elapsed()
     }
 
-    fn confirm(&self, as_of: Duration) {
+    fn heartbeat(&self, as_of: Duration) {
         assert!(as_of <= self.now());
         self.change(|state| {
             assert!(state.position.is_some(), "what is confirmed was loaded");
@@ -195,7 +195,7 @@ impl Mirror for Copy {
     }
 }
 
-fn stranger(standing: &Standing) -> Standing {
-    let Standing { channel, scope, sender, .. } = standing.clone();
-    Standing::stranger(channel, scope, sender)
+fn stranger(state: &SenderState) -> SenderState {
+    let SenderState { channel, scope, sender, .. } = state.clone();
+    SenderState::stranger(channel, scope, sender)
 }

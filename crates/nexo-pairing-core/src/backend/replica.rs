@@ -11,12 +11,12 @@ use crate::{AccountScope, ChannelId, PairingError, SenderId};
 ///
 /// The backend calls these one at a time. A position only grows, except through
 /// [`replace`](Self::replace).
-pub trait Mirror: Send + Sync {
+pub trait Replica: Send + Sync {
     /// Up to where this copy is complete; `None` until the first load and after
     /// [`invalidate`](Self::invalidate).
     fn position(&self) -> Option<i64>;
 
-    /// Puts `standings` in place of everything; a key that is not among them is a stranger's. When
+    /// Puts `states` in place of everything; a key that is not among them is a stranger's. When
     /// the iterator yields an error the copy keeps what it had.
     ///
     /// # Errors
@@ -24,20 +24,20 @@ pub trait Mirror: Send + Sync {
     /// The iterator's.
     fn replace(
         &self,
-        standings: &mut dyn Iterator<Item = Result<Standing, PairingError>>,
+        states: &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
         position: i64,
     ) -> Result<(), PairingError>;
 
-    /// Puts `standings` in place of what was known of their keys, besides blocks of which they do not
+    /// Puts `states` in place of what was known of their keys, besides blocks of which they do not
     /// tell.
-    fn update(&self, standings: Vec<Standing>, position: i64);
+    fn update(&self, states: Vec<SenderState>, position: i64);
 
     /// The copy's own time. It is taken before the store is read, and goes back with
-    /// [`confirm`](Self::confirm).
+    /// [`heartbeat`](Self::heartbeat).
     fn now(&self) -> Duration;
 
     /// The copy was equal to the store at `as_of`. Called at every poll, changed or not.
-    fn confirm(&self, as_of: Duration);
+    fn heartbeat(&self, as_of: Duration);
 
     /// What this copy holds is not the store's any more: it must not be used until it is replaced.
     fn invalidate(&self);
@@ -54,7 +54,7 @@ pub trait Mirror: Send + Sync {
 /// once, whole, except that it need not tell of a block that has not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Standing {
+pub struct SenderState {
     /// The channel.
     pub channel: ChannelId,
     /// The account; `All` for a block that is for all accounts.
@@ -65,14 +65,14 @@ pub struct Standing {
     /// a block that was lifted, after it has made sure that nothing keeps it from finding one.
     pub blocked: Option<bool>,
     /// When his grant holds, if he has one that was not revoked.
-    pub allowed: Option<Span>,
+    pub allowed: Option<Validity>,
     /// When his request lives, if he has one, and when he was last challenged.
-    pub pending: Option<(Span, OffsetDateTime)>,
+    pub pending: Option<(Validity, OffsetDateTime)>,
     /// When he has to wait for his next code, if he does.
-    pub waiting: Option<Span>,
+    pub waiting: Option<Validity>,
 }
 
-impl Standing {
+impl SenderState {
     /// A key of which nothing is known.
     #[must_use]
     pub fn stranger(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
@@ -86,25 +86,25 @@ impl Standing {
 /// that is kept in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Span {
+pub enum Validity {
     /// Always.
     Always,
     /// From the first moment, up to but not including the second.
     Between(OffsetDateTime, OffsetDateTime),
 }
 
-impl Span {
+impl Validity {
     /// How far ahead a time stamp may be without being from the future.
     pub const LEEWAY: Duration = limits::TIMESTAMP_LEEWAY;
 
     /// Whether it holds at `now`.
     ///
     /// ```
-    /// use nexo_pairing_core::Span;
+    /// use nexo_pairing_core::Validity;
     /// use time::{Duration, OffsetDateTime};
     ///
     /// let start = OffsetDateTime::UNIX_EPOCH;
-    /// let span = Span::Between(start, start + Duration::hours(1));
+    /// let span = Validity::Between(start, start + Duration::hours(1));
     /// assert!(span.holds(start));
     /// assert!(!span.holds(start + Duration::hours(1)));
     /// assert!(!span.holds(start - Duration::minutes(1)), "the clock was set back");
@@ -131,11 +131,11 @@ mod tests {
     fn a_span_ends_before_its_end_and_may_begin_a_little_ahead() {
         let from = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let until = from + Duration::HOUR;
-        let holds = |now| Span::Between(from, until).holds(now);
+        let holds = |now| Validity::Between(from, until).holds(now);
         let moment = Duration::NANOSECOND;
         assert!(holds(from) && holds(until - moment));
         assert!(!holds(until) && !holds(until + moment));
-        assert!(holds(from - Span::LEEWAY) && !holds(from - Span::LEEWAY - moment));
-        assert!(Span::Always.holds(OffsetDateTime::UNIX_EPOCH));
+        assert!(holds(from - Validity::LEEWAY) && !holds(from - Validity::LEEWAY - moment));
+        assert!(Validity::Always.holds(OffsetDateTime::UNIX_EPOCH));
     }
 }
