@@ -2,28 +2,27 @@
 
 mod cache;
 mod circuit;
-mod name;
 mod options;
-mod together;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use data_encoding::BASE64;
 use nexo_pairing_core::{
-    Challenge, DeliveryRoute, PairingChannelAdapter, PairingError, SystemClock, WarningLimiter,
+    Challenge, ChannelId, DeliveryRoute, PairingChannelAdapter, PairingError, SystemClock,
+    WarningLimiter,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 pub use self::options::{Format, PluginOptions, Shape};
 
-use self::cache::Cache;
+use self::cache::{Lookup, SenderCache};
 use self::circuit::Circuit;
-use self::together::{Said, Together, Turn};
 use self::wire::{Question, Unusable};
 use crate::answers::Answer;
 use crate::{Bus, NatsError};
@@ -59,8 +58,7 @@ struct Inner {
     circuits: [Circuit; 4],
     in_flight: Semaphore,
     strangers: Strangers,
-    cache: Mutex<Cache>,
-    together: Together,
+    senders: SenderCache,
     /// That the plugin worded no challenge.
     warnings: WarningLimiter<()>,
 }
@@ -85,7 +83,7 @@ impl PluginAdapter {
             |question: Question| format!("{}.pairing.{}", options.prefix, question.name());
         Ok(Self(Arc::new(Inner {
             bus,
-            channel: name::lasting(&options.channel),
+            channel: intern(&options.channel),
             subjects: Question::ALL.map(subject),
             circuits: Default::default(),
             in_flight: Semaphore::new(options.max_in_flight),
@@ -93,8 +91,7 @@ impl PluginAdapter {
                 circuit: Circuit::default(),
                 in_flight: Semaphore::new(options.max_in_flight.div_ceil(2)),
             },
-            cache: Mutex::new(Cache::new(options.cache_capacity, options.cache_ttl)),
-            together: Together::default(),
+            senders: SenderCache::new(options.cache_capacity, options.cache_ttl)?,
             warnings: WarningLimiter::new(SystemClock::shared()),
             options,
         })))
@@ -107,32 +104,23 @@ impl PairingChannelAdapter for PluginAdapter {
         self.0.channel
     }
 
-    /// What the plugin said of this sender not long ago; `None` when it has to be asked.
+    /// The plugin's last answer about this sender; `None` when it has to be asked.
     fn normalize_sender(&self, raw: &str) -> Option<String> {
-        self.0.cache().canonical(raw, Instant::now())
+        self.0.senders.canonical(raw, Instant::now())
     }
 
-    /// Asks the plugin, unless it said not long ago that this is nobody.
+    /// Asks the plugin, unless it answered not long ago.
     async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
-        let is_stranger = {
-            let (mut cache, now) = (self.0.cache(), Instant::now());
-            if cache.is_nobody(raw, now) {
-                return Ok(None);
-            }
-            if let Some(known) = cache.canonical(raw, now) {
-                return Ok(Some(known));
-            }
-            !cache.is_known(raw)
+        let fetch = match self.0.senders.look_up(raw, Instant::now()).await {
+            Lookup::Hit(canonical) => return Ok(canonical),
+            Lookup::Miss(fetch) => fetch,
         };
-        let said = match self.0.together.turn(raw) {
-            Turn::Wait(said) => together::wait(said).await,
-            Turn::Ask(asking) => {
-                let said = self.0.normalize(raw, is_stranger).await;
-                asking.tell(said.clone());
-                said
-            }
-        };
-        said.map_err(PairingError::delivery)
+        let strangers = fetch.is_for_stranger().then_some(&self.0.strangers);
+        let (question, body) = (Question::NormalizeSender, object(json!({"raw": raw})));
+        let answer = self.0.ask_of(strangers, question, body, wire::normalized).await;
+        let canonical = answer.map_err(PairingError::delivery)?;
+        fetch.complete(canonical.clone(), Instant::now());
+        Ok(canonical)
     }
 
     async fn word_challenge(&self, challenge: &Challenge) -> String {
@@ -180,15 +168,6 @@ impl PairingChannelAdapter for PluginAdapter {
 }
 
 impl Inner {
-    async fn normalize(&self, raw: &str, is_stranger: bool) -> Said {
-        let (question, body) = (Question::NormalizeSender, object(json!({"raw": raw})));
-        let strangers = is_stranger.then_some(&self.strangers);
-        let canonical = self.ask_of(strangers, question, body, wire::normalized).await;
-        let canonical = canonical.map_err(|error| error.to_string())?;
-        self.cache().learn(raw, canonical.as_deref(), Instant::now());
-        Ok(canonical)
-    }
-
     /// Asks the plugin and waits for an answer that is one.
     async fn ask<T>(
         &self,
@@ -277,10 +256,19 @@ impl Inner {
             }
         }
     }
+}
 
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+/// The name of a channel as an adapter has to return it. The memory is never freed; each channel that
+/// was ever configured takes it once.
+fn intern(channel: &ChannelId) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = names.get(channel.as_str()) {
+        return name;
     }
+    let name: &'static str = Box::leak(channel.as_str().into());
+    names.insert(name);
+    name
 }
 
 /// Why a plugin's answer could not be had.
@@ -311,5 +299,17 @@ fn object(value: Value) -> Map<String, Value> {
 impl fmt::Debug for PluginAdapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PluginAdapter").field(&self.0.options).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_name_is_interned_once() {
+        let channel: ChannelId = "signal".parse().unwrap();
+        assert_eq!(intern(&channel), "signal");
+        assert!(std::ptr::eq(intern(&channel), intern(&channel)));
     }
 }

@@ -1,117 +1,129 @@
-//! What a plugin said of senders, for a while and for a bounded number of them.
+//! The plugin's answers about senders: a bounded number of them, each for a while, and one question at a
+//! time for each sender.
 //!
-//! Strangers can make up as many ids as they like. Only an id that is asked for again gets among those
-//! that are kept; new ones push out each other.
+//! The cache is scan resistant: strangers who make up ids replace each other's entries, and those of
+//! senders who came back stay.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How long it is kept that somebody is nobody.
-const NOBODY_TTL: Duration = Duration::from_secs(60);
+use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult, PlaceholderGuard};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
-/// The senders of a channel, by their raw ids.
-#[derive(Debug)]
-pub(super) struct Cache {
+use crate::NatsError;
+
+/// The longest time for which the answer that a sender cannot be paired is kept.
+const MAX_UNPAIRABLE_TTL: Duration = Duration::from_secs(60);
+
+/// The part of the entries that is reserved for senders who came back.
+const RETURNING_SHARE: f64 = 0.75;
+
+/// The answers of a channel's plugin, by raw sender id.
+pub(super) struct SenderCache {
     ttl: Duration,
-    /// Who wrote once.
-    new: Generations<Known>,
-    /// Who wrote again.
-    regular: Generations<Known>,
-    /// Who is nobody, until when.
-    nobody: Generations<Instant>,
+    answers: Cache<String, Answer>,
 }
 
+/// What the plugin answered about a sender.
 #[derive(Debug, Clone)]
-struct Known {
-    canonical: Box<str>,
-    until: Instant,
+struct Answer {
+    /// `None` when the sender cannot be paired.
+    canonical: Option<String>,
+    expires_at: Instant,
 }
 
-impl Cache {
-    /// A cache for `capacity` senders.
-    pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
-        let quarter = capacity / 4;
-        Self {
-            ttl,
-            new: Generations::new(quarter),
-            regular: Generations::new(capacity - 2 * quarter),
-            nobody: Generations::new(quarter),
-        }
+/// What the cache has for a sender.
+pub(super) enum Lookup<'a> {
+    /// An answer that has not expired.
+    Hit(Option<String>),
+    /// The caller has to ask. All other callers for the sender wait until it has, or until it drops
+    /// this; then one of them asks.
+    Miss(Fetch<'a>),
+}
+
+/// The only question to the plugin about a sender at this time.
+pub(super) struct Fetch<'a> {
+    /// `None` once it is answered.
+    slot: Option<Slot<'a>>,
+    expired: Option<Answer>,
+    ttl: Duration,
+}
+
+type Slot<'a> = PlaceholderGuard<
+    'a,
+    String,
+    Answer,
+    UnitWeighter,
+    DefaultHashBuilder,
+    DefaultLifecycle<String, Answer>,
+>;
+
+impl SenderCache {
+    /// A cache of at most `capacity` answers.
+    pub(super) fn new(capacity: usize, ttl: Duration) -> Result<Self, NatsError> {
+        let options = OptionsBuilder::new()
+            // Only answers of the plugin are written, and each takes a round trip on the bus.
+            .shards(1)
+            .estimated_items_capacity(capacity)
+            .weight_capacity(capacity as u64)
+            .hot_allocation(RETURNING_SHARE)
+            .build()
+            .map_err(|_| NatsError::Options("the cache cannot be built"))?;
+        let answers =
+            Cache::with_options(options, UnitWeighter, Default::default(), Default::default());
+        Ok(Self { ttl, answers })
     }
 
-    /// The canonical id that belongs to a raw one.
-    pub(super) fn canonical(&mut self, raw: &str, now: Instant) -> Option<String> {
-        if let Some(known) = self.regular.get(raw) {
-            return (now < known.until).then(|| known.canonical.to_string());
-        }
-        let known = self.new.get(raw).filter(|known| now < known.until)?.clone();
-        let canonical = known.canonical.to_string();
-        self.regular.insert(raw, known);
-        Some(canonical)
+    /// The canonical id of a sender, without waiting.
+    pub(super) fn canonical(&self, raw: &str, now: Instant) -> Option<String> {
+        self.answers.get(raw).filter(|answer| now < answer.expires_at)?.canonical
     }
 
-    /// Whether the plugin has named this sender, however long ago.
-    pub(super) fn is_known(&mut self, raw: &str) -> bool {
-        self.regular.get(raw).is_some() || self.new.get(raw).is_some()
-    }
-
-    /// Whether the plugin said that this is nobody.
-    pub(super) fn is_nobody(&mut self, raw: &str, now: Instant) -> bool {
-        self.nobody.get(raw).is_some_and(|until| now < *until)
-    }
-
-    /// Keeps what the plugin said.
-    pub(super) fn learn(&mut self, raw: &str, canonical: Option<&str>, now: Instant) {
-        let Some(canonical) = canonical else {
-            self.regular.remove(raw);
-            self.new.remove(raw);
-            return self.nobody.insert(raw, now + self.ttl.min(NOBODY_TTL));
+    /// The answer about a sender, or the task to ask for it. Waits while another caller asks.
+    pub(super) async fn look_up(&self, raw: &str, now: Instant) -> Lookup<'_> {
+        let entry = self.answers.entry_async(raw, |_, answer| {
+            if now < answer.expires_at {
+                EntryAction::Retain(answer.canonical.clone())
+            } else {
+                EntryAction::ReplaceWithGuard
+            }
+        });
+        let (slot, expired) = match entry.await {
+            EntryResult::Retained(canonical) => return Lookup::Hit(canonical),
+            EntryResult::Replaced(slot, expired) => (Some(slot), Some(expired)),
+            EntryResult::Vacant(slot) => (Some(slot), None),
+            // Results of an action and of a time limit that are not used here.
+            EntryResult::Removed(..) | EntryResult::Timeout => (None, None),
         };
-        let known = Known { canonical: canonical.into(), until: now + self.ttl };
-        let place = if self.regular.remove(raw) { &mut self.regular } else { &mut self.new };
-        place.insert(raw, known);
+        Lookup::Miss(Fetch { slot, expired, ttl: self.ttl })
     }
 }
 
-/// The entries that were used last: at least half of `capacity`, and never more.
-#[derive(Debug)]
-struct Generations<V> {
-    half: usize,
-    young: HashMap<Box<str>, V>,
-    old: HashMap<Box<str>, V>,
+impl Fetch<'_> {
+    /// Whether the plugin has not named this sender before, as far as the cache goes back.
+    pub(super) fn is_for_stranger(&self) -> bool {
+        self.expired.as_ref().is_none_or(|answer| answer.canonical.is_none())
+    }
+
+    /// Keeps the plugin's answer, and gives it to all who wait for it.
+    pub(super) fn complete(mut self, canonical: Option<String>, now: Instant) {
+        let ttl = if canonical.is_some() { self.ttl } else { self.ttl.min(MAX_UNPAIRABLE_TTL) };
+        self.fill(Answer { canonical, expires_at: now + ttl });
+    }
+
+    fn fill(&mut self, answer: Answer) {
+        if let Some(slot) = self.slot.take() {
+            // Fails only if the entry was removed, which never happens.
+            let _ = slot.insert(answer);
+        }
+    }
 }
 
-impl<V> Generations<V> {
-    fn new(capacity: usize) -> Self {
-        Self { half: (capacity / 2).max(1), young: HashMap::new(), old: HashMap::new() }
-    }
-
-    fn get(&mut self, key: &str) -> Option<&V> {
-        if let Some((key, value)) = self.old.remove_entry(key) {
-            self.put(key, value);
+/// Without an answer, the expired one stays: the sender is still no stranger.
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        if let Some(expired) = self.expired.take() {
+            self.fill(expired);
         }
-        self.young.get(key)
-    }
-
-    fn insert(&mut self, key: &str, value: V) {
-        self.old.remove(key);
-        self.put(key.into(), value);
-    }
-
-    fn put(&mut self, key: Box<str>, value: V) {
-        if self.young.len() >= self.half && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, value);
-    }
-
-    fn remove(&mut self, key: &str) -> bool {
-        self.old.remove(key).is_some() | self.young.remove(key).is_some()
-    }
-
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.young.len() + self.old.len()
     }
 }
 
@@ -121,51 +133,90 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(100);
 
-    #[test]
-    fn what_was_learnt_is_known_until_it_is_too_old() {
+    fn cache(capacity: usize) -> SenderCache {
+        SenderCache::new(capacity, TTL).unwrap()
+    }
+
+    impl SenderCache {
+        async fn fetch(&self, raw: &str, now: Instant) -> Fetch<'_> {
+            match self.look_up(raw, now).await {
+                Lookup::Miss(fetch) => fetch,
+                Lookup::Hit(canonical) => panic!("{raw} is {canonical:?}"),
+            }
+        }
+
+        async fn learn(&self, raw: &str, canonical: Option<&str>, now: Instant) {
+            self.fetch(raw, now).await.complete(canonical.map(str::to_owned), now);
+        }
+
+        async fn is_unpairable(&self, raw: &str, now: Instant) -> bool {
+            matches!(self.look_up(raw, now).await, Lookup::Hit(None))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_kept_until_it_expires() {
         let start = Instant::now();
-        let mut cache = Cache::new(100, TTL);
-        cache.learn("a", Some("A"), start);
+        let cache = cache(100);
+        cache.learn("a", Some("A"), start).await;
         for second in [0, 50, 99] {
             let now = start + Duration::from_secs(second);
             assert_eq!(cache.canonical("a", now).as_deref(), Some("A"));
         }
         assert_eq!(cache.canonical("a", start + TTL), None);
-        assert!(cache.is_known("a") && !cache.is_known("b"));
-        cache.learn("a", Some("B"), start + TTL);
+        assert!(!cache.fetch("a", start + TTL).await.is_for_stranger());
+        assert!(cache.fetch("b", start).await.is_for_stranger());
+        cache.learn("a", Some("B"), start + TTL).await;
         assert_eq!(cache.canonical("a", start + TTL).as_deref(), Some("B"));
     }
 
-    #[test]
-    fn nobody_stays_nobody_for_a_minute() {
+    #[tokio::test]
+    async fn an_unpairable_sender_is_remembered_for_a_minute() {
         let start = Instant::now();
-        let mut cache = Cache::new(100, TTL);
-        cache.learn("a", Some("A"), start);
-        cache.learn("a", None, start);
+        let cache = cache(100);
+        cache.learn("a", Some("A"), start).await;
+        let start = start + TTL;
+        cache.learn("a", None, start).await;
         assert_eq!(cache.canonical("a", start), None);
-        assert!(!cache.is_known("a"));
-        assert!(cache.is_nobody("a", start + Duration::from_secs(59)));
-        assert!(!cache.is_nobody("a", start + NOBODY_TTL));
+        assert!(cache.is_unpairable("a", start + Duration::from_secs(59)).await);
+        assert!(!cache.is_unpairable("a", start + MAX_UNPAIRABLE_TTL).await);
+        assert!(cache.fetch("a", start + MAX_UNPAIRABLE_TTL).await.is_for_stranger());
     }
 
-    #[test]
-    fn a_flood_of_strangers_takes_no_room_and_pushes_out_nobody_who_came_back() {
+    #[tokio::test]
+    async fn a_dropped_fetch_passes_to_a_waiter_and_keeps_the_sender_known() {
+        let start = Instant::now();
+        let cache = cache(100);
+        cache.learn("a", Some("A"), start).await;
+        let later = start + TTL;
+        let first = cache.fetch("a", later).await;
+        let second = async {
+            let fetch = cache.fetch("a", later).await;
+            assert!(!fetch.is_for_stranger());
+            fetch.complete(Some("B".to_owned()), later);
+        };
+        let drop_first = async { drop(first) };
+        tokio::join!(second, drop_first);
+        assert_eq!(cache.canonical("a", later).as_deref(), Some("B"));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_strangers_takes_no_room_and_evicts_no_sender_who_came_back() {
         let now = Instant::now();
-        let mut cache = Cache::new(400, TTL);
+        let cache = cache(400);
         for regular in 0..100 {
-            cache.learn(&regular.to_string(), Some("known"), now);
+            cache.learn(&regular.to_string(), Some("known"), now).await;
             assert!(cache.canonical(&regular.to_string(), now).is_some());
         }
         for stranger in 0..100_000 {
-            cache.learn(&format!("s{stranger}"), Some("stranger"), now);
-            cache.learn(&format!("n{stranger}"), None, now);
+            cache.learn(&format!("s{stranger}"), Some("stranger"), now).await;
+            cache.learn(&format!("n{stranger}"), None, now).await;
         }
-        let size = cache.new.len() + cache.regular.len() + cache.nobody.len();
-        assert!(size <= 400, "{size}");
+        assert!(cache.answers.len() <= 400, "{}", cache.answers.len());
         for regular in 0..100 {
             assert!(cache.canonical(&regular.to_string(), now).is_some(), "{regular}");
         }
-        assert!(cache.canonical("s99999", now).is_some(), "the last stranger was forgotten");
-        assert!(cache.canonical("s0", now).is_none());
+        assert!(cache.canonical("s99999", now).is_some(), "the last stranger was evicted");
+        assert!(cache.canonical("s50000", now).is_none());
     }
 }
