@@ -1,6 +1,5 @@
 //! The steps of `cargo xtask`, one module each.
 
-mod advisories;
 mod bench_bus;
 mod bench_peer;
 mod cargo;
@@ -9,141 +8,74 @@ mod docs;
 mod documents;
 mod features;
 mod fuzz;
-mod generated;
 mod instructions;
-mod layers;
 mod minimal;
 mod msrv;
 mod mutants;
 mod package;
 mod public_api;
 mod readme;
+mod reference;
 mod scratch;
 mod tools;
-mod unused;
 
 use crate::context::{Context, Outcome};
 
-/// Something that can be checked on its own.
-#[derive(Debug)]
+/// A check that can be run by its name.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    /// One sentence.
+    /// What holds once it has passed, in one sentence.
     pub(crate) about: &'static str,
     pub(crate) run: fn(&Context) -> Outcome,
 }
 
-/// All of them, in the order in which `ci` runs them.
+/// What `ci` runs, in this order.
 pub(crate) const STEPS: &[Step] = &[
-    Step {
-        name: "tools",
-        about: "What the tests need and a plain machine may lack is there, or gets installed.",
-        run: tools::run,
-    },
-    Step { name: "fmt", about: "The code is formatted.", run: cargo::fmt },
-    Step { name: "clippy", about: "Clippy has nothing to say.", run: cargo::clippy },
-    Step {
-        name: "features",
-        about: "Every library with features compiles with none of them and with each alone.",
-        run: features::run,
-    },
-    Step { name: "doc", about: "The API documents build without a warning.", run: cargo::doc },
-    Step {
-        name: "test",
-        about: "All tests and the examples in the API documents.",
-        run: cargo::test,
-    },
-    Step {
-        name: "instructions",
-        about: "A decision from memory takes no more instructions and allocations than it did.",
-        run: instructions::run,
-    },
-    Step {
-        name: "deny",
-        about: "Dependencies keep to deny.toml: bans, licences, sources.",
-        run: deny::run,
-    },
-    Step {
-        name: "layers",
-        about: "Crates import only from the layers below their own.",
-        run: layers::run,
-    },
-    Step {
-        name: "readme",
-        about: "The commands in README.md and docs/ run and print what stands there.",
-        run: readme::run,
-    },
-    Step {
-        name: "docs",
-        about: "Links in README.md and docs/ lead somewhere, decisions have no gaps, keys are listed.",
-        run: docs::run,
-    },
-    Step {
-        name: "fuzz",
-        about: "Each fuzz target finds nothing, in 30 s or NEXO_PAIRING_FUZZ_SECONDS.",
-        run: fuzz::run,
-    },
+    step("tools", "The programs that the tests call are installed.", tools::run),
+    step("fmt", "The code is formatted.", cargo::fmt),
+    step("clippy", "Clippy reports nothing.", cargo::clippy),
+    step("features", "Libraries compile without features and with each one alone.", features::run),
+    step("doc", "The API documentation builds without a warning.", cargo::doc),
+    step("test", "All tests pass, and the examples in the API documentation.", cargo::test),
+    step("instructions", "Warm-path instruction counts are within bounds.", instructions::run),
+    step("deny", "Dependencies satisfy deny.toml: bans, licences, sources.", deny::run),
+    step("layers", "Crates depend on lower layers only.", deny::layers),
+    step("readme", "Commands in README.md and docs/ run and print what is shown.", readme::run),
+    step("docs", "Links resolve, decisions are numbered, generated text is current.", docs::run),
+    step("fuzz", "Fuzz targets find nothing in 30 s, or NEXO_PAIRING_FUZZ_SECONDS.", fuzz::run),
 ];
 
-/// Those of them that a release check runs as well.
+/// Those of them that a release check repeats.
 pub(crate) const RELEASE_TOO: [&str; 6] =
     ["clippy", "features", "deny", "layers", "readme", "docs"];
 
-/// Those that only a release has to pass: they take long, or need a nightly compiler.
+/// What only a release has to pass: these take long, or need a nightly compiler.
 pub(crate) const RELEASE: &[Step] = &[
-    Step { name: "unused", about: "Every dependency is used.", run: unused::run },
-    Step {
-        name: "public-api",
-        about: "What the libraries show is what docs/public-api/ says, and names no other crates.",
-        run: public_api::run,
-    },
-    Step {
-        name: "minimal",
-        about: "The oldest versions that the manifests allow are enough.",
-        run: minimal::run,
-    },
-    Step {
-        name: "msrv",
-        about: "The oldest compiler that the manifests allow is enough.",
-        run: msrv::run,
-    },
-    Step {
-        name: "package",
-        about: "Every crate packs, with its licences, and builds from what was packed.",
-        run: package::run,
-    },
-    Step {
-        name: "advisories",
-        about: "No dependency has a known vulnerability.",
-        run: advisories::run,
-    },
+    step("unused", "Every dependency is used.", cargo::unused),
+    step("public-api", "The public API is as listed and names no other crates.", public_api::run),
+    step("minimal", "The oldest dependency versions allowed compile.", minimal::run),
+    step("msrv", "The oldest compiler allowed compiles the workspace.", msrv::run),
+    step("package", "Every crate packs, with its licences, and builds as packed.", package::run),
+    step("advisories", "No dependency has a known vulnerability.", deny::advisories),
 ];
 
-/// Those that nothing else runs.
+/// What neither runs.
 pub(crate) const OTHERS: &[Step] = &[
-    Step {
-        name: "mutants",
-        about: "Every change of the code makes a test fail; takes hours.",
-        run: mutants::run,
-    },
-    Step {
-        name: "bench-peer",
-        about: "Compare this version's speed with that of 0.1.8; takes half an hour.",
-        run: bench_peer::run,
-    },
-    Step {
-        name: "bench-bus",
-        about: "Measure a gate on a bus beside a plain relay; takes two minutes.",
-        run: bench_bus::run,
-    },
+    step("mutants", "Every mutation of the code fails a test; takes hours.", mutants::run),
+    step("bench-peer", "Compare speed with 0.1.8; takes half an hour.", bench_peer::run),
+    step("bench-bus", "Measure a gate on a bus; takes two minutes.", bench_bus::run),
 ];
 
-/// The steps that a name stands for: `ci`, `release-check`, or one of them.
+const fn step(name: &'static str, about: &'static str, run: fn(&Context) -> Outcome) -> Step {
+    Step { name, about, run }
+}
+
+/// The steps that a name selects: `ci`, `release-check`, or a single step.
 pub(crate) fn named(name: &str) -> Option<Vec<&'static Step>> {
-    let of_both = |step: &&Step| RELEASE_TOO.contains(&step.name);
+    let is_repeated = |step: &&Step| RELEASE_TOO.contains(&step.name);
     match name {
         "ci" => Some(STEPS.iter().collect()),
-        "release-check" => Some(STEPS.iter().filter(of_both).chain(RELEASE).collect()),
+        "release-check" => Some(STEPS.iter().filter(is_repeated).chain(RELEASE).collect()),
         _ => {
             let mut all = STEPS.iter().chain(RELEASE).chain(OTHERS);
             all.find(|step| step.name == name).map(|step| vec![step])
@@ -156,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_passes_what_both_have_and_what_is_its_own() {
+    fn names_select_one_step_or_those_of_ci_or_of_a_release() {
         let names = |name: &str| -> Vec<&str> {
             named(name).unwrap().iter().map(|step| step.name).collect()
         };

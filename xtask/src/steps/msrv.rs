@@ -2,24 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use crate::context::{self, Context, Outcome, output};
+use crate::context::{Context, Outcome};
 
 pub(crate) fn run(context: &Context) -> Outcome {
-    let metadata = context.metadata()?;
-    let versions: BTreeSet<&str> =
-        metadata.members.iter().filter_map(|member| member.rust_version.as_deref()).collect();
+    let packages = context.metadata.workspace_packages();
+    let versions: BTreeSet<_> =
+        packages.iter().filter_map(|package| package.rust_version.as_ref()).collect();
     for version in versions {
-        let toolchain = format!("+{version}");
-        if output(&mut context.cargo(&[&toolchain, "--version"])).is_err() {
+        if context.cargo(&format!("+{version} --version")).quiet().ignore_stderr().read().is_err() {
             context.not_checked(&format!(
-                "Rust {version}, which is not installed: rustup toolchain install {version}; but clippy \
-                 knows since when the standard library has what is called"
+                "Rust {version}, which is not installed: rustup toolchain install {version}; but \
+                 clippy rejects what its standard library lacks"
             ));
             continue;
         }
-        let what = [&toolchain, "check", "--workspace", "--all-features", "--locked"];
-        let target = metadata.target_directory.join("xtask").join("msrv");
-        context::run(context.cargo(&what).env("CARGO_TARGET_DIR", target))?;
+        let check = format!("+{version} check --workspace --all-features --locked");
+        context.cargo(&check).env("CARGO_TARGET_DIR", context.work_folder("msrv")).run()?;
     }
     Ok(())
 }

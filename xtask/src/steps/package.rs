@@ -1,56 +1,49 @@
-//! `package`: every crate packs from a clean checkout, with what belongs in it and nothing else, and
-//! builds from what was packed.
+//! `package`: every crate packs from a clean checkout, with the files that belong in it and no
+//! others, and builds from what was packed.
 
-use crate::context::{self, Context, Failure, Outcome, output};
-use crate::metadata::Member;
+use crate::context::{Context, Outcome, fail_on, is_published};
 
-/// What every crate brings.
+/// The files that every crate has.
 const NEEDED: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
-/// What cargo adds.
+/// The files that cargo adds.
 const ADDED: [&str; 3] = ["Cargo.lock", "Cargo.toml.orig", ".cargo_vcs_info.json"];
 
-/// The folders that may be in a crate.
+/// The folders that a crate may have.
 const FOLDERS: [&str; 4] = ["src", "benches", "tests", "migrations"];
 
 pub(crate) fn run(context: &Context) -> Outcome {
-    let changed = output(context.command("git").args(["status", "--porcelain"]))?;
+    let changed = context.shell.cmd("git").args(["status", "--porcelain"]).read()?;
     if !changed.is_empty() {
-        let changed = changed.trim_end();
-        return Err(Failure::new(format!("what is not committed would be packed:\n{changed}")));
+        return Err(format!("uncommitted changes would be packed:\n{changed}").into());
     }
-    let metadata = context.metadata()?;
     let mut problems = Vec::new();
-    for Member { name, .. } in metadata.published() {
-        let what = ["package", "--list", "--locked", "--package", name];
-        let files = output(&mut context.cargo(&what))?;
-        problems.extend(wrong_files(&files).map(|problem| format!("{name}: {problem}")));
+    for package in context.published() {
+        let name = package.name.as_str();
+        let files = context.cargo("package --list --locked --package").arg(name).read()?;
+        problems.extend(wrong_files(&files).iter().map(|problem| format!("{name}: {problem}")));
     }
-    if !problems.is_empty() {
-        return Err(Failure::list(&problems));
-    }
-    // In the order in which they are published: each is built with those that were packed before.
-    let mut package = context.cargo(&["package", "--workspace", "--locked"]);
-    for member in metadata.members.iter().filter(|member| !member.is_published) {
-        package.args(["--exclude", &member.name]);
-    }
-    context::run(&mut package)
+    fail_on(&problems)?;
+    // Cargo packs in the order of publication: each crate is built against the packed ones before it.
+    let packages = context.metadata.workspace_packages();
+    let unpublished = packages.into_iter().filter(|package| !is_published(package));
+    let excluded = unpublished.flat_map(|package| ["--exclude", package.name.as_str()]);
+    Ok(context.cargo("package --workspace --locked").args(excluded).run()?)
 }
 
-/// What is missing from a crate's files, and what has no place there.
-fn wrong_files(listed: &str) -> impl Iterator<Item = String> {
+/// The files that a crate lacks, and those that do not belong in it.
+fn wrong_files(listed: &str) -> Vec<String> {
     let files: Vec<&str> = listed.lines().collect();
-    let missing = NEEDED.iter().filter(|&needed| !files.contains(needed));
-    let missing: Vec<String> = missing.map(|needed| format!("{needed} is missing")).collect();
     let is_known = |file: &str| {
+        let folder = file.split_once('/').map(|(folder, _)| folder);
         NEEDED.contains(&file)
             || ADDED.contains(&file)
-            || file.split_once('/').is_some_and(|(folder, _)| FOLDERS.contains(&folder))
+            || folder.is_some_and(|folder| FOLDERS.contains(&folder))
     };
-    let stray = files.into_iter().filter(|file| !is_known(file));
-    missing
-        .into_iter()
-        .chain(stray.map(|file| format!("{file} has no place there")).collect::<Vec<_>>())
+    let missing = NEEDED.iter().filter(|needed| !files.contains(needed));
+    let stray = files.iter().filter(|file| !is_known(file));
+    let missing = missing.map(|file| format!("{file} is missing"));
+    missing.chain(stray.map(|file| format!("{file} does not belong in it"))).collect()
 }
 
 #[cfg(test)]
@@ -58,17 +51,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crate_has_its_licences_and_nothing_that_is_not_known() {
+    fn a_crate_has_its_licences_and_only_known_files() {
         let good = "Cargo.lock\nCargo.toml\nCargo.toml.orig\nLICENSE-APACHE\nLICENSE-MIT\nREADME.md\n\
                     src/lib.rs\nmigrations/V1__a.sql\n";
-        assert_eq!(wrong_files(good).count(), 0);
+        assert_eq!(wrong_files(good), Vec::<String>::new());
         let bad = good.replace("LICENSE-MIT", "notes.txt").replace("src/", "target/");
         assert_eq!(
-            wrong_files(&bad).collect::<Vec<_>>(),
+            wrong_files(&bad),
             [
                 "LICENSE-MIT is missing",
-                "notes.txt has no place there",
-                "target/lib.rs has no place there"
+                "notes.txt does not belong in it",
+                "target/lib.rs does not belong in it"
             ]
         );
     }

@@ -1,75 +1,66 @@
-//! `public-api`: what the libraries show to others is what is committed in `docs/public-api/`, and names
-//! types of those crates only that may be named.
+//! `public-api`: the public API of each library is the one listed in `docs/public-api/`, and names types
+//! of no other crates than the allowed ones.
 //!
 //! A type of another crate in a signature ties our versions to its.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use super::tools::{self, CargoTool};
-use crate::context::{Context, Failure, Outcome, output};
+use crate::context::{Context, Outcome, fail_on};
 
 const TOOL: CargoTool = CargoTool { name: "cargo-public-api", version: "0.52.0" };
 
 /// The committed listings, from the root.
 const LISTINGS: &str = "docs/public-api";
 
-/// Whose types may stand in signatures, besides the standard library's and our own.
+/// The crates whose types any signature may name, besides the standard library's and our own.
 const ALLOWED: &[&str] = &["serde_core", "serde_json", "time"];
 
-/// Whose types may stand in one library's only: a payload passes without a copy, and whoever watches a
-/// connection has a runtime to do it with. Both crates are at version 1, and so is what they promise.
+/// The crates whose types one library alone may name: payloads are passed without a copy, and watching a
+/// connection needs a runtime. Both crates are stable, at version 1.
 const ALLOWED_IN: &[(&str, &[&str])] = &[("nexo-pairing-nats.txt", &["bytes", "tokio"])];
 
 pub(crate) fn run(context: &Context) -> Outcome {
     tools::require_nightly(context)?;
     tools::ensure(context, &TOOL)?;
-    let metadata = context.metadata()?;
-    let found = metadata.target_directory.join("xtask").join("public-api");
-    let target = found.join("target");
+    let found = context.work_folder("public-api");
     let mut listings = BTreeMap::new();
-    for member in metadata.published() {
-        let listing = list(context, &member.name, &target.to_string_lossy())?;
-        listings.insert(format!("{}.txt", member.name), listing);
+    for package in context.published() {
+        // Without blanket, automatic and derived implementations, which follow from the rest.
+        let list = context.cargo("+nightly public-api -sss --all-features --color never --package");
+        let list = list.arg(package.name.as_str()).arg("--target-dir").arg(found.join("target"));
+        listings.insert(format!("{}.txt", package.name), list.read()? + "\n");
     }
     let modules = listings.values().flat_map(|listing| modules(listing)).collect();
     let mut problems = Vec::new();
     for (name, listing) in &listings {
         let listing = with_public_paths(listing, &modules);
         let path = found.join(name);
-        fs::write(&path, &listing)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        let committed = fs::read_to_string(context.root().join(LISTINGS).join(name)).ok();
+        context.shell.write_file(&path, &listing)?;
+        let committed = context.shell.read_file(format!("{LISTINGS}/{name}")).ok();
         if committed.as_ref() != Some(&listing) {
-            problems.push(format!("{LISTINGS}/{name} is not what {} is", path.display()));
+            problems.push(format!("{LISTINGS}/{name} differs from {path}"));
         }
         let own = ALLOWED_IN.iter().find(|(of, _)| of == name).map_or(&[][..], |(_, own)| own);
-        let foreign = foreign(&listing).filter(|krate| !own.contains(&krate.as_str()));
-        problems.extend(foreign.map(|krate| format!("{name} names types of {krate}")));
+        let foreign = foreign(&listing).into_iter().filter(|name| !own.contains(name));
+        problems.extend(foreign.map(|other| format!("{name} names types of {other}")));
     }
-    for file in fs::read_dir(context.root().join(LISTINGS)).into_iter().flatten().flatten() {
-        let name = file.file_name().to_string_lossy().into_owned();
+    for file in context.shell.read_dir(LISTINGS)? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !listings.contains_key(&name) {
             problems.push(format!("{LISTINGS}/{name} is of no crate"));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::list(&problems)) }
+    fail_on(&problems)
 }
 
-/// What a library shows, without what follows from it: blanket, automatic and derived implementations.
-fn list(context: &Context, package: &str, target: &str) -> Outcome<String> {
-    let mut command = context.cargo(&["+nightly", "public-api", "-sss", "--all-features"]);
-    command.args(["--color", "never", "--package", package, "--target-dir", target]);
-    output(&mut command)
-}
-
-/// The modules that a listing shows.
+/// The public modules of a listing.
 fn modules(listing: &str) -> impl Iterator<Item = String> {
     listing.lines().filter_map(|line| line.strip_prefix("pub mod ")).map(str::to_owned)
 }
 
-/// The listing with the paths of our own crates as their users write them: rustdoc names another crate's
-/// type by the module that it is written in, which may be private.
+/// The listing with the public paths of our own crates: rustdoc names another crate's type by the module
+/// that defines it, which may be private.
 fn with_public_paths(listing: &str, modules: &BTreeSet<String>) -> String {
     let mut public = String::new();
     let mut rest = listing;
@@ -110,15 +101,15 @@ fn is_ours(root: &str) -> bool {
 }
 
 /// The crates that a listing names and must not.
-fn foreign(listing: &str) -> impl Iterator<Item = String> {
-    let roots = listing.split(|c| !is_of_path(c)).filter_map(|word| Some(word.split_once("::")?.0));
-    // `Self::Error` and `T::Output` are no paths of crates.
-    let is_crate = |root: &str| root.starts_with(|c: char| c.is_ascii_lowercase());
-    let foreign: BTreeSet<&str> = roots
-        .filter(|root| is_crate(root) && !is_ours(root))
-        .filter(|root| !["alloc", "core", "std"].contains(root) && !ALLOWED.contains(root))
-        .collect();
-    foreign.into_iter().map(str::to_owned).collect::<Vec<_>>().into_iter()
+fn foreign(listing: &str) -> BTreeSet<&str> {
+    let words = listing.split(|c| !is_of_path(c));
+    let roots = words.filter_map(|word| Some(word.split_once("::")?.0));
+    // `Self::Error` and `T::Output` are not paths of crates.
+    let crates = roots.filter(|root| root.starts_with(|c: char| c.is_ascii_lowercase()));
+    let is_allowed = |root: &&str| {
+        is_ours(root) || ["alloc", "core", "std"].contains(root) || ALLOWED.contains(root)
+    };
+    crates.filter(|root| !is_allowed(root)).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_crate_of_ours_shows_is_named_as_its_users_do() {
+    fn types_of_our_other_crates_get_their_public_paths() {
         let core = "pub mod nexo_pairing_core\npub mod nexo_pairing_core::setup_code\n";
         let modules: BTreeSet<String> = modules(core).collect();
         for (found, public) in [
@@ -141,12 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn crates_that_may_not_be_named_are_found_in_signatures() {
+    fn finds_crates_that_signatures_may_not_name() {
         let listing = "pub fn nexo_pairing_core::Clock::now(&self) -> time::OffsetDateTime\n\
                        pub type nexo_pairing_core::Id::Err = Self::Error\n\
                        pub fn nexo_pairing_core::Id::parse(&'a str) -> core::result::Result<Self, T::Err>\n";
-        assert_eq!(foreign(listing).count(), 0);
+        assert_eq!(foreign(listing), BTreeSet::new());
         let more = format!("{listing}pub fn nexo_pairing::f(&[tokio::sync::Mutex<url::Url>])\n");
-        assert_eq!(foreign(&more).collect::<Vec<_>>(), ["tokio", "url"]);
+        assert_eq!(foreign(&more), BTreeSet::from(["tokio", "url"]));
     }
 }

@@ -1,31 +1,31 @@
-//! `readme`: the commands in `README.md` and `docs/**/*.md` run, and print what stands below them.
+//! `readme`: the commands in `README.md` and `docs/**/*.md` run, and print what is shown below them.
 //!
-//! What a fenced block is for stands behind its opening fence:
+//! The text behind the opening fence of a block says what it is:
 //!
 //! | info string | the block |
 //! | --- | --- |
 //! | `sh` | is run, and has to end with exit code 0 |
 //! | `sh exit=N` | is run, and has to end with exit code N |
-//! | `text output`, `json output` | is what the `sh` block before it prints, standard output and standard error together as on a terminal; no other fenced block stands between the two |
-//! | `console` and anything else | is not looked at; `bash`, `shell` and the like are refused, so that nothing is left out by mistake |
+//! | `text output`, `json output` | is what the `sh` block before it prints, standard output and standard error together as on a terminal; no other block may be between the two |
+//! | `console` and anything else | is skipped; `bash`, `shell` and the like are rejected, so that no command is skipped by mistake |
 //!
-//! In an output block `…` stands for any text within a line, and a line that is only `…` for any
-//! number of lines.
+//! In an output block `…` matches any text within a line, and a line that is only `…` any number of
+//! lines. Spaces at line ends and empty lines at the end do not count.
 //!
-//! Each block is one `sh -eu` in the root of a copy of the checkout, without standard input, with
-//! the built `nexo-pair` first on `PATH`. `HOME` and `NEXO_HOME` are new and empty for each
-//! document; the blocks of one document run in order and see each other's files, but not each
-//! other's variables. What a block leaves running is ended with it.
+//! Each block is one `sh -eu` in the root of a copy of the checkout, without standard input, with the
+//! built `nexo-pair` first on `PATH`. `HOME` and `NEXO_HOME` are new and empty for each document; the
+//! blocks of one document run in order and see each other's files, but not each other's variables.
+//! Processes that a block leaves behind end with it.
 //!
-//! A block that only calls `cargo xtask` is not run, since it is these checks; the steps it names
-//! have to exist.
+//! A block that only calls `cargo xtask` is not run, since this is one of its steps; the steps that it
+//! names have to exist.
 
-use crate::context::{Context, Failure, Outcome};
-use crate::expect;
-use crate::markdown::Block;
+use regex::Regex;
 
 use super::documents::{self, Page};
 use super::scratch::Scratch;
+use crate::context::{Context, Outcome, fail_on};
+use crate::markdown::Block;
 
 /// A block to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,8 +39,7 @@ struct Command<'a> {
 pub(crate) fn run(context: &Context) -> Outcome {
     let files = documents::files(context)?;
     let pages = documents::pages(context, &files)?;
-    let mut plans = Vec::new();
-    let mut problems = Vec::new();
+    let (mut plans, mut problems) = (Vec::new(), Vec::new());
     for page in &pages {
         match plan(page) {
             Ok(commands) if commands.is_empty() => {}
@@ -48,61 +47,67 @@ pub(crate) fn run(context: &Context) -> Outcome {
             Err(wrong) => problems.extend(wrong),
         }
     }
-    if !problems.is_empty() {
-        return Err(Failure::list(&problems));
-    }
+    fail_on(&problems)?;
     let scratch = Scratch::build(context, files)?;
     for (page, commands) in &plans {
         scratch.reset(context)?;
         for command in commands {
-            println!("{}", page.at(command.line));
-            // What comes after it in this document may need what it did.
-            if let Err(problem) = run_one(&scratch, command) {
-                problems.push(format!("{}: {problem}", page.at(command.line)));
+            let place = page.at(command.line);
+            println!("{place}");
+            if let Some(problem) = run_one(&scratch, command)? {
+                problems.push(format!("{place}: {problem}"));
+                // The commands after it may depend on it.
                 break;
             }
         }
     }
-    if !problems.is_empty() {
-        return Err(Failure::list(&problems));
-    }
-    let compared = plans.iter().flat_map(|(_, commands)| commands).filter(|c| c.prints.is_some());
-    let ran: usize = plans.iter().map(|(_, commands)| commands.len()).sum();
-    println!("{ran} blocks ran, {} outputs compared", compared.count());
+    fail_on(&problems)?;
+    let commands = || plans.iter().flat_map(|(_, commands)| commands);
+    let compared = commands().filter(|command| command.prints.is_some()).count();
+    println!("{} blocks ran, {compared} outputs compared", commands().count());
     Ok(())
 }
 
-fn run_one(scratch: &Scratch, command: &Command<'_>) -> Outcome {
+fn run_one(scratch: &Scratch, command: &Command<'_>) -> Outcome<Option<String>> {
     let ran = scratch.run(command.script)?;
-    if ran.exit != Some(command.exit) {
-        let ended = match ran.exit {
-            Some(code) => format!("ended with exit code {code}, not {}", command.exit),
-            None => "was ended by a signal, or took too long".into(),
-        };
-        return Err(Failure::new(format!("{ended}; it printed\n{}", ran.printed)));
-    }
-    match command.prints {
-        Some(expected) if !expect::matches(expected, &ran.printed) => Err(Failure::new(format!(
-            "prints something else; the document has\n{expected}\nand it printed\n{}",
-            ran.printed
-        ))),
-        _ => Ok(()),
-    }
+    let expected = command.prints.unwrap_or("…");
+    Ok(if ran.exit != Some(command.exit) {
+        let (exit, printed) = (ran.exit, ran.printed);
+        Some(format!("exit code {exit:?} instead of {}; it printed\n{printed}", command.exit))
+    } else if !matches(expected, &ran.printed)? {
+        Some(format!("the document has\n{expected}\nbut it printed\n{}", ran.printed))
+    } else {
+        None
+    })
 }
 
-/// What to run of a document, or what is wrong with its blocks.
+/// Whether the output is as expected.
+fn matches(expected: &str, printed: &str) -> Outcome<bool> {
+    let lines = |text: &str| -> Vec<String> {
+        text.trim_end().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    };
+    let pattern = lines(expected).into_iter().map(|line| match line.trim() {
+        "…" => "(.*\n)*".to_owned(),
+        _ => regex::escape(&line).replace('…', ".*"),
+    });
+    let pattern = Regex::new(&format!("^{}$", pattern.collect::<String>()))?;
+    Ok(pattern.is_match(&lines(printed).concat()))
+}
+
+/// The commands of a document, or what is wrong with its blocks.
 fn plan(page: &Page) -> Result<Vec<Command<'_>>, Vec<String>> {
     let mut commands: Vec<Command<'_>> = Vec::new();
     let mut problems = Vec::new();
     let mut output_belongs = false;
     for block in &page.document.blocks {
         let was_run = std::mem::take(&mut output_belongs);
-        let problem = match block.info.split_whitespace().collect::<Vec<_>>()[..] {
+        let info: Vec<&str> = block.info.split_whitespace().collect();
+        let problem = match info[..] {
             ["sh"] if calls_checks(block) => unknown_step(block),
+            ["sh", ..] if block.text.contains("cargo xtask") => {
+                Some("`cargo xtask` needs a block of its own".to_owned())
+            }
             ["sh", ref options @ ..] => match exit_code(options) {
-                _ if block.text.contains("cargo xtask") => {
-                    Some("`cargo xtask` stands in a block of its own".into())
-                }
                 None => Some(format!("`{}` is neither `sh` nor `sh exit=N`", block.info)),
                 Some(exit) => {
                     let script = block.text.as_str();
@@ -116,10 +121,10 @@ fn plan(page: &Page) -> Result<Vec<Command<'_>>, Vec<String>> {
                     command.prints = Some(&block.text);
                     None
                 }
-                None => Some("no `sh` block right before this output".into()),
+                None => Some("there is no `sh` block right before this output".to_owned()),
             },
             ["bash" | "shell" | "zsh" | "shell-session", ..] => {
-                Some("`sh` is a block that is run here, `console` one that is not".into())
+                Some("use `sh` for a block that is run, `console` for one that is not".to_owned())
             }
             _ => None,
         };
@@ -136,22 +141,21 @@ fn exit_code(options: &[&str]) -> Option<i32> {
     }
 }
 
-/// The lines of a script without comments and empty ones.
-fn code_lines(block: &Block) -> impl Iterator<Item = &str> {
-    block.text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+/// The lines of a script without comments and empty ones, in words.
+fn code_lines(block: &Block) -> impl Iterator<Item = Vec<&str>> {
+    let lines = block.text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.filter(|words| words.first().is_some_and(|word| !word.starts_with('#')))
 }
 
 fn calls_checks(block: &Block) -> bool {
-    let is_check = |line: &str| line == "cargo xtask" || line.starts_with("cargo xtask ");
+    let is_check = |words: Vec<&str>| words.starts_with(&["cargo", "xtask"]);
     code_lines(block).next().is_some() && code_lines(block).all(is_check)
 }
 
 fn unknown_step(block: &Block) -> Option<String> {
-    let named = |line: &str| line.split_whitespace().nth(2).map(str::to_owned);
-    code_lines(block)
-        .filter_map(named)
-        .find(|name| super::named(name).is_none())
-        .map(|name| format!("`cargo xtask {name}` does not exist"))
+    let mut names = code_lines(block).filter_map(|words| words.get(2).copied());
+    let unknown = names.find(|name| super::named(name).is_none())?;
+    Some(format!("`cargo xtask {unknown}` does not exist"))
 }
 
 #[cfg(test)]
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_are_no_commands_are_left_alone() {
+    fn blocks_without_commands_are_skipped() {
         let page = page("```text\na\n```\n```json\n{}\n```\n```\nb\n```\n```yaml\nc: 1\n```\n");
         assert_eq!(plan(&page).unwrap(), []);
     }
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_meant_otherwise_is_refused() {
+    fn ambiguous_blocks_are_rejected() {
         for text in [
             "```bash\na\n```",
             "```sh run\na\n```",
@@ -205,5 +209,48 @@ mod tests {
         ] {
             assert_eq!(plan(&page(text)).unwrap_err().len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn without_a_placeholder_every_character_counts() {
+        let matches = |expected, printed| matches(expected, printed).unwrap();
+        assert!(matches("admit\nchallenge\n", "admit\nchallenge"));
+        assert!(matches("", ""));
+        assert!(!matches("admit", "Admit"));
+        assert!(!matches("admit", "admit\nchallenge"));
+        assert!(!matches("admit\nchallenge", "admit"));
+        assert!(!matches("", "admit"));
+        assert!(!matches("a.c", "abc"));
+    }
+
+    #[test]
+    fn line_ends_do_not_count_but_indentation_does() {
+        let matches = |expected, printed| matches(expected, printed).unwrap();
+        assert!(matches("a  \nb\n\n", "a\nb \n"));
+        assert!(!matches("a\n  b", "a\nb"));
+        assert!(!matches("a\n\nb", "a\nb"));
+    }
+
+    #[test]
+    fn a_placeholder_within_a_line_stays_within_it() {
+        let matches = |expected, printed| matches(expected, printed).unwrap();
+        assert!(matches(r#"{"code":"…","ok":true}"#, r#"{"code":"K7M9PQ2X","ok":true}"#));
+        assert!(matches("a…b…c", "a-b-b-c"));
+        assert!(matches("a…", "a"));
+        assert!(!matches("a…b", "a\nb"));
+        assert!(!matches("a…b", "a-c"));
+        assert!(!matches("…b", "b-"));
+    }
+
+    #[test]
+    fn a_line_that_is_a_placeholder_matches_any_lines() {
+        let matches = |expected, printed| matches(expected, printed).unwrap();
+        assert!(matches("…", "one"));
+        assert!(matches("…", ""));
+        assert!(matches("first\n…\nlast", "first\nlast"));
+        assert!(matches("first\n  …\nlast", "first\n2\n3\nlast"));
+        assert!(matches("…\nx\n…", "x"));
+        assert!(matches("…\nx\ny", "x\nz\nx\ny"));
+        assert!(!matches("first\n…\nlast", "first\nlast\nmore"));
     }
 }

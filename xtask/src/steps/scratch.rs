@@ -1,32 +1,28 @@
-//! A copy of the checkout in which the documents' commands run, apart from the developer's own
-//! files and settings.
+//! A copy of the checkout in which the documents' commands run, isolated from the developer's own files
+//! and settings.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use crate::context::{self, Context, Failure, Outcome};
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 
-/// How long a block may take; the program is built before.
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::context::{Context, Outcome, own_package_variables};
 
-/// The folder, and what a command there is told.
-#[derive(Debug)]
+/// How many seconds a block may take; the program is built before.
+const LIMIT: &str = "300";
+
 pub(crate) struct Scratch {
-    folder: PathBuf,
-    files: BTreeSet<PathBuf>,
+    folder: Utf8PathBuf,
+    files: BTreeSet<Utf8PathBuf>,
     /// Shared with the checkout, so that only our own crates are built again.
-    target: PathBuf,
+    target: Utf8PathBuf,
 }
 
 /// How a script ended.
-#[derive(Debug)]
 pub(crate) struct Ran {
-    /// `None`: by a signal, or by us after [`LIMIT`].
+    /// `None` if a signal ended it; 124 if it took longer than [`LIMIT`].
     pub(crate) exit: Option<i32>,
     /// Standard output and standard error, as on a terminal.
     pub(crate) printed: String,
@@ -34,167 +30,140 @@ pub(crate) struct Ran {
 
 impl Scratch {
     /// Copies these files and builds the program `nexo-pair` from the copy.
-    pub(crate) fn build(context: &Context, files: BTreeSet<PathBuf>) -> Outcome<Self> {
-        let target = context.metadata()?.target_directory;
-        // The same place each time, so that what was built there the last time still counts.
-        let scratch = Self { folder: target.join("xtask").join("readme"), files, target };
+    pub(crate) fn build(context: &Context, files: BTreeSet<Utf8PathBuf>) -> Outcome<Self> {
+        let target = context.metadata.target_directory.clone();
+        // The same folder each time, so that cargo finds its last build.
+        let scratch = Self { folder: context.work_folder("readme"), files, target };
         scratch.reset(context)?;
-        let mut build =
-            context.cargo(&["build", "--quiet", "--locked", "--package", "nexo-pairing-cli"]);
-        context::run(
-            build.current_dir(scratch.checkout()).env("CARGO_TARGET_DIR", &scratch.target),
-        )?;
-        let program = "nexo-pair";
-        fs::create_dir_all(scratch.programs())
-            .and_then(|()| {
-                let built = scratch.target.join("debug").join(program);
-                fs::copy(built, scratch.programs().join(program))
-            })
-            .map_err(|error| Failure::new(format!("the built {program}: {error}")))?;
+        let build =
+            context.cargo("build --quiet --locked --package nexo-pairing-cli --manifest-path");
+        let build = build.arg(scratch.checkout().join("Cargo.toml"));
+        build.env("CARGO_TARGET_DIR", &scratch.target).run()?;
+        context.shell.create_dir(scratch.programs())?;
+        context.shell.copy_file(scratch.target.join("debug/nexo-pair"), scratch.programs())?;
         Ok(scratch)
     }
 
-    /// Makes everything but the built program new.
+    /// Restores the checkout and empties the homes.
     pub(crate) fn reset(&self, context: &Context) -> Outcome {
-        self.copy(context.root()).map_err(|error| {
-            Failure::new(format!("the copy in {}: {error}", self.folder.display()))
-        })
-    }
-
-    fn copy(&self, root: &Path) -> io::Result<()> {
         for folder in [self.checkout(), self.home(), self.nexo_home()] {
-            if folder.exists() {
-                fs::remove_dir_all(&folder)?;
-            }
-            fs::create_dir_all(&folder)?;
+            context.shell.remove_path(&folder)?;
+            context.shell.create_dir(&folder)?;
         }
-        copy_files(root, &self.files, &self.checkout())
+        copy_files(context, &self.files, &self.checkout())
     }
 
-    /// Runs a script in the copy.
+    /// Runs a script in the copy, for at most so many seconds.
     pub(crate) fn run(&self, script: &str) -> Outcome<Ran> {
-        self.try_run(script, LIMIT).map_err(|error| Failure::new(format!("sh: {error}")))
+        self.run_within(LIMIT, script)
     }
 
-    fn try_run(&self, script: &str, limit: Duration) -> io::Result<Ran> {
-        // A file rather than a pipe: what the script leaves running must not keep us waiting.
+    fn run_within(&self, seconds: &str, script: &str) -> Outcome<Ran> {
+        // A file rather than a pipe, which processes that the script leaves behind would keep open.
         let printed = self.folder.join("printed");
         let out = File::create(&printed)?;
-        let mut command = Command::new("sh");
-        command.args(["-eu", "-c", script]).current_dir(self.checkout()).process_group(0);
+        let mut command = Command::new("timeout");
+        command.args([seconds, "sh", "-eu", "-c", script]).current_dir(self.checkout());
         command.stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
         self.set_environment(&mut command);
-        let mut shell = command.spawn()?;
-        let exit = wait(&mut shell, limit)?;
-        end_group(shell.id())?;
-        shell.wait()?;
-        let printed = fs::read(printed)?;
-        Ok(Ran { exit, printed: String::from_utf8_lossy(&printed).into_owned() })
+        let mut shell = command.process_group(0).spawn()?;
+        let status = shell.wait()?;
+        // Fails if nothing is left of the group.
+        let mut kill = Command::new("sh");
+        kill.args(["-c", "kill -s KILL -- \"-$1\"", "sh", &shell.id().to_string()]);
+        kill.stderr(Stdio::null()).status()?;
+        let printed = String::from_utf8_lossy(&fs::read(printed)?).into_owned();
+        Ok(Ran { exit: status.code(), printed })
     }
 
     fn set_environment(&self, command: &mut Command) {
-        context::hide_own_package(command);
-        context::remove_variables(command, |name| {
-            // The developer's settings, of ours and of how programs print.
-            let prints = ["COLUMNS", "CLICOLOR_FORCE", "FORCE_COLOR", "RUST_LOG", "ENV"];
-            name.starts_with("NEXO_") || name.starts_with("XDG_") || prints.contains(&name)
-        });
-        // Cargo and rustup find theirs by HOME unless they are told.
+        for name in own_package_variables() {
+            command.env_remove(name);
+        }
+        // The developer's settings, of nexo-pair and of how programs print.
+        let prints = ["COLUMNS", "CLICOLOR_FORCE", "FORCE_COLOR", "RUST_LOG", "ENV"];
+        for (name, _) in std::env::vars_os() {
+            let is_setting = |name: &str| {
+                name.starts_with("NEXO_") || name.starts_with("XDG_") || prints.contains(&name)
+            };
+            if name.to_str().is_some_and(is_setting) {
+                command.env_remove(name);
+            }
+        }
+        // Cargo and rustup look below HOME unless these are set.
         for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             if let (None, Some(home)) = (std::env::var_os(name), std::env::home_dir()) {
                 command.env(name, home.join(folder));
             }
         }
-        let own = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::iter::once(self.programs()).chain(std::env::split_paths(&own));
-        if let Ok(path) = std::env::join_paths(path) {
-            command.env("PATH", path);
-        }
-        command
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env("HOME", self.home())
-            .env("NEXO_HOME", self.nexo_home())
-            .env("LC_ALL", "C.UTF-8")
-            .env("TZ", "UTC");
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", self.programs()));
+        command.env("CARGO_TARGET_DIR", &self.target);
+        command.env("HOME", self.home()).env("NEXO_HOME", self.nexo_home());
+        command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     }
 
-    fn checkout(&self) -> PathBuf {
+    fn checkout(&self) -> Utf8PathBuf {
         self.folder.join("checkout")
     }
 
-    fn home(&self) -> PathBuf {
+    fn home(&self) -> Utf8PathBuf {
         self.folder.join("home")
     }
 
-    fn nexo_home(&self) -> PathBuf {
+    fn nexo_home(&self) -> Utf8PathBuf {
         self.folder.join("nexo")
     }
 
-    fn programs(&self) -> PathBuf {
+    fn programs(&self) -> Utf8PathBuf {
         self.folder.join("bin")
     }
 }
 
-/// Copies these files, and when they were written: cargo goes by this to see what has to be built again.
-pub(crate) fn copy_files(root: &Path, files: &BTreeSet<PathBuf>, to: &Path) -> io::Result<()> {
+/// Copies these files with their modification times, by which cargo decides what to build again.
+pub(crate) fn copy_files(
+    context: &Context,
+    files: &BTreeSet<Utf8PathBuf>,
+    to: &Utf8Path,
+) -> Outcome {
     for file in files {
-        let (from, to) = (root.join(file), to.join(file));
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::copy(&from, &to)?;
+        let (from, to) = (context.metadata.workspace_root.join(file), to.join(file));
+        context.shell.create_dir(to.parent().unwrap_or(&to))?;
+        context.shell.copy_file(&from, &to)?;
         File::open(&to)?.set_modified(from.metadata()?.modified()?)?;
     }
     Ok(())
 }
 
-/// The exit code, or `None` if there is none or not in time.
-fn wait(shell: &mut Child, limit: Duration) -> io::Result<Option<i32>> {
-    let started = Instant::now();
-    loop {
-        if let Some(status) = shell.try_wait()? {
-            return Ok(status.code());
-        }
-        if started.elapsed() > limit {
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Ends whatever is left of the script; that nothing is left is no error.
-fn end_group(leader: u32) -> io::Result<()> {
-    let group = format!("-{leader}");
-    let mut kill = Command::new("sh");
-    kill.args(["-c", "kill -s KILL -- \"$1\"", "sh", &group]);
-    kill.stdout(Stdio::null()).stderr(Stdio::null()).status().map(|_| ())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant, UNIX_EPOCH};
+
     use super::*;
 
-    fn scratch(files: &[&str]) -> (tempfile::TempDir, Scratch) {
+    fn scratch(files: &[&str]) -> (tempfile::TempDir, Context, Scratch) {
         let folder = tempfile::tempdir().unwrap();
-        let files = files.iter().map(PathBuf::from).collect();
-        let scratch =
-            Scratch { folder: folder.path().join("scratch"), files, target: folder.path().into() };
-        (folder, scratch)
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        let mut context = Context::new().unwrap();
+        context.metadata.workspace_root = path.join("root");
+        context.shell.create_dir(path.join("root")).unwrap();
+        let files = files.iter().map(Utf8PathBuf::from).collect();
+        let scratch = Scratch { folder: path.join("scratch"), files, target: path };
+        (folder, context, scratch)
     }
 
     #[test]
-    fn copies_only_what_is_listed_and_keeps_the_time() {
-        let (folder, scratch) = scratch(&["a", "b/c"]);
-        let root = folder.path().join("root");
-        fs::create_dir_all(root.join("b")).unwrap();
+    fn copies_only_listed_files_and_keeps_their_times() {
+        let (_folder, context, scratch) = scratch(&["a", "b/c"]);
+        let root = &context.metadata.workspace_root;
         for file in ["a", "b/c", "ignored"] {
-            fs::write(root.join(file), file).unwrap();
+            context.shell.write_file(root.join(file), file).unwrap();
         }
-        let then = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         File::open(root.join("a")).unwrap().set_modified(then).unwrap();
-        scratch.copy(&root).unwrap();
+        scratch.reset(&context).unwrap();
         fs::write(scratch.nexo_home().join("left"), "").unwrap();
-        scratch.copy(&root).unwrap();
+        scratch.reset(&context).unwrap();
         let copied = scratch.checkout();
         assert_eq!(fs::read_to_string(copied.join("b/c")).unwrap(), "b/c");
         assert_eq!(copied.join("a").metadata().unwrap().modified().unwrap(), then);
@@ -204,39 +173,38 @@ mod tests {
 
     #[test]
     fn a_script_has_its_own_homes_and_stops_at_its_first_error() {
-        let (folder, scratch) = scratch(&[]);
-        scratch.copy(folder.path()).unwrap();
+        let (_folder, context, scratch) = scratch(&[]);
+        scratch.reset(&context).unwrap();
         let ran =
             scratch.run("pwd; echo \"$NEXO_HOME\"; echo to stderr >&2; false; echo no").unwrap();
         assert_eq!(ran.exit, Some(1));
-        let [checkout, nexo] = [scratch.checkout(), scratch.nexo_home()];
-        let expected = format!("{}\n{}\nto stderr\n", checkout.display(), nexo.display());
+        let expected = format!("{}\n{}\nto stderr\n", scratch.checkout(), scratch.nexo_home());
         assert_eq!(ran.printed, expected);
         assert_eq!(scratch.run("cat; exit 3").unwrap().exit, Some(3));
     }
 
     #[test]
-    fn what_a_script_leaves_running_is_ended_with_it() {
-        let (folder, scratch) = scratch(&[]);
-        scratch.copy(folder.path()).unwrap();
+    fn processes_that_a_script_leaves_behind_end_with_it() {
+        let (_folder, context, scratch) = scratch(&[]);
+        scratch.reset(&context).unwrap();
         let ran = scratch.run("sleep 60 & echo $!").unwrap();
         assert_eq!(ran.exit, Some(0));
         let status = format!("/proc/{}/status", ran.printed.trim());
         let runs = || fs::read_to_string(&status).is_ok_and(|status| !status.contains("\tZ"));
         let ended_by = Instant::now() + Duration::from_secs(30);
         while runs() {
-            assert!(Instant::now() < ended_by, "it still runs");
+            assert!(Instant::now() < ended_by, "the process still runs");
             std::thread::yield_now();
         }
     }
 
     #[test]
     fn a_script_that_takes_too_long_is_ended() {
-        let (folder, scratch) = scratch(&[]);
-        scratch.copy(folder.path()).unwrap();
+        let (_folder, context, scratch) = scratch(&[]);
+        scratch.reset(&context).unwrap();
         let started = Instant::now();
-        let ran = scratch.try_run("echo waiting; sleep 60", Duration::from_millis(50)).unwrap();
-        assert_eq!((ran.exit, ran.printed.as_str()), (None, "waiting\n"));
+        let ran = scratch.run_within("0.05", "echo waiting; sleep 60").unwrap();
+        assert_eq!((ran.exit, ran.printed.as_str()), (Some(124), "waiting\n"));
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 }

@@ -1,14 +1,13 @@
-//! `tools`: the programs that the tests call are there. What can be installed is installed, the
-//! rest is named.
+//! `tools`: the programs that the tests call are installed. Those that can be installed here are,
+//! the others are reported.
 
-use crate::context::{self, Context, Failure, Outcome, output};
+use crate::context::{Context, Outcome};
 
 /// A subcommand of cargo that is installed from its package.
-#[derive(Debug)]
 pub(crate) struct CargoTool {
     /// `cargo-` and the subcommand.
     pub(crate) name: &'static str,
-    /// What is installed where there is none, or an older one.
+    /// What is installed if there is none, or only an older one.
     pub(crate) version: &'static str,
 }
 
@@ -18,8 +17,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     for (program, purpose) in [
         ("git", "it lists the files of the checkout"),
         ("sh", "it runs the commands in the documents"),
-        ("unshare", "tests fill a disk of their own; on Debian the package util-linux"),
-        ("cc", "it compiles SQLite; any C compiler, on Debian the package gcc"),
+        ("timeout", "it ends commands that hang; on Debian it is in the package coreutils"),
+        ("unshare", "tests fill a disk of their own; on Debian it is in the package util-linux"),
+        ("cc", "it compiles SQLite; any C compiler will do, on Debian the package gcc"),
     ] {
         require(context, program, purpose)?;
     }
@@ -28,34 +28,31 @@ pub(crate) fn run(context: &Context) -> Outcome {
     ensure(context, &NEXTEST)
 }
 
-/// Installs the tool unless it is there in this version or a newer one.
-pub(crate) fn ensure(context: &Context, tool: &CargoTool) -> Outcome {
-    let subcommand = tool.name.trim_start_matches("cargo-");
-    let said = output(&mut context.cargo(&[subcommand, "--version"])).unwrap_or_default();
-    if version(&said) >= version(tool.version) {
-        println!("{}", said.lines().next().unwrap_or_default());
+/// Installs the tool unless this version or a newer one is installed.
+pub(crate) fn ensure(context: &Context, &CargoTool { name, version }: &CargoTool) -> Outcome {
+    let subcommand = name.trim_start_matches("cargo-");
+    let ask = context.cargo(&format!("{subcommand} --version")).quiet().ignore_stderr();
+    let installed = ask.read().unwrap_or_default();
+    if numbers(&installed) >= numbers(version) {
+        println!("{}", installed.lines().next().unwrap_or_default());
         return Ok(());
     }
-    let what = ["install", "--locked", "--version", tool.version, tool.name];
-    // Its build is none of the workspace's, and would only fill a shared target folder.
-    let mut install = context.cargo(&what);
-    context::run(install.env_remove("CARGO_TARGET_DIR"))
-        .map_err(|failure| Failure::new(format!("{} is missing, and {failure}", tool.name)))
+    // Its build has nothing in common with the workspace's.
+    let install = context.cargo(&format!("install --locked --version {version} {name}"));
+    let installed = install.env_remove("CARGO_TARGET_DIR").run();
+    installed.map_err(|error| format!("{name} is missing, and {error}").into())
 }
 
-/// Fails unless there is a nightly compiler: what some checks need is in no other.
+/// Fails unless there is a nightly compiler, which some checks need.
 pub(crate) fn require_nightly(context: &Context) -> Outcome {
-    let said = output(&mut context.cargo(&["+nightly", "--version"])).map_err(|_| {
-        Failure::new(
-            "there is no nightly compiler: rustup toolchain install nightly --profile minimal",
-        )
-    })?;
-    println!("{}", said.trim_end());
+    let version = context.cargo("+nightly --version").quiet().ignore_stderr().read();
+    let install = "rustup toolchain install nightly --profile minimal";
+    println!("{}", version.map_err(|_| format!("there is no nightly compiler: {install}"))?);
     Ok(())
 }
 
 /// The first three numbers in `name 1.2.3 (details)` or `1.2.3`.
-fn version(text: &str) -> Option<[u64; 3]> {
+fn numbers(text: &str) -> Option<[u64; 3]> {
     text.split_whitespace().find_map(|word| {
         let mut parts = word.splitn(3, '.').map(str::parse);
         match (parts.next()?, parts.next()?, parts.next()?) {
@@ -66,33 +63,32 @@ fn version(text: &str) -> Option<[u64; 3]> {
 }
 
 fn require(context: &Context, program: &str, purpose: &str) -> Outcome {
-    let found = "command -v \"$1\" >/dev/null";
-    output(context.command("sh").args(["-c", found, "sh", program]))
-        .map(|_| ())
-        .map_err(|_| Failure::new(format!("the program {program} is missing: {purpose}")))
+    let search = context.shell.cmd("sh").args(["-c", "command -v \"$1\"", "sh", program]).quiet();
+    match search.ignore_stderr().read() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("the program {program} is missing: {purpose}").into()),
+    }
 }
 
 /// Installs a program from the Debian package of its name, unless it is there.
 pub(crate) fn ensure_packaged(context: &Context, program: &str, purpose: &str) -> Outcome {
-    let why = format!("{purpose}; on Debian it is the package {program}");
+    let shell = &context.shell;
+    let why = format!("{purpose}; on Debian it is in the package {program}");
     if require(context, program, &why).is_ok() {
-        let said = output(context.command(program).arg("--version"))?;
-        println!("{program}: {}", said.lines().next().unwrap_or_default());
+        let version = shell.cmd(program).arg("--version").quiet().read()?;
+        println!("{program}: {}", version.lines().next().unwrap_or_default());
         return Ok(());
     }
-    let is_root = output(context.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    let is_root = shell.cmd("id").arg("-u").quiet().read()? == "0";
     if !is_root || require(context, "apt-get", "").is_err() {
-        return Err(Failure::new(format!("the program {program} is missing: {why}")));
+        return Err(format!("the program {program} is missing: {why}").into());
     }
     let apt = |arguments: &[&str]| {
-        let mut command = context.command("apt-get");
-        context::run(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+        shell.cmd("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).run()
     };
     let install = ["install", "--yes", "--no-install-recommends", program];
-    // Without a list of packages, or with an old one, the first try fails.
-    apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))).map_err(
-        |failure| Failure::new(format!("the program {program} is missing, and {failure}")),
-    )?;
+    // The first attempt fails without a list of packages, or with an old one.
+    apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install)))?;
     require(context, program, &why)
 }
 
@@ -101,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_versions_and_orders_them() {
-        assert_eq!(version("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)\n"), Some([0, 9, 143]));
-        assert_eq!(version("0.20.2"), Some([0, 20, 2]));
-        assert_eq!(version("nothing here"), None);
-        assert_eq!(version("almost 1.2"), None);
-        assert!(version("0.9.143") > version("0.9.99"));
-        assert!(version("") < version("0.0.1"));
+    fn versions_are_read_and_ordered() {
+        assert_eq!(numbers("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)\n"), Some([0, 9, 143]));
+        assert_eq!(numbers("0.20.2"), Some([0, 20, 2]));
+        assert_eq!(numbers("nothing here"), None);
+        assert_eq!(numbers("almost 1.2"), None);
+        assert!(numbers("0.9.143") > numbers("0.9.99"));
+        assert!(numbers("") < numbers("0.0.1"));
     }
 }

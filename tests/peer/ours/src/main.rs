@@ -1,5 +1,6 @@
 //! The work of `cargo xtask bench-peer` on this version of nexo-pairing.
 
+mod pipe;
 #[path = "../../work.rs"]
 mod work;
 
@@ -109,6 +110,10 @@ async fn run_ours(work: &str, folder: &Path) -> Option<Figures> {
         }
         "beside_writer" => {
             beside_writer(folder, size, &mut figures).await;
+            Some(figures)
+        }
+        "pipe" => {
+            pipe::run(folder, size, &mut figures);
             Some(figures)
         }
         "writer" => {

@@ -1,11 +1,10 @@
 //! Builds the programs, has them work in turn, and keeps what they measured.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::context::{self, Context, Failure, Outcome};
+use cargo_metadata::camino::Utf8PathBuf;
+
+use crate::context::{Context, Outcome};
 
 /// How many times all the work is done.
 const ROUNDS: usize = 3;
@@ -18,86 +17,68 @@ pub(crate) enum Program {
 }
 
 /// The programs that work, and where they do it.
-#[derive(Debug)]
 pub(crate) struct Programs {
-    theirs: PathBuf,
-    ours: PathBuf,
+    theirs: Utf8PathBuf,
+    ours: Utf8PathBuf,
     /// `nexo-pair`, as it is released.
-    pub(crate) nexo_pair: PathBuf,
-    folder: PathBuf,
+    nexo_pair: Utf8PathBuf,
+    folder: Utf8PathBuf,
 }
 
 /// What was measured in each round, by program, work and name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Figures(BTreeMap<(Program, String, String), Vec<f64>>);
 
 impl Programs {
     pub(crate) fn build(context: &Context) -> Outcome<Self> {
-        let target = context.metadata()?.target_directory;
-        let build = |name: &str| {
+        let target = &context.metadata.target_directory;
+        let build = |name: &str| -> Outcome<_> {
             let folder = target.join("peer").join(name);
-            let manifest = format!("tests/peer/{name}/Cargo.toml");
-            let mut cargo = context.cargo(&["build", "--release", "--locked", "--manifest-path"]);
-            cargo.arg(manifest).arg("--target-dir").arg(&folder);
-            context::run(&mut cargo)?;
+            let build = context.cargo("build --release --locked --manifest-path");
+            let build = build.arg(format!("tests/peer/{name}/Cargo.toml"));
+            build.arg("--target-dir").arg(&folder).run()?;
             Ok(folder.join("release").join(format!("nexo-pairing-peer-{name}")))
         };
         let (theirs, ours) = (build("theirs")?, build("ours")?);
-        let package = ["build", "--release", "--locked", "-p", "nexo-pairing-cli"];
-        context::run(&mut context.cargo(&package))?;
-        let nexo_pair = target.join("release").join("nexo-pair");
-        Ok(Self { theirs, ours, nexo_pair, folder: target.join("peer").join("work") })
+        context.cargo("build --release --locked -p nexo-pairing-cli").run()?;
+        let nexo_pair = target.join("release/nexo-pair");
+        Ok(Self { theirs, ours, nexo_pair, folder: target.join("peer/work") })
     }
 
-    /// Has both do their work, one after the other, so that what the machine does besides meets both.
-    pub(crate) fn measure<'a>(
+    /// Has both do their work in turn, so that other work of the machine affects both alike.
+    pub(crate) fn measure(
         &self,
-        theirs: impl Iterator<Item = &'a str>,
-        ours: impl Iterator<Item = &'a str>,
+        context: &Context,
+        mut work: Vec<(String, Program)>,
     ) -> Outcome<Figures> {
-        let mut work: Vec<(&str, Program)> = theirs.map(|work| (work, Program::Theirs)).collect();
-        work.extend(ours.map(|work| (work, Program::Ours)));
-        // The same work of both stands side by side, and once.
+        // The same work of both is side by side, and once.
         work.sort_unstable();
         work.dedup();
         let mut figures = Figures::default();
         for round in 1..=ROUNDS {
             for (work, program) in &work {
                 println!("round {round} of {ROUNDS}: {program:?} {work}");
-                figures.add(*program, work, &self.work(*program, work)?);
+                figures.add(*program, work, &self.run(context, *program, work)?);
             }
         }
         Ok(figures)
     }
 
-    /// Has our program do work of each size.
-    pub(crate) fn measure_sizes(&self, work: &str, sizes: &[u32]) -> Outcome<Figures> {
-        let work: Vec<String> = sizes.iter().map(|size| format!("{work} {size}")).collect();
-        self.measure(std::iter::empty(), work.iter().map(String::as_str))
-    }
-
-    /// An empty folder.
-    pub(crate) fn fresh_folder(&self) -> Outcome<&Path> {
-        let failed = |error| Failure::new(format!("{}: {error}", self.folder.display()));
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder).map_err(failed)?;
-        }
-        fs::create_dir_all(&self.folder).map_err(failed)?;
-        Ok(&self.folder)
-    }
-
-    fn work(&self, program: Program, work: &str) -> Outcome<String> {
-        let folder = self.fresh_folder()?;
-        let program = match program {
+    /// Runs a program in an empty folder and returns its output.
+    fn run(&self, context: &Context, program: Program, work: &str) -> Outcome<String> {
+        context.shell.remove_path(&self.folder)?;
+        context.shell.create_dir(&self.folder)?;
+        let path = match program {
             Program::Theirs => &self.theirs,
             Program::Ours => &self.ours,
         };
-        let run = || context::output(Command::new(program).arg(work).arg(folder));
+        let command = context.shell.cmd(path).arg(work).arg(&self.folder).quiet();
+        let command = command.env("NEXO_PAIR", &self.nexo_pair);
         if work.starts_with("many ") {
-            // Another process makes the database, so that this one begins with nothing of it.
-            run()?;
+            // A process of its own makes the database: the measured one has nothing of it in memory.
+            command.run()?;
         }
-        run()
+        Ok(command.read()?)
     }
 }
 
@@ -118,7 +99,7 @@ impl Figures {
         let key = (program, work.to_owned(), name.to_owned());
         let mut values = self.0.get(&key).cloned().unwrap_or_default();
         values.sort_by(f64::total_cmp);
-        let missing = || Failure::new(format!("{program:?} did not measure `{name}` of `{work}`"));
+        let missing = || format!("{program:?} did not measure `{name}` of `{work}`").into();
         values.get(values.len() / 2).copied().ok_or_else(missing)
     }
 }

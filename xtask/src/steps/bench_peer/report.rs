@@ -1,18 +1,23 @@
-//! Words the figures, as a table and as `docs/performance.md`.
+//! Formats the figures, as a table and as `docs/performance.md`.
 
+use serde::Deserialize;
+
+use super::Growth;
 use super::measure::{Figures, Program};
 use crate::context::Outcome;
 
-/// What a figure is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a figure measures.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     Time,
     Bytes,
     Count,
 }
 
-/// What is to be reached.
-#[derive(Debug, Clone, Copy)]
+/// What a figure has to reach.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
     /// So many times faster than 0.1.8.
     Faster(f64),
@@ -21,13 +26,12 @@ pub(crate) enum Goal {
 }
 
 /// A row of the table.
-#[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) title: String,
     pub(crate) unit: Unit,
     pub(crate) theirs: Option<f64>,
     pub(crate) ours: f64,
-    pub(crate) goals: &'static [Goal],
+    pub(crate) goals: Vec<Goal>,
 }
 
 impl Line {
@@ -50,10 +54,10 @@ impl Line {
         };
         let theirs = self.theirs.map(|theirs| self.unit.show(theirs)).unwrap_or_default();
         let goals: Vec<String> = self.goals.iter().map(|goal| goal.show(self.unit)).collect();
-        let reached = match (self.goals, self.is_reached()) {
-            ([], _) => "",
-            (_, true) => "yes",
-            (_, false) => "**no**",
+        let reached = match self.is_reached() {
+            _ if self.goals.is_empty() => "",
+            true => "yes",
+            false => "**no**",
         };
         let (title, ours) = (&self.title, self.unit.show(self.ours));
         format!("| {title} | {theirs} | {ours} | {ratio} | {} | {reached} |\n", goals.join(", "))
@@ -87,7 +91,7 @@ impl Unit {
     }
 }
 
-/// Three digits, which is more than can be relied on.
+/// With three digits, which is more than can be relied on.
 fn rounded(figure: f64) -> String {
     match figure {
         figure if figure >= 100.0 => format!("{figure:.0}"),
@@ -103,43 +107,31 @@ pub(crate) fn table(lines: &[Line]) -> String {
 }
 
 /// How the figures of a work grow with its size, as a table and a plot of the first of them.
-pub(crate) fn growth(
-    work: &str,
-    sizes: &[u32],
-    measured: &[(&str, Unit)],
-    figures: &Figures,
-) -> Outcome<String> {
-    let (title, of) = match work {
-        "many" => ("Known senders, any of so many", ["each", "memory", "start"]),
-        "unknown_sender" => {
-            ("Strangers, so many one after the other, when the account is full", ["each", "", ""])
-        }
-        _ => ("New challenges of so many accounts at once", ["each", "", ""]),
-    };
-    let names = of.iter().take(measured.len()).copied().collect::<Vec<_>>().join(" | ");
-    let mut text =
-        format!("### {title}\n\n| | {names} |\n| ---{} |\n", " | ---".repeat(measured.len()));
+pub(crate) fn growth(growth: &Growth, figures: &Figures) -> Outcome<String> {
+    let names: Vec<&str> = growth.figures.iter().map(|(name, _)| name.as_str()).collect();
+    let mut text = format!(
+        "### {}\n\n| | {} |\n| ---{} |\n",
+        growth.title,
+        names.join(" | "),
+        " | ---".repeat(names.len())
+    );
     let mut plotted = Vec::new();
-    for size in sizes {
-        let mut cells = Vec::new();
-        for (name, unit) in measured {
-            let figure = figures.median(Program::Ours, &format!("{work} {size}"), name)?;
-            if cells.is_empty() {
-                plotted.push(figure);
-            }
-            cells.push(unit.show(figure));
-        }
-        text += &format!("| {} | {} |\n", thousands(*size), cells.join(" | "));
+    for &size in &growth.sizes {
+        let median = |name: &str| figures.median(Program::Ours, &growth.of_size(size), name);
+        let medians = names.iter().map(|name| median(name)).collect::<Outcome<Vec<f64>>>()?;
+        plotted.extend(medians.first());
+        let cells = growth.figures.iter().zip(medians).map(|((_, unit), figure)| unit.show(figure));
+        let cells: Vec<String> = cells.collect();
+        text += &format!("| {} | {} |\n", thousands(size), cells.join(" | "));
     }
-    let (unit, factor) =
-        if plotted.iter().all(|figure| *figure < 1e-5) { ("ns", 1e9) } else { ("µs", 1e6) };
-    let sizes: Vec<String> = sizes.iter().map(|size| format!("\"{}\"", thousands(*size))).collect();
+    let most = plotted.iter().copied().fold(0.0, f64::max);
+    let (unit, factor) = if most < 1e-5 { ("ns", 1e9) } else { ("µs", 1e6) };
+    let sizes: Vec<String> = growth.sizes.iter().map(|&size| thousands(size)).collect();
     let values: Vec<String> = plotted.iter().map(|figure| rounded(figure * factor)).collect();
     text += &format!(
-        "\n```mermaid\nxychart-beta\n    x-axis [{}]\n    y-axis \"{unit} each\" 0 --> {:.0}\n    \
+        "\n```mermaid\nxychart-beta\n    x-axis {sizes:?}\n    y-axis \"{unit} each\" 0 --> {:.0}\n    \
          line [{}]\n```\n",
-        sizes.join(", "),
-        plotted.iter().copied().fold(0.0, f64::max) * factor * 1.2,
+        most * factor * 1.2,
         values.join(", ")
     );
     Ok(text)
@@ -161,8 +153,8 @@ pub(crate) fn document(lines: &[Line], growth: &[String]) -> String {
          this version, in turn, three times over, on real files; each figure is the median. This run was \
          on {cores} cores. Figures of another machine differ, their ratios less so.\n\n\
          {}\n\
-         A ratio of n × means n times faster. What has no figure of 0.1.8 it cannot do, or not in the time \
-         that there is.\n\n\
+         A ratio of n × means n times faster. Without a figure of 0.1.8, it cannot do that work, or \
+         not in reasonable time.\n\n\
          ## How the cost grows\n\n{}",
         table(lines),
         growth.join("\n")
