@@ -31,11 +31,11 @@ pub fn evaluate(
     let now = LazyCell::new(now);
     let holds = |span: &Validity| *span == Validity::Always || span.holds(*now);
 
-    match message.snapshot {
-        Snapshot::Stale { may_have_blocks } if mode != Mode::Open || may_have_blocks => {
+    match message.freshness {
+        Freshness::Stale { may_have_blocks } if mode != Mode::Open || may_have_blocks => {
             return Rule::Stale;
         }
-        Snapshot::Stale { .. } | Snapshot::Current => {}
+        Freshness::Stale { .. } | Freshness::Current => {}
     }
     if !message.is_known_account {
         return Rule::UnknownAccount;
@@ -86,7 +86,7 @@ pub struct MessageFacts {
     /// The mode of its account.
     pub mode: Mode,
     /// Whether what is known of senders can be trusted.
-    pub snapshot: Snapshot,
+    pub freshness: Freshness,
     /// Whether its account is one of those that are configured, if any are.
     pub is_known_account: bool,
     /// Whether the adapter makes a sender of who wrote.
@@ -104,7 +104,7 @@ impl MessageFacts {
     pub fn of_request(request: &NewRequest) -> Self {
         Self {
             mode: Mode::Pairing,
-            snapshot: Snapshot::Current,
+            freshness: Freshness::Current,
             is_known_account: true,
             is_pairable: true,
             has_unreadable_id: request.has_unreadable_id,
@@ -115,7 +115,7 @@ impl MessageFacts {
 
 /// Whether what is known of senders can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Snapshot {
+pub enum Freshness {
     /// It is the storage's.
     Current,
     /// It is too old, and could not be refreshed.

@@ -137,9 +137,9 @@ type Row = (Rule, fn(&Case) -> bool, fn(&Case) -> &'static str);
 const TABLE: [Row; 14] = [
     (
         Rule::Stale,
-        |case| match case.message.snapshot {
-            Snapshot::Current => false,
-            Snapshot::Stale { may_have_blocks } => !is_open(case) || may_have_blocks,
+        |case| match case.message.freshness {
+            Freshness::Current => false,
+            Freshness::Stale { may_have_blocks } => !is_open(case) || may_have_blocks,
         },
         |_| "error",
     ),
@@ -209,14 +209,14 @@ const REQUESTS: &[&[(Life, i64)]] = &[
 
 /// Every message that there is.
 fn messages() -> Vec<MessageFacts> {
-    let stale = |may_have_blocks| Snapshot::Stale { may_have_blocks };
+    let stale = |may_have_blocks| Freshness::Stale { may_have_blocks };
     let mut messages = Vec::new();
     for mode in [Mode::Open, Mode::Allowlist, Mode::Pairing] {
-        for snapshot in [Snapshot::Current, stale(false), stale(true)] {
+        for freshness in [Freshness::Current, stale(false), stale(true)] {
             for bits in 0..16 {
                 messages.push(MessageFacts {
                     mode,
-                    snapshot,
+                    freshness,
                     is_known_account: bits & 1 != 0,
                     is_pairable: bits & 2 != 0,
                     has_unreadable_id: bits & 4 != 0,
@@ -282,7 +282,7 @@ fn every_combination_of_facts_is_decided_as_the_table_says() {
 fn the_time_is_asked_for_only_where_something_has_an_end() {
     let message = MessageFacts {
         mode: Mode::Pairing,
-        snapshot: Snapshot::Current,
+        freshness: Freshness::Current,
         is_known_account: true,
         is_pairable: true,
         has_unreadable_id: false,

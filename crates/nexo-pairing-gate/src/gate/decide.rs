@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nexo_pairing_core::rules::{self, Limits, MessageFacts, Snapshot};
+use nexo_pairing_core::rules::{self, Freshness, Limits, MessageFacts};
 use nexo_pairing_core::{
     AccountId, ChannelId, Decision, DecisionKind, DropReason, Inbound, Mode, NewRequest,
     PairingChannelAdapter, PairingError, Rule, SenderId, SenderKey,
@@ -47,7 +47,7 @@ impl PairingGate {
             if place.account.is_none() {
                 raw.check().inspect_err(|_| counters.undecided())?;
             }
-            let rule = self.judge(message, &state, place, Snapshot::Current);
+            let rule = self.judge(message, &state, place, Freshness::Current);
             match rule.decision_kind(mode) {
                 None | Some(DecisionKind::Challenge) => {}
                 Some(kind @ (DecisionKind::Admit | DecisionKind::Drop(_))) => {
@@ -94,13 +94,13 @@ impl PairingGate {
         if mode == Mode::Open {
             self.roster.check_damage()?;
         }
-        let snapshot = match refreshed {
-            Ok(()) => Snapshot::Current,
-            Err(_) => Snapshot::Stale { may_have_blocks: self.roster.may_have_blocks() },
+        let freshness = match refreshed {
+            Ok(()) => Freshness::Current,
+            Err(_) => Freshness::Stale { may_have_blocks: self.roster.may_have_blocks() },
         };
         let state = self.roster.read();
         let place = state.lists.find(message.raw.channel, message.raw.account);
-        let rule = self.judge(message, &state, place, snapshot);
+        let rule = self.judge(message, &state, place, freshness);
         match rule.decision_kind(mode) {
             Some(kind) => Ok((rule, kind)),
             None => {
@@ -118,12 +118,12 @@ impl PairingGate {
         message: &Message<'_>,
         state: &State,
         place: Place<'_>,
-        snapshot: Snapshot,
+        freshness: Freshness,
     ) -> Rule {
         let Raw { channel, account, policy, .. } = *message.raw;
         let facts = MessageFacts {
             mode: policy.mode,
-            snapshot,
+            freshness,
             is_known_account: state.is_known(channel, account),
             is_pairable: !message.is_nobody,
             has_unreadable_id: message.has_unreadable_id,
