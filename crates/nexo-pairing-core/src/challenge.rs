@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 
 use crate::PairingCode;
@@ -67,16 +68,21 @@ impl fmt::Display for Language {
 /// assert!(text.contains("K7M9-PQ2X") && text.contains("60 min"));
 /// # Ok::<(), nexo_pairing_core::CodeError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct Challenge {
     /// The code.
+    #[setters(skip)]
     pub code: PairingCode,
     /// How long it is still valid, in minutes, rounded up.
+    #[setters(skip)]
     pub minutes: u64,
     /// The language of the built-in text.
     pub language: Language,
-    /// A text that replaces the built-in one.
+    /// A text that replaces the built-in one, with `{code}`, `{minutes}` and `{command}`. Default:
+    /// the built-in text.
+    #[setters(into)]
     pub template: Option<String>,
 }
 
@@ -104,14 +110,6 @@ impl Challenge {
     #[must_use]
     pub fn new(code: PairingCode, minutes: u64) -> Self {
         Self { code, minutes, language: Language::default(), template: None }
-    }
-
-    /// The same challenge in another language, with the operator's own text if there is one.
-    #[must_use]
-    pub fn with_wording(mut self, language: Language, template: Option<String>) -> Self {
-        self.language = language;
-        self.template = template;
-        self
     }
 
     /// The text in segments, placeholders filled in.
@@ -162,7 +160,7 @@ mod tests {
     #[test]
     fn each_language_tells_the_code_and_the_time_and_nothing_of_us() {
         for language in [Language::En, Language::Es, Language::Pt] {
-            let text = challenge().with_wording(language, None).plain_text();
+            let text = challenge().with_language(language).plain_text();
             assert!(text.contains("K7M9-PQ2X") && text.contains("42 min"), "{text}");
             for telltale in ["nexo", "approve", "run", "/", "{", "}"] {
                 assert!(!text.to_lowercase().contains(telltale), "{telltale} in {text}");
@@ -189,7 +187,7 @@ mod tests {
     #[test]
     fn a_template_of_the_operator_replaces_the_built_in_text() {
         let text = |template: &str| {
-            challenge().with_wording(Language::Es, Some(template.to_owned())).plain_text()
+            challenge().with_language(Language::Es).with_template(template.to_owned()).plain_text()
         };
         assert_eq!(text("{code}{code}"), "K7M9-PQ2XK7M9-PQ2X");
         assert_eq!(text("run {command}!"), "run nexo-pair approve K7M9PQ2X!");

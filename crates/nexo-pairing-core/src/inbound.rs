@@ -1,18 +1,23 @@
 //! A message as the gate looks at it.
 
+use derive_setters::Setters;
 use serde_json::Value;
 
 use crate::limits;
 
 /// A message that came in, as the channel named its parts: nothing here is trusted yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct Inbound {
     /// The channel, such as `whatsapp`.
+    #[setters(skip)]
     pub channel: String,
     /// The bot account that got it.
+    #[setters(skip)]
     pub account: String,
     /// Who wrote, in the channel's own form.
+    #[setters(skip)]
     pub raw_sender: String,
     /// Other ids of the same sender that the channel vouches for in this event, in its own form:
     /// WhatsApp names a sender by phone number and by linked id. At most
@@ -54,27 +59,6 @@ impl Inbound {
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         let others = self.alt.iter().map(String::as_str).filter(|id| !id.is_empty());
         std::iter::once(self.raw_sender.as_str()).chain(others.take(Self::MAX_ALT))
-    }
-
-    /// The same message, with other ids of its sender.
-    #[must_use]
-    pub fn with_alt(mut self, alt: Vec<String>) -> Self {
-        self.alt = alt;
-        self
-    }
-
-    /// The same message, in a group or not.
-    #[must_use]
-    pub fn with_is_group(mut self, is_group: bool) -> Self {
-        self.is_group = is_group;
-        self
-    }
-
-    /// The same message, with meta data.
-    #[must_use]
-    pub fn with_meta(mut self, meta: Value) -> Self {
-        self.meta = meta;
-        self
     }
 }
 

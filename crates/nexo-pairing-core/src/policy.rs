@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::{self, Bounds};
@@ -66,8 +67,9 @@ pub enum OnReplay {
 /// assert_eq!(PairingPolicy::default().mode, Mode::Open);
 /// assert_eq!(PairingPolicy::new(Mode::Pairing).max_pending, 3);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct PairingPolicy {
     /// What happens to strangers. Default [`Mode::Open`].
     pub mode: Mode,
@@ -81,6 +83,7 @@ pub struct PairingPolicy {
     /// The language of the built-in challenge text. Default English.
     pub language: Language,
     /// A text to send instead of the built-in one, with `{code}`, `{minutes}` and `{command}`.
+    #[setters(into, strip_option)]
     pub challenge_text: Option<String>,
 }
 
@@ -96,48 +99,6 @@ impl PairingPolicy {
             language: Language::default(),
             challenge_text: None,
         }
-    }
-
-    /// The same policy, with this [`mode`](Self::mode).
-    #[must_use]
-    pub fn with_mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// The same policy, with this [`max_pending`](Self::max_pending).
-    #[must_use]
-    pub fn with_max_pending(mut self, max_pending: u32) -> Self {
-        self.max_pending = max_pending;
-        self
-    }
-
-    /// The same policy, with this [`pending_ttl`](Self::pending_ttl).
-    #[must_use]
-    pub fn with_pending_ttl(mut self, pending_ttl: Duration) -> Self {
-        self.pending_ttl = pending_ttl;
-        self
-    }
-
-    /// The same policy, with this [`challenge_cooldown`](Self::challenge_cooldown).
-    #[must_use]
-    pub fn with_challenge_cooldown(mut self, challenge_cooldown: Duration) -> Self {
-        self.challenge_cooldown = challenge_cooldown;
-        self
-    }
-
-    /// The same policy, with this [`language`](Self::language).
-    #[must_use]
-    pub fn with_language(mut self, language: Language) -> Self {
-        self.language = language;
-        self
-    }
-
-    /// The same policy, with this [`challenge_text`](Self::challenge_text).
-    #[must_use]
-    pub fn with_challenge_text(mut self, challenge_text: impl Into<String>) -> Self {
-        self.challenge_text = Some(challenge_text.into());
-        self
     }
 
     /// This policy, with what `options` says in place of what it said.
@@ -218,9 +179,10 @@ impl Limits {
 }
 
 /// What a configuration may say of a policy; what it leaves out keeps its value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
+#[setters(prefix = "with_", strip_option)]
 pub struct PolicyOptions {
     /// See [`PairingPolicy::mode`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -243,6 +205,7 @@ pub struct PolicyOptions {
     /// See [`PairingPolicy::challenge_text`]; within
     /// [`CHALLENGE_TEXT_BYTES`](limits::CHALLENGE_TEXT_BYTES), with `{code}` or `{command}`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[setters(into)]
     pub challenge_text: Option<String>,
 }
 
@@ -260,55 +223,6 @@ impl PolicyOptions {
             }
             (mode, legacy) => Ok(mode.or(legacy)),
         }
-    }
-
-    /// The same options, with this [`mode`](Self::mode).
-    #[must_use]
-    pub fn with_mode(mut self, mode: Mode) -> Self {
-        self.mode = Some(mode);
-        self
-    }
-
-    /// The same options, with this [`auto_challenge`](Self::auto_challenge).
-    #[must_use]
-    pub fn with_auto_challenge(mut self, auto_challenge: bool) -> Self {
-        self.auto_challenge = Some(auto_challenge);
-        self
-    }
-
-    /// The same options, with this [`max_pending`](Self::max_pending).
-    #[must_use]
-    pub fn with_max_pending(mut self, max_pending: u32) -> Self {
-        self.max_pending = Some(max_pending);
-        self
-    }
-
-    /// The same options, with this [`pending_ttl_secs`](Self::pending_ttl_secs).
-    #[must_use]
-    pub fn with_pending_ttl_secs(mut self, pending_ttl_secs: u64) -> Self {
-        self.pending_ttl_secs = Some(pending_ttl_secs);
-        self
-    }
-
-    /// The same options, with this [`challenge_cooldown_secs`](Self::challenge_cooldown_secs).
-    #[must_use]
-    pub fn with_challenge_cooldown_secs(mut self, challenge_cooldown_secs: u64) -> Self {
-        self.challenge_cooldown_secs = Some(challenge_cooldown_secs);
-        self
-    }
-
-    /// The same options, with this [`language`](Self::language).
-    #[must_use]
-    pub fn with_language(mut self, language: Language) -> Self {
-        self.language = Some(language);
-        self
-    }
-
-    /// The same options, with this [`challenge_text`](Self::challenge_text).
-    #[must_use]
-    pub fn with_challenge_text(mut self, challenge_text: impl Into<String>) -> Self {
-        self.challenge_text = Some(challenge_text.into());
-        self
     }
 }
 

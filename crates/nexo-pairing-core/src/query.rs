@@ -1,12 +1,14 @@
 //! Which rows, and which entries of the audit log, to read.
 
+use derive_setters::Setters;
 use time::OffsetDateTime;
 
 use crate::{AccountId, ChannelId, SenderId};
 
 /// Which rows a listing shows; what is `None` is not asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_", strip_option)]
 pub struct Filter {
     /// Only this channel.
     pub channel: Option<ChannelId>,
@@ -22,39 +24,21 @@ impl Filter {
     pub fn all() -> Self {
         Self::default()
     }
-
-    /// Only this channel.
-    #[must_use]
-    pub fn with_channel(mut self, channel: ChannelId) -> Self {
-        self.channel = Some(channel);
-        self
-    }
-
-    /// Only this account.
-    #[must_use]
-    pub fn with_account(mut self, account: AccountId) -> Self {
-        self.account = Some(account);
-        self
-    }
-
-    /// Only this sender.
-    #[must_use]
-    pub fn with_sender(mut self, sender: SenderId) -> Self {
-        self.sender = Some(sender);
-        self
-    }
 }
 
 /// Which entries of the audit log to read: the newest that match all that is given.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_", strip_option)]
 pub struct AuditQuery {
     /// Of this channel, account and sender. Default: any.
     pub filter: Filter,
     /// With this action, such as `replay`. Default: any.
+    #[setters(into)]
     pub action: Option<String>,
     /// About this session, by its id, or about all sessions of the devices with this label. Default:
     /// any.
+    #[setters(into)]
     pub device: Option<String>,
     /// At or after this moment. Default: any.
     pub since: Option<OffsetDateTime>,
@@ -64,6 +48,7 @@ pub struct AuditQuery {
     /// is written meanwhile. Default: any.
     pub before: Option<i64>,
     /// How many entries at most.
+    #[setters(skip)]
     pub limit: u32,
 }
 
@@ -80,48 +65,6 @@ impl AuditQuery {
             before: None,
             limit,
         }
-    }
-
-    /// The same query, with this [`filter`](Self::filter).
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = filter;
-        self
-    }
-
-    /// The same query, with this [`action`](Self::action).
-    #[must_use]
-    pub fn with_action(mut self, action: impl Into<String>) -> Self {
-        self.action = Some(action.into());
-        self
-    }
-
-    /// The same query, with this [`device`](Self::device).
-    #[must_use]
-    pub fn with_device(mut self, device: impl Into<String>) -> Self {
-        self.device = Some(device.into());
-        self
-    }
-
-    /// The same query, with this [`since`](Self::since).
-    #[must_use]
-    pub fn with_since(mut self, since: OffsetDateTime) -> Self {
-        self.since = Some(since);
-        self
-    }
-
-    /// The same query, with this [`until`](Self::until).
-    #[must_use]
-    pub fn with_until(mut self, until: OffsetDateTime) -> Self {
-        self.until = Some(until);
-        self
-    }
-
-    /// The same query, with this [`before`](Self::before).
-    #[must_use]
-    pub fn with_before(mut self, before: i64) -> Self {
-        self.before = Some(before);
-        self
     }
 }
 

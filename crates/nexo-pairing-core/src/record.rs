@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -200,13 +201,15 @@ impl BlockOutcome {
 }
 
 /// How somebody is let in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_", strip_option)]
 pub struct Grant {
     /// For how long, within [`GRANT_TTL`](limits::GRANT_TTL); `None` for good.
     pub expires_in: Option<Duration>,
     /// What the operator wants to remember about it: at most
     /// [`MAX_NOTE_BYTES`](limits::MAX_NOTE_BYTES), no control characters.
+    #[setters(into)]
     pub note: Option<String>,
 }
 
@@ -221,20 +224,6 @@ impl Grant {
     #[must_use]
     pub fn unlimited() -> Self {
         Self::default()
-    }
-
-    /// The same grant, for so long only: see [`expires_in`](Self::expires_in).
-    #[must_use]
-    pub fn with_expires_in(mut self, expires_in: Duration) -> Self {
-        self.expires_in = Some(expires_in);
-        self
-    }
-
-    /// The same grant, with this [`note`](Self::note).
-    #[must_use]
-    pub fn with_note(mut self, note: impl Into<String>) -> Self {
-        self.note = Some(note.into());
-        self
     }
 }
 

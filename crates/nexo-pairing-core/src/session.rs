@@ -7,6 +7,7 @@ mod peer;
 use std::fmt;
 use std::time::Duration;
 
+use derive_setters::Setters;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -158,10 +159,12 @@ impl Session {
 }
 
 /// A setup code that is to be turned into a session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_", strip_option)]
 pub struct Redemption {
     /// What the token claims, once its signature was checked.
+    #[setters(skip)]
     pub claims: TokenClaims,
     /// By what the client is known again when it asks once more, after an answer that was lost.
     /// Default: none, then asking again is a replay.
@@ -169,6 +172,7 @@ pub struct Redemption {
     /// What the device calls itself, in the
     /// [`LABEL_FORM`](crate::limits::LABEL_FORM). Only used when the claims have no label.
     /// Default: none.
+    #[setters(into)]
     pub device_label: Option<String>,
     /// How long the session lives, within [`SESSION_TTL`].
     pub session_ttl: Duration,
@@ -194,48 +198,6 @@ impl Redemption {
             peer: None,
             on_replay: OnReplay::default(),
         }
-    }
-
-    /// The same redemption, with this [`claim_id`](Self::claim_id).
-    #[must_use]
-    pub fn with_claim_id(mut self, claim_id: ClaimId) -> Self {
-        self.claim_id = Some(claim_id);
-        self
-    }
-
-    /// The same redemption, with this [`device_label`](Self::device_label).
-    #[must_use]
-    pub fn with_device_label(mut self, device_label: impl Into<String>) -> Self {
-        self.device_label = Some(device_label.into());
-        self
-    }
-
-    /// The same redemption, with this [`session_ttl`](Self::session_ttl).
-    #[must_use]
-    pub fn with_session_ttl(mut self, session_ttl: Duration) -> Self {
-        self.session_ttl = session_ttl;
-        self
-    }
-
-    /// The same redemption, with this [`renew_for`](Self::renew_for).
-    #[must_use]
-    pub fn with_renew_for(mut self, renew_for: Duration) -> Self {
-        self.renew_for = renew_for;
-        self
-    }
-
-    /// The same redemption, with this [`peer`](Self::peer).
-    #[must_use]
-    pub fn with_peer(mut self, peer: PeerAddress) -> Self {
-        self.peer = Some(peer);
-        self
-    }
-
-    /// The same redemption, with this [`on_replay`](Self::on_replay).
-    #[must_use]
-    pub fn with_on_replay(mut self, on_replay: OnReplay) -> Self {
-        self.on_replay = on_replay;
-        self
     }
 }
 

@@ -261,7 +261,8 @@ impl PairingGate {
         {
             let minutes = minutes_until(expires_at, self.options.clock.now());
             let challenge = Challenge::new(code.clone(), minutes)
-                .with_wording(policy.language, policy.challenge_text.clone());
+                .with_language(policy.language)
+                .with_template(policy.challenge_text.clone());
             let result =
                 deliver(&challenge, key.channel.as_str(), &key.account_id, to, registry).await;
             counters.challenged(&result);

@@ -25,7 +25,7 @@
 //!
 //! let sender = telegram.normalize_sender("123456789").ok_or("nobody")?;
 //! let code = PairingCode::parse("K7M9-PQ2X")?;
-//! let challenge = Challenge::new(code, 60).with_wording(Default::default(), Some("Hi! {code}".into()));
+//! let challenge = Challenge::new(code, 60).with_template("Hi! {code}".to_owned());
 //!
 //! let text = telegram.format_challenge(&challenge);
 //! telegram.send_reply("cody_nexo_bot", &sender, &text).await?;

@@ -95,15 +95,14 @@ fn what_is_to_be_copied_is_in_a_code_span() {
 #[test]
 fn a_challenge_has_its_language_its_minutes_and_its_template() {
     let code = PairingCode::parse("K7M9-PQ2X").unwrap();
-    let spanish = Challenge::new(code, 42).with_wording(Language::Es, None);
+    let spanish = Challenge::new(code, 42).with_language(Language::Es);
     assert_eq!(
         adapter().format_challenge(&spanish),
         "Tu código de emparejamiento es `K7M9-PQ2X`\\. Dáselo al operador de este bot\\. \
          Es válido durante `42` min\\."
     );
 
-    let own =
-        spanish.with_wording(Language::En, Some("*{code}* ({minutes}): {command}".to_owned()));
+    let own = spanish.with_template("*{code}* ({minutes}): {command}".to_owned());
     assert_eq!(
         adapter().format_challenge(&own),
         r"\*`K7M9-PQ2X`\* \(`42`\): `nexo-pair approve K7M9PQ2X`"

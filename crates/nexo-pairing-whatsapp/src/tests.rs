@@ -76,12 +76,11 @@ async fn an_image_is_unsupported_and_nothing_is_published() {
 fn a_challenge_has_its_language_its_minutes_and_its_template() {
     let adapter = WhatsappPairingAdapter::new(Arc::new(Broken));
     let code = PairingCode::parse("K7M9-PQ2X").unwrap();
-    let spanish = Challenge::new(code, 42).with_wording(Language::Es, None);
+    let spanish = Challenge::new(code, 42).with_language(Language::Es);
     let text = adapter.format_challenge(&spanish);
     assert!(text.contains("operador") && text.contains("42 min"), "{text}");
 
-    let own =
-        spanish.with_wording(Language::En, Some("*{code}* for {minutes}, {command}".to_owned()));
+    let own = spanish.with_template("*{code}* for {minutes}, {command}".to_owned());
     assert_eq!(adapter.format_challenge(&own), "*K7M9-PQ2X* for 42, nexo-pair approve K7M9PQ2X");
 }
 

@@ -135,7 +135,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::sync::Mutex;
 
-    use nexo_pairing_core::{Language, PairingCode};
+    use nexo_pairing_core::PairingCode;
     use serde_json::Value;
 
     use super::*;
@@ -162,8 +162,7 @@ mod tests {
     fn a_challenge_marks_what_is_to_be_copied() {
         let irc = IrcPairingAdapter::new(Arc::new(Bot::default()));
         let code = PairingCode::parse("K7M9-PQ2X").unwrap();
-        let challenge =
-            Challenge::new(code, 60).with_wording(Language::En, Some("Code: {code}".into()));
+        let challenge = Challenge::new(code, 60).with_template("Code: {code}".to_owned());
         assert_eq!(irc.format_challenge(&challenge), "Code: \u{2}K7M9-PQ2X\u{2}");
     }
 

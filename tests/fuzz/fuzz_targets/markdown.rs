@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use nexo_pairing_core::{Challenge, Language, PairingChannelAdapter, PairingCode};
+use nexo_pairing_core::{Challenge, PairingChannelAdapter, PairingCode};
 use nexo_pairing_fuzz::Nowhere;
 use nexo_pairing_telegram::TelegramPairingAdapter;
 
@@ -14,7 +14,7 @@ static TELEGRAM: LazyLock<TelegramPairingAdapter> =
 
 fuzz_target!(|text: &str| {
     let code = PairingCode::from_random([1, 2, 3, 4, 5, 6, 7]);
-    let challenge = Challenge::new(code, 60).with_wording(Language::default(), Some(text.to_owned()));
+    let challenge = Challenge::new(code, 60).with_template(text.to_owned());
     let markdown = TELEGRAM.format_challenge(&challenge);
     assert_eq!(shown(&markdown), Ok(challenge.plain_text()), "{markdown}");
 

@@ -1,6 +1,6 @@
 //! Checks what is written against a reader that follows Telegram's rules.
 
-use nexo_pairing_core::{Challenge, Language, PairingCode};
+use nexo_pairing_core::{Challenge, PairingCode};
 use proptest::prelude::*;
 
 use super::*;
@@ -142,7 +142,7 @@ proptest! {
         minutes: u64,
     ) {
         let challenge = Challenge::new(PairingCode::from_random(random), minutes)
-            .with_wording(Language::En, Some(template));
+            .with_template(template);
         let shown = read(&render(&challenge.segments())).unwrap();
         prop_assert_eq!(plain(&shown), challenge.plain_text());
         prop_assert_eq!(shown, meant(&challenge.segments()));
