@@ -21,17 +21,12 @@ pub enum Language {
     Pt,
 }
 
-impl Language {
+names! {
     /// The ISO 639-1 code: `en`, `es` or `pt`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Es => "es",
-            Self::Pt => "pt",
-        }
-    }
+    Language { En => "en", Es => "es", Pt => "pt" }
+}
 
+impl Language {
     /// The built-in text. It tells the code and whom to give it to, and nothing of command, host,
     /// path or version.
     fn template(self) -> &'static str {
@@ -49,12 +44,6 @@ impl Language {
                  É válido por {minutes} min."
             }
         }
-    }
-}
-
-impl fmt::Display for Language {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// 32 characters without the confusable `0`, `1`, `I` and `O`; a character's value is its index.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -28,7 +28,7 @@ const MAX_INPUT_BYTES: usize = 256;
 /// assert_eq!(format!("{code:?}"), "PairingCode(redacted)");
 /// # Ok::<(), nexo_pairing_core::CodeError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct PairingCode(Box<str>);
 
 /// Why an input is no code.
@@ -120,12 +120,6 @@ impl fmt::Display for PairingCode {
 impl fmt::Debug for PairingCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PairingCode(redacted)")
-    }
-}
-
-impl Serialize for PairingCode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ids of channels, accounts, senders and actors: parsed once, at the edge, and trusted after.
+//! Ids of channels, accounts, senders, actors and sessions: parsed once, at the edge, then trusted.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a string is no id.
+/// Why a string is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
     /// The id is empty.
     #[error("the {kind} is empty")]
     Empty {
-        /// Which id: `channel`, `account`, `sender` or `actor`.
+        /// Which id: `channel`, `account`, `sender`, `actor` or `session`.
         kind: &'static str,
     },
     /// The id is longer than its kind allows.
@@ -26,30 +26,33 @@ pub enum IdError {
         /// The most that is allowed, in bytes.
         max: usize,
     },
-    /// The id has a character that its kind does not allow.
+    /// The id does not have the form of its kind.
     #[error("the {kind} `{}` is not of the form {form}", .value.escape_debug())]
     Form {
         /// Which id.
         kind: &'static str,
-        /// What was given; at most the allowed length.
+        /// The rejected value; no longer than its kind allows.
         value: String,
-        /// The form that is asked for.
+        /// The expected form.
         form: &'static str,
     },
 }
 
-/// Everything the four kinds of id have in common.
+/// What all kinds of id have in common.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $form:literal, $is_valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         pub struct $name(Box<str>);
 
         impl $name {
             /// The longest such id, in bytes.
             pub const MAX_BYTES: usize = $max;
 
-            /// Reads an id that comes from outside.
+            /// The form of such an id, as errors and documents show it.
+            pub const FORM: &str = $form;
+
+            /// Parses an id that comes from outside.
             ///
             /// # Errors
             ///
@@ -58,7 +61,7 @@ macro_rules! id {
                 Self::check(text).map(|()| Self(text.into()))
             }
 
-            /// Whether `text` is such an id, without keeping it.
+            /// Checks that `text` is such an id, without allocating one.
             ///
             /// # Errors
             ///
@@ -71,14 +74,14 @@ macro_rules! id {
                     let (length, max) = (text.len(), Self::MAX_BYTES);
                     Err(IdError::TooLong { kind: $kind, length, max })
                 } else if !is_valid(text) {
-                    Err(IdError::Form { kind: $kind, value: text.into(), form: $form })
+                    Err(IdError::Form { kind: $kind, value: text.into(), form: Self::FORM })
                 } else {
                     Ok(())
                 }
             }
 
-            /// Takes an id that a store already holds, as it is: rows written before today's rules
-            /// still have to match themselves, to be listed, revoked and blocked.
+            /// Takes an id from a database unchecked: rows that predate today's rules must still
+            /// match themselves, to be listed, revoked and blocked.
             #[must_use]
             pub fn from_stored(text: String) -> Self {
                 Self(text.into_boxed_str())
@@ -116,12 +119,6 @@ macro_rules! id {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
@@ -134,59 +131,60 @@ macro_rules! id {
 id!(
     /// A channel, such as `whatsapp`: `[a-z0-9][a-z0-9_-]{0,31}`.
     ChannelId, "channel", 32, "[a-z0-9][a-z0-9_-]{0,31}",
-    |text| is_made_of(&LOWER_NAME, text) && !text.starts_with(['_', '-'])
+    |text| {
+        text.bytes().all(|byte| is_name_byte(byte) && !byte.is_ascii_uppercase())
+            && !text.starts_with(['_', '-'])
+    }
 );
 
 id!(
     /// A bot account on a channel, such as `personal`: `[A-Za-z0-9_-]{1,64}`.
     AccountId, "account", 64, "[A-Za-z0-9_-]{1,64}",
-    |text| is_made_of(&NAME, text)
+    |text| text.bytes().all(is_name_byte)
 );
 
 id!(
-    /// The canonical id of who wrote, unique within a channel: 1 to 256 bytes, no control characters.
+    /// The canonical id of a sender, unique within a channel: 1 to 256 bytes, no control characters.
     SenderId, "sender", 256, "1 to 256 bytes without control characters",
     |text| !has_control_character(text)
 );
 
 id!(
-    /// Who did something, as the caller authenticated him: `cli`, `seed`, `console:<name>`,
+    /// Who did something, as authenticated by the caller: `cli`, `seed`, `console:<name>`,
     /// `api:<name>`. 1 to 128 bytes, no control characters.
     Actor, "actor", 128, "1 to 128 bytes without control characters",
     |text| !has_control_character(text)
 );
 
-/// Which bytes a name may have. A table takes half the instructions of the comparisons, and every
-/// message has two names.
-const NAME: [bool; 256] = {
-    let mut allowed = LOWER_NAME;
-    let mut byte = b'A';
-    while byte <= b'Z' {
-        allowed[byte as usize] = true;
-        byte += 1;
+id!(
+    /// The id of a session: 16 lower-case hexadecimal digits. It is not a secret; operators name
+    /// sessions by it.
+    SessionId, "session", 16, "[0-9a-f]{16}",
+    |text| {
+        text.len() == SessionId::MAX_BYTES
+            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
-    allowed
-};
+);
 
-const LOWER_NAME: [bool; 256] = {
-    let mut allowed = [false; 256];
-    let mut index = 0;
-    let bytes = b"abcdefghijklmnopqrstuvwxyz0123456789_-";
-    while index < bytes.len() {
-        allowed[bytes[index] as usize] = true;
-        index += 1;
-    }
-    allowed
-};
-
-fn is_made_of(allowed: &[bool; 256], text: &str) -> bool {
-    text.bytes().all(|byte| allowed[usize::from(byte)])
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// Most ids are ASCII, of which the bytes tell: this is called for every message.
+/// Checks bytes first, as most ids are ASCII: this runs for every message.
 fn has_control_character(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     !is_plain && text.chars().any(char::is_control)
+}
+
+impl SessionId {
+    /// How many random bytes an id is made of.
+    pub const RANDOM_BYTES: usize = Self::MAX_BYTES / 2;
+
+    /// An id of these random bytes.
+    #[must_use]
+    pub fn from_random(bytes: [u8; Self::RANDOM_BYTES]) -> Self {
+        Self(data_encoding::HEXLOWER.encode(&bytes).into())
+    }
 }
 
 impl AccountId {

@@ -8,6 +8,9 @@
 //! * A gate works on a [`GateBackend`], commands and consoles on an [`OperatorBackend`], a server on a
 //!   [`SessionBackend`]. `nexo-pairing-engine` implements the three over the row operations of a storage.
 
+#[macro_use]
+mod macros;
+
 mod adapter;
 mod backend;
 mod challenge;
@@ -43,9 +46,9 @@ pub use backend::{
 pub use challenge::{Challenge, Language, Segment};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
-pub use decision::Decision;
+pub use decision::{Decision, DecisionKind, DropReason};
 pub use error::PairingError;
-pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey};
+pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey, SessionId};
 pub use inbound::Inbound;
 pub use modes::{
     AccountKey, ConfiguredModes, ModeSetting, ModesError, ModesInForce, RememberedModes,
@@ -61,11 +64,11 @@ pub use record::{
 };
 pub use registry::PairingAdapterRegistry;
 pub use remote::{AdaptersError, ConfiguredAdapters, RememberedAdapters};
-pub use rules::{DecisionKind, DropReason, Rule};
+pub use rules::Rule;
 pub use secret::{ClaimId, SecretError, SessionToken};
 pub use session::{
     Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,
-    Redemption, RedemptionState, Session, SessionId, SetupEvent,
+    Redemption, RedemptionState, Session, SetupEvent,
 };
 pub use setup_code::{SetupCode, SetupCodeError, SetupCodeFormat, TokenClaims};
 pub use warning::WarningLimiter;

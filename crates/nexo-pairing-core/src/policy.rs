@@ -1,6 +1,5 @@
 //! How an account treats strangers, and what a setup code that is used twice does.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -25,22 +24,9 @@ pub enum Mode {
     Pairing,
 }
 
-impl Mode {
+names! {
     /// Its name in the configuration: `open`, `allowlist` or `pairing`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Allowlist => "allowlist",
-            Self::Pairing => "pairing",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
+    Mode { Open => "open", Allowlist => "allowlist", Pairing => "pairing" }
 }
 
 /// What a setup code that is presented twice does to the session that it gave.

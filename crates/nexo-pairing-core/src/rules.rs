@@ -9,13 +9,11 @@ mod waiting;
 mod tests;
 
 use std::cell::LazyCell;
-use std::fmt;
 
-use serde::Serialize;
 use time::OffsetDateTime;
 
 pub use crate::policy::Limits;
-use crate::{Mode, NewRequest, UpsertOutcome, Validity};
+use crate::{DecisionKind, DropReason, Mode, NewRequest, UpsertOutcome, Validity};
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
 /// Which rule decides on a message: the first that matches. `now` is asked for at most once, and only
@@ -40,18 +38,15 @@ pub fn evaluate(
     if !message.is_known_account {
         return Rule::UnknownAccount;
     }
-    // An id that nobody can read may be a blocked sender's.
-    if message.has_unreadable_id && sender.has_blocks() {
+    // An id that cannot be read may be a blocked sender's.
+    if (message.has_unreadable_id && sender.has_blocks()) || sender.is_blocked() {
         return Rule::Blocked;
     }
-    if !message.is_pairable && mode != Mode::Open {
+    if !message.is_pairable {
         return Rule::NotPairable;
     }
-    if sender.is_blocked() {
-        return Rule::Blocked;
-    }
     if mode == Mode::Open {
-        return if message.is_pairable { Rule::Open } else { Rule::NotPairable };
+        return Rule::Open;
     }
     if sender.grants().any(|span| holds(&span)) {
         return Rule::Allowed;
@@ -160,11 +155,11 @@ pub enum Rule {
     Stale = 1,
     /// Accounts are configured and this one is not among them.
     UnknownAccount = 2,
-    /// The adapter makes no sender of the raw id.
-    NotPairable = 3,
     /// The sender, or an id he also has, is blocked; or the event has an id of which no canonical one
     /// can be made while anybody on the channel is blocked.
-    Blocked = 4,
+    Blocked = 3,
+    /// The adapter derives no sender from the raw id. Mode `open` admits the message.
+    NotPairable = 4,
     /// Mode `open`: nobody is asked.
     Open = 5,
     /// The sender, or an id he also has, holds a live grant.
@@ -185,24 +180,26 @@ pub enum Rule {
     Challenge = 13,
 }
 
-impl Rule {
-    /// Every rule there is, in order.
-    pub const ALL: [Self; 13] = [
-        Self::Stale,
-        Self::UnknownAccount,
-        Self::NotPairable,
-        Self::Blocked,
-        Self::Open,
-        Self::Allowed,
-        Self::NotAllowed,
-        Self::NotDirect,
-        Self::Waiting,
-        Self::AlreadyChallenged,
-        Self::ChallengeAgain,
-        Self::PendingFull,
-        Self::Challenge,
-    ];
+names! {
+    /// Its name in metrics, in snake case.
+    Rule {
+        Stale => "stale",
+        UnknownAccount => "unknown_account",
+        Blocked => "blocked",
+        NotPairable => "not_pairable",
+        Open => "open",
+        Allowed => "allowed",
+        NotAllowed => "not_allowed",
+        NotDirect => "not_direct",
+        Waiting => "waiting",
+        AlreadyChallenged => "already_challenged",
+        ChallengeAgain => "challenge_again",
+        PendingFull => "pending_full",
+        Challenge => "challenge",
+    }
+}
 
+impl Rule {
     /// What the rule decides on an account in this mode; `None` where that is nothing: the gate
     /// returns an error, and its caller drops the message.
     #[must_use]
@@ -231,26 +228,6 @@ impl Rule {
         self as u8
     }
 
-    /// Its name in metrics, in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stale => "stale",
-            Self::UnknownAccount => DropReason::UnknownAccount.as_str(),
-            Self::NotPairable => DropReason::NotPairable.as_str(),
-            Self::Blocked => DropReason::Blocked.as_str(),
-            Self::Open => "open",
-            Self::Allowed => "allowed",
-            Self::NotAllowed => DropReason::NotAllowed.as_str(),
-            Self::NotDirect => DropReason::NotDirect.as_str(),
-            Self::Waiting => DropReason::Waiting.as_str(),
-            Self::AlreadyChallenged => DropReason::AlreadyChallenged.as_str(),
-            Self::ChallengeAgain => "challenge_again",
-            Self::PendingFull => DropReason::PendingFull.as_str(),
-            Self::Challenge => "challenge",
-        }
-    }
-
     /// What the rule says, as a sentence for the operator.
     #[must_use]
     pub fn reason(self) -> &'static str {
@@ -276,90 +253,6 @@ impl Rule {
             }
             Self::Challenge => "a stranger in mode pairing: a new code is sent",
         }
-    }
-}
-
-/// What a rule decides: a [`Decision`](crate::Decision) whose code, if it needs one, is not known yet.
-///
-/// It is exhaustive on purpose: code that acts on it does not compile until it says what it does with
-/// a new kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DecisionKind {
-    /// Deliver the message.
-    Admit,
-    /// Withhold it. The storage makes a request, or repeats the one there is, and its code is sent.
-    Challenge,
-    /// Withhold it and say nothing.
-    Drop(DropReason),
-}
-
-impl DecisionKind {
-    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admit => "admit",
-            Self::Challenge => "challenge",
-            Self::Drop(_) => "drop",
-        }
-    }
-}
-
-/// Why a message is withheld in silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DropReason {
-    /// Accounts are configured and this one is not among them.
-    UnknownAccount,
-    /// The adapter says that this is nobody that can be paired.
-    NotPairable,
-    /// The operator blocked the sender, or somebody on the channel who may be the sender.
-    Blocked,
-    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
-    NotAllowed,
-    /// The message came in a group: nobody is challenged in front of others.
-    NotDirect,
-    /// The sender was rejected, or let codes expire, and has to wait.
-    Waiting,
-    /// The sender has a code that was sent less than the cooldown ago.
-    AlreadyChallenged,
-    /// The account has as many requests pending as it may.
-    PendingFull,
-}
-
-impl DropReason {
-    /// Every reason there is.
-    pub const ALL: [Self; 8] = [
-        Self::UnknownAccount,
-        Self::NotPairable,
-        Self::Blocked,
-        Self::NotAllowed,
-        Self::NotDirect,
-        Self::Waiting,
-        Self::AlreadyChallenged,
-        Self::PendingFull,
-    ];
-
-    /// Its name in logs, metrics and JSON, in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown_account",
-            Self::NotPairable => "not_pairable",
-            Self::Blocked => "blocked",
-            Self::NotAllowed => "not_allowed",
-            Self::NotDirect => "not_direct",
-            Self::Waiting => "waiting",
-            Self::AlreadyChallenged => "already_challenged",
-            Self::PendingFull => "pending_full",
-        }
-    }
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -4,18 +4,17 @@ mod error;
 mod import;
 mod peer;
 
-use std::fmt;
 use std::time::Duration;
 
 use derive_setters::Setters;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
 use crate::limits::{SESSION_RENEWAL, SESSION_TTL};
 use crate::timestamp::rfc3339;
-use crate::{ClaimId, IdError, OnReplay, SessionToken, TokenClaims, Validity};
+use crate::{ClaimId, OnReplay, SessionId, SessionToken, TokenClaims, Validity};
 
 pub use error::RedeemError;
 pub use import::{ImportReport, ImportedSession};
@@ -23,65 +22,6 @@ pub use peer::PeerAddress;
 
 /// How often [`touch`](crate::SessionBackend::touch) writes, at most.
 const TOUCH_INTERVAL: time::Duration = time::Duration::MINUTE;
-
-/// By what an operator names a session: 16 lower-case hexadecimal digits. It is no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(Box<str>);
-
-impl SessionId {
-    /// How many random bytes it is made of.
-    pub const RANDOM_BYTES: usize = 8;
-
-    /// Reads an id that comes from outside.
-    ///
-    /// # Errors
-    ///
-    /// [`IdError`] when it is none.
-    pub fn parse(text: &str) -> Result<Self, IdError> {
-        const KIND: &str = "session";
-        let (length, max) = (text.len(), 2 * Self::RANDOM_BYTES);
-        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.is_empty() {
-            Err(IdError::Empty { kind: KIND })
-        } else if length > max {
-            Err(IdError::TooLong { kind: KIND, length, max })
-        } else if length < max || !text.bytes().all(is_digit) {
-            Err(IdError::Form { kind: KIND, value: text.into(), form: "[0-9a-f]{16}" })
-        } else {
-            Ok(Self(text.into()))
-        }
-    }
-
-    /// An id of these bytes, for stores to build.
-    #[must_use]
-    pub fn from_random(bytes: [u8; Self::RANDOM_BYTES]) -> Self {
-        Self(data_encoding::HEXLOWER.encode(&bytes).into())
-    }
-
-    /// Takes an id that a database holds, as it is.
-    #[must_use]
-    pub fn from_stored(text: String) -> Self {
-        Self(text.into())
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl Serialize for SessionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
 
 /// What a companion device may do, and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

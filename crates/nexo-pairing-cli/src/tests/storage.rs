@@ -55,7 +55,7 @@ async fn explain_refuses_what_the_adapter_refuses_unless_it_is_stored() {
     let machine = Machine::new(PAIRING);
     machine.seed_as_stored("telegram", "bot", "@User_Name").await;
     let (exit, lines, _) = machine.run("explain telegram bot @User_Name", b"").await;
-    assert_eq!((exit, &lines[0]["rule"]), (Exit::Done, &json!(3)));
+    assert_eq!((exit, &lines[0]["rule"]), (Exit::Done, &json!(4)));
     // Where there is no adapter, the gate takes ids as they are.
     let (exit, lines, _) = machine.run("explain irc libera Ana[m]", b"").await;
     assert_eq!((exit, &lines[0]["sender_id"]), (Exit::Done, &json!("Ana[m]")));

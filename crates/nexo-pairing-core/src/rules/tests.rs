@@ -9,8 +9,8 @@ use crate::{AccountId, ChannelId, PairingCode, PairingPolicy, SenderId, SenderKe
 const RULES: [(Rule, &str); 13] = [
     (Rule::Stale, "stale"),
     (Rule::UnknownAccount, "unknown_account"),
-    (Rule::NotPairable, "not_pairable"),
     (Rule::Blocked, "blocked"),
+    (Rule::NotPairable, "not_pairable"),
     (Rule::Open, "open"),
     (Rule::Allowed, "allowed"),
     (Rule::NotAllowed, "not_allowed"),
@@ -134,7 +134,7 @@ fn span((from, until): Life) -> Validity {
 type Row = (Rule, fn(&Case) -> bool, fn(&Case) -> &'static str);
 
 /// The table. The first row that matches decides.
-const TABLE: [Row; 14] = [
+const TABLE: [Row; 13] = [
     (
         Rule::Stale,
         |case| match case.message.freshness {
@@ -144,13 +144,16 @@ const TABLE: [Row; 14] = [
         |_| "error",
     ),
     (Rule::UnknownAccount, |case| !case.message.is_known_account, |_| "drop unknown_account"),
-    (Rule::Blocked, |case| case.has_blocks && case.message.has_unreadable_id, |_| "drop blocked"),
+    (
+        Rule::Blocked,
+        |case| case.is_blocked || (case.has_blocks && case.message.has_unreadable_id),
+        |_| "drop blocked",
+    ),
     (
         Rule::NotPairable,
-        |case| !case.message.is_pairable && (!is_open(case) || !case.is_blocked),
+        |case| !case.message.is_pairable,
         |case| if is_open(case) { "admit" } else { "drop not_pairable" },
     ),
-    (Rule::Blocked, |case| case.is_blocked, |_| "drop blocked"),
     (Rule::Open, is_open, |_| "admit"),
     (Rule::Allowed, |case| case.grants.iter().any(is_live), |_| "admit"),
     (Rule::NotAllowed, |case| case.message.mode == Mode::Allowlist, |_| "drop not_allowed"),

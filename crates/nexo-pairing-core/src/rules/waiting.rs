@@ -32,23 +32,21 @@ pub enum RequestEnd {
     Expired,
 }
 
-impl RequestEnd {
+names! {
     /// Its name in a storage.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Rejected => "rejected",
-            Self::Blocked => "blocked",
-            Self::Expired => "expired",
-        }
+    RequestEnd {
+        Approved => "approved",
+        Rejected => "rejected",
+        Blocked => "blocked",
+        Expired => "expired",
     }
+}
 
+impl RequestEnd {
     /// The end that has this name; `None` for the name of an unknown one.
     #[must_use]
     pub fn from_stored(name: &str) -> Option<Self> {
-        let all = [Self::Approved, Self::Rejected, Self::Blocked, Self::Expired];
-        all.into_iter().find(|end| end.as_str() == name)
+        Self::ALL.into_iter().find(|end| end.as_str() == name)
     }
 }
 

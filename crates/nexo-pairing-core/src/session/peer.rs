@@ -3,13 +3,13 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// The address from which a client claimed a setup code or used its session.
 ///
 /// `Display` and JSON show it, for the audit log and lists of devices. `Debug` does not, so it does not
 /// get into logs and errors.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct PeerAddress(IpAddr);
 
 impl PeerAddress {
@@ -42,12 +42,6 @@ impl fmt::Display for PeerAddress {
 impl fmt::Debug for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PeerAddress(redacted)")
-    }
-}
-
-impl Serialize for PeerAddress {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 

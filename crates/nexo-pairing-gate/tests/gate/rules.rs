@@ -22,7 +22,7 @@ async fn rule_2_an_account_that_is_not_configured_is_unknown_in_every_mode() {
 }
 
 #[tokio::test]
-async fn rule_3_who_is_nobody_is_dropped_but_in_mode_open() {
+async fn rule_4_who_is_nobody_is_dropped_but_in_mode_open() {
     for mode in [Mode::Allowlist, Mode::Pairing] {
         let world = World::new(mode).await;
         for nobody in
@@ -70,7 +70,7 @@ async fn rule_2_accounts_are_known_in_whatever_order_they_are_given() {
 }
 
 #[tokio::test]
-async fn rule_4_an_id_that_cannot_be_read_may_be_a_blocked_one() {
+async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
     let nine: Vec<String> = (0..9).map(|n| format!("id:{n}")).collect();
     for mode in [Mode::Open, Mode::Pairing] {
         let world = World::new(mode).await;
@@ -103,7 +103,7 @@ async fn rule_4_an_id_that_cannot_be_read_may_be_a_blocked_one() {
 }
 
 #[tokio::test]
-async fn rule_4_comes_before_mode_open_also_for_who_is_nobody() {
+async fn rule_3_comes_before_mode_open_also_for_who_is_nobody() {
     let world = World::new(Mode::Open).await;
     world.block(AccountScope::All, "id:1").await;
     let screened = world.screen(direct("status").with_alt(vec!["id:1".into()])).await;
@@ -116,7 +116,7 @@ async fn rule_4_comes_before_mode_open_also_for_who_is_nobody() {
 }
 
 #[tokio::test]
-async fn rule_4_the_store_agrees_about_ids_that_cannot_be_read() {
+async fn rule_3_the_store_agrees_about_ids_that_cannot_be_read() {
     let world = World::new(Mode::Pairing).await;
     let request = |channel: &str, id: &str| {
         let (channel, account) = (ChannelId::parse(channel).unwrap(), AccountId::default_account());
@@ -149,7 +149,7 @@ async fn a_clock_that_is_kept_in_time_ends_nothing() {
 }
 
 #[tokio::test]
-async fn rule_3_no_adapter_is_asked_about_more_than_1024_bytes() {
+async fn rule_4_no_adapter_is_asked_about_more_than_1024_bytes() {
     let world = World::new(Mode::Pairing).await;
     let raw = |length| format!("{:.<length$}", "id:1");
     assert_eq!(world.explain(direct(&raw(1024))).await.rule, Rule::Challenge);
@@ -157,14 +157,14 @@ async fn rule_3_no_adapter_is_asked_about_more_than_1024_bytes() {
 }
 
 #[tokio::test]
-async fn rule_3_comes_before_the_lists() {
+async fn rule_4_comes_before_the_lists() {
     let world = World::new(Mode::Pairing).await;
     world.seed("main", "status").await;
     assert_dropped(&world.write("status").await, Rule::NotPairable, DropReason::NotPairable);
 }
 
 #[tokio::test]
-async fn rule_4_a_blocked_sender_is_dropped_in_every_mode() {
+async fn rule_3_a_blocked_sender_is_dropped_in_every_mode() {
     for mode in [Mode::Open, Mode::Allowlist, Mode::Pairing] {
         let world = World::new(mode).await;
         world.seed("main", "id:1").await;
@@ -176,7 +176,7 @@ async fn rule_4_a_blocked_sender_is_dropped_in_every_mode() {
 }
 
 #[tokio::test]
-async fn rule_4_a_block_for_all_accounts_holds_on_future_ones_and_for_other_ids() {
+async fn rule_3_a_block_for_all_accounts_holds_on_future_ones_and_for_other_ids() {
     let world = World::new(Mode::Pairing).await;
     world.seed("main", "id:2").await;
     world.block(AccountScope::All, "id:1").await;
