@@ -135,8 +135,8 @@ fn settings(config: &Config) -> Settings {
     Settings::default()
         .with_session_ttl(config.session_ttl())
         .with_on_replay(config.on_replay())
-        .with_allowed_origins(config.public_url().and_then(origin))
-        .with_trusted_proxies(config.trusted_proxies().iter().copied())
+        .with_allowed_origins(config.public_url().and_then(origin).into_iter().collect::<Vec<_>>())
+        .with_trusted_proxies(config.trusted_proxies())
 }
 
 /// The origin, as browsers write it, of the page at which companions reach the gateway.
