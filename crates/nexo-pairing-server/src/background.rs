@@ -1,4 +1,4 @@
-//! What a server does beside the requests.
+//! Background tasks.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,49 +9,51 @@ use nexo_pairing_setup::SetupCodeIssuer;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often the key ring is read.
-const KEYS: Duration = Duration::from_secs(1);
+/// How often the key ring is reloaded.
+const KEY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often sessions that have run out are ended for good, and what is long over is deleted.
-const PURGE: Duration = Duration::from_secs(60);
+/// How often sessions are expired and old ones deleted.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Reads the key ring again and again: another process may rotate or retire a key. It is a few small
-/// files; to look first whether they have changed would cost as much. A ring that cannot be read
-/// leaves the one before in use.
-pub(crate) async fn read_keys(issuer: Arc<SetupCodeIssuer>) {
-    let mut told = None;
-    let mut ticks = every(KEYS);
+/// Reloads the key ring: another process may rotate or retire a key. It is a few small files; checking
+/// whether they changed would cost as much. If the ring cannot be read, the previous one stays in use.
+pub(crate) async fn reload_keys(issuer: Arc<SetupCodeIssuer>) {
+    let mut last_error = None;
+    let mut ticks = every(KEY_INTERVAL);
     loop {
         ticks.tick().await;
         let issuer = Arc::clone(&issuer);
         let Ok(reloaded) = spawn_blocking(move || issuer.reload()).await else { continue };
         match reloaded {
             Ok(has_changed) => {
-                if has_changed || told.is_some() {
-                    tracing::info!("the key ring was read again");
+                if has_changed || last_error.is_some() {
+                    tracing::info!("reloaded the key ring");
                 }
-                told = None;
+                last_error = None;
             }
             Err(error) => {
                 let message = error.to_string();
-                if told.as_ref() != Some(&message) {
+                if last_error.as_ref() != Some(&message) {
                     let error: &dyn Error = &error;
-                    tracing::warn!(error, "the key ring cannot be read; it is used as it was");
+                    tracing::warn!(
+                        error,
+                        "failed to reload the key ring; the previous one stays in use"
+                    );
                 }
-                told = Some(message);
+                last_error = Some(message);
             }
         }
     }
 }
 
-/// Ends sessions that have run out; deletes them and used setup codes when they are long over.
-pub(crate) async fn purge(store: Arc<dyn SessionBackend>) {
-    let mut ticks = every(PURGE);
+/// Expires overdue sessions; deletes sessions and used setup codes past retention.
+pub(crate) async fn purge_sessions(store: Arc<dyn SessionBackend>) {
+    let mut ticks = every(PURGE_INTERVAL);
     loop {
         ticks.tick().await;
         if let Err(error) = store.purge_sessions().await {
             let error: &dyn Error = &error;
-            tracing::warn!(error, "what is long over was not deleted");
+            tracing::warn!(error, "failed to expire or delete old sessions");
         }
     }
 }

@@ -1,4 +1,6 @@
-//! What becomes of a claim, however it came.
+//! Claims: what a companion presents, and the session that it gets.
+
+pub(crate) mod http;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,16 +11,16 @@ use nexo_pairing_setup::VerifyError;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::answer::{Refusal, to_json};
+use crate::error::{ApiError, to_json};
 use crate::peer::Peer;
-use crate::session::Shown;
+use crate::session::SessionView;
 use crate::state::AppState;
-use crate::writes::Secret;
+use crate::writes::Credential;
 
-/// How many bytes a claim may have.
+/// The largest claim, in bytes.
 pub(crate) const MAX_CLAIM_BYTES: usize = 4096;
 
-/// What a companion presents. Other fields are for later versions, and not looked at.
+/// What a companion presents. Unknown fields are reserved for later versions and ignored.
 #[derive(Deserialize)]
 pub(crate) struct Claim {
     pub(crate) bootstrap_token: Zeroizing<String>,
@@ -26,103 +28,96 @@ pub(crate) struct Claim {
     device_label: Option<String>,
 }
 
-/// What it gets.
+/// The reply to an accepted claim.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Claimed<'a> {
     session_token: &'a str,
     #[serde(flatten)]
-    session: Shown<'a>,
+    session: SessionView<'a>,
 }
 
 impl AppState {
-    /// Refuses a claim of a peer that failed too often.
-    pub(crate) fn hear(&self, client: IpAddr) -> Result<(), Refusal> {
-        let wait = self.throttle.wait(Peer::of(client));
-        wait.map_or(Ok(()), |wait| Err(self.refuse_claim(client, Refusal::Throttled(wait))))
+    /// Rejects a claim of a peer that failed too often.
+    pub(crate) fn check_rate_limit(&self, client: IpAddr) -> Result<(), ApiError> {
+        let wait = self.throttle.retry_after(Peer::of(client));
+        wait.map_or(Ok(()), |wait| Err(self.reject_claim(client, ApiError::Throttled(wait))))
     }
 
-    /// Redeems a claim, and says in JSON what the companion gets for it.
+    /// Redeems a claim and returns the reply as JSON.
     ///
-    /// What was begun is finished, also when the companion goes away meanwhile: it can ask again with
-    /// its claim id.
+    /// Once begun, it is finished even if the companion disconnects: the companion can repeat it with its
+    /// claim id.
     pub(crate) async fn claim(
         self: &Arc<Self>,
         client: IpAddr,
         claim: &[u8],
-    ) -> Result<String, Refusal> {
-        self.hear(client)?;
+    ) -> Result<String, ApiError> {
+        self.check_rate_limit(client)?;
         let mut redemption =
-            self.redemption(claim).map_err(|refusal| self.refuse_claim(client, refusal))?;
+            self.redemption(claim).map_err(|error| self.reject_claim(client, error))?;
         redemption.peer = Some(client.into());
-        let code = Secret::Code(redemption.claims.nonce.clone());
-        let in_flight = self.begin_write(client, code)?;
+        let code = Credential::Code(redemption.claims.nonce.clone());
+        let permit = self.begin_write(client, code)?;
         let (state, peer) = (Arc::clone(self), Peer::of(client));
         // It counts as failed until its outcome is known: while the database is locked, one peer could
-        // otherwise take the places of all claims that wait for it.
-        self.throttle.failed(peer);
-        let redeemed = self.tasks.spawn(async move {
+        // otherwise take the permits of all claims that wait for it.
+        self.throttle.record_failure(peer);
+        let redeemed = self.tasks.tracker.spawn(async move {
             let redeemed = state.store.redeem(redemption).await;
-            drop(in_flight);
-            state.throttle.take_back(peer);
+            drop(permit);
+            state.throttle.revert_failure(peer);
             match redeemed {
                 Ok(issued) => {
-                    state.counters.ok.increment(1);
-                    // An answer is lost now and then. More often, it is a flood of writes.
+                    state.claim_metrics.ok.increment(1);
+                    // A reply is lost now and then. Repeated more often, it is a flood of writes.
                     if issued.is_repeated {
-                        state.throttle.failed(peer);
+                        state.throttle.record_failure(peer);
                     }
                     Ok(issued)
                 }
-                Err(error) => Err(state.refuse_claim(client, state.refusal(error))),
+                Err(error) => Err(state.reject_claim(client, state.redeem_error(error))),
             }
         });
         let IssuedSession { session, token, .. } =
-            redeemed.await.map_err(|_| Refusal::Unavailable)??;
+            redeemed.await.map_err(|_| ApiError::Unavailable)??;
         tracing::info!(session = %session.id, %client, "a setup code was claimed");
-        to_json(&Answer { session_token: token.as_str(), session: Shown::of(&session) })
+        to_json(&Claimed { session_token: token.as_str(), session: SessionView::of(&session) })
     }
 
-    /// Counts and logs a claim that is refused.
-    pub(crate) fn refuse_claim(&self, client: IpAddr, refusal: Refusal) -> Refusal {
-        let peer = Peer::of(client);
-        self.counters.refused(&refusal);
-        match refusal {
-            Refusal::Malformed(_)
-            | Refusal::TooLarge
-            | Refusal::Signature
-            | Refusal::Cancelled
-            | Refusal::Expired
-            | Refusal::Replayed => self.throttle.failed(peer),
-            Refusal::Origin | Refusal::Throttled(_) => {}
-            _ => return refusal,
+    /// Counts and logs a rejected claim.
+    pub(crate) fn reject_claim(&self, client: IpAddr, error: ApiError) -> ApiError {
+        let Some((counter, is_failure)) = self.claim_metrics.rejected(&error) else { return error };
+        counter.increment(1);
+        let (peer, reason) = (Peer::of(client), error.kind());
+        if is_failure {
+            self.throttle.record_failure(peer);
         }
-        let reason = refusal.kind();
-        // The store logs replays, with their session.
-        if !matches!(refusal, Refusal::Replayed)
-            && let Some(suppressed) = self.refused.allow((reason, peer))
+        // The backend logs replays, with their session.
+        if error != ApiError::Replayed
+            && let Some(suppressed) = self.rejected.allow((reason, peer))
         {
             tracing::warn!(%peer, reason, suppressed, "a claim was refused");
         }
-        refusal
+        error
     }
 
-    fn refusal(&self, error: RedeemError) -> Refusal {
+    fn redeem_error(&self, error: RedeemError) -> ApiError {
         match error {
-            RedeemError::Expired { .. } => Refusal::Expired,
-            RedeemError::Replayed { .. } => Refusal::Replayed,
-            RedeemError::Cancelled => Refusal::Cancelled,
+            RedeemError::Expired { .. } => ApiError::Expired,
+            RedeemError::Replayed { .. } => ApiError::Replayed,
+            RedeemError::Cancelled => ApiError::Cancelled,
             RedeemError::Store(error) => self.unavailable("redeem a setup code", &error),
-            _ => Refusal::Unavailable,
+            _ => ApiError::Unavailable,
         }
     }
 
-    /// Reads a claim and verifies its token.
-    fn redemption(&self, claim: &[u8]) -> Result<Redemption, Refusal> {
+    /// Parses a claim and verifies its token.
+    fn redemption(&self, claim: &[u8]) -> Result<Redemption, ApiError> {
         let claim = parse(claim)?;
         let claims = self.issuer.verify(&claim.bootstrap_token).map_err(|error| match error {
-            VerifyError::InvalidSignature => Refusal::Signature,
-            VerifyError::Expired { .. } => Refusal::Expired,
-            _ => Refusal::Malformed("the bootstrap token is damaged"),
+            VerifyError::InvalidSignature => ApiError::Signature,
+            VerifyError::Expired { .. } => ApiError::Expired,
+            _ => ApiError::Malformed("the bootstrap token is damaged"),
         })?;
         let settings = self.settings();
         let mut redemption = Redemption::new(claims)
@@ -135,23 +130,23 @@ impl AppState {
     }
 }
 
-pub(crate) fn parse(claim: &[u8]) -> Result<Claim, Refusal> {
-    const FORM: &str = "a claim is a JSON object with the text bootstrap_token and, if wanted, the \
-                        texts claim_id and device_label";
-    // A list would be read as the fields in their order.
+pub(crate) fn parse(claim: &[u8]) -> Result<Claim, ApiError> {
+    const FORM: &str = "a claim is a JSON object with the text bootstrap_token and the optional texts \
+                        claim_id and device_label";
+    // Serde would accept an array of the fields in their order.
     if claim.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Refusal::Malformed(FORM));
+        return Err(ApiError::Malformed(FORM));
     }
-    let claim: Claim = serde_json::from_slice(claim).map_err(|_| Refusal::Malformed(FORM))?;
+    let claim: Claim = serde_json::from_slice(claim).map_err(|_| ApiError::Malformed(FORM))?;
     if claim.device_label.as_deref().is_some_and(|label| !is_device_label(label)) {
-        return Err(Refusal::Malformed("device_label has 1 to 128 bytes, no control characters"));
+        return Err(ApiError::Malformed("device_label has 1 to 128 bytes, no control characters"));
     }
     Ok(claim)
 }
 
-fn claim_id(text: &str) -> Result<ClaimId, Refusal> {
+fn claim_id(text: &str) -> Result<ClaimId, ApiError> {
     const FORM: &str = "claim_id has 22 to 128 characters of A-Z a-z 0-9 _ -";
-    ClaimId::parse(text).map_err(|_| Refusal::Malformed(FORM))
+    ClaimId::parse(text).map_err(|_| ApiError::Malformed(FORM))
 }
 
 #[cfg(test)]
@@ -163,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_an_object_of_texts_and_other_fields_are_for_later() {
+    fn a_claim_is_an_object_of_texts_and_unknown_fields_are_ignored() {
         assert!(is_read(r#"{"bootstrap_token":"t"}"#));
         assert!(is_read(
             " {\"bootstrap_token\":\"t\",\"claim_id\":null,\"device_label\":\"Ana\"}\n"
@@ -188,7 +183,7 @@ mod tests {
         ] {
             assert!(!is_read(bad), "{bad}");
         }
-        // What is not looked at may be as deep as it likes.
+        // Ignored fields may be nested deeply.
         let (open, close) = ("[".repeat(2000), "]".repeat(2000));
         assert!(is_read(&format!(r#"{{"bootstrap_token":"t","x":{open}{close}}}"#)));
     }

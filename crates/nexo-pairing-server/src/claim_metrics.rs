@@ -1,12 +1,15 @@
-//! The metrics of a server.
+//! Metrics of claims.
+
+use std::time::Duration;
 
 use metrics::Counter;
 use nexo_pairing_core::metric;
 
-use crate::answer::Refusal;
+use crate::error::ApiError;
 
-/// Counts claims by result: those that were verified, and those that were refused before.
-pub(crate) struct ClaimCounters {
+/// Counts claims: the verified ones by result, those rejected before verification by reason. Each
+/// counter exists from the start.
+pub(crate) struct ClaimMetrics {
     pub(crate) ok: Counter,
     expired: Counter,
     invalid: Counter,
@@ -15,47 +18,49 @@ pub(crate) struct ClaimCounters {
     throttled: Counter,
 }
 
-impl ClaimCounters {
+impl ClaimMetrics {
     pub(crate) fn new() -> Self {
+        use metric::{BOOTSTRAP_TOKENS_REDEEMED_TOTAL, CLAIMS_REFUSED_TOTAL};
         metrics::describe_counter!(
-            metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL,
-            "Bootstrap tokens that were presented, by what became of them."
+            BOOTSTRAP_TOKENS_REDEEMED_TOTAL,
+            "Bootstrap tokens presented, by result."
         );
         metrics::describe_counter!(
-            metric::CLAIMS_REFUSED_TOTAL,
-            "Claims that were refused before their token was verified, by reason."
+            CLAIMS_REFUSED_TOTAL,
+            "Claims rejected before their token was verified, by reason."
         );
-        let redeemed = |result: &'static str| metrics::counter!(metric::BOOTSTRAP_TOKENS_REDEEMED_TOTAL, "result" => result);
-        let refused = |refusal: Refusal| metrics::counter!(metric::CLAIMS_REFUSED_TOTAL, "reason" => refusal.kind());
+        let redeemed = |result: &'static str| metrics::counter!(BOOTSTRAP_TOKENS_REDEEMED_TOTAL, "result" => result);
+        let refused =
+            |error: ApiError| metrics::counter!(CLAIMS_REFUSED_TOTAL, "reason" => error.kind());
         Self {
             ok: redeemed("ok"),
             expired: redeemed("expired"),
             invalid: redeemed("invalid"),
             replayed: redeemed("replayed"),
-            origin: refused(Refusal::Origin),
-            throttled: refused(Refusal::Throttled(std::time::Duration::ZERO)),
+            origin: refused(ApiError::Origin),
+            throttled: refused(ApiError::Throttled(Duration::ZERO)),
         }
     }
 
-    /// Counts a refused claim.
-    pub(crate) fn refused(&self, refusal: &Refusal) {
-        let counter = match refusal {
-            Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Signature | Refusal::Cancelled => {
-                &self.invalid
-            }
-            Refusal::Expired => &self.expired,
-            Refusal::Replayed => &self.replayed,
-            Refusal::Origin => &self.origin,
-            Refusal::Throttled(_) => &self.throttled,
-            // Nobody's claim, or nobody's fault.
-            Refusal::NotJson
-            | Refusal::Timeout
-            | Refusal::Session { .. }
-            | Refusal::UpgradeRequired
-            | Refusal::NotFound
-            | Refusal::MethodNotAllowed
-            | Refusal::Unavailable => return,
-        };
-        counter.increment(1);
+    /// The counter of a rejected claim, and whether the rejection counts as a failure of its peer.
+    /// `None` if it was not a claim, or not the client's fault.
+    pub(crate) fn rejected(&self, error: &ApiError) -> Option<(&Counter, bool)> {
+        match error {
+            ApiError::Malformed(_)
+            | ApiError::TooLarge
+            | ApiError::Signature
+            | ApiError::Cancelled => Some((&self.invalid, true)),
+            ApiError::Expired => Some((&self.expired, true)),
+            ApiError::Replayed => Some((&self.replayed, true)),
+            ApiError::Origin => Some((&self.origin, false)),
+            ApiError::Throttled(_) => Some((&self.throttled, false)),
+            ApiError::NotJson
+            | ApiError::Timeout
+            | ApiError::Session { .. }
+            | ApiError::UpgradeRequired
+            | ApiError::NotFound
+            | ApiError::MethodNotAllowed
+            | ApiError::Unavailable => None,
+        }
     }
 }

@@ -22,37 +22,38 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::Refusal;
-use crate::connections::{Evicted, Place};
+use crate::connections::{Evicted, Slot};
+use crate::error::ApiError;
 
-/// How much the line and the headers of a request may take together, in bytes. A proxy that asks
-/// about a session sends on what its client sent, with all cookies.
+/// The largest head of a request, in bytes. A proxy that checks a session forwards what its client
+/// sent, with all cookies.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 const MAX_HEADERS: usize = 100;
 
-/// How long an answer may take once its request is complete: longer than the store ever does.
-const ANSWER: Duration = Duration::from_secs(30);
+/// How long a response may take once its request is complete: longer than any operation of the
+/// backend.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection has.
+/// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
-    /// From its beginning until its first request is complete; later, from the head of a request on.
+    /// From its start until its first request is complete; later, from the head of a request to its end.
     pub(crate) handshake: Duration,
-    /// From an answer until the head of the next request is complete.
+    /// From a response until the head of the next request is complete.
     pub(crate) idle: Duration,
 }
 
-/// Another protocol than HTTP, spoken to the end of a connection.
-type Next = Box<dyn FnOnce(Arc<Connection>) -> BoxFuture<'static, ()> + Send>;
+/// A protocol that takes over from HTTP until the end of a connection.
+type Protocol = Box<dyn FnOnce(Arc<Connection>) -> BoxFuture<'static, ()> + Send>;
 
-/// A connection, as its requests see it.
+/// A connection, as the handlers of its requests see it.
 pub(crate) struct Connection {
     /// The address that is connected: the client, or a proxy.
     pub(crate) peer: IpAddr,
-    /// What follows the answer to its last request.
-    next: Mutex<Option<Next>>,
-    place: Place,
+    /// Takes over after the last response.
+    next: Mutex<Option<Protocol>>,
+    slot: Slot,
     timing: Timing,
     shutdown: CancellationToken,
 }
@@ -60,53 +61,52 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         peer: IpAddr,
-        place: Place,
+        slot: Slot,
         timing: Timing,
         shutdown: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { peer, next: Mutex::default(), place, timing, shutdown })
+        Arc::new(Self { peer, next: Mutex::default(), slot, timing, shutdown })
     }
 
-    /// Until when the request has to be complete.
+    /// The time by which the request has to be complete.
     pub(crate) fn deadline(&self) -> Instant {
-        self.place.deadline()
+        self.slot.deadline()
     }
 
-    /// The request is complete: from now on the connection is not given up for another one.
-    pub(crate) fn answer_begins(&self) -> Result<(), Refusal> {
-        let is_open = self.place.answer_begins(Instant::now() + ANSWER);
-        if is_open { Ok(()) } else { Err(Refusal::Unavailable) }
+    /// The request is complete: from now on the connection is not evicted. An error if it already was.
+    pub(crate) fn begin_response(&self) -> Result<(), ApiError> {
+        let is_open = self.slot.begin_response(Instant::now() + RESPONSE_TIMEOUT);
+        if is_open { Ok(()) } else { Err(ApiError::Unavailable) }
     }
 
-    /// The answer is there, and the other side has `time` to take it. Meanwhile the connection may be
-    /// evicted, as one that is idle.
-    pub(crate) fn answered_for(&self, time: Duration) {
-        self.place.answered(Instant::now() + time);
+    /// The response is ready, and the connection is idle for up to `timeout`. It may be evicted.
+    pub(crate) fn end_response(&self, timeout: Duration) {
+        self.slot.end_response(Instant::now() + timeout);
     }
 
-    /// Has `protocol` run once the request is answered, and HTTP is over with it.
+    /// Runs `protocol` in place of HTTP once the request is answered.
     pub(crate) fn switch_to<F>(&self, protocol: impl FnOnce(Arc<Self>) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let next: Next = Box::new(|connection| Box::pin(protocol(connection)));
+        let next: Protocol = Box::new(|connection| Box::pin(protocol(connection)));
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
     }
 }
 
-/// That a request is complete, for those that have no body.
-pub(crate) struct Complete;
+/// Marks a request without a body as complete.
+pub(crate) struct RequestComplete;
 
-impl<S: Sync> FromRequestParts<S> for Complete {
-    type Rejection = Refusal;
+impl<S: Sync> FromRequestParts<S> for RequestComplete {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let connection = parts.extensions.get::<Arc<Connection>>();
-        connection.ok_or(Refusal::Unavailable)?.answer_begins().map(|()| Self)
+        connection.ok_or(ApiError::Unavailable)?.begin_response().map(|()| Self)
     }
 }
 
-/// Serves a connection until it ends, is late or has to make room for another.
+/// Serves a connection until it ends, times out or is evicted.
 pub(crate) async fn serve(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
@@ -115,35 +115,35 @@ pub(crate) async fn serve(
     evicted: Evicted,
 ) {
     let work = async {
-        let Some(tls) = tls else { return exchange(stream, router, &connection).await };
+        let Some(tls) = tls else { return serve_http(stream, router, &connection).await };
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
             () = connection.shutdown.cancelled() => return,
         };
         match accepted {
-            Ok(stream) => exchange(stream, router, &connection).await,
+            Ok(stream) => serve_http(stream, router, &connection).await,
             Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
         }
     };
     tokio::select! {
         biased;
-        _ = evicted => tracing::debug!("a connection made room for another"),
+        _ = evicted => tracing::debug!("a connection was evicted"),
         () = work => {}
-        () = connection.place.expired() => tracing::debug!("a connection was late"),
+        () = connection.slot.expired() => tracing::debug!("a connection timed out"),
     }
 }
 
-/// Serves its requests, one after the other, and what the last of them switched to.
-async fn exchange(
+/// Serves the requests of a connection, and the protocol that the last of them switched to.
+async fn serve_http(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     connection: &Arc<Connection>,
 ) {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| answer(&router, request, connection));
+    let service = service_fn(|request| respond(&router, request, connection));
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
-        // The time of a connection is kept for it as a whole.
+        // `Slot` holds the deadline of the whole connection.
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
@@ -166,22 +166,22 @@ async fn exchange(
     }
 }
 
-/// Answers a request, and keeps the connection's time meanwhile.
-async fn answer(
+/// Answers a request, and moves the deadline of its connection.
+async fn respond(
     router: &TowerToHyperService<Router>,
     mut request: Request<Incoming>,
     connection: &Arc<Connection>,
 ) -> Result<Response<Body>, Infallible> {
-    let Connection { place, timing, .. } = &**connection;
-    place.request_begins(Instant::now() + timing.handshake);
+    let Connection { slot, timing, .. } = &**connection;
+    slot.begin_request(Instant::now() + timing.handshake);
     request.extensions_mut().insert(Arc::clone(connection));
     let mut response = router.call(request).await?;
-    // An answer tells of this moment only, and may hold a token.
+    // A response is valid at this moment only, and may contain a token.
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        connection.answered_for(timing.idle);
+        connection.end_response(timing.idle);
     }
     Ok(response)
 }

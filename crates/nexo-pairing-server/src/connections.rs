@@ -1,4 +1,4 @@
-//! The open connections of a listener: their deadlines, and which one is evicted when a place is needed.
+//! The open connections of a listener: their deadlines, and which one is evicted when a slot is needed.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,28 +11,28 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::peer::Peer;
 
-/// The age up to which a connection that waits for its request counts as new: the TLS handshake and
-/// the request of a distant client take several round trips.
+/// The age up to which a pending connection counts as new: the TLS handshake and the request of a
+/// distant client take several round trips.
 const NEW: Duration = Duration::from_secs(2);
 
-/// How long a connection may be idle while only reserved places are left.
+/// How long a connection may be idle while only reserved slots are left.
 const SHORT_IDLE: Duration = Duration::from_secs(10);
 
 /// The open connections of a listener.
 ///
-/// A quarter of the places is reserved for newcomers of peers that hold few (less than 1 in 128 of all
-/// places). A newcomer without a free place evicts another connection. Those being answered are never
-/// evicted. Of the others goes one of the peer with the most: first the longest idle after an answer,
-/// then the oldest that waits for its request. A new connection weighs half. A peer that holds more
-/// than a few evicts only its own and those of peers that have more than it holds.
+/// A quarter of the slots is reserved for newcomers of peers that hold few (less than 1 in 128 of all
+/// slots). A newcomer without a free slot evicts another connection, but never one that is being
+/// answered. The peer with the most connections loses one: the longest idle, or else the oldest
+/// pending. A new connection weighs half. A peer that holds more than a few evicts only its own
+/// connections and those of peers that have more than it holds.
 ///
-/// There is no index beside the table. It is scanned for each newcomer once the shared places are used
-/// up, which takes some microseconds for 1,024 connections.
+/// The table has no index. It is scanned for each newcomer once the shared slots are used up, which
+/// takes some microseconds for 1,024 connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
     max: usize,
     table: Mutex<Table>,
-    /// Evictions, by the peer that lost a connection; `None` for newcomers that were rejected.
+    /// By the peer that lost a connection; `None` for rejected newcomers.
     warnings: WarningLimiter<Option<Peer>>,
 }
 
@@ -47,30 +47,30 @@ struct Table {
 struct Open {
     id: u64,
     phase: Phase,
-    /// When the phase began.
+    /// The start of the phase.
     since: Instant,
     deadline: Instant,
     /// Dropped when the connection is evicted.
-    _end: oneshot::Sender<()>,
+    _eviction: oneshot::Sender<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Its TLS handshake or its request is not complete.
-    Waiting,
-    /// Its request is complete.
-    Answering,
-    /// It was answered and may send another request, or its WebSocket may close.
+    /// The TLS handshake or the request is not complete.
+    Pending,
+    /// The request is complete.
+    Responding,
+    /// The request was answered; another one may come, or the WebSocket may close.
     Idle,
 }
 
-/// The place of a connection among the open ones. Dropping it frees the place.
+/// The slot of an open connection. Dropping it frees the slot.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     connections: Arc<Connections>,
     peer: Peer,
     id: u64,
-    /// Notified when the deadline was moved.
+    /// Notified when the deadline has moved.
     moved: Notify,
 }
 
@@ -83,13 +83,13 @@ impl Connections {
         Arc::new(Self { max: max.max(1), table: Mutex::default(), warnings })
     }
 
-    /// A place for a new connection, which has until `deadline` to send its request. `None` when no
+    /// A slot for a new connection, which has until `deadline` to send its request. `None` if no
     /// connection can be evicted for it.
     pub(crate) fn admit(
         self: &Arc<Self>,
         peer: Peer,
         deadline: Instant,
-    ) -> Option<(Place, Evicted)> {
+    ) -> Option<(Slot, Evicted)> {
         let now = Instant::now();
         let shared = self.max - self.max / 4;
         let mut table = self.table();
@@ -101,7 +101,7 @@ impl Connections {
             if held < (self.max / 128).max(1) { (self.max, 0) } else { (shared, held) };
         if table.len() >= max {
             let evicted = table.evict(Some(peer), held, now);
-            // The log may be slow, and every connection needs the table.
+            // Logging may be slow, and every connection needs the table.
             drop(table);
             self.warn(evicted);
             evicted?;
@@ -109,14 +109,14 @@ impl Connections {
         }
         let id = table.next_id;
         table.next_id += 1;
-        let (end, evicted) = oneshot::channel();
-        let open = Open { id, phase: Phase::Waiting, since: now, deadline, _end: end };
+        let (_eviction, evicted) = oneshot::channel();
+        let open = Open { id, phase: Phase::Pending, since: now, deadline, _eviction };
         table.peers.entry(peer).or_default().push(open);
-        let place = Place { connections: Arc::clone(self), peer, id, moved: Notify::new() };
-        Some((place, evicted))
+        let slot = Slot { connections: Arc::clone(self), peer, id, moved: Notify::new() };
+        Some((slot, evicted))
     }
 
-    /// Evicts a connection, because the system has no room for another.
+    /// Evicts a connection, because the process has no file descriptor for another.
     pub(crate) fn make_room(&self) -> bool {
         let evicted = self.table().evict(None, 0, Instant::now());
         self.warn(evicted);
@@ -133,7 +133,7 @@ impl Connections {
         }
     }
 
-    /// Evicts all of them.
+    /// Evicts all connections.
     pub(crate) fn close_all(&self) {
         self.table().peers.clear();
     }
@@ -148,15 +148,15 @@ impl Table {
         self.peers.values().map(Vec::len).sum()
     }
 
-    fn open(&mut self, place: &Place) -> Option<&mut Open> {
-        self.peers.get_mut(&place.peer)?.iter_mut().find(|open| open.id == place.id)
+    fn open(&mut self, slot: &Slot) -> Option<&mut Open> {
+        self.peers.get_mut(&slot.peer)?.iter_mut().find(|open| open.id == slot.id)
     }
 
     /// Evicts a connection for a newcomer: one of its own peer, or of a peer with more connections than
-    /// `held`. Whose it was.
+    /// `held`. Returns the peer that lost it.
     fn evict(&mut self, newcomer: Option<Peer>, held: usize, now: Instant) -> Option<Peer> {
         let evictable = self.peers.iter().flat_map(|(peer, of)| {
-            let of = of.iter().filter(|open| open.phase != Phase::Answering);
+            let of = of.iter().filter(|open| open.phase != Phase::Responding);
             let count = of.clone().count();
             let is_heavy = newcomer == Some(*peer) || count > held;
             of.filter(move |_| is_heavy).map(move |open| (*peer, count, open))
@@ -180,7 +180,7 @@ impl Table {
         }
     }
 
-    /// Closes what has been idle for [`SHORT_IDLE`].
+    /// Closes connections that have been idle for [`SHORT_IDLE`].
     fn close_idle(&mut self, now: Instant) {
         self.peers.retain(|_, of| {
             of.retain(|open| open.phase != Phase::Idle || now < open.since + SHORT_IDLE);
@@ -189,24 +189,24 @@ impl Table {
     }
 }
 
-impl Place {
-    /// The head of a request is complete. The first request has the time that the connection was
-    /// given, a later one has until `deadline`.
-    pub(crate) fn request_begins(&self, deadline: Instant) {
-        let is_first = |open: &mut Open| open.phase == Phase::Waiting;
+impl Slot {
+    /// The head of a request is complete. The first request keeps the deadline of the connection, a later
+    /// one has until `deadline`.
+    pub(crate) fn begin_request(&self, deadline: Instant) {
+        let is_first = |open: &mut Open| open.phase == Phase::Pending;
         if !self.connections.table().open(self).is_some_and(is_first) {
-            self.enter(Phase::Waiting, deadline);
+            self.enter(Phase::Pending, deadline);
         }
     }
 
-    /// The request is complete and is answered until `deadline`. `false` when the connection was
-    /// evicted: nobody would receive the answer.
-    pub(crate) fn answer_begins(&self, deadline: Instant) -> bool {
-        self.enter(Phase::Answering, deadline)
+    /// The request is complete; the response has until `deadline`. `false` if the connection was evicted,
+    /// so that a response would be lost.
+    pub(crate) fn begin_response(&self, deadline: Instant) -> bool {
+        self.enter(Phase::Responding, deadline)
     }
 
     /// The request is answered; the next one has until `deadline`.
-    pub(crate) fn answered(&self, deadline: Instant) {
+    pub(crate) fn end_response(&self, deadline: Instant) {
         self.enter(Phase::Idle, deadline);
     }
 
@@ -224,7 +224,7 @@ impl Place {
         table.open(self).map_or_else(Instant::now, |open| open.deadline)
     }
 
-    /// Waits until the deadline has passed, wherever it was moved to meanwhile.
+    /// Waits until the deadline has passed, even if it moves meanwhile.
     pub(crate) async fn expired(&self) {
         loop {
             tokio::select! {
@@ -235,7 +235,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.connections.table().remove(self.peer, self.id);
     }

@@ -1,5 +1,7 @@
-//! What the server says, as JSON.
+//! The errors of the server: why it does not start, and what it answers instead of a result.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,108 +10,110 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-/// Why a request is refused. It says no more than its caller may know: neither what is stored nor
-/// what failed inside.
+use crate::tls::TlsError;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be bound.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The error of the operating system.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Why a request is rejected. It reveals no more than its caller may know: neither stored data nor
+/// internal failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It cannot be read.
+pub(crate) enum ApiError {
+    /// The request cannot be parsed.
     Malformed(&'static str),
-    /// A body, or a frame, is larger than a claim may be.
+    /// A body or a frame is larger than a claim may be.
     TooLarge,
-    /// A body is not said to be JSON.
+    /// The content type of a body is not JSON.
     NotJson,
     /// A claim did not arrive in time.
     Timeout,
-    /// It comes from a web page that may not claim.
+    /// The request comes from a web page that may not claim.
     Origin,
-    /// The peer has failed too often.
+    /// The peer failed too often; with the time until it may try again.
     Throttled(Duration),
     /// None of our keys signed the token.
     Signature,
-    /// The setup code is over.
+    /// The setup code has expired.
     Expired,
-    /// The setup code was used already.
+    /// The setup code was already used.
     Replayed,
-    /// The operator took the setup code back.
+    /// The operator cancelled the setup code.
     Cancelled,
     /// There is no live session.
     Session {
         /// Whether a session token was presented.
         presented: bool,
     },
-    /// `GET /pair` is for WebSockets.
+    /// `GET /pair` without a WebSocket handshake.
     UpgradeRequired,
     NotFound,
     MethodNotAllowed,
-    /// The store cannot be read or written, or the server ends.
+    /// The backend failed, or the server is shutting down.
     Unavailable,
 }
 
-impl Refusal {
-    /// The stable name, for programs.
-    pub(crate) fn kind(&self) -> &'static str {
+impl ApiError {
+    /// The HTTP status, the stable name and the message.
+    fn parts(&self) -> (u16, &'static str, &'static str) {
         match self {
-            Self::Malformed(_) => "malformed",
-            Self::TooLarge => "too_large",
-            Self::NotJson => "not_json",
-            Self::Timeout => "timeout",
-            Self::Origin => "origin_not_allowed",
-            Self::Throttled(_) => "throttled",
-            Self::Signature => "invalid_signature",
-            Self::Expired => "expired",
-            Self::Replayed => "replayed",
-            Self::Cancelled => "cancelled",
-            Self::Session { .. } => "no_session",
-            Self::UpgradeRequired => "upgrade_required",
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::Unavailable => "unavailable",
+            Self::Malformed(what) => (400, "malformed", what),
+            Self::TooLarge => (413, "too_large", "a claim has at most 4096 bytes"),
+            Self::NotJson => (415, "not_json", "send JSON with Content-Type: application/json"),
+            Self::Timeout => (408, "timeout", "the claim took too long to arrive"),
+            Self::Origin => {
+                (403, "origin_not_allowed", "only the web page at public_url may claim setup codes")
+            }
+            Self::Throttled(_) => (429, "throttled", "too many failed claims; try again later"),
+            Self::Signature => {
+                (401, "invalid_signature", "not a code of this gateway, or its key was retired")
+            }
+            Self::Expired => (401, "expired", "the setup code has expired; ask for a new one"),
+            Self::Replayed => {
+                (409, "replayed", "the setup code was already used; ask for a new one")
+            }
+            Self::Cancelled => {
+                (409, "cancelled", "the setup code was cancelled; ask for a new one")
+            }
+            Self::Session { presented: false } => {
+                (401, "no_session", "send Authorization: Bearer and a session token")
+            }
+            Self::Session { presented: true } => {
+                (401, "no_session", "no live session has this token")
+            }
+            Self::UpgradeRequired => {
+                (426, "upgrade_required", "connect with a WebSocket, version 13, or POST the claim")
+            }
+            Self::NotFound => (404, "not_found", "no such path"),
+            Self::MethodNotAllowed => (405, "method_not_allowed", "not a method of this path"),
+            Self::Unavailable => (503, "unavailable", "not available now; try again in a moment"),
         }
     }
 
-    fn message(&self) -> &'static str {
-        match self {
-            Self::Malformed(what) => what,
-            Self::TooLarge => "a claim has at most 4096 bytes",
-            Self::NotJson => "the body must be JSON: send Content-Type: application/json",
-            Self::Timeout => "the claim took too long to arrive",
-            Self::Origin => {
-                "web pages may not claim setup codes, but for the one at the gateway's public_url"
-            }
-            Self::Throttled(_) => "too many claims failed; wait before the next one",
-            Self::Signature => "this gateway did not issue the setup code, or its key is retired",
-            Self::Expired => "the setup code has expired; have a new one made",
-            Self::Replayed => "the setup code was used already; have a new one made",
-            Self::Cancelled => "the setup code was taken back; have a new one made",
-            Self::Session { presented: false } => "send Authorization: Bearer and a session token",
-            Self::Session { presented: true } => {
-                "there is no session with this token, or it is over"
-            }
-            Self::UpgradeRequired => "connect with a WebSocket, version 13, or POST the claim",
-            Self::NotFound => "there is nothing here",
-            Self::MethodNotAllowed => "this path does not take this method",
-            Self::Unavailable => "not now; try again in a moment",
-        }
+    /// The stable name, for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.parts().1
     }
 
     fn status(&self) -> StatusCode {
-        match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Origin => StatusCode::FORBIDDEN,
-            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Signature | Self::Expired | Self::Session { .. } => StatusCode::UNAUTHORIZED,
-            Self::Replayed | Self::Cancelled => StatusCode::CONFLICT,
-            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
+        StatusCode::from_u16(self.parts().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// In how many seconds it makes sense to try again.
+    /// After how many seconds it makes sense to try again.
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Throttled(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
@@ -118,17 +122,18 @@ impl Refusal {
         }
     }
 
-    /// The answer in a WebSocket, or the body of one over HTTP.
+    /// The reply over a WebSocket, and the body of one over HTTP.
     pub(crate) fn json(&self) -> String {
-        let mut answer = json!({ "error": self.kind(), "message": self.message() });
+        let (_, kind, message) = self.parts();
+        let mut reply = json!({ "error": kind, "message": message });
         if let Some(seconds) = self.retry_after() {
-            answer["retry_after"] = seconds.into();
+            reply["retry_after"] = seconds.into();
         }
-        answer.to_string()
+        reply.to_string()
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = json_response(self.status(), self.json());
         let headers = response.headers_mut();
@@ -145,7 +150,7 @@ impl IntoResponse for Refusal {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            // What comes behind it is not read.
+            // The rest of the body is not read.
             Self::TooLarge | Self::Timeout => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -155,7 +160,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An answer that is JSON already.
+/// A response whose body is already JSON.
 pub(crate) fn json_response(status: StatusCode, json: String) -> Response {
     let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
@@ -165,7 +170,7 @@ pub(crate) fn json_response(status: StatusCode, json: String) -> Response {
 }
 
 /// A value as JSON.
-pub(crate) fn to_json(value: &impl Serialize) -> Result<String, Refusal> {
-    // Structs of texts can always be written.
-    serde_json::to_string(value).map_err(|_| Refusal::Unavailable)
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String, ApiError> {
+    // Structs of texts can always be serialized.
+    serde_json::to_string(value).map_err(|_| ApiError::Unavailable)
 }

@@ -1,26 +1,24 @@
-//! What the fuzz targets reach of the inside. It is there with `--cfg fuzzing` only, and no API.
+//! Internals for the fuzz targets. Exists with `--cfg fuzzing` only; not API.
 
 use tokio::io::{join, sink};
 
 use crate::claim;
-use crate::websocket::{self, Unasked};
+use crate::websocket::{self, ReadError};
 
-/// The question that stands at the beginning of what a client sends over its WebSocket; else the code
-/// with which the WebSocket is closed, or `None` when the other side is gone.
+/// The claim at the start of what a client sends over its WebSocket.
 ///
 /// # Errors
 ///
-/// That code.
-pub async fn question(sent: &[u8]) -> Result<Vec<u8>, Option<u16>> {
-    match websocket::question(&mut join(sent, sink())).await {
-        Ok(question) => Ok(question.to_vec()),
-        Err(Unasked::Refused { close, .. }) => Err(Some(close.into())),
-        Err(Unasked::Gone) => Err(None),
+/// The code with which the WebSocket is closed; `None` if the client disconnected.
+pub async fn read_claim(sent: &[u8]) -> Result<Vec<u8>, Option<u16>> {
+    match websocket::read_claim(&mut join(sent, sink())).await {
+        Ok(claim) => claim.map(|claim| claim.to_vec()).ok_or(None),
+        Err(ReadError { close, .. }) => Err(Some(close.into())),
     }
 }
 
-/// The token in a question, if that is a claim.
+/// The token in a claim, if it is valid.
 #[must_use]
-pub fn token(question: &[u8]) -> Option<String> {
-    claim::parse(question).ok().map(|claim| claim.bootstrap_token.to_string())
+pub fn token(claim: &[u8]) -> Option<String> {
+    claim::parse(claim).ok().map(|claim| claim.bootstrap_token.to_string())
 }

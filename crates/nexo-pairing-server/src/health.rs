@@ -1,4 +1,4 @@
-//! Whether the store is well, looked at no more often than once a second.
+//! The health of the backend, probed at most once a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,35 +6,35 @@ use std::time::Duration;
 use nexo_pairing_core::Clock;
 use tokio::sync::Mutex;
 
-/// How long a finding is told again, so that nobody loads the store by asking.
+/// How long a result is cached, so that health checks put no load on the backend.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What was found last.
+/// The last result.
 pub(crate) struct Health {
     clock: Arc<dyn Clock>,
-    /// When, and whether the store was well.
-    found: Arc<Mutex<Option<(Duration, bool)>>>,
+    /// When the backend was probed, and whether it was healthy.
+    last: Arc<Mutex<Option<(Duration, bool)>>>,
 }
 
 impl Health {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, found: Arc::default() }
+        Self { clock, last: Arc::default() }
     }
 
-    /// What `look` finds, unless somebody just looked. One looks at a time, and does so to the end.
-    pub(crate) async fn check(&self, look: impl Future<Output = bool> + Send + 'static) -> bool {
-        let mut found = Arc::clone(&self.found).lock_owned().await;
-        if let Some((at, is_well)) = *found
+    /// The result of `probe`, or a fresh one of another caller. One probe runs at a time, and to its end.
+    pub(crate) async fn check(&self, probe: impl Future<Output = bool> + Send + 'static) -> bool {
+        let mut last = Arc::clone(&self.last).lock_owned().await;
+        if let Some((at, is_healthy)) = *last
             && self.clock.elapsed().saturating_sub(at) < FRESH
         {
-            return is_well;
+            return is_healthy;
         }
         let clock = Arc::clone(&self.clock);
-        let looking = tokio::spawn(async move {
-            let is_well = look.await;
-            *found = Some((clock.elapsed(), is_well));
-            is_well
+        let probed = tokio::spawn(async move {
+            let is_healthy = probe.await;
+            *last = Some((clock.elapsed(), is_healthy));
+            is_healthy
         });
-        looking.await.unwrap_or(false)
+        probed.await.unwrap_or(false)
     }
 }

@@ -1,8 +1,8 @@
-//! Lets companion devices claim setup codes, and services check their sessions, over HTTP.
+//! An HTTP server where companion devices claim setup codes, and services check their sessions.
 //!
 //! A companion presents the token of a setup code at `/pair`, over a WebSocket or in a `POST`, and
-//! gets a session token for it, once. Services and proxies ask at `/session` whether a session token
-//! is good. What is said on the wire is in the project's `docs/protocol.md`.
+//! gets a session token for it, once. Services and proxies check session tokens at `/session`. The
+//! project's `docs/protocol.md` specifies the protocol.
 //!
 //! ```no_run
 //! use nexo_pairing_server::{Server, ServerOptions};
@@ -21,11 +21,11 @@
 //! # }
 //! ```
 
-mod answer;
+mod background;
 mod claim;
+mod claim_metrics;
 mod connection;
 mod connections;
-mod counters;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -35,7 +35,6 @@ mod listener;
 mod metrics_server;
 mod options;
 mod origin;
-mod pair;
 mod peer;
 mod prometheus;
 mod routes;
@@ -45,7 +44,6 @@ mod state;
 mod tasks;
 mod throttle;
 mod tls;
-mod upkeep;
 mod websocket;
 mod writes;
 

@@ -1,5 +1,6 @@
-//! An address at which connections come in.
+//! Accepts connections at an address.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,22 +18,22 @@ use crate::peer::Peer;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 
-/// How long nobody is let in when the system has no room for another connection.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The pause after a connection could not be accepted.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(10);
 
-/// An address at which connections come in.
+/// A bound address and its connections.
 pub(crate) struct Listener {
     listener: TcpListener,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     tls: Option<Tls>,
     router: Router,
-    connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     timing: Timing,
     tasks: Tasks,
 }
 
 impl Listener {
-    /// Listens. The tasks of its connections are among `tasks`.
+    /// Listens. `tasks` gets the tasks of its connections.
     pub(crate) async fn bind(
         address: SocketAddr,
         tls: Option<Tls>,
@@ -49,30 +50,20 @@ impl Listener {
         Ok(Self { listener, address, tls, router, connections, timing, tasks })
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The table of its connections.
-    pub(crate) fn connections(&self) -> Arc<Connections> {
-        Arc::clone(&self.connections)
-    }
-
-    /// Lets connections in, for as long as it is polled. Nobody is let in any more when that ends.
+    /// Accept loop. Stops listening when dropped.
     pub(crate) async fn accept(self) {
         let warnings = WarningLimiter::new(SystemClock::shared());
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => self.serve(stream, address),
-                // Gone before it was let in.
+                // The client is already gone.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     if let Some(suppressed) = warnings.allow(error.kind()) {
                         tracing::warn!(%error, suppressed, "failed to accept a connection");
                     }
                     self.connections.make_room();
-                    sleep(PAUSE).await;
+                    sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }
@@ -81,19 +72,21 @@ impl Listener {
     fn serve(&self, stream: TcpStream, address: SocketAddr) {
         let deadline = Instant::now() + self.timing.handshake;
         let peer = address.ip();
-        let Some((place, evicted)) = self.connections.admit(Peer::of(peer), deadline) else {
+        let Some((slot, evicted)) = self.connections.admit(Peer::of(peer), deadline) else {
             return;
         };
-        // An answer is one small packet, and nothing comes behind it.
+        // A response is one small packet, and nothing follows it.
         let _ = stream.set_nodelay(true);
-        let connection = Connection::new(peer, place, self.timing, self.tasks.shutdown());
+        let shutdown = self.tasks.shutdown.clone();
+        let connection = Connection::new(peer, slot, self.timing, shutdown);
         let tls = self.tls.as_ref().map(Tls::acceptor);
-        self.tasks.spawn(connection::serve(stream, tls, self.router.clone(), connection, evicted));
+        let served = connection::serve(stream, tls, self.router.clone(), connection, evicted);
+        self.tasks.tracker.spawn(served);
     }
 }
 
-impl std::fmt::Debug for Listener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -1,16 +1,15 @@
-//! Which web pages may claim: none but the server's own.
+//! Which web pages may claim: only the server's own.
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// Whether a claim may come from where it says that it comes from.
+/// Whether the `Origin` of a request may claim.
 ///
-/// A browser names in `Origin` the page that a request comes from, and lets any page open a WebSocket
-/// to anywhere, also into the network of whoever looks at it. So a page has to be one of `allowed`,
-/// or of this very server. That is told by its address: of a name, only this machine's own counts,
-/// since the owner of a page can have its name point here. What is no web page names no origin, or
-/// one with a scheme of its own, which no page can.
+/// A browser lets any page open a WebSocket to anywhere, also into the user's own network, and names the
+/// page in `Origin`. So a page must be one of `allowed`, or one of this very server. The latter is
+/// recognized by an IP address or `localhost`: any other name could have been made to point here by the
+/// owner of the page. An app sends no origin, or one with a scheme of its own, which a page cannot have.
 pub(crate) fn may_claim(headers: &HeaderMap, allowed: &[String]) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
@@ -29,7 +28,7 @@ pub(crate) fn may_claim(headers: &HeaderMap, allowed: &[String]) -> bool {
     is_fixed(authority) && host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_bytes()))
 }
 
-/// Whether nobody but this machine's owner says where a host name leads.
+/// Whether a host is one that the owner of a web page cannot make point here.
 fn is_fixed(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -76,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_whose_name_was_made_to_point_here_may_not() {
+    fn a_page_whose_name_points_here_may_not() {
         assert!(!may(Some("http://evil.example:7780"), "evil.example:7780"));
         assert!(!may(Some("http://127.0.0.1.evil.example"), "127.0.0.1.evil.example"));
     }
 
     #[test]
-    fn two_origins_are_none() {
+    fn two_origins_are_rejected() {
         let mut headers = HeaderMap::new();
         headers.append(header::ORIGIN, "app://a".parse().unwrap());
         headers.append(header::ORIGIN, "app://b".parse().unwrap());

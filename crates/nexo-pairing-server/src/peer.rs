@@ -1,14 +1,15 @@
-//! Who a client is, as far as its address tells.
+//! Client addresses, also behind proxies.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
-/// Where proxies say who their clients are.
+/// The header in which proxies name their clients.
 pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A client's network: one IPv4 address, or the /64 that one IPv6 host can choose its addresses from.
+/// The unit of limits: one IPv4 address, or the /64 network that one IPv6 host can take its addresses
+/// from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Peer {
     V4(u32),
@@ -16,7 +17,7 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// The network of an address. An IPv4 address that is written as an IPv6 one counts as the former.
+    /// The peer of an address. An IPv4-mapped IPv6 address counts as IPv4.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
@@ -36,10 +37,9 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Where a request comes from: the address that is connected, unless that is a proxy we trust; then
-/// the last address in `X-Forwarded-For` that is none. What stands before it, anybody may have
-/// written.
-pub(crate) fn client(
+/// The address of a client: the connected address, or, if that is a trusted proxy, the last address in
+/// `X-Forwarded-For` that is not. Earlier entries can be forged.
+pub(crate) fn client_address(
     connected: IpAddr,
     headers: &HeaderMap,
     is_trusted: impl Fn(IpAddr) -> bool,
@@ -50,14 +50,14 @@ pub(crate) fn client(
         if !is_trusted(client) {
             break;
         }
-        // What a trusted proxy could not name is told apart by that proxy only.
-        let Some(before) = address(entry) else { break };
-        client = before;
+        // A client without an address counts as its proxy.
+        let Some(previous) = address(entry) else { break };
+        client = previous;
     }
     client
 }
 
-/// An address, also with a port as some proxies write it.
+/// An address, with or without a port.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry).ok()?.trim();
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
@@ -85,7 +85,7 @@ mod tests {
             IpAddr::V4(address) => address.octets()[0] == 10,
             IpAddr::V6(address) => address.segments()[0] == 0xfd00,
         };
-        client(ip(connected), &headers, is_trusted).to_string()
+        client_address(ip(connected), &headers, is_trusted).to_string()
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
+    fn only_a_trusted_proxy_names_its_clients() {
         assert_eq!(behind("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
         assert_eq!(behind("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
         assert_eq!(behind("10.0.0.1", &[]), "10.0.0.1");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxy_counts() {
+    fn the_last_address_that_is_not_a_proxy_counts() {
         assert_eq!(behind("10.0.0.1", &["1.1.1.1, 198.51.100.7"]), "198.51.100.7");
         assert_eq!(behind("10.0.0.1", &["1.1.1.1", "198.51.100.7, 10.0.0.2"]), "198.51.100.7");
         assert_eq!(behind("10.0.0.1", &["10.0.0.3,10.0.0.2"]), "10.0.0.3");

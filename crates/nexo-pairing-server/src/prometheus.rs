@@ -1,22 +1,22 @@
-//! Records the metrics of a process, and writes them in
+//! Records the metrics of a process and renders them in
 //! [Prometheus' text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata,
+    Recorder, SharedString, Unit,
 };
-/// The metrics of this process, as Prometheus reads them: counters, gauges, and of each histogram the
-/// count and the sum.
+
+/// The metrics of this process for Prometheus: counters, gauges, and the count and sum of each
+/// histogram.
 ///
-/// Whatever this process records through the crate [`metrics`](https://docs.rs/metrics) is in it. A
-/// clone is of the same metrics. [`MetricsOptions::prometheus`](crate::MetricsOptions::prometheus)
-/// installs it and shows it at an address of its own; a program with a router of its own renders it
-/// there.
+/// It records everything that uses the crate [`metrics`](https://docs.rs/metrics). Clones share the same
+/// metrics. [`MetricsOptions::prometheus`](crate::MetricsOptions::prometheus) installs it and serves it at
+/// an address of its own; a program with its own router can call [`render`](Self::render) there.
 ///
 /// ```
 /// use nexo_pairing_server::PrometheusRecorder;
@@ -33,27 +33,25 @@ pub struct PrometheusRecorder(Registry);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecorderError {
-    /// This process has a recorder, and there can be only one.
-    #[error("this process records its metrics already: show them there")]
+    /// The process already has a recorder, and there can be only one.
+    #[error("this process already has a metrics recorder: serve its metrics there")]
     Installed,
 }
 
 impl PrometheusRecorder {
-    /// Records the metrics of this process from now on. What took its metrics before, such as a
-    /// [`Server`](crate::Server) that was bound, goes on without being recorded.
+    /// Records the metrics of this process from now on. Metrics registered before, such as those of a
+    /// [`Server`](crate::Server) already bound, are not recorded.
     ///
     /// # Errors
     ///
     /// [`RecorderError::Installed`].
     pub fn install() -> Result<Self, RecorderError> {
         let registry = Registry::default();
-        match metrics::set_global_recorder(registry.clone()) {
-            Ok(()) => Ok(Self(registry)),
-            Err(_) => Err(RecorderError::Installed),
-        }
+        metrics::set_global_recorder(registry.clone()).map_err(|_| RecorderError::Installed)?;
+        Ok(Self(registry))
     }
 
-    /// Everything that was recorded so far, in Prometheus' text format, in order of names and labels.
+    /// Everything recorded so far in Prometheus' text format, ordered by name and labels.
     #[must_use]
     pub fn render(&self) -> String {
         self.0.render()
@@ -66,7 +64,7 @@ impl fmt::Debug for PrometheusRecorder {
     }
 }
 
-/// The metrics by name. A clone is of the same ones.
+/// The metrics by name. Clones share the same metrics.
 #[derive(Clone, Default)]
 struct Registry(Arc<Mutex<BTreeMap<String, Family>>>);
 
@@ -74,44 +72,46 @@ struct Registry(Arc<Mutex<BTreeMap<String, Family>>>);
 #[derive(Default)]
 struct Family {
     help: String,
-    /// By their labels, as they are written.
+    kind: &'static str,
+    /// By rendered labels.
     series: BTreeMap<String, Series>,
 }
 
-enum Series {
-    Counter(Arc<AtomicU64>),
-    /// The bits of an `f64`.
-    Gauge(Arc<AtomicU64>),
-    Summary(Arc<Summary>),
+/// The value of a metric. A counter has only a count, a gauge only a value, a summary both.
+#[derive(Clone, Default)]
+struct Series {
+    count: Arc<AtomicU64>,
+    /// The bits of an `f64`: the value of a gauge, the sum of a summary.
+    value: Arc<AtomicU64>,
 }
 
-/// How many values there were, and their sum.
-#[derive(Default)]
-struct Summary {
-    count: AtomicU64,
-    /// The bits of an `f64`.
-    sum: AtomicU64,
-}
-
-impl HistogramFn for Summary {
+impl HistogramFn for Series {
     fn record(&self, value: f64) {
-        CounterFn::increment(&self.count, 1);
-        GaugeFn::increment(&self.sum, value);
+        CounterFn::increment(&*self.count, 1);
+        GaugeFn::increment(&*self.value, value);
     }
 }
 
 impl Registry {
     fn render(&self) -> String {
         let mut text = String::new();
-        for (name, family) in &*self.families() {
-            let Some(first) = family.series.values().next() else { continue };
-            if !family.help.is_empty() {
-                let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+        for (name, Family { help, kind, series }) in &*self.families() {
+            if series.is_empty() {
+                continue;
+            }
+            if !help.is_empty() {
+                let help = help.replace('\\', "\\\\").replace('\n', "\\n");
                 text += &format!("# HELP {name} {help}\n");
             }
-            text += &format!("# TYPE {name} {}\n", first.kind());
-            for (labels, series) in &family.series {
-                series.write(name, labels, &mut text);
+            text += &format!("# TYPE {name} {kind}\n");
+            for (labels, series) in series {
+                let count = series.count.load(Ordering::Relaxed);
+                let value = f64::from_bits(series.value.load(Ordering::Relaxed));
+                text += &match *kind {
+                    "counter" => format!("{name}{labels} {count}\n"),
+                    "gauge" => format!("{name}{labels} {value}\n"),
+                    _ => format!("{name}_sum{labels} {value}\n{name}_count{labels} {count}\n"),
+                };
             }
         }
         text
@@ -125,16 +125,14 @@ impl Registry {
         self.families().entry(allowed(name.as_str())).or_default().help = help.to_string();
     }
 
-    /// The metric of a key: the one that there is, or `new`.
-    fn register<T>(
-        &self,
-        key: &Key,
-        new: impl FnOnce() -> Series,
-        of: impl FnOnce(&Series) -> Option<T>,
-    ) -> Option<T> {
+    /// The metric of a key; `None` if its name is already that of another kind.
+    fn register(&self, key: &Key, kind: &'static str) -> Option<Series> {
         let mut families = self.families();
         let family = families.entry(allowed(key.name())).or_default();
-        of(family.series.entry(labels(key)).or_insert_with(new))
+        if family.series.is_empty() {
+            family.kind = kind;
+        }
+        (family.kind == kind).then(|| family.series.entry(labels(key)).or_default().clone())
     }
 }
 
@@ -152,61 +150,28 @@ impl Recorder for Registry {
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let of = |series: &Series| match series {
-            Series::Counter(value) => Some(Counter::from_arc(Arc::clone(value))),
-            _ => None,
-        };
-        self.register(key, || Series::Counter(Arc::default()), of).unwrap_or_else(Counter::noop)
+        let series = self.register(key, "counter");
+        series.map_or_else(Counter::noop, |series| Counter::from_arc(series.count))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let of = |series: &Series| match series {
-            Series::Gauge(value) => Some(Gauge::from_arc(Arc::clone(value))),
-            _ => None,
-        };
-        self.register(key, || Series::Gauge(Arc::default()), of).unwrap_or_else(Gauge::noop)
+        let series = self.register(key, "gauge");
+        series.map_or_else(Gauge::noop, |series| Gauge::from_arc(series.value))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let of = |series: &Series| match series {
-            Series::Summary(summary) => Some(Histogram::from_arc(Arc::clone(summary))),
-            _ => None,
-        };
-        self.register(key, || Series::Summary(Arc::default()), of).unwrap_or_else(Histogram::noop)
+        let series = self.register(key, "summary");
+        series.map_or_else(Histogram::noop, |series| Histogram::from_arc(Arc::new(series)))
     }
 }
 
-impl Series {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Counter(_) => "counter",
-            Self::Gauge(_) => "gauge",
-            Self::Summary(_) => "summary",
-        }
-    }
-
-    fn write(&self, name: &str, labels: &str, text: &mut String) {
-        let whole = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        let real = |value: &AtomicU64| f64::from_bits(whole(value));
-        // A text takes whatever is written into it.
-        let _ = match self {
-            Self::Counter(value) => writeln!(text, "{name}{labels} {}", whole(value)),
-            Self::Gauge(value) => writeln!(text, "{name}{labels} {}", real(value)),
-            Self::Summary(summary) => {
-                let (count, sum) = (whole(&summary.count), real(&summary.sum));
-                writeln!(text, "{name}_sum{labels} {sum}\n{name}_count{labels} {count}")
-            }
-        };
-    }
-}
-
-/// A name with nothing in it that Prometheus refuses.
+/// A name with only the characters that Prometheus accepts.
 fn allowed(name: &str) -> String {
     name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "_")
 }
 
 fn labels(key: &Key) -> String {
-    let label = |label: &metrics::Label| {
+    let label = |label: &Label| {
         let value = label.value().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         format!("{}=\"{value}\"", allowed(label.key()))
     };
@@ -219,18 +184,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_are_written_as_prometheus_reads_them() {
+    fn metrics_are_rendered_in_prometheus_text_format() {
         let registry = Registry::default();
         metrics::with_local_recorder(&registry, || {
             metrics::describe_counter!("claims_total", "Claims,\nby result.");
-            metrics::describe_counter!("never_total", "Nothing of it was recorded.");
+            metrics::describe_counter!("never_total", "Described, but never recorded.");
             metrics::counter!("claims_total", "result" => "ok").increment(2);
             metrics::counter!("claims_total", "result" => "ok").increment(1);
             metrics::counter!("claims_total", "result" => "a\"b\\c\nd").increment(0);
             metrics::gauge!("waiting", "channel" => "x").set(1.5);
             metrics::histogram!("took.seconds").record(0.25);
             metrics::histogram!("took.seconds").record(0.5);
-            // Of another kind than it was: not recorded.
+            // Already a counter: not recorded.
             metrics::gauge!("claims_total", "result" => "ok").set(7.0);
         });
         let expected = r#"# HELP claims_total Claims,\nby result.

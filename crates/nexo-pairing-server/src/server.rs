@@ -1,4 +1,4 @@
-//! A server, from its start to its end.
+//! The server, from start to shutdown.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,34 +6,33 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::background;
 use crate::connection::Timing;
 use crate::error::ServerError;
 use crate::listener::Listener;
-use crate::metrics_server::MetricsServer;
 use crate::options::{ServerOptions, Settings};
 use crate::routes;
 use crate::state::AppState;
 use crate::tls::{Tls, TlsError};
-use crate::upkeep;
 
-/// How long what was begun may take after the server was asked to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long requests in progress may take after the server was asked to shut down.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How many open files are left to everything but connections: the store, keys, listeners.
+/// The number of open files reserved for everything but connections: the store, keys, listeners.
 const OTHER_FILES: u64 = 128;
 
 /// Lets companions claim setup codes and services check sessions.
 ///
-/// It listens from [`bind`](Self::bind) on and answers while it [runs](Self::run). There may be
-/// several on one database, in one process or in many.
+/// It listens from [`bind`](Self::bind) on and answers while it [runs](Self::run). Several servers, in one
+/// process or in many, can share a database.
 #[derive(Debug)]
 pub struct Server {
     claims: Listener,
-    metrics: Option<MetricsServer>,
+    metrics: Option<Listener>,
     handle: ServerHandle,
 }
 
-/// Changes a server while it runs. A clone is for the same one.
+/// Changes a server while it runs. Clones control the same server.
 #[derive(Clone)]
 pub struct ServerHandle {
     state: Arc<AppState>,
@@ -45,7 +44,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError`], with the address or the file that is wrong.
+    /// [`ServerError`], with the invalid address or file.
     pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
         let timing = Timing { handshake: options.handshake_timeout, idle: options.idle_timeout };
         let tls = match options.tls {
@@ -59,42 +58,43 @@ impl Server {
         let claims =
             Listener::bind(options.listen, tls.clone(), router, max, timing, tasks).await?;
         let metrics = match options.metrics {
-            Some(metrics) => Some(MetricsServer::bind_with(metrics, timing, tasks).await?),
+            Some(metrics) => Some(metrics.bind(timing, tasks).await?),
             None => None,
         };
         Ok(Self { claims, metrics, handle: ServerHandle { state, tls } })
     }
 
-    /// Where it listens.
+    /// The address it listens on for claims and sessions.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.claims.address()
+        self.claims.address
     }
 
-    /// Where metrics are to be had, if they are.
+    /// The address it serves metrics on, if it does.
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(MetricsServer::local_addr)
+        self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
-    /// What changes it while it runs.
+    /// A handle to change it while it runs.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Answers until `shutdown` is there. Then nobody else is let in, and what was begun has 10 s to
-    /// be finished.
+    /// Answers requests until `shutdown` resolves. Then it stops listening, and requests in progress have
+    /// 10 s to finish.
     ///
-    /// Meanwhile the key ring is read again every second, so that another process can change it, and
-    /// sessions that are long over are deleted every minute.
+    /// Meanwhile it reloads the key ring every second, so that another process can change it, and expires
+    /// and deletes old sessions every minute.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { claims, metrics, handle: ServerHandle { state, .. } } = self;
         let AppState { issuer, store, tasks, .. } = &*state;
-        // When this future is dropped they end as well, without being waited for.
-        let _end = tasks.shutdown_on_drop();
-        let tables = [Some(claims.connections()), metrics.as_ref().map(MetricsServer::connections)];
-        let show_metrics = async {
+        // If this future is dropped, the tasks end as well, but nothing waits for them.
+        let _shutdown = tasks.shutdown.clone().drop_guard();
+        let listeners = [Some(&claims), metrics.as_ref()];
+        let tables = listeners.map(|listener| listener.map(|it| Arc::clone(&it.connections)));
+        let serve_metrics = async {
             match metrics {
                 Some(metrics) => metrics.accept().await,
                 None => std::future::pending().await,
@@ -103,11 +103,11 @@ impl Server {
         tokio::select! {
             () = shutdown => {}
             () = claims.accept() => {}
-            () = show_metrics => {}
-            () = upkeep::read_keys(Arc::clone(issuer)) => {}
-            () = upkeep::purge(Arc::clone(store)) => {}
+            () = serve_metrics => {}
+            () = background::reload_keys(Arc::clone(issuer)) => {}
+            () = background::purge_sessions(Arc::clone(store)) => {}
         }
-        if !tasks.shut_down(GRACE).await {
+        if !tasks.shut_down(SHUTDOWN_GRACE).await {
             tracing::warn!("some connections did not end in time and were closed");
             tables.iter().flatten().for_each(|connections| connections.close_all());
         }
@@ -115,17 +115,16 @@ impl Server {
 }
 
 impl ServerHandle {
-    /// Changes the settings, for requests from now on.
+    /// Changes the settings for later requests.
     pub fn set(&self, settings: Settings) {
-        self.state.set(settings);
+        self.state.set_settings(settings);
     }
 
-    /// Reads certificate and key again, for connections from now on. Without them there is nothing
-    /// to do.
+    /// Reloads certificate and key for later connections. Does nothing without TLS.
     ///
     /// # Errors
     ///
-    /// [`TlsError`]; what was read before is then used as it was.
+    /// [`TlsError`]; the previous certificate and key then stay in use.
     pub async fn reload_tls(&self) -> Result<(), TlsError> {
         let Some(tls) = &self.tls else { return Ok(()) };
         tls.reload().await
@@ -138,7 +137,7 @@ impl std::fmt::Debug for ServerHandle {
     }
 }
 
-/// How many connections the system has files for.
+/// The number of connections within the process's limit of open files.
 fn max_files() -> usize {
     let max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(max.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)

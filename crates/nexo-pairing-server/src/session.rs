@@ -1,4 +1,4 @@
-//! Sessions over HTTP: for services that ask whether a device may, and for the device itself.
+//! Sessions over HTTP: checked by services, renewed and ended by devices.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::serde::rfc3339;
 
-use crate::answer::{Refusal, json_response, to_json};
-use crate::connection::{Complete, Connection};
+use crate::connection::{Connection, RequestComplete};
+use crate::error::{ApiError, json_response, to_json};
 use crate::state::AppState;
-use crate::writes::Secret;
+use crate::writes::Credential;
 
 /// What is not percent-encoded in a header: the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is told of a session: to its device, and to the services that the device uses.
+/// A session as its device, and the services that the device uses, see it.
 #[derive(Serialize)]
-pub(crate) struct Shown<'a> {
+pub(crate) struct SessionView<'a> {
     session_id: &'a str,
     profile: &'a str,
     device_label: Option<&'a str>,
@@ -34,7 +34,7 @@ pub(crate) struct Shown<'a> {
     renew_until: OffsetDateTime,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> SessionView<'a> {
     pub(crate) fn of(session: &'a Session) -> Self {
         Self {
             session_id: session.id.as_str(),
@@ -49,28 +49,28 @@ impl<'a> Shown<'a> {
 
 /// `GET /session`: whether the session is live.
 pub(crate) async fn show(
-    _: Complete,
+    _: RequestComplete,
     State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let session = state.store.session(&bearer(&headers)?).await;
     let session = live(session.map_err(|error| state.unavailable("look up a session", &error))?)?;
     state.touch(&session, state.client(connection.peer, &headers));
     describe(&session)
 }
 
-/// `POST /session/renew`: lets it live for as long as a new one, up to its `renew_until`.
+/// `POST /session/renew`: extends it to the lifetime of a new one, at most to its `renew_until`.
 pub(crate) async fn renew(
-    _: Complete,
+    _: RequestComplete,
     State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let (token, client) = (bearer(&headers)?, state.client(connection.peer, &headers));
     let failed = |error| state.unavailable("renew a session", &error);
     let session = live(state.store.session(&token).await.map_err(failed)?)?;
-    let _in_flight = state.begin_write(client, Secret::Session(session.id))?;
+    let _permit = state.begin_write(client, Credential::Session(session.id))?;
     let ttl = state.settings().session_ttl;
     let session = live(state.store.renew_session(&token, ttl).await.map_err(failed)?)?;
     state.touch(&session, client);
@@ -79,57 +79,57 @@ pub(crate) async fn renew(
 
 /// `DELETE /session`: the device logs out.
 pub(crate) async fn end(
-    _: Complete,
+    _: RequestComplete,
     State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let (token, client) = (bearer(&headers)?, state.client(connection.peer, &headers));
     let failed = |error| state.unavailable("end a session", &error);
-    // One that is not live yet, since the clock was set back, can be ended as well.
+    // A session that is not live yet, because the clock was set back, can be ended as well.
     let session = state.store.session(&token).await.map_err(failed)?;
-    let secret = session.map_or(Secret::Unknown, |session| Secret::Session(session.id));
-    let _in_flight = state.begin_write(client, secret)?;
+    let credential = session.map_or(Credential::Unknown, |session| Credential::Session(session.id));
+    let _permit = state.begin_write(client, credential)?;
     if state.store.end_session(&token).await.map_err(failed)? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
-        Err(Refusal::Session { presented: true })
+        Err(ApiError::Session { presented: true })
     }
 }
 
 /// The session token of a request.
-fn bearer(headers: &HeaderMap) -> Result<SessionToken, Refusal> {
+fn bearer(headers: &HeaderMap) -> Result<SessionToken, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(Refusal::Session { presented: false })?;
-    let refused = Refusal::Session { presented: true };
+    let value = values.next().ok_or(ApiError::Session { presented: false })?;
+    let rejected = ApiError::Session { presented: true };
     if values.next().is_some() {
-        return Err(refused);
+        return Err(rejected);
     }
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unzip();
     let token =
         token.filter(|_| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")));
     let token = token.map(|token| token.trim_matches(' '));
-    token.and_then(|token| SessionToken::parse(token).ok()).ok_or(refused)
+    token.and_then(|token| SessionToken::parse(token).ok()).ok_or(rejected)
 }
 
-fn live(session: Option<Session>) -> Result<Session, Refusal> {
-    session.ok_or(Refusal::Session { presented: true })
+fn live(session: Option<Session>) -> Result<Session, ApiError> {
+    session.ok_or(ApiError::Session { presented: true })
 }
 
-/// Tells of a session in the body, and in headers, which is all that proxies hand on. All headers
-/// are always there, so that what a client sends under their names is overwritten.
-fn describe(session: &Session) -> Result<Response, Refusal> {
-    let mut response = json_response(StatusCode::OK, to_json(&Shown::of(session))?);
+/// Describes a session in the body, and in headers, which is all that proxies pass on. All headers are
+/// always present, so that they overwrite what a client sent under their names.
+fn describe(session: &Session) -> Result<Response, ApiError> {
+    let mut response = json_response(StatusCode::OK, to_json(&SessionView::of(session))?);
     let label = session.device_label.as_deref().unwrap_or_default();
     let label = utf8_percent_encode(label, ENCODED).to_string();
-    let expires_at = session.expires_at.format(&Rfc3339).map_err(|_| Refusal::Unavailable)?;
+    let expires_at = session.expires_at.format(&Rfc3339).map_err(|_| ApiError::Unavailable)?;
     for (name, value) in [
         ("x-pairing-session", session.id.as_str()),
         ("x-pairing-profile", &session.profile),
         ("x-pairing-device-label", &label),
         ("x-pairing-expires-at", &expires_at),
     ] {
-        let value = HeaderValue::from_str(value).map_err(|_| Refusal::Unavailable)?;
+        let value = HeaderValue::from_str(value).map_err(|_| ApiError::Unavailable)?;
         response.headers_mut().insert(name, value);
     }
     Ok(response)
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_stands_behind_the_word_bearer() {
+    fn a_token_follows_the_word_bearer() {
         for good in ["Bearer legacy-session-token-1", "bearer  legacy-session-token-1 "] {
             assert_eq!(token_of(good).as_deref(), Some("legacy-session-token-1"), "{good}");
         }
@@ -161,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_are_none() {
+    fn two_tokens_are_rejected() {
         let mut headers = HeaderMap::new();
-        assert_eq!(bearer(&headers).unwrap_err(), Refusal::Session { presented: false });
+        assert_eq!(bearer(&headers).unwrap_err(), ApiError::Session { presented: false });
         for _ in 0..2 {
             headers.append(header::AUTHORIZATION, "Bearer legacy-session-token-1".parse().unwrap());
         }
-        assert_eq!(bearer(&headers).unwrap_err(), Refusal::Session { presented: true });
+        assert_eq!(bearer(&headers).unwrap_err(), ApiError::Session { presented: true });
     }
 }

@@ -1,4 +1,4 @@
-//! The server's certificate and its key.
+//! The server's certificate and private key.
 
 use std::error::Error;
 use std::fs::File;
@@ -18,25 +18,24 @@ use zeroize::Zeroizing;
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Where the certificate is, and its key.
+/// The files of the certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsFiles {
-    /// The certificate and those between it and its root, in this order, as PEM.
+    /// The certificate, followed by the intermediate certificates, as PEM.
     pub cert: PathBuf,
-    /// Its key, as PEM. Neither may others read it, nor anybody but its owner write it; its group
-    /// may read it.
+    /// Its private key, as PEM. Only its owner may write it, and only its owner and group may read it.
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// The two files.
+    /// These two files.
     #[must_use]
     pub fn new(cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self { cert: cert.into(), key: key.into() }
     }
 
-    /// Reads them. Blocks.
+    /// Reads both files. Blocks.
     pub(crate) fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
         let (cert, key) = (self.cert.as_path(), self.key.as_path());
         let chain = CertificateDer::pem_slice_iter(&read(cert, false)?)
@@ -55,12 +54,12 @@ impl TlsFiles {
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|versions| versions.with_no_client_auth().with_single_cert(chain, secret));
-        let mut config = config.map_err(|source| self.refused(source))?;
+        let mut config = config.map_err(|source| self.unusable(source))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
-    fn refused(&self, source: rustls::Error) -> TlsError {
+    fn unusable(&self, source: rustls::Error) -> TlsError {
         match source {
             rustls::Error::InconsistentKeys(_) => {
                 TlsError::Mismatch { cert: self.cert.clone(), key: self.key.clone() }
@@ -73,7 +72,7 @@ impl TlsFiles {
     }
 }
 
-/// The certificate in use, and where it was read.
+/// The certificate in use, and its files.
 #[derive(Clone)]
 pub(crate) struct Tls {
     files: TlsFiles,
@@ -86,7 +85,7 @@ impl Tls {
         Ok(Self { files, config: Arc::new(RwLock::new(config)) })
     }
 
-    /// Reads the files again, for connections from now on. On an error what is in use stays.
+    /// Reloads the files for later connections. On an error, the previous certificate stays in use.
     pub(crate) async fn reload(&self) -> Result<(), TlsError> {
         let config = load(self.files.clone()).await?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -101,11 +100,11 @@ impl Tls {
 
 async fn load(files: TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let path = files.cert.clone();
-    let ended = |error| TlsError::Read { path, source: io::Error::other(error) };
-    spawn_blocking(move || files.load()).await.map_err(ended)?
+    let failed = |error| TlsError::Read { path, source: io::Error::other(error) };
+    spawn_blocking(move || files.load()).await.map_err(failed)?
 }
 
-/// What is wrong with the certificate or its key.
+/// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -114,39 +113,39 @@ pub enum TlsError {
     Read {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Others may read the key, or its group may write it.
+    /// The permissions of the key are too open.
     #[error("the key {} must not be open to others (mode {mode:04o})", .path.display())]
     Mode {
         /// The path.
         path: PathBuf,
-        /// The permission bits that it has.
+        /// Its permission bits.
         mode: u32,
     },
-    /// A file is no PEM.
-    #[error("{} is no PEM file: {reason}", .path.display())]
+    /// A file is not PEM.
+    #[error("{} is not a PEM file: {reason}", .path.display())]
     Pem {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// There is no certificate in the file.
+    /// The file contains no certificate.
     #[error("there is no certificate in {}", .path.display())]
     NoCertificate {
         /// The path.
         path: PathBuf,
     },
-    /// There is no key in the file.
+    /// The file contains no private key.
     #[error("there is no private key in {}", .path.display())]
     NoKey {
         /// The path.
         path: PathBuf,
     },
-    /// The key is of another certificate.
+    /// The key belongs to another certificate.
     #[error("the key {} does not belong to the certificate {}", .key.display(), .cert.display())]
     Mismatch {
         /// The certificate.
@@ -154,19 +153,19 @@ pub enum TlsError {
         /// The key.
         key: PathBuf,
     },
-    /// A certificate or a key is of no kind that can be used.
+    /// rustls cannot use the certificate or the key.
     #[error("failed to use {}", .path.display())]
     Unusable {
         /// The path.
         path: PathBuf,
-        /// What rustls said.
+        /// The error of rustls.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl TlsError {
-    /// What the operator can do about it, where there is a command for it.
+    /// What the operator can do about it, if there is a simple remedy.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -191,9 +190,9 @@ fn read(path: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     if is_secret && mode & 0o027 != 0 {
         return Err(TlsError::Mode { path: path.to_owned(), mode });
     }
-    // Room for all of it: a buffer that grows leaves copies behind.
-    let room = metadata.len().min(MAX_FILE_BYTES) as usize + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    // Allocated once: a growing buffer would leave copies of the key in memory.
+    let capacity = metadata.len().min(MAX_FILE_BYTES) as usize + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

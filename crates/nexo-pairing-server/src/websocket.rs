@@ -1,8 +1,8 @@
-//! A WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) for one question and one answer,
-//! each a text.
+//! A WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) for one claim and one reply, each
+//! a text message.
 //!
-//! Both are secret, so the library that makes and reads the frames must log none of them.
-//! `tokio-websockets` logs nothing at all; `tungstenite`, say, logs each frame.
+//! Both are secret, so the library that reads and writes the frames must not log them.
+//! `tokio-websockets` logs nothing at all; `tungstenite`, for example, logs each frame.
 
 mod handshake;
 
@@ -15,106 +15,106 @@ pub(crate) use tokio_websockets::CloseCode;
 use tokio_websockets::proto::ProtocolError;
 use tokio_websockets::{Error, Limits, Message, Payload, ServerBuilder};
 
-use crate::answer::Refusal;
 use crate::claim::MAX_CLAIM_BYTES;
+use crate::error::ApiError;
 pub(crate) use handshake::accept;
 
-/// How many bytes a question may come to with the heads of its frames, and with pings and the like. It
-/// is what bounds how many frames there are.
-const MAX_QUESTION_BYTES: u64 = 2 * MAX_CLAIM_BYTES as u64;
+/// How many bytes are read for a claim at most, with frame heads and control frames. This bounds the
+/// number of frames.
+const MAX_RAW_BYTES: u64 = 2 * MAX_CLAIM_BYTES as u64;
 
-/// How long, and for how many bytes, the other side has to take the answer and close as well. To
-/// close the connection at once could lose the answer.
+/// How long, and for how many bytes, the client may take to read the reply and to close in turn.
+/// Closing the connection at once could lose the reply.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
 
-/// Why there is no question.
+/// The client sent something that is not a claim.
 #[derive(Debug)]
-pub(crate) enum Unasked {
-    /// The other side is gone, or said goodbye.
-    Gone,
-    /// What it sent is no question.
-    Refused {
-        /// How the connection is closed.
-        close: CloseCode,
-        /// What is told before.
-        refusal: Refusal,
-    },
+pub(crate) struct ReadError {
+    /// How the connection is closed.
+    pub(crate) close: CloseCode,
+    /// The reply before that.
+    pub(crate) error: ApiError,
 }
 
-impl Unasked {
-    fn refused(close: CloseCode, what: &'static str) -> Self {
-        Self::Refused { close, refusal: Refusal::Malformed(what) }
+impl ReadError {
+    fn malformed(close: CloseCode, what: &'static str) -> Self {
+        Self { close, error: ApiError::Malformed(what) }
     }
-}
 
-impl From<Error> for Unasked {
-    fn from(error: Error) -> Self {
+    /// `None` if the client disconnected.
+    fn of(error: &Error) -> Option<Self> {
         match error {
             Error::PayloadTooLong { .. } => {
-                Self::Refused { close: CloseCode::MESSAGE_TOO_BIG, refusal: Refusal::TooLarge }
+                Some(Self { close: CloseCode::MESSAGE_TOO_BIG, error: ApiError::TooLarge })
             }
-            Error::Protocol(ProtocolError::InvalidUtf8) => {
-                Self::refused(CloseCode::INVALID_FRAME_PAYLOAD_DATA, "a text is UTF-8")
-            }
+            Error::Protocol(ProtocolError::InvalidUtf8) => Some(Self::invalid_utf8()),
             Error::Protocol(_) => {
-                Self::refused(CloseCode::PROTOCOL_ERROR, "a frame is not one of a client")
+                Some(Self::malformed(CloseCode::PROTOCOL_ERROR, "not a frame of a client"))
             }
-            _ => Self::Gone,
+            _ => None,
         }
+    }
+
+    fn invalid_utf8() -> Self {
+        Self::malformed(CloseCode::INVALID_FRAME_PAYLOAD_DATA, "a text must be UTF-8")
     }
 }
 
-/// Reads the question: one text, in one frame or several. Pings, and goodbye, are answered meanwhile.
-/// What comes behind the question is not looked at.
-pub(crate) async fn question(
+/// Reads the claim: one text message, in one frame or several; `None` if the client disconnects or
+/// closes. Pings and close frames are answered meanwhile. Anything after the claim is ignored.
+pub(crate) async fn read_claim(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> Result<Payload, Unasked> {
+) -> Result<Option<Payload>, ReadError> {
     let (read, write) = io::split(io);
     let limits = Limits::default().max_payload_len(Some(MAX_CLAIM_BYTES));
     let mut socket =
-        ServerBuilder::new().limits(limits).serve(io::join(read.take(MAX_QUESTION_BYTES), write));
-    let asked = async {
-        while let Some(message) = socket.next().await.transpose()? {
-            if message.is_text() {
-                let question = message.into_payload();
-                // The library takes a text that ends amid a character when an empty frame ends it.
-                let is_text = str::from_utf8(&question).is_ok();
-                let cut_off = || Error::Protocol(ProtocolError::InvalidUtf8).into();
-                return is_text.then_some(question).ok_or_else(cut_off);
-            } else if message.is_binary() {
-                let what = "a claim is a text, not binary";
-                return Err(Unasked::refused(CloseCode::UNSUPPORTED_DATA, what));
+        ServerBuilder::new().limits(limits).serve(io::join(read.take(MAX_RAW_BYTES), write));
+    while let Some(message) = socket.next().await {
+        match message {
+            Ok(message) if message.is_text() => {
+                let claim = message.into_payload();
+                // The library accepts a text that ends within a character if an empty frame ends it.
+                return match str::from_utf8(&claim) {
+                    Ok(_) => Ok(Some(claim)),
+                    Err(_) => Err(ReadError::invalid_utf8()),
+                };
             }
+            Ok(message) if message.is_binary() => {
+                let what = "a claim is a text message, not binary";
+                return Err(ReadError::malformed(CloseCode::UNSUPPORTED_DATA, what));
+            }
+            Ok(_) => {}
+            Err(error) => match ReadError::of(&error) {
+                Some(error) => return Err(error),
+                None => break,
+            },
         }
-        Err(Unasked::Gone)
-    };
-    match asked.await {
-        Err(Unasked::Gone) if socket.get_ref().reader().limit() == 0 => {
-            let what = "a claim comes in fewer frames";
-            Err(Unasked::refused(CloseCode::POLICY_VIOLATION, what))
-        }
-        asked => asked,
     }
+    if socket.get_ref().reader().limit() == 0 {
+        let what = "a claim comes in fewer frames";
+        return Err(ReadError::malformed(CloseCode::POLICY_VIOLATION, what));
+    }
+    Ok(None)
 }
 
-/// Sends the answer, if there is one, and closes.
-pub(crate) async fn answer(
+/// Sends the reply, if there is one, and closes.
+pub(crate) async fn write_reply(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    text: Option<String>,
+    reply: Option<String>,
     close: CloseCode,
 ) -> Result<(), Error> {
-    // Not the one that the question came by: after an error it would send nothing but goodbye.
+    // Not the socket that read the claim: after an error it sends nothing but a close frame.
     let mut socket = ServerBuilder::new().serve(&mut *io);
-    if let Some(text) = text {
-        socket.feed(Message::text(text)).await?;
+    if let Some(reply) = reply {
+        socket.feed(Message::text(reply)).await?;
     }
     socket.send(Message::close(Some(close), "")).await?;
-    // Who has said goodbye as well may wait for this end.
+    // A client that closed as well may wait for the end of the stream.
     io.shutdown().await?;
     let mut rest = io.take(LINGER_BYTES);
     let mut sink = io::sink();
-    // It has the answer, or it does not want it.
+    // Ignored: the client has the reply, or does not want it.
     let _ = timeout(LINGER, io::copy(&mut rest, &mut sink)).await;
     Ok(())
 }
@@ -125,41 +125,41 @@ mod tests {
 
     use super::*;
 
-    /// What is said with an answer, and how long that takes; the other side goes away, or does not,
-    /// once it has read everything.
-    async fn said(goes: bool) -> (Vec<u8>, Duration) {
+    /// What is sent for a reply, and how long that takes; `disconnects`: the client goes away once it has
+    /// read everything.
+    async fn sent(disconnects: bool) -> (Vec<u8>, Duration) {
         let (mut here, mut there) = io::duplex(1024);
         let began = Instant::now();
-        let answer = async move {
-            answer(&mut here, Some("{}".to_owned()), CloseCode::NORMAL_CLOSURE).await
+        let write = async move {
+            write_reply(&mut here, Some("{}".to_owned()), CloseCode::NORMAL_CLOSURE).await
         };
         let read = async {
-            let mut said = Vec::new();
-            there.read_to_end(&mut said).await.unwrap();
-            (said, (!goes).then_some(there))
+            let mut sent = Vec::new();
+            there.read_to_end(&mut sent).await.unwrap();
+            (sent, (!disconnects).then_some(there))
         };
-        let (answered, (said, _there)) = tokio::join!(answer, read);
-        answered.unwrap();
-        (said, began.elapsed())
+        let (written, (sent, _there)) = tokio::join!(write, read);
+        written.unwrap();
+        (sent, began.elapsed())
     }
 
     #[tokio::test]
-    async fn a_text_that_ends_amid_a_character_is_refused_in_however_many_frames() {
+    async fn a_text_that_ends_within_a_character_is_rejected_in_any_number_of_frames() {
         for frames in [
             &b"\x81\x81\0\0\0\0\xcc"[..],
             b"\x01\x81\0\0\0\0\xcc\x80\x80\0\0\0\0",
             b"\x01\x81\0\0\0\0\xcc\x80\x81\0\0\0\0a",
         ] {
-            let asked = question(&mut io::join(frames, io::sink())).await;
-            let Err(Unasked::Refused { close, .. }) = asked else { panic!("{asked:?}") };
+            let ReadError { close, .. } =
+                read_claim(&mut io::join(frames, io::sink())).await.unwrap_err();
             assert_eq!(close, CloseCode::INVALID_FRAME_PAYLOAD_DATA, "{frames:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_has_an_end_and_whoever_takes_it_is_not_waited_for_any_longer() {
+    async fn a_reply_waits_for_the_client_to_close_but_not_for_long() {
         let frames = b"\x81\x02{}\x88\x02\x03\xe8".to_vec();
-        assert_eq!(said(true).await, (frames.clone(), Duration::ZERO));
-        assert_eq!(said(false).await, (frames, LINGER));
+        assert_eq!(sent(true).await, (frames.clone(), Duration::ZERO));
+        assert_eq!(sent(false).await, (frames, LINGER));
     }
 }

@@ -1,41 +1,40 @@
-//! What a client might send first over its WebSocket: what is read as its question, another's
-//! implementation reads, too.
+//! What a client might send first over its WebSocket: a claim that the server reads is read by another
+//! implementation, too.
 #![no_main]
 
 use std::io::{self, Cursor, Read, Write};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use nexo_pairing_server::fuzzing::{question, token};
+use nexo_pairing_server::fuzzing::{read_claim, token};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-/// How many bytes a question may have, and all that is sent before its end.
-const MAX_QUESTION: usize = 4096;
-const MAX_SENT: usize = 2 * MAX_QUESTION;
+/// The largest claim in bytes, and the most bytes sent until its end.
+const MAX_CLAIM: usize = 4096;
+const MAX_SENT: usize = 2 * MAX_CLAIM;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says what the others are: a question that is sent as it should be, or all that is
-    // sent.
+    // The first byte says what the others are: a claim to be framed correctly, or raw bytes.
     let Some((kind, bytes)) = input.split_first() else { return };
-    let is_question = *kind == b'q';
-    let sent = if is_question { framed(bytes) } else { bytes.to_vec() };
-    let question = RUNTIME.block_on(question(&sent));
-    if is_question {
-        let is_good = bytes.len() <= MAX_QUESTION && str::from_utf8(bytes).is_ok();
-        assert_eq!(question.as_deref().ok(), is_good.then_some(bytes));
+    let is_claim = *kind == b'q';
+    let sent = if is_claim { framed(bytes) } else { bytes.to_vec() };
+    let claim = RUNTIME.block_on(read_claim(&sent));
+    if is_claim {
+        let is_good = bytes.len() <= MAX_CLAIM && str::from_utf8(bytes).is_ok();
+        assert_eq!(claim.as_deref().ok(), is_good.then_some(bytes));
     }
-    match question {
-        Ok(question) => {
-            // The other one takes more: lengths that are written longer than they have to be.
-            assert_eq!(told_by_another(&sent).as_ref(), Some(&question));
-            assert!(question.len() <= MAX_QUESTION && str::from_utf8(&question).is_ok());
-            check_claim(&question);
+    match claim {
+        Ok(claim) => {
+            // The other one accepts more: lengths that are written longer than they have to be.
+            assert_eq!(read_by_another(&sent).as_ref(), Some(&claim));
+            assert!(claim.len() <= MAX_CLAIM && str::from_utf8(&claim).is_ok());
+            check_claim(&claim);
         }
         Err(Some(code)) => assert!([1002, 1003, 1007, 1008, 1009].contains(&code), "{code}"),
         Err(None) => {}
@@ -43,9 +42,9 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// A claim is an object with a token. One that is too deep for a tree may be a claim, too.
-fn check_claim(question: &[u8]) {
-    let Some(token) = token(question) else { return };
-    if let Ok(claim) = serde_json::from_slice::<Value>(question) {
+fn check_claim(text: &[u8]) {
+    let Some(token) = token(text) else { return };
+    if let Ok(claim) = serde_json::from_slice::<Value>(text) {
         assert!(claim.is_object());
         assert_eq!(claim["bootstrap_token"].as_str(), Some(&*token));
     }
@@ -70,11 +69,11 @@ fn framed(text: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The first text, when nothing but pings and the like came before.
-fn told_by_another(sent: &[u8]) -> Option<Vec<u8>> {
+/// The first text message, if only pings and pongs came before it.
+fn read_by_another(sent: &[u8]) -> Option<Vec<u8>> {
     let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_QUESTION))
-        .max_frame_size(Some(MAX_QUESTION));
+        .max_message_size(Some(MAX_CLAIM))
+        .max_frame_size(Some(MAX_CLAIM));
     let stream = Client(Cursor::new(&sent[..sent.len().min(MAX_SENT)]));
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
     loop {
@@ -86,7 +85,7 @@ fn told_by_another(sent: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// A client that has sent all it will, and takes whatever it is told.
+/// A client that has sent everything, and accepts any reply.
 struct Client<'a>(Cursor<&'a [u8]>);
 
 impl Read for Client<'_> {

@@ -13,50 +13,50 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout_at;
 use zeroize::Zeroizing;
 
-use crate::answer::{Refusal, json_response};
-use crate::claim::MAX_CLAIM_BYTES;
+use super::MAX_CLAIM_BYTES;
 use crate::connection::Connection;
+use crate::error::{ApiError, json_response};
 use crate::origin;
 use crate::state::AppState;
-use crate::websocket::{self, CloseCode, Unasked};
+use crate::websocket::{self, CloseCode, ReadError};
 
-/// How much of a body is read at most, in bytes.
-const MAX_DISCARDED_BYTES: usize = 64 * 1024;
+/// How many bytes of a body are read at most.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// `POST /pair`.
 pub(crate) async fn post(
     State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let client = admitted(&state, &connection, &parts.headers)?;
+    let client = admit(&state, &connection, &parts.headers)?;
     if !is_json(&parts.headers) {
-        return Err(Refusal::NotJson);
+        return Err(ApiError::NotJson);
     }
-    let claim = timeout_at(connection.deadline(), read(body)).await;
-    connection.answer_begins()?;
-    let claim = claim.map_err(|_| Refusal::Timeout)??;
-    let claim = claim.ok_or_else(|| state.refuse_claim(client, Refusal::TooLarge))?;
-    let answer = state.claim(client, &claim).await?;
-    Ok(json_response(StatusCode::OK, answer))
+    let claim = timeout_at(connection.deadline(), read_body(body)).await;
+    connection.begin_response()?;
+    let claim = claim.map_err(|_| ApiError::Timeout)??;
+    let claim = claim.ok_or_else(|| state.reject_claim(client, ApiError::TooLarge))?;
+    let reply = state.claim(client, &claim).await?;
+    Ok(json_response(StatusCode::OK, reply))
 }
 
 /// `GET /pair`.
-pub(crate) async fn websocket(
+pub(crate) async fn upgrade(
     State(state): State<Arc<AppState>>,
     Extension(connection): Extension<Arc<Connection>>,
     mut request: Request,
-) -> Result<Response, Refusal> {
-    let client = admitted(&state, &connection, request.headers())?;
+) -> Result<Response, ApiError> {
+    let client = admit(&state, &connection, request.headers())?;
     let response = websocket::accept(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
-    connection.switch_to(move |connection| claim(state, client, upgrade, connection));
+    connection.switch_to(move |connection| serve_websocket(state, client, upgrade, connection));
     Ok(response)
 }
 
-/// Runs a WebSocket to its end.
-async fn claim(
+/// Serves one claim over a WebSocket.
+async fn serve_websocket(
     state: Arc<AppState>,
     client: IpAddr,
     upgrade: OnUpgrade,
@@ -64,42 +64,39 @@ async fn claim(
 ) {
     let Ok(upgraded) = upgrade.await else { return };
     let mut io = TokioIo::new(upgraded);
-    let late = Unasked::Refused { close: CloseCode::POLICY_VIOLATION, refusal: Refusal::Timeout };
-    let question = timeout_at(connection.deadline(), websocket::question(&mut io)).await;
-    let (answer, close) = match question.unwrap_or(Err(late)) {
+    let claim = timeout_at(connection.deadline(), websocket::read_claim(&mut io)).await;
+    let timed_out = ReadError { close: CloseCode::POLICY_VIOLATION, error: ApiError::Timeout };
+    let Some(claim) = claim.unwrap_or(Err(timed_out)).transpose() else { return };
+    if connection.begin_response().is_err() {
+        return;
+    }
+    let (reply, close) = match claim {
         Ok(claim) => {
-            if connection.answer_begins().is_err() {
-                return;
-            }
-            let claimed = state.claim(client, &claim).await;
-            (Some(claimed.unwrap_or_else(|refusal| refusal.json())), CloseCode::NORMAL_CLOSURE)
+            let reply = state.claim(client, &claim).await;
+            (Some(reply.unwrap_or_else(|error| error.json())), CloseCode::NORMAL_CLOSURE)
         }
-        Err(Unasked::Refused { close, refusal }) => {
-            if connection.answer_begins().is_err() {
-                return;
-            }
-            let refusal = state.refuse_claim(client, refusal);
-            ((close != CloseCode::PROTOCOL_ERROR).then(|| refusal.json()), close)
+        Err(ReadError { close, error }) => {
+            let error = state.reject_claim(client, error);
+            ((close != CloseCode::PROTOCOL_ERROR).then(|| error.json()), close)
         }
-        Err(Unasked::Gone) => return,
     };
-    // Whoever does not take the answer, or does not close, must not hold a place that another needs.
-    // They can ask again.
-    connection.answered_for(websocket::LINGER);
-    let _ = websocket::answer(&mut io, answer, close).await;
+    // A client that does not read the reply, or does not close, must not hold a slot that another one
+    // needs. It can claim again.
+    connection.end_response(websocket::LINGER);
+    let _ = websocket::write_reply(&mut io, reply, close).await;
 }
 
 /// The address of a client that may send a claim.
-fn admitted(
+fn admit(
     state: &AppState,
     connection: &Connection,
     headers: &HeaderMap,
-) -> Result<IpAddr, Refusal> {
+) -> Result<IpAddr, ApiError> {
     let client = state.client(connection.peer, headers);
     if !origin::may_claim(headers, &state.settings().allowed_origins) {
-        return Err(state.refuse_claim(client, Refusal::Origin));
+        return Err(state.reject_claim(client, ApiError::Origin));
     }
-    state.hear(client).map(|()| client)
+    state.check_rate_limit(client).map(|()| client)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -108,18 +105,18 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// Reads a body; `None` when it is larger than a claim. A little more is read and thrown away, since
-/// to close a connection that has something to say could lose the answer.
-async fn read(mut body: Body) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+/// Reads a body; `None` if it is larger than a claim. A little more is read and discarded, since
+/// closing a connection with unread data could lose the response.
+async fn read_body(mut body: Body) -> Result<Option<Zeroizing<Vec<u8>>>, ApiError> {
     let mut claim = Zeroizing::new(Vec::with_capacity(MAX_CLAIM_BYTES));
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::Malformed("the body is damaged, or cut off"))?;
+        let frame = frame.map_err(|_| ApiError::Malformed("the body is damaged or incomplete"))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length <= MAX_CLAIM_BYTES {
             claim.extend_from_slice(&data);
-        } else if length > MAX_DISCARDED_BYTES {
+        } else if length > MAX_BODY_BYTES {
             break;
         }
     }

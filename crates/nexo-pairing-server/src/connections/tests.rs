@@ -1,4 +1,4 @@
-//! Which connection is evicted for whom.
+//! Which connection is evicted for a newcomer.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ impl World {
 
     fn idle(&self, peer: u32) -> Connection {
         let connection = self.open(peer);
-        assert!(connection.0.answer_begins(self.deadline()));
-        connection.0.answered(self.deadline());
+        assert!(connection.0.begin_response(self.deadline()));
+        connection.0.end_response(self.deadline());
         connection
     }
 }
 
-type Connection = (Place, Evicted);
+type Connection = (Slot, Evicted);
 
 fn is_evicted(connection: &mut Connection) -> bool {
     connection.1.try_recv() == Err(oneshot::error::TryRecvError::Closed)
@@ -41,24 +41,24 @@ fn is_evicted_of(connections: &mut [Connection]) -> usize {
 }
 
 #[tokio::test]
-async fn the_oldest_that_waits_makes_room() {
+async fn the_oldest_pending_connection_is_evicted() {
     let world = World::new(2);
     let (mut first, mut second) = (world.open(1), world.open(2));
     let mut third = world.open(3);
     assert!(is_evicted(&mut first) && !is_evicted(&mut second) && !is_evicted(&mut third));
-    assert!(!first.0.answer_begins(world.deadline()));
-    assert!(second.0.answer_begins(world.deadline()));
+    assert!(!first.0.begin_response(world.deadline()));
+    assert!(second.0.begin_response(world.deadline()));
     let mut fourth = world.open(4);
     assert!(!is_evicted(&mut second) && is_evicted(&mut third) && !is_evicted(&mut fourth));
 }
 
 #[tokio::test]
-async fn the_peer_with_the_most_connections_makes_room_and_none_with_fewer() {
+async fn the_peer_with_the_most_connections_loses_one_and_no_peer_with_fewer() {
     let world = World::new(1024);
     let mut good = world.open(0);
     let mut bad: Vec<_> = (0..2000).map(|number| world.open(1 + number % 2)).collect();
     assert!(!is_evicted(&mut good));
-    // All shared places but the one of the other peer.
+    // All shared slots but the one of the other peer.
     assert_eq!(bad.len() - is_evicted_of(&mut bad), 768 - 1);
     assert!(!is_evicted(bad.last_mut().unwrap()));
 }
@@ -70,9 +70,9 @@ async fn three_hundred_peers_evict_no_only_connection_however_fast_they_connect(
     tokio::time::advance(NEW).await;
     let mut new = world.open(1002);
     let mut open: Vec<_> = (0..3000).map(|number| world.open(number % 300)).collect();
-    // Each address may drop what it has and begin again.
+    // Each address may drop its connections and connect again.
     for peer in 0..300 {
-        open.retain(|(place, _)| place.peer != Peer::V4(peer));
+        open.retain(|(slot, _)| slot.peer != Peer::V4(peer));
         open.push(world.open(peer));
         open.extend((0..3).map(|_| world.open(peer)));
     }
@@ -86,9 +86,9 @@ async fn a_thousand_peers_evict_no_only_connection_that_is_new() {
     let world = World::new(1024);
     let mut good = world.open(5000);
     let mut bad: Vec<_> = (0..1500).map(|number| world.open(number % 1000)).collect();
-    for (place, _) in bad.iter().step_by(3) {
-        if place.answer_begins(world.deadline()) {
-            place.answered(world.deadline());
+    for (slot, _) in bad.iter().step_by(3) {
+        if slot.begin_response(world.deadline()) {
+            slot.end_response(world.deadline());
         }
     }
     bad.extend((0..1500).map(|number| world.open(number % 1000)));
@@ -96,7 +96,7 @@ async fn a_thousand_peers_evict_no_only_connection_that_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn newcomers_are_not_evicted_before_what_others_keep_idle() {
+async fn newcomers_are_not_evicted_before_idle_connections_of_others() {
     let world = World::new(1024);
     let mut idle: Vec<_> = (0..767).map(|number| world.idle(1 + number % 2)).collect();
     tokio::time::advance(NEW).await;
@@ -104,18 +104,18 @@ async fn newcomers_are_not_evicted_before_what_others_keep_idle() {
     let mut newer: Vec<_> = (0..1000).map(|number| world.open(1 + number % 2)).collect();
     assert!(!is_evicted(&mut good));
     assert_eq!(is_evicted_of(&mut idle), 767);
-    // Then the oldest of those that wait.
+    // Then the oldest pending ones.
     assert_eq!(is_evicted_of(&mut newer), 1000 - 767);
     assert!(!is_evicted(newer.last_mut().unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_idle_is_evicted_before_any_that_waits() {
+async fn the_longest_idle_is_evicted_before_any_pending_connection() {
     let world = World::new(8);
     let (mut waiting, mut old) = (world.open(1), world.idle(1));
     tokio::time::advance(NEW).await;
     let mut young = world.idle(1);
-    // Six places are shared; this peer asks for a seventh.
+    // Six slots are shared; this peer asks for a seventh.
     let mut more: Vec<_> = (0..4).map(|_| world.open(1)).collect();
     assert!(is_evicted(&mut old) && !is_evicted(&mut young) && !is_evicted(&mut waiting));
     more.push(world.open(1));
@@ -125,14 +125,14 @@ async fn the_longest_idle_is_evicted_before_any_that_waits() {
 }
 
 #[tokio::test]
-async fn a_quarter_of_the_places_is_for_peers_with_few_connections() {
+async fn a_quarter_of_the_slots_is_for_peers_with_few_connections() {
     let world = World::new(1024);
     let mut bad: Vec<_> = (0..2000).map(|number| world.open(number % 2)).collect();
     let before = is_evicted_of(&mut bad);
     assert_eq!(bad.len() - before, 768);
     let mut good: Vec<_> = (0..256).map(|number| world.open(2 + number / 8)).collect();
     assert_eq!((is_evicted_of(&mut bad), is_evicted_of(&mut good)), (before, 0));
-    // The next of them takes a place of those with many.
+    // The next newcomer takes a slot of the peers with many.
     let mut other = world.open(1000);
     assert_eq!((is_evicted_of(&mut bad), is_evicted_of(&mut good)), (before + 1, 0));
     assert!(!is_evicted(&mut other));
@@ -156,7 +156,7 @@ async fn a_new_connection_counts_half() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_idle_has_less_time_when_only_reserved_places_are_left() {
+async fn idle_connections_have_less_time_when_only_reserved_slots_are_left() {
     let world = World::new(8);
     let mut idle: Vec<_> = (0..5).map(|peer| world.idle(peer)).collect();
     tokio::time::advance(SHORT_IDLE).await;
@@ -168,28 +168,28 @@ async fn what_is_idle_has_less_time_when_only_reserved_places_are_left() {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_in_among_as_many_peers_as_places() {
+async fn a_newcomer_gets_in_among_as_many_peers_as_slots() {
     let world = World::new(1024);
     let mut peers: Vec<_> = (0..2000).map(|peer| world.open(peer)).collect();
-    // The oldest that waited are gone.
+    // The oldest pending ones are gone.
     assert_eq!(is_evicted_of(&mut peers[..2000 - 1024]), 2000 - 1024);
     assert_eq!(is_evicted_of(&mut peers), 2000 - 1024);
-    assert!(peers[1500].0.answer_begins(world.deadline()));
-    peers[1500].0.answered(world.deadline());
+    assert!(peers[1500].0.begin_response(world.deadline()));
+    peers[1500].0.end_response(world.deadline());
     let mut newcomer = world.open(5000);
     assert!(is_evicted(&mut peers[1500]) && !is_evicted(&mut newcomer));
 }
 
 #[tokio::test]
-async fn what_is_answered_stays_and_what_is_idle_goes_when_nobody_waits() {
+async fn a_connection_being_answered_stays_and_an_idle_one_goes_when_none_is_pending() {
     let world = World::new(2);
     let (mut first, mut second) = (world.open(1), world.open(2));
     for connection in [&first, &second] {
-        assert!(connection.0.answer_begins(world.deadline()));
+        assert!(connection.0.begin_response(world.deadline()));
     }
     assert!(world.connections.admit(Peer::V4(3), world.deadline()).is_none());
     assert!(!world.connections.make_room());
-    second.0.answered(world.deadline());
+    second.0.end_response(world.deadline());
     let mut third = world.open(3);
     assert!(!is_evicted(&mut first) && is_evicted(&mut second) && !is_evicted(&mut third));
     assert!(world.connections.make_room());
@@ -197,17 +197,17 @@ async fn what_is_answered_stays_and_what_is_idle_goes_when_nobody_waits() {
 }
 
 #[tokio::test]
-async fn one_peer_cannot_have_all_places_answered() {
+async fn one_peer_cannot_fill_all_slots_with_requests_being_answered() {
     let world = World::new(8);
     let mut good = world.open(1);
     let mut bad: Vec<_> = (0..5).map(|_| world.open(2)).collect();
     for connection in &bad {
-        assert!(connection.0.answer_begins(world.deadline()));
+        assert!(connection.0.begin_response(world.deadline()));
     }
     assert!(world.connections.admit(Peer::V4(2), world.deadline()).is_none());
     let mut other = world.open(3);
     // It may replace one of its own.
-    bad[4].0.answered(world.deadline());
+    bad[4].0.end_response(world.deadline());
     let newest = world.open(2);
     assert!(is_evicted(&mut bad[4]) && !is_evicted(&mut good) && !is_evicted(&mut other));
     drop((bad, newest));
@@ -215,10 +215,10 @@ async fn one_peer_cannot_have_all_places_answered() {
 }
 
 #[tokio::test]
-async fn a_place_is_free_again_when_its_connection_ends() {
+async fn a_slot_is_free_again_when_its_connection_ends() {
     let world = World::new(1);
     let first = world.open(1);
-    assert!(first.0.answer_begins(world.deadline()));
+    assert!(first.0.begin_response(world.deadline()));
     drop(first);
     let mut second = world.open(1);
     assert!(!is_evicted(&mut second));
@@ -227,29 +227,29 @@ async fn a_place_is_free_again_when_its_connection_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_request_has_the_connections_time_and_a_later_one_its_own() {
+async fn the_first_request_has_the_connections_deadline_and_a_later_one_its_own() {
     let world = World::new(1);
-    let (place, _evicted) = world.open(1);
+    let (slot, _evicted) = world.open(1);
     let later = world.deadline() + Duration::from_secs(60);
-    place.request_begins(later);
-    assert_eq!(place.deadline(), world.deadline());
-    place.answer_begins(later);
-    place.answered(later);
-    place.request_begins(later + Duration::from_secs(10));
-    assert_eq!(place.deadline(), later + Duration::from_secs(10));
+    slot.begin_request(later);
+    assert_eq!(slot.deadline(), world.deadline());
+    slot.begin_response(later);
+    slot.end_response(later);
+    slot.begin_request(later + Duration::from_secs(10));
+    assert_eq!(slot.deadline(), later + Duration::from_secs(10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_may_be_moved_either_way() {
     let world = World::new(1);
-    let (place, _evicted) = world.open(1);
-    let (place, began) = (Arc::new(place), Instant::now());
-    let waiting = Arc::clone(&place);
+    let (slot, _evicted) = world.open(1);
+    let (slot, began) = (Arc::new(slot), Instant::now());
+    let waiting = Arc::clone(&slot);
     let expired = tokio::spawn(async move { waiting.expired().await });
     tokio::task::yield_now().await;
-    assert!(place.answer_begins(began + Duration::from_secs(30)));
+    assert!(slot.begin_response(began + Duration::from_secs(30)));
     tokio::task::yield_now().await;
-    place.answered(began + Duration::from_secs(20));
+    slot.end_response(began + Duration::from_secs(20));
     expired.await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(20));
 }
