@@ -2,7 +2,7 @@
 
 use nexo_pairing_core::text::truncate;
 use nexo_pairing_core::{AccountId, ChannelId};
-use nexo_pairing_nats::Subject;
+use nexo_pairing_nats::check_subject_pattern;
 
 /// What the subject of a message begins with, but for what a mapping has put before it.
 const INBOUND: &str = "plugin.inbound.";
@@ -86,7 +86,7 @@ impl Subjects {
         let mut checked: Vec<String> = Vec::new();
         for subject in subjects {
             let shown = || truncate(subject, 100);
-            if Subject::check_pattern(subject).is_err() {
+            if check_subject_pattern(subject).is_err() {
                 return Err(SubjectError::Invalid { subject: shown() });
             }
             if !has_literally(subject, INBOUND.trim_end_matches('.')) {

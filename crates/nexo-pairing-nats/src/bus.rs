@@ -14,33 +14,32 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::answers::{Answer, Answers, Waiting};
 use crate::events::{self, BusState, Shared};
-use crate::inbox;
+use crate::replies::{PendingRequests, Replies, Reply};
 use crate::subscription::Subscription;
-use crate::{NatsError, NatsOptions, Subject, connect};
+use crate::{NatsError, NatsOptions, check_subject, check_subject_pattern, connect};
 
-/// How long a refusal of the server may come after its confirmation, which travels on another way
-/// through the client.
+/// How long a refusal of the server may come after its confirmation, which takes another way through the
+/// client.
 const REFUSAL_GRACE: Duration = Duration::from_millis(20);
 
-/// A connection to the bus. Clones share it; when the last of them and of its subscriptions is dropped,
-/// it ends, with what was [published](Self::publish) and not [flushed](Self::flush).
+/// A connection to the bus. Clones share it. It ends when the last of them and of its subscriptions is
+/// dropped; messages that were [published](Self::publish) and not [flushed](Self::flush) are lost then.
 ///
-/// A connection that breaks is made again, for ever, with pauses that grow to at most a second; what is
-/// subscribed then is subscribed again. What others published meanwhile is lost, as NATS has it.
+/// A broken connection is re-established, without limit, with pauses that grow to a second. Subscriptions
+/// are renewed. Messages of others in the meantime are lost, as usual with NATS.
 #[derive(Clone)]
 pub struct Bus(Arc<Inner>);
 
 struct Inner {
     client: Client,
     shared: Arc<Shared>,
-    /// What our inbox is called; the answer to a question comes on the token of its id beneath.
+    /// The prefix of our inbox; the last token of a reply's subject is the id of the request.
     inbox: String,
-    /// The subject on which Nexo's answers come, once there is somebody to ask.
+    /// The subject of replies in Nexo's events, from the first request on.
     nexo_inbox: OnceCell<String>,
     confirm_timeout: Duration,
-    /// They end with the last clone.
+    /// The tasks that read replies; they end with the last clone.
     readers: Mutex<JoinSet<()>>,
 }
 
@@ -49,9 +48,9 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`NatsError::Connect`] when no server is there, or none lets us in and confirms what we publish
-    /// to ourselves; not with [`NatsOptions::wait_for_server`]. [`NatsError::File`] when a file of the
-    /// options cannot be used, [`NatsError::Options`] when they do not go together.
+    /// [`NatsError::Connect`] when no server accepts us and confirms a message to ourselves; not with
+    /// [`NatsOptions::wait_for_server`]. [`NatsError::File`] when a file of the options cannot be used,
+    /// [`NatsError::Options`] when the options are invalid.
     pub async fn connect(options: NatsOptions) -> Result<Self, NatsError> {
         options.check()?;
         let servers = options.servers();
@@ -64,7 +63,7 @@ impl Bus {
         let client = timeout(longest, connect.connect(addresses))
             .await
             .map_err(|late| failed(late.into()))?
-            // Its text has the whole chain of causes, and would be repeated by them.
+            // As text: it has the whole chain of causes already.
             .map_err(|error| failed(error.to_string().into()))?;
         let bus = Self(Arc::new(Inner {
             client,
@@ -75,7 +74,7 @@ impl Bus {
             readers: Mutex::new(JoinSet::new()),
         }));
         let own = bus.subscribe_any(&format!("{}.*", bus.0.inbox), None).await?;
-        bus.read(inbox::read_plain(own, Arc::clone(bus.answers())));
+        bus.spawn(Arc::clone(bus.pending()).read_inbox(own));
         if !options.wait_for_server {
             bus.0.shared.state.send_replace(BusState::Connected);
             bus.flush().await.map_err(|error| failed(error.into()))?;
@@ -83,147 +82,145 @@ impl Bus {
         Ok(bus)
     }
 
-    /// Publishes without waiting for the server; [`flush`](Self::flush) does. While there is no
-    /// connection, messages wait for one; when there are 2,048 of them, so does this.
+    /// Publishes without waiting for the server; [`flush`](Self::flush) does. While disconnected, up to
+    /// 2,048 messages are buffered; then this waits.
     ///
     /// # Errors
     ///
     /// [`NatsError::Subject`], [`NatsError::TooLong`], [`NatsError::Closed`].
     pub async fn publish(&self, subject: &str, payload: Bytes) -> Result<(), NatsError> {
-        Subject::check(subject)?;
+        check_subject(subject)?;
         self.send(subject, None, payload).await
     }
 
-    /// Publishes, and waits until the server has taken the message for somebody who listens.
+    /// Publishes, and waits until the server has accepted the message for a subscriber.
     ///
-    /// The message says where to answer, so that the server tells us at once when nobody is there; no
-    /// answer is waited for.
+    /// The message has a reply subject, so that the server reports at once that there is no subscriber;
+    /// this does not wait for a reply.
     ///
     /// # Errors
     ///
-    /// [`NatsError::Disconnected`] at once while there is no connection: the message was not sent, and
-    /// will not be. [`NatsError::NoListener`] when nobody listens on the subject,
-    /// [`NatsError::Forbidden`] when the server does not let us publish there. When the connection
-    /// breaks or the server says nothing in time, [`NatsError::Unconfirmed`]: then nobody knows whether
-    /// the message arrived. And those of [`publish`](Self::publish).
+    /// [`NatsError::Disconnected`], at once, while disconnected: the message was not sent, and will not
+    /// be. [`NatsError::NoListener`] when the subject has no subscriber, [`NatsError::Forbidden`] when
+    /// the server does not allow publishing there. [`NatsError::Unconfirmed`] when the connection breaks
+    /// or the server does not confirm in time: the message may have arrived. And those of
+    /// [`publish`](Self::publish).
     pub async fn deliver(&self, subject: &str, payload: Bytes) -> Result<(), NatsError> {
-        Subject::check(subject)?;
+        check_subject(subject)?;
         self.require_connection()?;
-        let mut waiting = self.answers().expect(subject);
-        let inbox = self.inbox_of(&waiting.id);
+        let mut replies = self.pending().register(subject);
+        let inbox = self.inbox_of(&replies.id);
         let confirmed = async {
             self.send(subject, Some(&inbox), payload).await?;
             self.send(&inbox, None, Bytes::new()).await?;
-            confirmation(&mut waiting, subject).await
+            confirmation(&mut replies, subject).await
         };
         self.in_time(confirmed).await?;
-        let proven = &self.0.shared.proven;
-        if !proven.contains(subject) {
-            if let Ok(Answer::Forbidden(subject)) = timeout(REFUSAL_GRACE, waiting.next()).await {
+        let allowed = &self.0.shared.allowed;
+        if !allowed.contains_key(subject) {
+            if let Ok(Reply::Forbidden(subject)) = timeout(REFUSAL_GRACE, replies.next()).await {
                 return Err(NatsError::Forbidden(subject.into()));
             }
-            proven.add(subject);
+            allowed.insert(subject.to_owned(), ());
         }
         Ok(())
     }
 
-    /// Waits until the server has taken all that was published before.
+    /// Waits until the server has accepted all messages that were published before.
     ///
     /// # Errors
     ///
     /// [`NatsError::Disconnected`], [`NatsError::Unconfirmed`], [`NatsError::Closed`].
     pub async fn flush(&self) -> Result<(), NatsError> {
         self.require_connection()?;
-        let mut waiting = self.answers().expect("");
-        let inbox = self.inbox_of(&waiting.id);
+        let mut replies = self.pending().register("");
+        let inbox = self.inbox_of(&replies.id);
         let confirmed = async {
             self.send(&inbox, None, Bytes::new()).await?;
-            confirmation(&mut waiting, &inbox).await
+            confirmation(&mut replies, &inbox).await
         };
         self.in_time(confirmed).await
     }
 
-    /// Subscribes to a subject, in which `*` stands for any token and a `>` at the end for one or more.
+    /// Subscribes to a subject; `*` matches any token, and a `>` at the end one or more.
     ///
     /// # Errors
     ///
     /// [`NatsError::Subject`], [`NatsError::Closed`].
     pub async fn subscribe(&self, subject: &str) -> Result<Subscription, NatsError> {
-        Subject::check_pattern(subject)?;
+        check_subject_pattern(subject)?;
         Ok(Subscription::new(self.subscribe_any(subject, None).await?, self.state()))
     }
 
-    /// Subscribes as one of a group: each message goes to one of those in it.
+    /// Subscribes as a member of a queue group: each message goes to one of its members.
     ///
     /// # Errors
     ///
-    /// [`NatsError::Subject`], also when the name of the group is no token; [`NatsError::Closed`].
+    /// [`NatsError::Subject`], also when the name of the group is invalid; [`NatsError::Closed`].
     pub async fn subscribe_queue(
         &self,
         subject: &str,
         group: &str,
     ) -> Result<Subscription, NatsError> {
-        Subject::check_pattern(subject)?;
-        Subject::check(group)?;
+        check_subject_pattern(subject)?;
+        check_subject(group)?;
         Ok(Subscription::new(self.subscribe_any(subject, Some(group)).await?, self.state()))
     }
 
-    /// Whether there is a connection; the receiver is told when that changes.
+    /// The state of the connection, and its changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<BusState> {
         self.0.shared.state.subscribe()
     }
 
-    /// How many messages were lost because a subscription of this connection was full. It may be more
-    /// when they were very many at once.
+    /// How many messages were lost because a subscription of this connection was full. In a burst, some
+    /// may not be counted.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.0.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// Waits until the server has taken what was published, and ends the connection, also for the
-    /// clones. Subscriptions end.
+    /// [Flushes](Self::flush), and closes the connection, also for the clones. Subscriptions end.
     ///
     /// # Errors
     ///
-    /// Those of [`flush`](Self::flush). The connection is ended all the same.
+    /// Those of [`flush`](Self::flush). The connection is closed in any case.
     pub async fn close(&self) -> Result<(), NatsError> {
         let flushed = self.flush().await;
         self.0.shared.state.send_replace(BusState::Closed);
-        // It fails only when that was done before.
+        // Fails only if it was closed before.
         let _ = self.0.client.drain().await;
         flushed
     }
 
-    pub(crate) fn answers(&self) -> &Arc<Answers> {
-        &self.0.shared.answers
+    pub(crate) fn pending(&self) -> &Arc<PendingRequests> {
+        &self.0.shared.pending
     }
 
-    /// Where the answer to a question comes.
-    pub(crate) fn inbox_of(&self, question: &Uuid) -> String {
-        format!("{}.{}", self.0.inbox, question.simple())
+    /// The subject of the replies to a request.
+    pub(crate) fn inbox_of(&self, request: &Uuid) -> String {
+        format!("{}.{}", self.0.inbox, request.simple())
     }
 
-    /// Where the answer to a question in one of Nexo's events comes; its id is in the answer.
+    /// The subject of the replies to requests in Nexo's events; the replies have the id in their payload.
     pub(crate) async fn nexo_inbox(&self) -> Result<&str, NatsError> {
         let subscribe = || async {
             let subject = format!("_inbox.req.{}", Uuid::new_v4());
             let messages = self.subscribe_any(&subject, None).await?;
-            self.read(inbox::read_events(messages, Arc::clone(self.answers())));
+            self.spawn(Arc::clone(self.pending()).read_events(messages));
             Ok(subject)
         };
         self.0.nexo_inbox.get_or_try_init(subscribe).await.map(String::as_str)
     }
 
-    /// Says at once whether there is a connection.
+    /// Fails at once while disconnected.
     pub(crate) fn require_connection(&self) -> Result<(), NatsError> {
         let shared = &self.0.shared;
         let is_connected = self.0.client.connection_state() == State::Connected;
-        // The client forgets to tell when it has very much to tell.
-        shared.become_state(if is_connected {
-            BusState::Connected
-        } else {
-            BusState::Disconnected
+        // The client drops events when there are many at once.
+        shared.set_state(match is_connected {
+            true => BusState::Connected,
+            false => BusState::Disconnected,
         });
         match *shared.state.borrow() {
             BusState::Closed => Err(NatsError::Closed),
@@ -232,13 +229,13 @@ impl Bus {
         }
     }
 
-    /// Returns when there is no connection any more.
+    /// Waits until disconnected or closed.
     pub(crate) async fn disconnected(&self) {
         let mut state = self.state();
         let _ = state.wait_for(|state| *state != BusState::Connected).await;
     }
 
-    /// Hands a message to the client.
+    /// Passes a message to the client.
     pub(crate) async fn send(
         &self,
         subject: &str,
@@ -254,7 +251,7 @@ impl Bus {
             PublishErrorKind::MaxPayloadExceeded => {
                 NatsError::TooLong { bytes, max: client.max_payload() }
             }
-            // Subjects were checked.
+            // The subject is valid.
             PublishErrorKind::InvalidSubject | PublishErrorKind::Send => NatsError::Closed,
         })
     }
@@ -285,19 +282,19 @@ impl Bus {
         }
     }
 
-    fn read(&self, reader: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, reader: impl Future<Output = ()> + Send + 'static) {
         self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).spawn(reader);
     }
 }
 
-/// Waits until our own message, which follows another, comes back. The server takes and sends in
-/// order: by then it has said what there was to say about the other one.
-async fn confirmation(waiting: &mut Waiting, subject: &str) -> Result<(), NatsError> {
-    match waiting.next().await {
-        // Who answers a message has got it.
-        Answer::Plain(_) | Answer::Nexo(_) => Ok(()),
-        Answer::NoListener => Err(NatsError::NoListener(subject.to_owned())),
-        Answer::Forbidden(subject) => Err(NatsError::Forbidden(subject.into())),
+/// Waits for our own message, which follows another, to come back. The server keeps the order: it has
+/// reported any failure of the other message before.
+async fn confirmation(replies: &mut Replies, subject: &str) -> Result<(), NatsError> {
+    match replies.next().await {
+        // A subscriber that replies has received the message.
+        Reply::Plain(_) | Reply::Nexo(_) => Ok(()),
+        Reply::NoListener => Err(NatsError::NoListener(subject.to_owned())),
+        Reply::Forbidden(subject) => Err(NatsError::Forbidden(subject.into())),
     }
 }
 

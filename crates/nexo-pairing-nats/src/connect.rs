@@ -1,4 +1,4 @@
-//! Makes a connection of options: reads the files they name, and sets up TLS and the back-off.
+//! Prepares a connection: reads the files that the options name, and sets up TLS and the back-off.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// The longest pause between two attempts to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a connection on which nothing happens is tried. After the second try without an answer it
-/// is given up: a server that vanished without a word is noticed within three times this.
+/// The interval of pings. After two pings without an answer the connection counts as broken: a server that
+/// disappears silently is noticed within three intervals.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many messages and other wishes wait for a connection.
-const MAX_WAITING: usize = 2048;
+/// How many messages and other commands are buffered for a connection.
+const MAX_BUFFERED: usize = 2048;
 
-/// Reads the files that the options name, on a thread that may block.
+/// Reads the files that the options name, on a blocking thread.
 pub(crate) async fn prepare(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
     let options = options.clone();
     let prepared = tokio::task::spawn_blocking(move || {
@@ -35,7 +35,7 @@ pub(crate) async fn prepare(options: &NatsOptions) -> Result<ConnectOptions, Nat
             .name(&options.name)
             .connection_timeout(options.connect_timeout)
             .subscription_capacity(options.subscription_capacity)
-            .client_capacity(MAX_WAITING)
+            .client_capacity(MAX_BUFFERED)
             .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(pause)
             .require_tls(options.require_tls)
@@ -50,7 +50,7 @@ fn authenticated(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
     let connect = ConnectOptions::new();
     #[cfg(feature = "nkeys")]
     if let Some(path) = &options.credentials_file {
-        // The client's parser wants an end at the last line, too, which not every editor writes.
+        // The client's parser needs a newline at the end, which not every editor writes.
         let text = secret(path)? + "\n";
         return connect.credentials(&text).map_err(unusable(path));
     }
@@ -67,9 +67,8 @@ fn authenticated(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
     Ok(connect)
 }
 
-/// How long to wait before an attempt, the first of which has number 1: next to nothing at first,
-/// about a second after a few. Nobody waits as long as another, so that not all of a server's clients
-/// come back to it at once.
+/// The pause before an attempt, counted from 1: a few milliseconds at first, about a second after a few.
+/// It is random, so that the clients of a server do not all return at once.
 fn pause(attempt: usize) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
     let longest = Duration::from_millis(10).saturating_mul(1 << doublings).min(MAX_PAUSE);
@@ -78,7 +77,7 @@ fn pause(attempt: usize) -> Duration {
 }
 
 fn tls(options: &NatsOptions) -> Result<ClientConfig, NatsError> {
-    // Named, because there is no default where a program has more than one.
+    // Explicit, because there is no default in a program with several.
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|_| NatsError::Options("no version of TLS is compiled in"))?
@@ -95,7 +94,7 @@ fn tls(options: &NatsOptions) -> Result<ClientConfig, NatsError> {
 fn roots(options: &NatsOptions) -> Result<RootCertStore, NatsError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = &options.ca_file else {
-        // What is missing here is missed when a server speaks TLS, and only then.
+        // Missing certificates are an error only if a server uses TLS.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
@@ -109,12 +108,12 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, NatsErro
     let pem = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(unusable(path)("it holds no certificate in PEM")),
+        Ok(found) if found.is_empty() => Err(unusable(path)("it has no PEM certificate")),
         found => found.map_err(unusable(path)),
     }
 }
 
-/// The text of a file without the end of its line.
+/// The text of a file without its last newline.
 fn secret(path: &PathBuf) -> Result<String, NatsError> {
     let text = read(path)?;
     let text = text.trim_end_matches(['\r', '\n']);
@@ -143,12 +142,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_second_and_no_further() {
+    fn pauses_grow_to_a_second() {
         assert!(pause(1) <= Duration::from_millis(10));
         for attempt in [8, 9, 100, usize::MAX] {
             let pause = pause(attempt);
             assert!(pause >= MAX_PAUSE / 2 && pause <= MAX_PAUSE, "{attempt}: {pause:?}");
         }
-        assert!((1..50).any(|_| pause(50) != pause(50)), "everybody waits as long");
+        assert!((1..50).any(|_| pause(50) != pause(50)), "all pauses are equal");
     }
 }

@@ -1,21 +1,21 @@
-//! What can go wrong on the bus.
+//! Errors of the bus.
 
 use std::error::Error;
 use std::path::PathBuf;
 
-/// What the bus refuses or could not do.
+/// Why an operation on the bus failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NatsError {
-    /// A server's URL is none, or not one for NATS. It is not shown: it may hold a password.
-    #[error("server {number} of the list is no URL of a NATS server: {reason}")]
+    /// The URL of a server is invalid. It is not shown: it may hold a password.
+    #[error("server {number} of the list is not the URL of a NATS server: {reason}")]
     Server {
-        /// Which one of the list, from 1.
+        /// Its position in the list, from 1.
         number: usize,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// Options that do not go together, or are out of range.
+    /// The options are contradictory or out of range.
     #[error("{0}")]
     Options(&'static str),
     /// A file of the options cannot be used.
@@ -27,7 +27,7 @@ pub enum NatsError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The servers could not be reached, or did not let us in.
+    /// No server could be reached, or none accepted us.
     #[error("failed to connect to {servers}")]
     Connect {
         /// The servers, without secrets.
@@ -36,32 +36,32 @@ pub enum NatsError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A name cannot be published on, or subscribed to.
+    /// A subject, or the name of a queue group, is invalid.
     #[error("{subject:?} is not a subject: {reason}")]
     Subject {
-        /// What was given, cut to 64 characters.
+        /// The text, truncated to 64 characters.
         subject: String,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A message is longer than the server takes.
-    #[error("the message has {bytes} bytes, and the server takes {max}")]
+    /// A message is longer than the server accepts.
+    #[error("the message has {bytes} bytes, and the server accepts {max}")]
     TooLong {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
-        /// How long it may be.
+        /// The server's limit.
         max: usize,
     },
-    /// There is no connection at the moment.
+    /// Not connected at the moment.
     #[error("not connected to a NATS server")]
     Disconnected,
-    /// The server did not confirm what was published. Nobody knows whether it arrived.
+    /// The server did not confirm a message. It may have arrived.
     #[error("the server did not confirm {0}")]
     Unconfirmed(&'static str),
-    /// Nobody listens there.
+    /// The subject has no subscriber.
     #[error("nobody listens on {0}")]
     NoListener(String),
-    /// The server does not let us publish there.
+    /// The server does not allow publishing on the subject.
     #[error("the server does not allow publishing on {0}")]
     Forbidden(String),
     /// The connection was closed by [`Bus::close`](crate::Bus::close).

@@ -2,58 +2,34 @@
 
 use nexo_pairing_core::timestamp::rfc3339;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Who our events are from.
-const SOURCE: &str = "core.pairing";
-
-/// An event on Nexo's bus: a payload, and where it came from.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct Event<'a> {
-    /// A random id.
-    pub id: String,
+/// An event on Nexo's bus: a payload in an envelope.
+#[derive(Serialize)]
+pub(crate) struct Event<'a> {
+    id: Uuid,
     /// When it was made: RFC 3339, UTC.
-    pub timestamp: String,
+    timestamp: String,
     /// The subject it is published on.
-    pub topic: &'a str,
-    /// `core.pairing`.
-    pub source: &'static str,
-    /// Pairing knows no sessions of agents: `null`.
-    pub session_id: Option<String>,
-    /// What it is about.
-    pub payload: Value,
+    topic: &'a str,
+    source: &'static str,
+    /// Always `null`: the sessions of agents are not known here.
+    session_id: (),
+    payload: Value,
 }
 
 impl<'a> Event<'a> {
     /// An event of ours, made now.
-    #[must_use]
-    pub fn new(topic: &'a str, payload: Value) -> Self {
+    pub(crate) fn new(topic: &'a str, payload: Value) -> Self {
         Self {
-            id: Uuid::new_v4().to_string(),
+            id: Uuid::new_v4(),
             timestamp: rfc3339(OffsetDateTime::now_utc()),
             topic,
-            source: SOURCE,
-            session_id: None,
+            source: "core.pairing",
+            session_id: (),
             payload,
-        }
-    }
-
-    /// The event as it is published.
-    #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
-        // Texts and a `Value` are always JSON.
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-
-    /// Its fields.
-    pub(crate) fn into_map(self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(fields)) => fields,
-            // The same.
-            _ => Map::new(),
         }
     }
 }

@@ -4,14 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use derive_setters::Setters;
 use url::Url;
 
-use crate::{NatsError, Subject};
+use crate::{NatsError, check_subject};
 
 /// Where to connect to, and as whom.
 ///
-/// Secrets are never given as such, but as the file that holds them: what stands in an argument or in
-/// an environment variable is seen by others. Files are read once, when the connection is made.
+/// Secrets are given as the files that hold them, never as values: other users can see arguments and
+/// environment variables. Files are read once, when the connection is made.
 ///
 /// ```
 /// use nexo_pairing_nats::NatsOptions;
@@ -24,54 +25,63 @@ use crate::{NatsError, Subject};
 /// assert!(!refused.to_string().contains("hunter2"));
 /// # Ok::<(), nexo_pairing_nats::NatsError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_", strip_option)]
 pub struct NatsOptions {
+    #[setters(skip)]
     servers: Servers,
-    /// A `.creds` file: a JWT and the seed of an nkey.
+    /// A `.creds` file: a JWT and the seed of an nkey. Default `None`.
     #[cfg(feature = "nkeys")]
     #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
+    #[setters(into)]
     pub credentials_file: Option<PathBuf>,
-    /// A file that holds the seed of an nkey (`SU…`).
+    /// A file with the seed of an nkey (`SU…`). Default `None`.
     #[cfg(feature = "nkeys")]
     #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
+    #[setters(into)]
     pub nkey_file: Option<PathBuf>,
-    /// A user, and a file that holds his password.
+    /// A user, and the file that has the password. Default `None`.
+    #[setters(skip)]
     pub user: Option<(String, PathBuf)>,
-    /// A file that holds a token.
+    /// A file with a token. Default `None`.
+    #[setters(into)]
     pub token_file: Option<PathBuf>,
-    /// Authorities that may vouch for the server, as PEM; the system's if not given.
+    /// A PEM file with the certificate authorities to trust. Default: those of the system.
+    #[setters(into)]
     pub ca_file: Option<PathBuf>,
-    /// Our certificate and its key, as PEM, for servers that ask for one.
+    /// Our certificate and its key, as PEM files, for servers that require one. Default `None`.
+    #[setters(skip)]
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// Whether TLS is spoken with every server, also with those that do not ask for it. With a server
-    /// that asks, and with one whose URL is `tls://`, it always is.
+    /// Whether TLS is required. It is used in any case when the server asks for it, or its URL is
+    /// `tls://`. Default `false`.
     pub require_tls: bool,
-    /// What the server calls the connection: `nexo-pairing` by default.
+    /// The name of the connection, as the server shows it. Default `nexo-pairing`.
+    #[setters(into)]
     pub name: String,
-    /// Whether [`Bus::connect`](crate::Bus::connect) returns although no server is there yet, and
-    /// goes on trying. `false` by default: a wrong address is told at once.
+    /// Whether [`Bus::connect`](crate::Bus::connect) returns when no server can be reached yet, and
+    /// keeps trying in the background. Default `false`, so that a wrong address is reported at once.
     pub wait_for_server: bool,
-    /// How long one server may take until it has let us in: 5 s by default.
+    /// How long connecting to one server may take. Default 5 s.
     pub connect_timeout: Duration,
-    /// How long the server may take to confirm a message: 5 s by default.
+    /// How long the server may take to confirm a message. Default 5 s.
     pub confirm_timeout: Duration,
-    /// How many messages a subscription keeps until they are taken: 65,536 by default. Further ones
-    /// are lost.
+    /// How many messages a subscription buffers; further ones are lost. Default 65,536.
     pub subscription_capacity: usize,
-    /// What the subjects begin with on which the server and plugins answer us: `_INBOX` by default.
+    /// The prefix of the subjects on which the server and plugins reply. Default `_INBOX`.
+    #[setters(into)]
     pub inbox_prefix: String,
 }
 
 impl NatsOptions {
-    /// Options for servers that ask for no authentication. Each is a URL, `nats://host:port` or
-    /// `tls://host:port`, or several with commas between them; the port is 4222 where none is given.
-    /// They are servers of one cluster: we connect to any of them, and to another when it dies.
+    /// Options for the servers of one cluster, without authentication. Each item is a URL,
+    /// `nats://host:port` or `tls://host:port`, or several, separated by commas; the default port is
+    /// 4222. The connection is to any one of them, and to another one when that fails.
     ///
     /// # Errors
     ///
-    /// [`NatsError::Server`] when one is no such URL or holds user info, which others would see;
-    /// [`NatsError::Options`] when there is none.
+    /// [`NatsError::Server`] when a URL is invalid or has user info, which other users could see;
+    /// [`NatsError::Options`] when no server is given.
     pub fn new<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, NatsError> {
         Ok(Self {
             servers: Servers::parse(servers)?,
@@ -93,46 +103,14 @@ impl NatsOptions {
         })
     }
 
-    /// The same options, with this [`credentials_file`](Self::credentials_file).
-    #[cfg(feature = "nkeys")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
-    #[must_use]
-    pub fn with_credentials_file(mut self, credentials_file: impl Into<PathBuf>) -> Self {
-        self.credentials_file = Some(credentials_file.into());
-        self
-    }
-
-    /// The same options, with this [`nkey_file`](Self::nkey_file).
-    #[cfg(feature = "nkeys")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
-    #[must_use]
-    pub fn with_nkey_file(mut self, nkey_file: impl Into<PathBuf>) -> Self {
-        self.nkey_file = Some(nkey_file.into());
-        self
-    }
-
-    /// The same options, with this [`user`](Self::user).
+    /// A user, and the file that has the password. Default: no authentication.
     #[must_use]
     pub fn with_user(mut self, user: impl Into<String>, password_file: impl Into<PathBuf>) -> Self {
         self.user = Some((user.into(), password_file.into()));
         self
     }
 
-    /// The same options, with this [`token_file`](Self::token_file).
-    #[must_use]
-    pub fn with_token_file(mut self, token_file: impl Into<PathBuf>) -> Self {
-        self.token_file = Some(token_file.into());
-        self
-    }
-
-    /// The same options, with this [`ca_file`](Self::ca_file).
-    #[must_use]
-    pub fn with_ca_file(mut self, ca_file: impl Into<PathBuf>) -> Self {
-        self.ca_file = Some(ca_file.into());
-        self
-    }
-
-    /// The same options, with this [`client_certificate`](Self::client_certificate).
+    /// Our certificate and its key, as PEM files. Default: none.
     #[must_use]
     pub fn with_client_certificate(
         mut self,
@@ -143,62 +121,12 @@ impl NatsOptions {
         self
     }
 
-    /// The same options, with this [`require_tls`](Self::require_tls).
-    #[must_use]
-    pub fn with_require_tls(mut self, require_tls: bool) -> Self {
-        self.require_tls = require_tls;
-        self
-    }
-
-    /// The same options, with this [`name`](Self::name).
-    #[must_use]
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The same options, with this [`wait_for_server`](Self::wait_for_server).
-    #[must_use]
-    pub fn with_wait_for_server(mut self, wait_for_server: bool) -> Self {
-        self.wait_for_server = wait_for_server;
-        self
-    }
-
-    /// The same options, with this [`connect_timeout`](Self::connect_timeout).
-    #[must_use]
-    pub fn with_connect_timeout(mut self, connect_timeout: Duration) -> Self {
-        self.connect_timeout = connect_timeout;
-        self
-    }
-
-    /// The same options, with this [`confirm_timeout`](Self::confirm_timeout).
-    #[must_use]
-    pub fn with_confirm_timeout(mut self, confirm_timeout: Duration) -> Self {
-        self.confirm_timeout = confirm_timeout;
-        self
-    }
-
-    /// The same options, with this [`subscription_capacity`](Self::subscription_capacity).
-    #[must_use]
-    pub fn with_subscription_capacity(mut self, subscription_capacity: usize) -> Self {
-        self.subscription_capacity = subscription_capacity;
-        self
-    }
-
-    /// The same options, with this [`inbox_prefix`](Self::inbox_prefix).
-    #[must_use]
-    pub fn with_inbox_prefix(mut self, inbox_prefix: impl Into<String>) -> Self {
-        self.inbox_prefix = inbox_prefix.into();
-        self
-    }
-
     /// The servers.
     #[must_use]
     pub fn servers(&self) -> &Servers {
         &self.servers
     }
 
-    /// Says whether the options go together.
     pub(crate) fn check(&self) -> Result<(), NatsError> {
         #[cfg(feature = "nkeys")]
         let keys = [self.credentials_file.is_some(), self.nkey_file.is_some()];
@@ -207,15 +135,15 @@ impl NatsOptions {
         let others = [self.user.is_some(), self.token_file.is_some()];
         let ways = others.iter().chain(&keys).filter(|is_given| **is_given).count();
         if ways > 1 {
-            return Err(NatsError::Options("there is more than one way to authenticate"));
+            return Err(NatsError::Options("only one way to authenticate can be set"));
         }
         if self.connect_timeout.is_zero() || self.confirm_timeout.is_zero() {
-            return Err(NatsError::Options("a time-out is 0"));
+            return Err(NatsError::Options("a time-out must not be 0"));
         }
         if self.subscription_capacity == 0 {
-            return Err(NatsError::Options("a subscription has room for no message"));
+            return Err(NatsError::Options("the capacity of a subscription must not be 0"));
         }
-        Subject::check(&self.inbox_prefix)
+        check_subject(&self.inbox_prefix)
     }
 }
 
@@ -229,7 +157,7 @@ impl Servers {
         for list in lists {
             for text in list.as_ref().split(',') {
                 let number = servers.len() + 1;
-                let server = server(text.trim());
+                let server = parse_server(text.trim());
                 servers.push(server.map_err(|reason| NatsError::Server { number, reason })?);
             }
         }
@@ -248,16 +176,16 @@ impl Servers {
     }
 }
 
-/// Reads the URL of a server; what is wrong with it is told without showing it.
-fn server(text: &str) -> Result<Url, &'static str> {
+/// Parses the URL of a server. The error does not repeat it: it may hold a secret.
+fn parse_server(text: &str) -> Result<Url, &'static str> {
     if !text.starts_with("nats://") && !text.starts_with("tls://") {
-        return Err("it has to begin with nats:// or tls://");
+        return Err("it must begin with nats:// or tls://");
     }
-    let url = Url::parse(text).map_err(|_| "it is none")?;
+    let url = Url::parse(text).map_err(|_| "it is invalid")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "it holds a user or a secret, which others can see: give the user by name, and \
-                    the password, token or credentials by file",
+            "it has a user or a secret, which other users could see: set the user by name, and \
+             the password, token or credentials by file",
         );
     }
     if url.host_str().is_none_or(str::is_empty) {
@@ -292,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_a_scheme_a_host_and_perhaps_a_port() {
+    fn a_server_has_a_scheme_a_host_and_an_optional_port() {
         for (url, shown) in [
             ("nats://127.0.0.1:4333", "127.0.0.1:4333"),
             ("tls://nats.example.com", "nats.example.com:4222"),
@@ -303,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_refused_and_secrets_are_not_repeated() {
+    fn an_invalid_server_is_refused_and_its_secrets_are_not_repeated() {
         for url in [
             "",
             "127.0.0.1:4222",
@@ -325,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_way_to_authenticate() {
+    fn only_one_way_to_authenticate_can_be_set() {
         let mut options = NatsOptions::new(["nats://127.0.0.1"]).unwrap();
         options.token_file = Some("token".into());
         assert!(options.check().is_ok());

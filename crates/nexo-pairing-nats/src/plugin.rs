@@ -16,35 +16,35 @@ use nexo_pairing_core::{
     Challenge, ChannelId, DeliveryRoute, PairingChannelAdapter, PairingError, SystemClock,
     WarningLimiter,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 pub use self::options::{Format, PluginOptions, Shape};
 
 use self::cache::{Lookup, SenderCache};
 use self::circuit::Circuit;
-use self::wire::{Question, Unusable};
-use crate::answers::Answer;
+use self::wire::Method;
+use crate::replies::Reply;
 use crate::{Bus, NatsError};
 
-/// The adapter of a channel that another process serves: it asks the plugin on the bus.
+/// The adapter of a channel that another process, the plugin, serves: it asks the plugin over the bus.
 ///
-/// | asked on | says | is answered |
+/// | subject | request | reply |
 /// | --- | --- | --- |
 /// | `<prefix>.pairing.normalize_sender` | `{"raw"}` | `{"normalized": string or null}` |
 /// | `<prefix>.pairing.send_reply` | `{"account", "to", "text"}` | `{"ok": bool, "error"?}` |
 /// | `<prefix>.pairing.send_qr_image` | `{"account", "to", "png_base64"}` | the same |
 /// | `<prefix>.pairing.format_challenge_text` | `{"code"}` | `{"text"}` |
 ///
-/// * A question is one message, in the shapes of [`Shape`]. It is published once, so nothing is sent
-///   twice; whichever way the plugin answers first counts.
-/// * The plugin's word on a sender is kept for a while: then nobody waits. What the plugin does not say
-///   is not kept: the message whose sender it was is dropped, and the next one asks again.
-/// * Where nobody listens on the subject, that is known at once. A plugin that listens and does not
-///   answer in time is left alone for a second, then one question at a time tries again.
-/// * Questions about senders whom the plugin has not named before take at most half of the questions
-///   that may be open at once. After one of them was not answered in time, only they pause.
-/// * An answer that is not one is passed over; somebody else may have sent it.
+/// * A request is one message, in the shape of [`Shape`]. It is published once, so nothing is sent twice;
+///   the first valid reply counts, in whichever shape.
+/// * Answers about senders are cached. Without an answer nothing is cached: the message is dropped, and
+///   the sender's next one asks again.
+/// * A missing plugin is noticed at once. After a request that timed out, none of its kind is sent for a
+///   second, and then one at a time until one is answered.
+/// * Requests about senders that the plugin has not named before take at most half of the requests that
+///   may be open at once. When one of them times out, only they pause.
+/// * Invalid replies are ignored; they may come from another subscriber.
 ///
 /// Clones share all of it.
 #[derive(Clone)]
@@ -54,37 +54,36 @@ struct Inner {
     bus: Bus,
     channel: &'static str,
     options: PluginOptions,
-    subjects: [String; 4],
-    circuits: [Circuit; 4],
+    subjects: [String; Method::ALL.len()],
+    circuits: [Circuit; Method::ALL.len()],
     in_flight: Semaphore,
     strangers: Strangers,
     senders: SenderCache,
-    /// That the plugin worded no challenge.
+    /// Warns that the plugin did not format a challenge.
     warnings: WarningLimiter<()>,
 }
 
-/// The questions about senders whom the plugin has not named before. Anybody can cause any number of
-/// them.
+/// Limits the requests about senders that the plugin has not named before: anybody can cause any number
+/// of them.
 struct Strangers {
     circuit: Circuit,
     in_flight: Semaphore,
 }
 
 impl PluginAdapter {
-    /// An adapter that asks on `bus`. Nothing is asked before there is something to ask.
+    /// An adapter that sends its requests on `bus`. Does no I/O.
     ///
     /// # Errors
     ///
-    /// [`NatsError::Subject`] when the prefix makes no subjects, [`NatsError::Options`] when a number
-    /// is out of its range.
+    /// [`NatsError::Subject`] when the prefix is invalid, [`NatsError::Options`] when a number is out of
+    /// range.
     pub fn new(bus: Bus, options: PluginOptions) -> Result<Self, NatsError> {
         options.check()?;
-        let subject =
-            |question: Question| format!("{}.pairing.{}", options.prefix, question.name());
+        let subject = |method: Method| format!("{}.pairing.{}", options.prefix, method.name());
         Ok(Self(Arc::new(Inner {
             bus,
             channel: intern(&options.channel),
-            subjects: Question::ALL.map(subject),
+            subjects: Method::ALL.map(subject),
             circuits: Default::default(),
             in_flight: Semaphore::new(options.max_in_flight),
             strangers: Strangers {
@@ -96,6 +95,10 @@ impl PluginAdapter {
             options,
         })))
     }
+
+    async fn send(&self, method: Method, body: &Value) -> Result<(), CallError> {
+        self.0.call(None, method, body, wire::sent).await
+    }
 }
 
 #[async_trait]
@@ -104,20 +107,20 @@ impl PairingChannelAdapter for PluginAdapter {
         self.0.channel
     }
 
-    /// The plugin's last answer about this sender; `None` when it has to be asked.
+    /// The cached answer of the plugin; `None` without one.
     fn normalize_sender(&self, raw: &str) -> Option<String> {
         self.0.senders.canonical(raw, Instant::now())
     }
 
-    /// Asks the plugin, unless it answered not long ago.
+    /// Asks the plugin, unless its answer is cached.
     async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
         let fetch = match self.0.senders.look_up(raw, Instant::now()).await {
             Lookup::Hit(canonical) => return Ok(canonical),
             Lookup::Miss(fetch) => fetch,
         };
         let strangers = fetch.is_for_stranger().then_some(&self.0.strangers);
-        let (question, body) = (Question::NormalizeSender, object(json!({"raw": raw})));
-        let answer = self.0.ask_of(strangers, question, body, wire::normalized).await;
+        let (method, body) = (Method::NormalizeSender, json!({"raw": raw}));
+        let answer = self.0.call(strangers, method, &body, wire::normalized).await;
         let canonical = answer.map_err(PairingError::delivery)?;
         fetch.complete(canonical.clone(), Instant::now());
         Ok(canonical)
@@ -125,15 +128,15 @@ impl PairingChannelAdapter for PluginAdapter {
 
     async fn word_challenge(&self, challenge: &Challenge) -> String {
         if self.0.options.format == Format::Broker {
-            let body = object(json!({"code": challenge.code.to_string()}));
-            match self.0.ask(Question::FormatChallengeText, body, wire::text).await {
+            let body = json!({"code": challenge.code.to_string()});
+            match self.0.call(None, Method::FormatChallengeText, &body, wire::text).await {
                 Ok(text) => return text,
                 Err(error) => {
                     if let Some(suppressed) = self.0.warnings.allow(()) {
                         let channel = self.0.channel;
                         tracing::warn!(
                             channel, %error, suppressed,
-                            "the plugin worded no challenge; we do"
+                            "the plugin did not format the challenge; using the default text"
                         );
                     }
                 }
@@ -151,15 +154,14 @@ impl PairingChannelAdapter for PluginAdapter {
     }
 
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
-        let body = object(json!({"account": account, "to": to, "text": text}));
-        self.0.ask(Question::SendReply, body, wire::sent).await.map_err(PairingError::delivery)
+        let body = json!({"account": account, "to": to, "text": text});
+        self.send(Method::SendReply, &body).await.map_err(PairingError::delivery)
     }
 
     async fn send_qr_image(&self, account: &str, to: &str, png: &[u8]) -> Result<(), PairingError> {
-        let image = BASE64.encode(png);
-        let body = object(json!({"account": account, "to": to, "png_base64": image}));
-        match self.0.ask(Question::SendQrImage, body, wire::sent).await {
-            Err(AskError::Away) => {
+        let body = json!({"account": account, "to": to, "png_base64": BASE64.encode(png)});
+        match self.send(Method::SendQrImage, &body).await {
+            Err(CallError::NoPlugin) => {
                 Err(PairingError::Unsupported { channel: self.0.channel, what: "images" })
             }
             sent => sent.map_err(PairingError::delivery),
@@ -168,94 +170,102 @@ impl PairingChannelAdapter for PluginAdapter {
 }
 
 impl Inner {
-    /// Asks the plugin and waits for an answer that is one.
-    async fn ask<T>(
-        &self,
-        question: Question,
-        body: Map<String, Value>,
-        understood: fn(&Value) -> Result<T, Unusable>,
-    ) -> Result<T, AskError> {
-        self.ask_of(None, question, body, understood).await
-    }
-
-    /// [`ask`](Self::ask), as one of the questions about strangers or as any other.
-    async fn ask_of<T>(
+    /// Calls a method of the plugin, within the limits for strangers if they are given.
+    async fn call<T>(
         &self,
         strangers: Option<&Strangers>,
-        question: Question,
-        body: Map<String, Value>,
-        understood: fn(&Value) -> Result<T, Unusable>,
-    ) -> Result<T, AskError> {
-        let circuit = strangers.map_or(&self.circuits[question as usize], |all| &all.circuit);
-        let longest = match question {
-            Question::NormalizeSender | Question::FormatChallengeText => self.options.timeout,
-            Question::SendReply | Question::SendQrImage => self.options.send_timeout,
+        method: Method,
+        body: &Value,
+        parse: fn(&Value) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let circuit = strangers.map_or(&self.circuits[method as usize], |all| &all.circuit);
+        let limit = match method {
+            Method::NormalizeSender | Method::FormatChallengeText => self.options.timeout,
+            Method::SendReply | Method::SendQrImage => self.options.send_timeout,
         };
-        if !circuit.may_ask(longest, Instant::now()) {
-            return Err(AskError::Resting);
+        if !circuit.allows(limit, Instant::now()) {
+            return Err(CallError::Paused);
         }
         let mut invalid = None;
-        let asked = async {
+        let called = async {
             let _share = match strangers {
                 Some(strangers) => {
                     Some(strangers.in_flight.acquire().await.map_err(|_| NatsError::Closed)?)
                 }
                 None => None,
             };
-            self.ask_once(question, body, understood, &mut invalid).await
+            self.call_once(method, body, parse, &mut invalid).await
         };
-        let answer = tokio::time::timeout(longest, asked).await.unwrap_or_else(|_| {
-            Err(invalid.map_or(AskError::TimedOut(longest), AskError::Invalid))
-        });
-        match &answer {
-            Err(AskError::TimedOut(_) | AskError::Invalid(_)) => circuit.timed_out(Instant::now()),
-            // A bus that is away says nothing about the plugin.
-            Ok(_) | Err(_) => circuit.answered(),
+        let result = tokio::time::timeout(limit, called)
+            .await
+            .unwrap_or_else(|_| Err(invalid.unwrap_or(CallError::TimedOut(limit))));
+        match &result {
+            Err(CallError::TimedOut(_) | CallError::Invalid(_)) => circuit.open(Instant::now()),
+            // A lost connection says nothing about the plugin.
+            Ok(_) | Err(_) => circuit.close(),
         }
-        answer
+        result
     }
 
-    async fn ask_once<T>(
+    /// Sends a request and waits for a valid reply; `invalid` is the last invalid one.
+    async fn call_once<T>(
         &self,
-        question: Question,
-        body: Map<String, Value>,
-        understood: fn(&Value) -> Result<T, Unusable>,
-        invalid: &mut Option<&'static str>,
-    ) -> Result<T, AskError> {
+        method: Method,
+        body: &Value,
+        parse: fn(&Value) -> Result<T, CallError>,
+        invalid: &mut Option<CallError>,
+    ) -> Result<T, CallError> {
         let _permit = self.in_flight.acquire().await.map_err(|_| NatsError::Closed)?;
         self.bus.require_connection()?;
-        let subject = &self.subjects[question as usize];
-        let mut waiting = self.bus.answers().expect(subject);
+        let subject = &self.subjects[method as usize];
+        let mut replies = self.bus.pending().register(subject);
         let reply_to = match self.options.shape {
             Shape::Plain => "",
             Shape::Both | Shape::Nexo => self.bus.nexo_inbox().await?,
         };
-        let request = wire::request(self.options.shape, subject, waiting.id, reply_to, &body);
-        let inbox = self.bus.inbox_of(&waiting.id);
+        let request = wire::request(self.options.shape, subject, replies.id, reply_to, body);
+        let inbox = self.bus.inbox_of(&replies.id);
         self.bus.send(subject, Some(&inbox), request.into()).await?;
         loop {
-            let answer = tokio::select! {
-                answer = waiting.next() => answer,
+            let reply = tokio::select! {
+                reply = replies.next() => reply,
                 () = self.bus.disconnected() => return Err(NatsError::Disconnected.into()),
             };
-            let answer = match answer {
-                Answer::Nexo(answer) => Ok(answer),
-                Answer::Plain(bytes) => wire::plain_answer(&bytes, &waiting.id),
-                Answer::NoListener => return Err(AskError::Away),
-                Answer::Forbidden(subject) => {
-                    return Err(NatsError::Forbidden(subject.into()).into());
+            let result = match reply {
+                Reply::Nexo(reply) => parse(&reply),
+                Reply::Plain(bytes) => {
+                    wire::plain_reply(&bytes, &replies.id).and_then(|reply| parse(&reply))
                 }
+                Reply::NoListener => Err(CallError::NoPlugin),
+                Reply::Forbidden(subject) => Err(NatsError::Forbidden(subject.into()).into()),
             };
-            match answer.map_err(Unusable::Invalid).and_then(|answer| understood(&answer)) {
-                Ok(answer) => return Ok(answer),
-                Err(Unusable::Failed(error)) => return Err(AskError::Failed(error)),
-                Err(Unusable::Invalid(why)) => {
-                    tracing::debug!(channel = self.channel, why, "an answer is passed over");
-                    *invalid = Some(why);
+            match result {
+                Err(error @ CallError::Invalid(_)) => {
+                    tracing::debug!(channel = self.channel, %error, "ignoring a reply");
+                    *invalid = Some(error);
                 }
+                result => return result,
             }
         }
     }
+}
+
+/// Why a call of a plugin failed.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("no plugin listens")]
+    NoPlugin,
+    #[error("the plugin did not reply within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    #[error("the plugin is not asked, because it did not reply a moment ago")]
+    Paused,
+    /// Possibly from another subscriber.
+    #[error("the plugin's reply is invalid: {0}")]
+    Invalid(&'static str),
+    #[error("the plugin failed: {0}")]
+    Failed(String),
+    #[error(transparent)]
+    Bus(#[from] NatsError),
 }
 
 /// The name of a channel as an adapter has to return it. The memory is never freed; each channel that
@@ -269,31 +279,6 @@ fn intern(channel: &ChannelId) -> &'static str {
     let name: &'static str = Box::leak(channel.as_str().into());
     names.insert(name);
     name
-}
-
-/// Why a plugin's answer could not be had.
-#[derive(Debug, thiserror::Error)]
-enum AskError {
-    #[error("no plugin listens")]
-    Away,
-    #[error("the plugin did not answer within {} s", .0.as_secs_f32())]
-    TimedOut(Duration),
-    #[error("the plugin did not answer a moment ago, and is left alone")]
-    Resting,
-    #[error("the plugin's answer is not one: {0}")]
-    Invalid(&'static str),
-    #[error("the plugin failed: {0}")]
-    Failed(String),
-    #[error(transparent)]
-    Bus(#[from] NatsError),
-}
-
-/// The object that `json!` made.
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
 }
 
 impl fmt::Debug for PluginAdapter {

@@ -1,4 +1,4 @@
-//! What a subscription brings.
+//! Subscriptions and their messages.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::NatsError;
 use crate::events::BusState;
 
-/// A message that came.
+/// A message of a subscription.
 #[derive(Clone)]
 pub struct Message(async_nats::Message);
 
@@ -21,13 +21,13 @@ impl Message {
         self.0.subject.as_str()
     }
 
-    /// What it says.
+    /// The content.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.0.payload
     }
 
-    /// Where an answer is expected, if it is.
+    /// The subject for replies, if the sender expects one.
     #[must_use]
     pub fn reply(&self) -> Option<&str> {
         self.0.reply.as_deref()
@@ -36,7 +36,7 @@ impl Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What people write to each other does not belong into a log.
+        // The content is private.
         f.debug_struct("Message")
             .field("subject", &self.subject())
             .field("bytes", &self.payload().len())
@@ -44,7 +44,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The messages of a subscription, in the order in which they came. Dropping it ends it.
+/// A subscription: its messages in the order of arrival. Dropping it unsubscribes.
 pub struct Subscription {
     messages: Subscriber,
     state: watch::Receiver<BusState>,
@@ -55,8 +55,8 @@ impl Subscription {
         Self { messages, state }
     }
 
-    /// The next message. `None` when none will come any more: the connection was closed, or the
-    /// subscription [stopped](Self::stop). No message is lost when the future is dropped.
+    /// The next message; `None` once the connection is closed, or the subscription has
+    /// [stopped](Self::stop). No message is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Message> {
         let closed = self.state.wait_for(|state| *state == BusState::Closed);
         tokio::select! {
@@ -66,11 +66,11 @@ impl Subscription {
         }
     }
 
-    /// Asks the server to send no more. What it sent before can still be taken, then
-    /// [`next`](Self::next) says `None`.
+    /// Unsubscribes. [`next`](Self::next) returns the messages that the server has sent before, and then
+    /// `None`.
     ///
-    /// What is on the wire at this moment is lost if the connection does something else meanwhile. Who
-    /// cannot afford that gives the subscription a [`Bus`](crate::Bus) of its own.
+    /// Messages on the wire at this moment are lost if the connection is used for anything else. Where
+    /// that matters, give the subscription a [`Bus`](crate::Bus) of its own.
     ///
     /// # Errors
     ///

@@ -1,39 +1,43 @@
-//! Spares everybody the wait for a plugin that does not answer.
+//! A circuit breaker, one for each kind of request.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long nobody asks after a question was not answered.
+/// How long no request is sent after one timed out.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether a plugin answers one kind of question: as long as it does, everybody may ask; after a
-/// question that was not answered, one at a time, with a pause before it.
+/// Closed while the plugin replies. After a time-out it is open for [`PAUSE`]; then it lets one request
+/// at a time pass until one is answered.
 #[derive(Debug, Default)]
 pub(super) struct Circuit(Mutex<Option<Instant>>);
 
 impl Circuit {
-    /// Whether a question, which may take so long, may be asked now.
-    pub(super) fn may_ask(&self, longest: Duration, now: Instant) -> bool {
-        let mut closed_until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match *closed_until {
+    /// Whether a request with this time limit may be sent now.
+    pub(super) fn allows(&self, timeout: Duration, now: Instant) -> bool {
+        let mut open_until = self.lock();
+        match *open_until {
             None => true,
             Some(until) if now < until => false,
             Some(_) => {
-                // This one tries; the others wait for what becomes of it.
-                *closed_until = Some(now + longest);
+                // This one is the probe; the others wait for its result.
+                *open_until = Some(now + timeout);
                 true
             }
         }
     }
 
-    /// The plugin answered, or it is known to be away: then the next question costs nothing.
-    pub(super) fn answered(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The plugin replied, or is known to be absent: the next request costs no wait.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
     }
 
-    /// The plugin did not answer in time.
-    pub(super) fn timed_out(&self, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + PAUSE);
+    /// A request timed out.
+    pub(super) fn open(&self, now: Instant) {
+        *self.lock() = Some(now + PAUSE);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,17 +46,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_time_out_one_at_a_time_tries_again() {
-        let (start, longest) = (Instant::now(), Duration::from_secs(2));
+    fn after_a_time_out_one_request_at_a_time_passes() {
+        let (start, timeout) = (Instant::now(), Duration::from_secs(2));
         let circuit = Circuit::default();
-        assert!(circuit.may_ask(longest, start) && circuit.may_ask(longest, start));
-        circuit.timed_out(start);
-        assert!(!circuit.may_ask(longest, start + PAUSE / 2));
-        assert!(circuit.may_ask(longest, start + PAUSE));
-        assert!(!circuit.may_ask(longest, start + PAUSE), "two try at once");
-        // Who tried was dropped, and said nothing.
-        assert!(circuit.may_ask(longest, start + PAUSE + longest));
-        circuit.answered();
-        assert!(circuit.may_ask(longest, start) && circuit.may_ask(longest, start));
+        assert!(circuit.allows(timeout, start) && circuit.allows(timeout, start));
+        circuit.open(start);
+        assert!(!circuit.allows(timeout, start + PAUSE / 2));
+        assert!(circuit.allows(timeout, start + PAUSE));
+        assert!(!circuit.allows(timeout, start + PAUSE), "two requests passed at once");
+        // The probe was dropped without a result.
+        assert!(circuit.allows(timeout, start + PAUSE + timeout));
+        circuit.close();
+        assert!(circuit.allows(timeout, start) && circuit.allows(timeout, start));
     }
 }

@@ -1,63 +1,67 @@
-//! How a channel is served by another process.
+//! Options of a channel that another process serves.
 
 use std::time::Duration;
 
+use derive_setters::Setters;
 use nexo_pairing_core::ChannelId;
 use nexo_pairing_core::limits::ID_CACHE_TTL;
 
-use crate::{NatsError, Subject};
+use crate::{NatsError, check_subject};
 
-/// Who words the challenges of a channel that another process serves.
+/// Who formats the challenges of a channel that another process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {
-    /// We do: the text that is configured for the gate, without any markup.
+    /// The gate: the configured text, without markup.
     #[default]
     Default,
-    /// The plugin does, of the bare code. When it does not answer, we do.
+    /// The plugin, from the code. Without an answer of the plugin, the gate does.
     Broker,
 }
 
-/// How a plugin is asked.
+/// The shape of requests to a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Shape {
-    /// By one message that is both of the others: Nexo's event, with the fields of the plain request
+    /// One message that is both of the others: Nexo's event, with the fields of the plain request
     /// beside its own.
     #[default]
     Both,
-    /// By Nexo's event alone, for plugins that refuse fields which they do not know.
+    /// Nexo's event, for plugins that refuse unknown fields.
     Nexo,
-    /// By a plain request alone, for the same.
+    /// A plain request, for the same.
     Plain,
 }
 
-/// How a channel is served by another process.
-#[derive(Debug, Clone)]
+/// Options of a channel that another process serves.
+#[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct PluginOptions {
     /// The channel.
+    #[setters(skip)]
     pub channel: ChannelId,
-    /// What the plugin's subjects begin with: `plugin.signal` where it listens on
+    /// The prefix of the plugin's subjects: `plugin.signal` for a plugin that listens on
     /// `plugin.signal.pairing.normalize_sender`.
+    #[setters(skip)]
     pub prefix: String,
-    /// Who words the challenges.
+    /// Who formats the challenges. Default [`Format::Default`].
     pub format: Format,
-    /// How the plugin is asked.
+    /// The shape of requests. Default [`Shape::Both`].
     pub shape: Shape,
-    /// How long the plugin's word on a sender is kept, 1 s to 7 days: 1 h by default. That he is nobody
-    /// is kept for a minute at most.
+    /// How long an answer about a sender is kept, 1 s to 7 days. Default 1 h. The answer that a sender
+    /// cannot be paired is kept for a minute at most.
     pub cache_ttl: Duration,
-    /// How many senders are kept, 16 to 1,000,000: 10,000 by default.
+    /// How many answers are kept, 16 to 1,000,000. Default 10,000.
     pub cache_capacity: usize,
-    /// How long the plugin may take to say who somebody is, or to word a text: 2 s by default. The gate
-    /// waits for 5 s at most.
+    /// How long the plugin may take to normalize a sender or to format a text, up to 60 s. Default 2 s.
+    /// The gate waits 5 s at most.
     pub timeout: Duration,
-    /// How long the plugin may take to send something: 7 s by default. The gate waits for 10 s at most,
-    /// in which the text has to be worded, too.
+    /// How long the plugin may take to send a message, up to 60 s. Default 7 s. The gate waits 10 s at
+    /// most, including the time to format the text.
     pub send_timeout: Duration,
-    /// How many questions may be open at once, 1 to 65,536: 64 by default. Further ones wait. Those
-    /// about senders whom the plugin has not named before take at most half of it, rounded up.
+    /// How many requests may be open at once, 1 to 65,536; further ones wait. Default 64. Requests about
+    /// senders that the plugin has not named before take at most half of them, rounded up.
     pub max_in_flight: usize,
 }
 
@@ -78,75 +82,28 @@ impl PluginOptions {
         }
     }
 
-    /// The same options, with this [`format`](Self::format).
-    #[must_use]
-    pub fn with_format(mut self, format: Format) -> Self {
-        self.format = format;
-        self
-    }
-
-    /// The same options, with this [`shape`](Self::shape).
-    #[must_use]
-    pub fn with_shape(mut self, shape: Shape) -> Self {
-        self.shape = shape;
-        self
-    }
-
-    /// The same options, with this [`cache_ttl`](Self::cache_ttl).
-    #[must_use]
-    pub fn with_cache_ttl(mut self, cache_ttl: Duration) -> Self {
-        self.cache_ttl = cache_ttl;
-        self
-    }
-
-    /// The same options, with this [`cache_capacity`](Self::cache_capacity).
-    #[must_use]
-    pub fn with_cache_capacity(mut self, cache_capacity: usize) -> Self {
-        self.cache_capacity = cache_capacity;
-        self
-    }
-
-    /// The same options, with this [`timeout`](Self::timeout).
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The same options, with this [`send_timeout`](Self::send_timeout).
-    #[must_use]
-    pub fn with_send_timeout(mut self, send_timeout: Duration) -> Self {
-        self.send_timeout = send_timeout;
-        self
-    }
-
-    /// The same options, with this [`max_in_flight`](Self::max_in_flight).
-    #[must_use]
-    pub fn with_max_in_flight(mut self, max_in_flight: usize) -> Self {
-        self.max_in_flight = max_in_flight;
-        self
-    }
-
     pub(super) fn check(&self) -> Result<(), NatsError> {
-        Subject::check(&self.prefix)?;
-        let within = |ok: bool, what| if ok { Ok(()) } else { Err(NatsError::Options(what)) };
-        let week = Duration::from_secs(7 * 24 * 3600);
-        let second = Duration::from_secs(1);
-        within((second..=week).contains(&self.cache_ttl), "the TTL has to be 1 s to 7 days")?;
-        within(
-            (16..=1_000_000).contains(&self.cache_capacity),
-            "the cache has to hold 16 to 1,000,000",
-        )?;
-        let minute = Duration::from_secs(60);
-        for timeout in [self.timeout, self.send_timeout] {
-            within(
-                !timeout.is_zero() && timeout <= minute,
-                "a time-out has to be up to 60 s, not 0",
-            )?;
+        check_subject(&self.prefix)?;
+        let is_timeout = |time: Duration| !time.is_zero() && time <= Duration::from_secs(60);
+        let ttl = Duration::from_secs(1)..=Duration::from_secs(7 * 24 * 3600);
+        let rules = [
+            (ttl.contains(&self.cache_ttl), "the TTL has to be 1 s to 7 days"),
+            (
+                (16..=1_000_000).contains(&self.cache_capacity),
+                "the cache has to hold 16 to 1,000,000 answers",
+            ),
+            (
+                is_timeout(self.timeout) && is_timeout(self.send_timeout),
+                "a time-out has to be more than 0 and up to 60 s",
+            ),
+            (
+                (1..=65_536).contains(&self.max_in_flight),
+                "1 to 65,536 requests can be open at once",
+            ),
+        ];
+        match rules.into_iter().find(|(is_kept, _)| !is_kept) {
+            Some((_, broken)) => Err(NatsError::Options(broken)),
+            None => Ok(()),
         }
-        within(
-            (1..=65_536).contains(&self.max_in_flight),
-            "1 to 65,536 questions can be open at once",
-        )
     }
 }

@@ -1,31 +1,32 @@
-//! What is said to a plugin, and what is understood of its answers.
+//! The messages between the gate and a plugin.
 
 use bytes::Bytes;
 use nexo_pairing_core::SenderId;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Shape;
-use crate::Event;
-use crate::answers::MAX_ANSWER_BYTES;
+use super::{CallError, Shape};
+use crate::event::Event;
+use crate::replies::MAX_REPLY_BYTES;
 
-/// The longest text for a challenge, in characters.
+/// The longest text of a challenge, in characters.
 const MAX_TEXT: usize = 4096;
 
-/// A question that plugins are asked.
+/// A method of plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum Method {
     NormalizeSender,
     FormatChallengeText,
     SendReply,
     SendQrImage,
 }
 
-impl Question {
+impl Method {
     pub(super) const ALL: [Self; 4] =
         [Self::NormalizeSender, Self::FormatChallengeText, Self::SendReply, Self::SendQrImage];
 
-    /// The end of its subject.
+    /// The last token of its subject.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::NormalizeSender => "normalize_sender",
@@ -36,97 +37,90 @@ impl Question {
     }
 }
 
-/// The message that asks, in the shape that the plugin speaks.
+/// A request, in the shape that the plugin understands. `body` is an object.
 pub(super) fn request(
     shape: Shape,
     subject: &str,
     id: Uuid,
     reply_to: &str,
-    body: &Map<String, Value>,
+    body: &Value,
 ) -> Vec<u8> {
-    let mut message = match shape {
-        Shape::Plain => Map::new(),
-        Shape::Nexo | Shape::Both => {
-            let payload =
-                json!({"id": id, "topic": subject, "reply_to": reply_to, "payload": body});
-            Event::new(subject, payload).into_map()
-        }
-    };
-    if shape != Shape::Nexo {
-        message.extend(body.clone());
+    #[derive(Serialize)]
+    struct Request<'a> {
+        #[serde(flatten)]
+        event: Option<Event<'a>>,
+        #[serde(flatten)]
+        plain: Option<&'a Value>,
     }
-    // A map with names for keys is always JSON.
-    serde_json::to_vec(&message).unwrap_or_default()
+    let event = (shape != Shape::Plain).then(|| {
+        let payload = json!({"id": id, "topic": subject, "reply_to": reply_to, "payload": body});
+        Event::new(subject, payload)
+    });
+    let request = Request { event, plain: (shape != Shape::Nexo).then_some(body) };
+    // Objects with text for keys are always valid JSON.
+    serde_json::to_vec(&request).unwrap_or_default()
 }
 
-/// What a plugin answered to a plain request: the bare answer, or one of Nexo's events around it.
-pub(super) fn plain_answer(bytes: &Bytes, id: &Uuid) -> Result<Value, &'static str> {
-    if bytes.len() > MAX_ANSWER_BYTES {
-        return Err("it is too long");
+/// The reply to a plain request: the bare result, or one of Nexo's events around it.
+pub(super) fn plain_reply(bytes: &Bytes, id: &Uuid) -> Result<Value, CallError> {
+    if bytes.len() > MAX_REPLY_BYTES {
+        return Err(CallError::Invalid("it is too long"));
     }
-    let mut answer: Value = serde_json::from_slice(bytes).map_err(|_| "it is no JSON")?;
-    let Some(inside) = answer.get_mut("payload").filter(|inside| inside.is_object()) else {
-        return Ok(answer);
+    let parsed = serde_json::from_slice(bytes);
+    let mut reply: Value = parsed.map_err(|_| CallError::Invalid("it is not JSON"))?;
+    let Some(inner) = reply.get_mut("payload").filter(|inner| inner.is_object()) else {
+        return Ok(reply);
     };
-    let answered = inside["id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
-    if answered.as_ref() != Some(id) {
-        return Err("it is the answer to another question");
+    let replies_to = inner["id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
+    if replies_to.as_ref() != Some(id) {
+        return Err(CallError::Invalid("it is the reply to another request"));
     }
-    Ok(inside["payload"].take())
-}
-
-/// Why an answer is no use.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unusable {
-    /// The plugin says that it failed.
-    Failed(String),
-    /// It is not what was asked for. Somebody else may have sent it.
-    Invalid(&'static str),
+    Ok(inner["payload"].take())
 }
 
 /// `{"normalized": string|null}`
-pub(super) fn normalized(answer: &Value) -> Result<Option<String>, Unusable> {
-    match answer.get("normalized") {
-        Some(Value::Null) => Ok(None),
-        Some(Value::String(id)) if SenderId::check(id).is_ok() => Ok(Some(id.clone())),
-        Some(Value::String(_)) => Err(Unusable::Invalid("`normalized` is no id of a sender")),
-        Some(_) => Err(Unusable::Invalid("`normalized` is neither a string nor null")),
-        None => Err(failure(answer).unwrap_or(Unusable::Invalid("it has no `normalized`"))),
+pub(super) fn normalized(reply: &Value) -> Result<Option<String>, CallError> {
+    match field(reply, "normalized", "it has no `normalized`")? {
+        Value::Null => Ok(None),
+        Value::String(id) if SenderId::check(id).is_ok() => Ok(Some(id.clone())),
+        Value::String(_) => Err(CallError::Invalid("`normalized` is not a valid sender id")),
+        _ => Err(CallError::Invalid("`normalized` is neither a string nor null")),
     }
 }
 
 /// `{"text": string}`
-pub(super) fn text(answer: &Value) -> Result<String, Unusable> {
-    match answer.get("text") {
-        Some(Value::String(text)) if text.trim().is_empty() => {
-            Err(Unusable::Invalid("`text` is empty"))
+pub(super) fn text(reply: &Value) -> Result<String, CallError> {
+    match field(reply, "text", "it has no `text`")? {
+        Value::String(text) if text.trim().is_empty() => Err(CallError::Invalid("`text` is empty")),
+        Value::String(text) if text.chars().count() > MAX_TEXT => {
+            Err(CallError::Invalid("`text` is too long"))
         }
-        Some(Value::String(text)) if text.chars().count() > MAX_TEXT => {
-            Err(Unusable::Invalid("`text` is too long"))
-        }
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(Unusable::Invalid("`text` is no string")),
-        None => Err(failure(answer).unwrap_or(Unusable::Invalid("it has no `text`"))),
+        Value::String(text) => Ok(text.clone()),
+        _ => Err(CallError::Invalid("`text` is not a string")),
     }
 }
 
 /// `{"ok": bool, "error"?: string}`
-pub(super) fn sent(answer: &Value) -> Result<(), Unusable> {
-    match answer.get("ok") {
-        Some(Value::Bool(true)) => Ok(()),
-        Some(Value::Bool(false)) => {
-            Err(failure(answer).unwrap_or(Unusable::Failed("it does not say why".to_owned())))
+pub(super) fn sent(reply: &Value) -> Result<(), CallError> {
+    match field(reply, "ok", "it has no `ok`")? {
+        Value::Bool(true) => Ok(()),
+        Value::Bool(false) => {
+            Err(failure(reply).unwrap_or(CallError::Failed("it gives no reason".to_owned())))
         }
-        Some(_) => Err(Unusable::Invalid("`ok` is neither true nor false")),
-        None => Err(failure(answer).unwrap_or(Unusable::Invalid("it has no `ok`"))),
+        _ => Err(CallError::Invalid("`ok` is neither true nor false")),
     }
 }
 
-fn failure(answer: &Value) -> Option<Unusable> {
-    let error = answer.get("error")?.as_str()?;
-    // It ends in a log and on a terminal.
+/// A field of a reply. Without it, the reply is a failure or invalid.
+fn field<'a>(reply: &'a Value, name: &str, missing: &'static str) -> Result<&'a Value, CallError> {
+    reply.get(name).ok_or_else(|| failure(reply).unwrap_or(CallError::Invalid(missing)))
+}
+
+fn failure(reply: &Value) -> Option<CallError> {
+    let error = reply.get("error")?.as_str()?;
+    // It is logged and shown on terminals.
     let error: String = error.chars().take(200).collect();
-    Some(Unusable::Failed(error.escape_debug().to_string()))
+    Some(CallError::Failed(error.escape_debug().to_string()))
 }
 
 #[cfg(test)]
@@ -135,15 +129,15 @@ mod tests {
 
     const ID: Uuid = Uuid::from_u128(7);
 
-    fn asked(shape: Shape) -> Value {
-        let Value::Object(body) = json!({"raw": "1"}) else { panic!() };
+    fn sent_as(shape: Shape) -> Value {
+        let body = json!({"raw": "1"});
         let bytes = request(shape, "p.pairing.normalize_sender", ID, "_inbox.req.x", &body);
         serde_json::from_slice(&bytes).unwrap()
     }
 
     #[test]
     fn one_message_is_both_shapes() {
-        let event = asked(Shape::Nexo);
+        let event = sent_as(Shape::Nexo);
         assert_eq!(event["topic"], "p.pairing.normalize_sender");
         assert_eq!(event["source"], "core.pairing");
         assert_eq!(event["session_id"], Value::Null);
@@ -152,32 +146,33 @@ mod tests {
         assert_eq!(event["payload"], inside);
         assert_eq!(event.as_object().unwrap().len(), 6);
 
-        assert_eq!(asked(Shape::Plain), json!({"raw": "1"}));
+        assert_eq!(sent_as(Shape::Plain), json!({"raw": "1"}));
 
-        let both = asked(Shape::Both);
+        let both = sent_as(Shape::Both);
         assert_eq!(both["payload"], inside);
         assert_eq!(both["raw"], "1");
         assert_eq!(both.as_object().unwrap().len(), 7);
     }
 
     #[test]
-    fn an_event_that_answers_a_plain_request_has_to_name_it() {
-        let answer = |value: Value| plain_answer(&Bytes::from(value.to_string()), &ID);
-        assert_eq!(answer(json!({"ok": true})), Ok(json!({"ok": true})));
+    fn an_event_in_reply_to_a_plain_request_has_to_name_it() {
+        let reply = |value: Value| plain_reply(&Bytes::from(value.to_string()), &ID);
+        assert_eq!(reply(json!({"ok": true})).unwrap(), json!({"ok": true}));
         let event = |id: &str| json!({"payload": {"id": id, "payload": {"ok": true}}});
-        assert_eq!(answer(event(&ID.to_string())), Ok(json!({"ok": true})));
-        assert!(answer(event("00000000-0000-0000-0000-000000000008")).is_err());
-        assert!(answer(json!({"payload": {"ok": true}})).is_err());
-        assert!(plain_answer(&Bytes::from_static(b"nonsense"), &ID).is_err());
-        let long = json!({"ok": true, "x": "x".repeat(MAX_ANSWER_BYTES)}).to_string();
-        assert_eq!(plain_answer(&Bytes::from(long), &ID), Err("it is too long"));
+        assert_eq!(reply(event(&ID.to_string())).unwrap(), json!({"ok": true}));
+        assert!(reply(event("00000000-0000-0000-0000-000000000008")).is_err());
+        assert!(reply(json!({"payload": {"ok": true}})).is_err());
+        assert!(plain_reply(&Bytes::from_static(b"nonsense"), &ID).is_err());
+        let long = json!({"ok": true, "x": "x".repeat(MAX_REPLY_BYTES)}).to_string();
+        let too_long = plain_reply(&Bytes::from(long), &ID);
+        assert!(matches!(too_long, Err(CallError::Invalid("it is too long"))), "{too_long:?}");
     }
 
     #[test]
-    fn only_what_was_asked_for_is_an_answer() {
-        assert_eq!(normalized(&json!({"normalized": null})), Ok(None));
-        assert_eq!(normalized(&json!({"normalized": "+1"})), Ok(Some("+1".to_owned())));
-        for answer in [
+    fn only_the_requested_result_is_valid() {
+        assert_eq!(normalized(&json!({"normalized": null})).unwrap(), None);
+        assert_eq!(normalized(&json!({"normalized": "+1"})).unwrap().as_deref(), Some("+1"));
+        for reply in [
             json!({"normalized": 1}),
             json!({"normalized": ["+1"]}),
             json!({"normalized": ""}),
@@ -189,20 +184,20 @@ mod tests {
             json!(null),
             json!({"stream": "EVENTS", "seq": 1}),
         ] {
-            assert!(matches!(normalized(&answer), Err(Unusable::Invalid(_))), "{answer}");
+            assert!(matches!(normalized(&reply), Err(CallError::Invalid(_))), "{reply}");
         }
         assert!(sent(&json!({"ok": true})).is_ok());
-        assert!(matches!(sent(&json!({"ok": "true"})), Err(Unusable::Invalid(_))));
-        assert!(matches!(text(&json!({"text": "x".repeat(5000)})), Err(Unusable::Invalid(_))));
-        assert_eq!(text(&json!({"text": "Code: 1"})), Ok("Code: 1".to_owned()));
+        assert!(matches!(sent(&json!({"ok": "true"})), Err(CallError::Invalid(_))));
+        assert!(matches!(text(&json!({"text": "x".repeat(5000)})), Err(CallError::Invalid(_))));
+        assert_eq!(text(&json!({"text": "Code: 1"})).unwrap(), "Code: 1");
     }
 
     #[test]
-    fn what_a_plugin_says_of_its_failure_is_cut_and_escaped() {
-        let answer = json!({"ok": false, "error": format!("a\u{1b}[2J\n{}", "x".repeat(1000))});
-        let Err(Unusable::Failed(error)) = sent(&answer) else { panic!() };
+    fn the_reason_of_a_failure_is_truncated_and_escaped() {
+        let reply = json!({"ok": false, "error": format!("a\u{1b}[2J\n{}", "x".repeat(1000))});
+        let Err(CallError::Failed(error)) = sent(&reply) else { panic!() };
         assert!(error.starts_with("a\\u{1b}[2J\\nx") && error.len() < 250, "{error}");
-        assert!(matches!(sent(&json!({"ok": false})), Err(Unusable::Failed(_))));
-        assert!(matches!(normalized(&json!({"error": "no"})), Err(Unusable::Failed(_))));
+        assert!(matches!(sent(&json!({"ok": false})), Err(CallError::Failed(_))));
+        assert!(matches!(normalized(&json!({"error": "no"})), Err(CallError::Failed(_))));
     }
 }
