@@ -33,6 +33,8 @@ mod open;
 mod options;
 mod rows;
 mod space;
+#[cfg(test)]
+mod statements;
 mod storage;
 mod store;
 mod watch;

@@ -41,13 +41,24 @@ async fn the_command_prints_the_report() {
         }
         let report = doctor::run(&DoctorOptions::new(sources.clone())).await;
         let (exit, lines, error) = machine.run("doctor", b"").await;
-        assert_eq!(lines, [serde_json::to_value(&report).unwrap()], "{error}");
+        let [line] = lines.try_into().unwrap();
+        let expected = serde_json::to_value(&report).unwrap();
+        assert_eq!(without_free_space(line), without_free_space(expected), "{error}");
         assert_eq!(exit, report.exit());
         let contents = report.findings.iter().find(|finding| finding.name == "contents").unwrap();
         let expected =
             if is_damaged { (Status::Fail, Exit::Storage) } else { (Status::Ok, Exit::Done) };
         assert_eq!((contents.status, exit), expected, "{contents:?}");
     }
+}
+
+/// A report without the free disk space, which other programs change between two runs.
+fn without_free_space(mut report: Value) -> Value {
+    let mut findings = report["checks"].as_array_mut().unwrap().iter_mut();
+    let disk = findings.find(|finding| finding["name"] == "disk").unwrap();
+    let message = disk["message"].as_str().unwrap();
+    disk["message"] = message.replace(|c: char| c.is_ascii_digit(), "").into();
+    report
 }
 
 #[tokio::test]
