@@ -10,7 +10,7 @@ const NEEDED: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "READM
 const ADDED: [&str; 3] = ["Cargo.lock", "Cargo.toml.orig", ".cargo_vcs_info.json"];
 
 /// The folders that a crate may have.
-const FOLDERS: [&str; 4] = ["src", "benches", "tests", "migrations"];
+const FOLDERS: [&str; 5] = ["src", "benches", "examples", "tests", "migrations"];
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let changed = context.shell.cmd("git").args(["status", "--porcelain"]).read()?;
