@@ -1,12 +1,12 @@
-//! Why a text is not drawn.
+//! The error type of this crate.
 
 use std::error::Error;
 
-/// Why a text is not drawn. It never shows the text, which may be a secret.
+/// Why a text cannot be drawn. It never contains the text, which may be a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QrError {
-    /// There is nothing to draw.
+    /// The text is empty.
     #[error("there is no text to draw as a QR code")]
     Empty,
     /// The text is longer than a QR code holds.
@@ -14,16 +14,15 @@ pub enum QrError {
     TooLong {
         /// Its length in bytes.
         length: usize,
-        /// The most that is drawn, in bytes: [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES).
+        /// The limit, in bytes: [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES).
         max: usize,
     },
-    /// The encoder of QR codes or of PNG failed, which no text within the limit makes it do.
+    /// The QR or PNG encoder failed. No text within the limit causes this.
     #[error("the encoder failed")]
     Encoder(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl QrError {
-    /// A failure of an encoder, with its cause.
     pub(crate) fn encoder(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Encoder(cause.into())
     }

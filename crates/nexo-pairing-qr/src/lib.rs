@@ -1,13 +1,13 @@
 //! Draws QR codes: as text for a terminal, and as PNG.
 //!
 //! * [`render_ansi`] for a terminal, with its own black and white, so that the theme does not matter.
-//! * [`render_plain`] for where there is no colour: a file, a log, `NO_COLOR`.
+//! * [`render_plain`] for output without colour: a file, a log, `NO_COLOR`.
 //! * `render_png` (feature `png`) for a file or a chat.
-//! * [`size`] tells beforehand whether the text fits a terminal.
+//! * [`size`] for checking beforehand whether the code fits a terminal.
 //!
-//! All of them draw the same symbol: the smallest one that holds the text, with as much error
-//! correction as still goes in, within a quiet zone of four modules. The crate does no I/O and keeps
-//! nothing of what it draws.
+//! All of them draw the same symbol: the smallest one that holds the text, with the highest error
+//! correction that still fits, in a quiet zone of four modules. The crate does no I/O and keeps no
+//! state.
 //!
 //! ```
 //! let text = "K7M9PQ2X";
@@ -31,6 +31,6 @@ pub use text::{TextSize, render_ansi, render_plain, size};
 
 /// The longest text that is drawn, in bytes: what the largest QR code holds of arbitrary bytes.
 ///
-/// A QR code takes more of digits and upper-case letters, but one limit for all texts is one that a
-/// caller can tell beforehand.
+/// A QR code holds more digits or upper-case letters, but a single limit is one that a caller can
+/// check.
 pub const MAX_TEXT_BYTES: usize = 2953;

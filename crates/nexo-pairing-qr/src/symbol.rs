@@ -1,5 +1,7 @@
-//! Makes the QR code of a text: the smallest version, the most error correction that fits it, and
-//! the mask that reads best.
+//! Encodes a text as a QR code: the smallest version, the highest error correction that fits, and
+//! the mask with the least penalty.
+
+use std::iter;
 
 use qrcode::bits::Bits;
 use qrcode::canvas::{Canvas, MaskPattern};
@@ -10,7 +12,7 @@ use qrcode::{Color, EcLevel, Version, ec};
 use crate::penalty::penalty;
 use crate::{MAX_TEXT_BYTES, QrError};
 
-/// How many light modules there are around a symbol, on each side.
+/// The width of the light border, in modules.
 pub(crate) const QUIET_ZONE: usize = 4;
 
 const MASKS: [MaskPattern; 8] = [
@@ -33,21 +35,18 @@ pub(crate) struct Symbol {
 }
 
 impl Symbol {
-    /// The symbol of `text`.
     pub(crate) fn new(text: &str) -> Result<Self, QrError> {
-        let plan = Plan::new(text)?;
-        let level = plan.level()?;
-        let mut bits = Bits::new(plan.version);
-        let segments = std::iter::once(plan.segment);
-        bits.push_segments(text.as_bytes(), segments).map_err(QrError::encoder)?;
+        let Plan { version, level, segment } = Plan::new(text)?;
+        let mut bits = Bits::new(version);
+        bits.push_segments(text.as_bytes(), iter::once(segment)).map_err(QrError::encoder)?;
         bits.push_terminator(level).map_err(QrError::encoder)?;
-        let (data, correction) = ec::construct_codewords(&bits.into_bytes(), plan.version, level)
+        let (data, correction) = ec::construct_codewords(&bits.into_bytes(), version, level)
             .map_err(QrError::encoder)?;
-        let mut canvas = Canvas::new(plan.version, level);
+        let mut canvas = Canvas::new(version, level);
         canvas.draw_all_functional_patterns();
         canvas.draw_data(&data, &correction);
 
-        let width = plan.width();
+        let width = version.width().unsigned_abs().into();
         let masked = MASKS.map(|mask| {
             let mut canvas = canvas.clone();
             canvas.apply_mask(mask);
@@ -63,21 +62,23 @@ impl Symbol {
         self.width + 2 * QUIET_ZONE
     }
 
-    /// Whether a module is dark; the quiet zone, and all beyond it, is light.
+    /// Whether a module is dark. The quiet zone, and everything outside it, is light.
     pub(crate) fn is_dark(&self, x: usize, y: usize) -> bool {
         let inside = |at: usize| at.checked_sub(QUIET_ZONE).filter(|&at| at < self.width);
         inside(x).zip(inside(y)).is_some_and(|(x, y)| self.modules[y * self.width + x])
     }
 }
 
-/// In which version a text is drawn, and in which mode.
+/// The version, error correction and mode of a symbol.
 pub(crate) struct Plan {
     version: Version,
+    level: EcLevel,
     segment: Segment,
 }
 
 impl Plan {
-    /// The smallest version that holds `text`, all of it in the densest mode that has its characters.
+    /// The smallest version that holds `text` in one segment, and the highest level of error
+    /// correction for which it has room.
     pub(crate) fn new(text: &str) -> Result<Self, QrError> {
         if text.is_empty() {
             return Err(QrError::Empty);
@@ -87,38 +88,25 @@ impl Plan {
             return Err(too_long);
         }
         let segment = Segment { mode: mode_of(text), begin: 0, end: text.len() };
-        for version in (1..=40).map(Version::Normal) {
-            let plan = Self { version, segment };
-            if plan.fits(EcLevel::L)? {
-                return Ok(plan);
-            }
-        }
-        Err(too_long)
+        let fits = |version, level| {
+            let capacity = Bits::new(version).max_len(level);
+            capacity.is_ok_and(|capacity| segment.encoded_len(version) <= capacity)
+        };
+        let mut versions = (1..=40).map(Version::Normal);
+        let version = versions.find(|&version| fits(version, EcLevel::L)).ok_or(too_long)?;
+        let levels = [EcLevel::H, EcLevel::Q, EcLevel::M];
+        let level = levels.into_iter().find(|&level| fits(version, level)).unwrap_or(EcLevel::L);
+        Ok(Self { version, level, segment })
     }
 
-    /// How many modules a side has, without the quiet zone.
+    /// How many modules a side has, with the quiet zone.
     pub(crate) fn width(&self) -> usize {
-        self.version.width().unsigned_abs().into()
-    }
-
-    /// The most error correction that this version has room for.
-    fn level(&self) -> Result<EcLevel, QrError> {
-        for level in [EcLevel::H, EcLevel::Q, EcLevel::M] {
-            if self.fits(level)? {
-                return Ok(level);
-            }
-        }
-        Ok(EcLevel::L)
-    }
-
-    fn fits(&self, level: EcLevel) -> Result<bool, QrError> {
-        let room = Bits::new(self.version).max_len(level).map_err(QrError::encoder)?;
-        Ok(self.segment.encoded_len(self.version) <= room)
+        usize::from(self.version.width().unsigned_abs()) + 2 * QUIET_ZONE
     }
 }
 
-/// The densest mode that has all characters of a text. Kanji mode is left out: it would read the
-/// UTF-8 bytes of some texts as Shift JIS, and a phone would show something else than was drawn.
+/// The densest mode that encodes all characters of a text. Kanji mode is left out: it would take the
+/// UTF-8 bytes of some texts for Shift JIS, and a phone would show other characters.
 fn mode_of(text: &str) -> Mode {
     let is_alphanumeric =
         |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z') || b" $%*+-./:".contains(&byte);
@@ -137,7 +125,7 @@ mod tests {
 
     fn plan(text: &str) -> (Version, EcLevel) {
         let plan = Plan::new(text).unwrap();
-        (plan.version, plan.level().unwrap())
+        (plan.version, plan.level)
     }
 
     #[test]

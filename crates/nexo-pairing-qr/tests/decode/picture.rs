@@ -17,14 +17,14 @@ impl Picture {
         Self { width, height, pixels }
     }
 
-    /// The picture in a PNG file of one bit a pixel.
+    /// The picture in a PNG file with 8 bits a pixel.
     pub(crate) fn of_png(file: &[u8]) -> Self {
         let options = DecoderOptions::new_safe().png_set_confirm_crc(true);
         let mut decoder = PngDecoder::new_with_options(ZCursor::new(file), options);
         let pixels = decoder.decode_raw().unwrap();
         let info = decoder.info().unwrap();
         // In the header: the bits of a sample, and that these are grey.
-        assert_eq!(file[24..26], [1, 0]);
+        assert_eq!(file[24..26], [8, 0]);
         assert_eq!(info.width * info.height, pixels.len());
         Self { width: info.width, height: info.height, pixels }
     }
