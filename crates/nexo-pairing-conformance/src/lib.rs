@@ -13,17 +13,24 @@
 //!
 //! conformance_tests!(open, Capabilities::default());
 //! ```
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a case that cannot go on has failed"
+)]
 
 #[macro_use]
 mod list;
 #[doc(hidden)]
 pub mod cases;
-mod copy;
 mod intercept;
 mod picture;
 mod prelude;
+mod replica;
 mod suite;
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -23,7 +23,8 @@ macro_rules! for_each_case {
                 what_was_refused_and_what_did_nothing_is_not_in_the_log,
                 no_code_is_ever_in_the_log,
                 the_newest_entries_are_shown_oldest_of_them_first,
-                a_purge_forgets_no_wait_that_still_runs;
+                a_purge_forgets_no_wait_that_still_runs,
+                a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_for_ever;
             bytes:
                 senders_are_told_apart_by_their_bytes,
                 strangers_are_told_apart_by_their_bytes,
@@ -116,10 +117,12 @@ macro_rules! for_each_case {
                 the_operator_names_a_device_before_it_names_itself,
                 a_redemption_out_of_its_bounds_uses_nothing_up,
                 of_many_at_once_one_gets_a_session_and_a_replay_ends_it,
-                a_client_that_asks_many_times_at_once_has_one_session_and_one_token;
+                a_client_that_asks_many_times_at_once_has_one_session_and_one_token,
+                a_session_from_the_future_gives_no_other_token_and_a_thief_still_ends_it;
             repeated:
                 a_code_whose_session_is_forgotten_is_counted_too,
-                a_clock_that_was_set_back_does_not_stop_the_audit;
+                a_clock_that_was_set_back_does_not_stop_the_audit,
+                codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audited;
             request:
                 a_stranger_gets_a_code_and_keeps_it,
                 the_cooldown_runs_from_the_last_challenge,
@@ -156,7 +159,8 @@ macro_rules! for_each_case {
                 the_housekeeping_puts_sessions_away_too,
                 a_used_code_stays_used_when_the_clock_jumps_by_ten_years_and_back,
                 a_session_shows_where_it_was_claimed_and_used_from,
-                a_revoked_session_is_refused_by_every_handle_at_once;
+                a_revoked_session_is_refused_by_every_handle_at_once,
+                a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back;
             trim:
                 the_newest_outcomes_are_those_that_were_written_last,
                 expiries_are_remembered_for_longer,

@@ -150,3 +150,17 @@ fn a_change_feed_that_skips_fails() {
         &["replica::what_this_handle_changes_is_there_when_the_operation_returns"],
     );
 }
+
+/// The compiler does not report a case that the list leaves out.
+#[test]
+fn every_case_is_listed() {
+    let list = include_str!("list.rs");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cases");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for case in source.split("pub async fn ").skip(1) {
+            let name = &case[..case.find(['<', '(']).unwrap()];
+            assert!(list.contains(&format!(" {name}")), "{name} is not in the list of cases");
+        }
+    }
+}

@@ -7,10 +7,10 @@ use metrics_util::debugging::DebuggingRecorder;
 use nexo_pairing_core::{Actor, Grant, NewRequest};
 use nexo_pairing_engine::{PortError, PortResult};
 
-use super::redeem::redemption;
-use crate::copy::Copy;
 use crate::intercept::{Effect, Hooks};
 use crate::prelude::*;
+use crate::testing::TestReplica;
+use crate::testing::redemption;
 use crate::world::{account, channel, everywhere, hours, key, sender, unknown};
 
 /// Keeps the metrics of what is done after commits.
@@ -94,7 +94,7 @@ pub async fn an_operation_that_is_run_again_has_one_effect<S: Storage>(suite: &S
     let (once, again) = (Recorded::new(false), Recorded::new(true));
     let plain = World::hooked(suite, Arc::clone(&once) as Arc<dyn Hooks>).await;
     let repeated = World::hooked(suite, Arc::clone(&again) as Arc<dyn Hooks>).await;
-    let copies = [Copy::of(&plain.store), Copy::of(&repeated.store)];
+    let copies = [TestReplica::of(&plain.store), TestReplica::of(&repeated.store)];
     assert_eq!(story(&repeated).await, story(&plain).await);
     assert_eq!(repeated.picture().await, plain.picture().await);
     assert_eq!(copies[1].lines(), copies[0].lines());
@@ -134,7 +134,7 @@ pub async fn an_operation_that_fails_anywhere_leaves_nothing<S: Storage>(suite: 
         let failing = Arc::new(Failing::default());
         failing.fail_after(-1);
         let world = World::hooked(suite, Arc::clone(&failing) as Arc<dyn Hooks>).await;
-        let copy = Copy::of(&world.store);
+        let copy = TestReplica::of(&world.store);
         let store = &world.store;
         let code = world.code("+1").await;
         world.seed("+2").await;

@@ -2,8 +2,8 @@
 
 use nexo_pairing_core::{AccountScope, Actor, Grant, Target};
 
-use super::redeem::redemption;
 use crate::prelude::*;
+use crate::testing::redemption;
 use crate::world::{account, actor, channel, key, key_on, sender, unknown};
 
 /// Ids of which some collation takes one for another.

@@ -1,47 +1,19 @@
 //! What is left of a person who was forgotten: nothing that names him.
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, SenderKey};
+use nexo_pairing_core::{Actor, Filter, SenderKey};
 
-use crate::copy::Copy;
 use crate::prelude::*;
-use crate::world::{World, account, channel, everywhere, hours, key, key_on, minutes, sender};
+use crate::testing::TestReplica;
+use crate::world::{World, account, channel, everywhere, key, key_on, sender};
 
 /// An id that is found nowhere by chance.
 const ANA: &str = "+14155550199";
 
-/// Leaves a trace of a sender wherever there can be one.
-async fn live_through_everything<S: Storage>(world: &World<S>, id: &str) {
-    let target = key(id).into();
-    let code = world.code(id).await;
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    world.pass(hours(24));
-    let code = world.code(id).await;
-    let grant =
-        Grant::unlimited().with_expires_in(minutes(1)).with_note(format!("{id} is a friend"));
-    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
-    world.pass(minutes(1));
-    world.code(id).await;
-    world.store.revoke(&target, &Actor::cli()).await.unwrap();
-    let reason = format!("calls from {id}");
-    world.store.block(&target, &Actor::cli(), Some(&reason)).await.unwrap();
-    world.store.block(&everywhere(id), &Actor::cli(), Some(&reason)).await.unwrap();
-    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
-    for name in ["shop", "work"] {
-        let ids = [sender(id)];
-        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
-    }
-    world.store.block(&everywhere(id), &Actor::cli(), None).await.unwrap();
-    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
-    let request =
-        NewRequest::new(key_on("shop", id)).with_meta(serde_json::json!({ "push_name": id }));
-    world.store.upsert_pending(request).await.unwrap();
-}
-
 pub async fn a_forgotten_person_is_in_no_list<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    live_through_everything(&world, ANA).await;
+    world.live_through_everything(ANA).await;
     world.seed("+1").await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let seen = async || {
         let log = world.store.audit(&Filter::all(), 1000).await.unwrap();
         let log = serde_json::to_string(&log).unwrap();

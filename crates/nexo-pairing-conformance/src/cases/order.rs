@@ -11,9 +11,9 @@ use std::time::Duration;
 use nexo_pairing_core::{Actor, Grant, NewRequest, PairingError, RedeemError};
 use nexo_pairing_engine::{PairingEngine, PortError, PortResult};
 
-use super::redeem::redemption;
 use crate::intercept::{Hooks, Intercepted};
 use crate::prelude::*;
+use crate::testing::redemption;
 use crate::world::{account, channel, everywhere, key, sender, unknown};
 
 /// After what time a storage is taken to hang.

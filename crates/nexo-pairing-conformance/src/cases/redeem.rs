@@ -3,54 +3,18 @@
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    Actor, Cancellation, ClaimId, IssuedSession, OnReplay, PairingError, RedeemError, Redemption,
-    RedemptionState, Session, TokenClaims,
+    Actor, Cancellation, IssuedSession, OnReplay, PairingError, RedeemError, Redemption,
+    RedemptionState,
 };
 
 use crate::prelude::*;
-use crate::world::{START, World, hours, minutes, moment};
-
-/// The claims of a code that lives for ten minutes from the start; another one for each number.
-pub(crate) fn claims(number: u64) -> TokenClaims {
-    let (profile, expires_at) = ("companion-v1".to_owned(), moment(START + 600));
-    TokenClaims::new(profile, expires_at, format!("{number:032x}"), Some("Ana's phone".into()))
-}
-
-pub(crate) fn claim_id(number: u64) -> ClaimId {
-    ClaimId::parse(&format!("claim-{number:022}")).unwrap()
-}
-
-/// What a client does with the code of a number, with a claim id or without one.
-pub(crate) fn redemption(code: u64, claim: Option<u64>) -> Redemption {
-    let mut redemption = Redemption::new(claims(code));
-    redemption.claim_id = claim.map(claim_id);
-    redemption
-}
+use crate::world::{START, World, claims, hours, minutes, moment, redemption};
 
 impl<S: Storage> World<S> {
-    /// Uses the code with the number 1.
-    pub(crate) async fn redeem(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
-        self.store.redeem(redemption(1, claim)).await
-    }
-
     async fn redeem_or_refuse(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
         let mut redemption = redemption(1, claim);
         redemption.on_replay = OnReplay::Refuse;
         self.store.redeem(redemption).await
-    }
-
-    /// A session of its own for each number.
-    pub(crate) async fn device(&self, number: u64) -> IssuedSession {
-        self.store.redeem(redemption(number, None)).await.unwrap()
-    }
-
-    /// Whether the token of a session is accepted now.
-    pub(crate) async fn accepts(&self, issued: &IssuedSession) -> bool {
-        self.store.session(&issued.token).await.unwrap().is_some()
-    }
-
-    pub(crate) async fn live(&self) -> Vec<Session> {
-        self.store.list_sessions(false).await.unwrap()
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use nexo_pairing_core::{Filter, RedeemError};
 use serde_json::Value;
 
-use super::redeem::redemption;
 use crate::prelude::*;
+use crate::testing::redemption;
 use crate::world::{START, World, hours, minutes, moment};
 use nexo_pairing_engine::PairingEngine;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nexo_pairing_core::{Actor, Grant, UpsertOutcome, Validity};
 
-use crate::copy::Copy;
 use crate::prelude::*;
+use crate::testing::TestReplica;
 use crate::world::{START, World, everywhere, hours, key, minutes, moment};
 
 pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
@@ -23,7 +23,7 @@ pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
     world.seed("+7").await;
     world.store.revoke(&everywhere("+7"), &Actor::cli()).await.unwrap();
 
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     assert_eq!(
         copy.lines(),
         [
@@ -45,7 +45,7 @@ pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
 
 pub async fn dropped_mirrors_are_let_go<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let (first, second) = (Copy::of(&world.store), Copy::of(&world.store));
+    let (first, second) = (TestReplica::of(&world.store), TestReplica::of(&world.store));
     let weak = Arc::downgrade(&first);
     drop(first);
     world.seed("+1").await;
@@ -61,7 +61,7 @@ pub async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached
 ) {
     let world = World::new(suite).await;
     world.seed("+1").await;
-    let (slow, second) = (Arc::new(Copy::default()), Arc::new(Copy::default()));
+    let (slow, second) = (Arc::new(TestReplica::default()), Arc::new(TestReplica::default()));
     let held = slow.hold();
     world.store.subscribe(slow.weak());
     slow.wait_until("it is being loaded", |state| state.begun > 0);
@@ -77,7 +77,7 @@ pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Sto
     suite: &Suite<S>,
 ) {
     let world = World::new(suite).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let clone = world.store.clone();
     let of_one = || copy.lines().join(", ").replace("whatsapp/personal/+1 ", "");
 
@@ -123,11 +123,11 @@ pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Sto
 
 pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let broken = Arc::new(Copy::default());
+    let broken = Arc::new(TestReplica::default());
     broken.break_loads(true);
     world.store.subscribe(broken.weak());
     broken.wait_until("its load has failed", |state| state.invalidations > 0);
-    let sound = Arc::new(Copy::default());
+    let sound = Arc::new(TestReplica::default());
     world.store.subscribe(sound.weak());
     sound.wait_until("it is loaded", |state| state.position.is_some());
 
@@ -145,7 +145,7 @@ pub async fn a_refresh_loads_a_mirror_that_was_just_attached<S: Storage>(suite: 
     let world = World::new(suite).await;
     world.seed("+1").await;
     for _ in 0..50 {
-        let copy = Arc::new(Copy::default());
+        let copy = Arc::new(TestReplica::default());
         world.store.subscribe(copy.weak());
         world.store.refresh().await.unwrap();
         assert_eq!(copy.lines(), ["whatsapp/personal/+1 allowed"]);

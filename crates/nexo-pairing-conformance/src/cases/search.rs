@@ -5,8 +5,8 @@ use nexo_pairing_core::{AccountId, AuditEvent, AuditQuery, ChannelId, Filter, Se
 use nexo_pairing_engine::{AuditRow, Caller};
 use serde_json::json;
 
-use super::redeem::redemption;
 use crate::prelude::*;
+use crate::testing::redemption;
 use crate::world::{START, World, minutes, moment};
 
 /// Adds 400 entries; their times go up and down.

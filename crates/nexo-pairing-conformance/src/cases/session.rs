@@ -9,8 +9,8 @@ use nexo_pairing_core::{
 };
 use serde_json::json;
 
-use super::redeem::{claims, redemption};
 use crate::prelude::*;
+use crate::testing::{claims, redemption};
 use crate::world::{START, World, hours, minutes, moment};
 
 const DAY: i64 = 86_400;

@@ -4,16 +4,17 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Filter, Grant};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError};
 use rusqlite::Connection;
 
 use crate::legacy::old_file;
-use crate::replica_copy::Copy;
 use crate::support::{
     START, World, account, bytes, channel, everywhere, hours, key, moment, names, options, sender,
     store_error, unknown,
 };
+use nexo_pairing_conformance::testing::TestReplica;
 
 /// A store with something of everything in it.
 pub(crate) async fn furnished() -> World {
@@ -182,7 +183,8 @@ async fn a_snapshot_of_a_store_in_use_sees_what_was_committed() {
 
 #[tokio::test]
 async fn a_snapshot_of_a_closed_store_leaves_it_closed() {
-    let World { store, path, folder, options, .. } = furnished().await;
+    let World { world: testing::World { store, .. }, path, folder, options, .. } =
+        furnished().await;
     let expected = contents(&store).await;
     drop(store);
     let before = everything_in(folder.path());
@@ -243,7 +245,7 @@ async fn a_snapshot_waits_for_a_writer_of_0_1_8() {
 
 #[tokio::test]
 async fn an_inspection_finds_damage_and_a_clock_that_was_set_back() {
-    let World { store, path, clock, folder, options } = furnished().await;
+    let World { world: testing::World { store, clock }, path, folder, options } = furnished().await;
     clock.set(moment(START + 1000));
     store.block(&everywhere("+9"), &Actor::cli(), None).await.unwrap();
     drop(store);
@@ -270,9 +272,9 @@ async fn an_inspection_finds_damage_and_a_clock_that_was_set_back() {
 #[tokio::test]
 async fn a_copy_of_a_store_has_mirrors_of_its_own() {
     let world = furnished().await;
-    let here = Copy::of(&world.store);
+    let here = TestReplica::of(&world.store);
     let copy = PairingStore::snapshot(&world.path, world.options.clone()).await.unwrap();
-    let there = Copy::of(&copy);
+    let there = TestReplica::of(&copy);
     assert_eq!(here.lines(), there.lines());
     copy.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
     assert_ne!(here.lines(), there.lines());

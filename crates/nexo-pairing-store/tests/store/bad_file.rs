@@ -9,8 +9,8 @@ use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::replica_copy::Copy;
 use crate::support::{World, names, options, store_error};
+use nexo_pairing_conformance::testing::TestReplica;
 
 /// Why a store of this file cannot be opened. What opening says, looking and copying say too.
 async fn refused(path: &Path) -> StoreError {
@@ -203,7 +203,7 @@ async fn damage_that_a_load_comes_upon_is_told_as_such() {
         fs::write(&path, &damaged).unwrap();
         let (_, options) = options();
         let store = PairingStore::open_with(&path, options).await.unwrap();
-        let copy = Arc::new(Copy::default());
+        let copy = Arc::new(TestReplica::default());
         store.subscribe(copy.weak());
         if let Err(error) = store.refresh().await {
             let error = store_error(error);

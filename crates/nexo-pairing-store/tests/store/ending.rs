@@ -4,14 +4,15 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Clock, PairingError, Replica, SenderState};
 use nexo_pairing_store::{PairingStore, StoreError, StoreOptions};
 use time::OffsetDateTime;
 
-use crate::replica_copy::Copy;
 use crate::support::{
     START, World, account, channel, everywhere, hours, moment, options, sender, store_error,
 };
+use nexo_pairing_conformance::testing::TestReplica;
 
 /// For how long a test waits for what has to come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -19,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A replica that keeps its store open, as a gate that is its own replica would, and can be stopped
 /// in the middle of being told something.
 struct Owner {
-    copy: Arc<Copy>,
+    copy: Arc<TestReplica>,
     stop: Mutex<Option<Stop>>,
     _store: PairingStore,
     // Dropped after the store.
@@ -86,8 +87,8 @@ impl Replica for Owner {
 #[tokio::test]
 async fn a_store_may_end_on_one_of_its_own_threads() {
     for at_update in [false, true] {
-        let World { store, folder, .. } = World::new().await;
-        let copy = Arc::new(Copy::default());
+        let World { world: testing::World { store, .. }, folder, .. } = World::new().await;
+        let copy = Arc::new(TestReplica::default());
         let (ended, has_ended) = mpsc::channel();
         let owner = Arc::new(Owner {
             copy: Arc::clone(&copy),
@@ -148,7 +149,7 @@ impl Clock for StoppingClock {
 #[tokio::test]
 async fn dropping_a_store_waits_for_what_was_begun() {
     let clock = Arc::new(StoppingClock { stop: Mutex::default() });
-    let World { store, path, folder, options, .. } =
+    let World { world: testing::World { store, .. }, path, folder, options, .. } =
         World::with(|options| options.clock = Arc::clone(&clock) as Arc<dyn Clock>).await;
     let ((reached, begun), (go, go_on)) = (mpsc::channel(), mpsc::channel());
     *clock.stop.lock().unwrap() = Some((reached, go_on));
@@ -188,7 +189,7 @@ async fn giving_up_on_an_open_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_mirror_that_panics_closes_the_store_rather_than_going_stale() {
-    struct Panicking(Arc<Copy>);
+    struct Panicking(Arc<TestReplica>);
     impl Replica for Panicking {
         fn position(&self) -> Option<i64> {
             self.0.position()
@@ -215,7 +216,7 @@ async fn a_mirror_that_panics_closes_the_store_rather_than_going_stale() {
     }
     let never_polls = |options: &mut StoreOptions| options.poll_interval = hours(1);
     let world = World::with(never_polls).await;
-    let copy = Arc::new(Copy::default());
+    let copy = Arc::new(TestReplica::default());
     let panicking = Arc::new(Panicking(Arc::clone(&copy)));
     let weak: Weak<dyn Replica> = Arc::<Panicking>::downgrade(&panicking);
     world.store.subscribe(weak);

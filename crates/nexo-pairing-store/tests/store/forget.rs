@@ -3,43 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest};
+use nexo_pairing_conformance::testing;
+use nexo_pairing_core::{Actor, Filter};
 
-use crate::support::{
-    Repeating, World, account, bytes, channel, everywhere, hours, key, key_on, minutes, names,
-    sender,
-};
+use crate::support::{Repeating, World, account, bytes, channel, everywhere, names, sender};
 
 /// An id that is found nowhere by chance.
 const ANA: &str = "+14155550199";
-
-/// Leaves a trace of a sender wherever there can be one.
-async fn live_through_everything(world: &World, id: &str) {
-    let target = key(id).into();
-    let code = world.code(id).await;
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    world.pass(hours(24));
-    let code = world.code(id).await;
-    let grant =
-        Grant::unlimited().with_expires_in(minutes(1)).with_note(format!("{id} is a friend"));
-    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
-    world.pass(minutes(1));
-    world.code(id).await;
-    world.store.revoke(&target, &Actor::cli()).await.unwrap();
-    let reason = format!("calls from {id}");
-    world.store.block(&target, &Actor::cli(), Some(&reason)).await.unwrap();
-    world.store.block(&everywhere(id), &Actor::cli(), Some(&reason)).await.unwrap();
-    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
-    for name in ["shop", "work"] {
-        let ids = [sender(id)];
-        world.store.seed(&channel(), &account(name), &ids, &Actor::seed()).await.unwrap();
-    }
-    world.store.block(&everywhere(id), &Actor::cli(), None).await.unwrap();
-    world.store.unblock(&everywhere(id), &Actor::cli()).await.unwrap();
-    let request =
-        NewRequest::new(key_on("shop", id)).with_meta(serde_json::json!({ "push_name": id }));
-    world.store.upsert_pending(request).await.unwrap();
-}
 
 /// The files of a store in which a text is found.
 fn found_in(folder: &Path, text: &str) -> Vec<String> {
@@ -53,7 +23,7 @@ fn found_in(folder: &Path, text: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_forgotten_person_leaves_no_trace() {
     let world = World::new().await;
-    live_through_everything(&world, ANA).await;
+    world.live_through_everything(ANA).await;
     world.seed("+2").await;
     assert!(!found_in(world.folder.path(), ANA).is_empty(), "the search finds what is there");
 
@@ -71,7 +41,7 @@ async fn a_forgotten_person_leaves_no_trace() {
     assert!(world.store.audit(&filter, 100).await.unwrap().is_empty());
     assert_eq!(world.allowed().await, ["+2"]);
 
-    let World { store, folder, .. } = world;
+    let World { world: testing::World { store, .. }, folder, .. } = world;
     drop(store);
     assert_eq!(found_in(folder.path(), ANA), Vec::<String>::new(), "and closed");
 }
@@ -99,7 +69,7 @@ async fn who_is_only_in_the_list_of_changes_is_forgotten_too() {
     shell.execute_batch("PRAGMA secure_delete = ON; DELETE FROM pairing_allow_from;").unwrap();
     drop(shell);
     world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
-    let World { store, folder, .. } = world;
+    let World { world: testing::World { store, .. }, folder, .. } = world;
     drop(store);
     assert_eq!(found_in(folder.path(), ANA), Vec::<String>::new());
 }
@@ -120,7 +90,7 @@ async fn one_of_many_leaves_no_trace_either() {
     for id in &gone {
         world.store.forget(&everywhere(id), &Actor::cli()).await.unwrap();
     }
-    let World { store, path, .. } = world;
+    let World { world: testing::World { store, .. }, path, .. } = world;
     drop(store);
     let bytes = bytes(&path);
     let is_there = |id: &String| bytes.windows(id.len()).any(|window| window == id.as_bytes());

@@ -10,8 +10,8 @@ use nexo_pairing_core::{Actor, Filter, PairingError};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::replica_copy::Copy;
 use crate::support::{account, channel, everywhere, names, options, sender, store_error};
+use nexo_pairing_conformance::testing::TestReplica;
 
 /// Says to a process of this test what there is to fill: the folder of a small disk of its own, or
 /// nothing, when only the size of its files can be limited.
@@ -133,7 +133,7 @@ async fn what_was_acknowledged_survives_a_full_disk() {
     let path = disk.path("pairing.db");
     let (_, options) = options();
     let store = PairingStore::open_with(&path, options.clone()).await.unwrap();
-    let copy = Copy::of(&store);
+    let copy = TestReplica::of(&store);
     disk.fill(300_000);
     let mut done = 0;
     let error = loop {

@@ -10,8 +10,8 @@ use nexo_pairing_store::{Inspection, PairingStore};
 use rustix::fs::FlockOperation;
 
 use crate::legacy::old_file;
-use crate::replica_copy::Copy;
 use crate::support::{World, everywhere, options};
+use nexo_pairing_conformance::testing::TestReplica;
 
 /// Says to a process of this test which file to look at.
 const FILE: &str = "PAIRING_TEST_FILE";
@@ -48,7 +48,7 @@ async fn nothing_drops_the_locks_of_the_file() {
         check("writing");
         store.list_blocked(&Filter::all()).await.unwrap();
         check("reading");
-        let copy = Copy::of(store);
+        let copy = TestReplica::of(store);
         check("watching");
         let other = PairingStore::open_with(path, options.clone()).await.unwrap();
         check("opening once more");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::legacy::old_file;
 use crate::old::Old;
-use crate::redeem::redemption;
+use crate::support::redemption;
 use crate::support::{START, account, channel, moment, options, shell};
 
 mod embedded {

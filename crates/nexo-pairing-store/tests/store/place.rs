@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
 use rustix::thread::CapabilitySet;
@@ -239,7 +240,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 async fn a_file_that_may_not_be_used_is_refused() {
     obey_permissions();
     for locked in [0o000, 0o200, 0o400] {
-        let World { store, path, folder, .. } = World::new().await;
+        let World { world: testing::World { store, .. }, path, folder, .. } = World::new().await;
         drop(store);
         fs::set_permissions(&path, Permissions::from_mode(locked)).unwrap();
         let error = refused(&path).await;
@@ -253,7 +254,7 @@ async fn a_file_that_may_not_be_used_is_refused() {
 async fn what_may_only_be_read_can_be_looked_at() {
     obey_permissions();
     for (of_file, of_folder) in [(0o400, 0o500), (0o600, 0o500), (0o400, 0o700)] {
-        let World { store, path, folder, .. } = World::new().await;
+        let World { world: testing::World { store, .. }, path, folder, .. } = World::new().await;
         store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
         drop(store);
         fs::set_permissions(&path, Permissions::from_mode(of_file)).unwrap();

@@ -1,66 +1,8 @@
 //! A setup code gives one session, once.
 
-use nexo_pairing_core::{
-    ClaimId, IssuedSession, OnReplay, RedeemError, Redemption, Session, TokenClaims,
-};
+use nexo_pairing_core::{IssuedSession, OnReplay, Redemption};
 
-use crate::support::{START, World, moment};
-
-/// The claims of a code that lives for ten minutes from the start; another one for each number.
-pub(crate) fn claims(number: u64) -> TokenClaims {
-    let (profile, expires_at) = ("companion-v1".to_owned(), moment(START + 600));
-    TokenClaims::new(profile, expires_at, format!("{number:032x}"), Some("Ana's phone".into()))
-}
-
-pub(crate) fn claim_id(number: u64) -> ClaimId {
-    ClaimId::parse(&format!("claim-{number:022}")).unwrap()
-}
-
-/// What a client does with the code of a number, with a claim id or without one.
-pub(crate) fn redemption(code: u64, claim: Option<u64>) -> Redemption {
-    let mut redemption = Redemption::new(claims(code));
-    redemption.claim_id = claim.map(claim_id);
-    redemption
-}
-
-impl World {
-    /// Uses the code with the number 1.
-    pub(crate) async fn redeem(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
-        self.store.redeem(redemption(1, claim)).await
-    }
-
-    /// A session of its own for each number.
-    pub(crate) async fn device(&self, number: u64) -> IssuedSession {
-        self.store.redeem(redemption(number, None)).await.unwrap()
-    }
-
-    /// Whether the token of a session is accepted now.
-    pub(crate) async fn accepts(&self, issued: &IssuedSession) -> bool {
-        self.store.session(&issued.token).await.unwrap().is_some()
-    }
-
-    pub(crate) async fn live(&self) -> Vec<Session> {
-        self.store.list_sessions(false).await.unwrap()
-    }
-}
-
-#[tokio::test]
-async fn a_session_from_the_future_gives_no_other_token_and_a_thief_still_ends_it() {
-    let world = World::new().await;
-    let issued = world.redeem(Some(1)).await.unwrap();
-    world.clock.set(moment(START - 3600));
-    assert!(!world.accepts(&issued).await);
-    // The client itself does no harm by asking again.
-    let told = world.redeem(Some(1)).await.unwrap_err();
-    assert!(matches!(told, RedeemError::Replayed { revoked: false, .. }), "{told:?}");
-    world.clock.set(moment(START));
-    assert!(world.accepts(&issued).await);
-    world.clock.set(moment(START - 3600));
-    let told = world.redeem(Some(2)).await.unwrap_err();
-    assert!(matches!(told, RedeemError::Replayed { revoked: true, .. }), "{told:?}");
-    world.clock.set(moment(START));
-    assert!(!world.accepts(&issued).await);
-}
+use crate::support::{World, redemption};
 
 /// Has ten clients on two handles use one code at once; says who got a session.
 async fn at_once(world: &World, redemption: impl Fn(u64) -> Redemption) -> Vec<IssuedSession> {

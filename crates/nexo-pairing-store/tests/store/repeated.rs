@@ -6,8 +6,8 @@ use nexo_pairing_core::{Filter, PeerAddress, RedeemError};
 use nexo_pairing_store::PairingStore;
 use serde_json::{Value, json};
 
-use crate::redeem::{claims, redemption};
 use crate::support::{START, World, moment, options};
+use crate::support::{claims, redemption};
 
 /// Audited one by one.
 const FIRST: usize = 5;

@@ -4,15 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use nexo_pairing_conformance::testing;
 use nexo_pairing_core::Actor;
 use nexo_pairing_store::{
     Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreOptions,
 };
 
-use crate::replica_copy::Copy;
 use crate::support::{
     World, account, channel, everywhere, hours, names, options, sender, shell, store_error,
 };
+use nexo_pairing_conformance::testing::TestReplica;
 
 fn never_polls(options: &mut StoreOptions) {
     options.poll_interval = hours(1);
@@ -37,7 +38,7 @@ async fn assert_sound(path: &Path) {
 #[tokio::test]
 async fn a_file_put_in_its_place_is_used_from_then_on() {
     let world = World::new().await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     for number in 0..50 {
         world.seed(&format!("+1{number}")).await;
     }
@@ -58,7 +59,7 @@ async fn a_file_put_in_its_place_is_used_from_then_on() {
     assert_sound(&world.path).await;
 
     // In the file, for whoever opens it next.
-    let World { store, path, .. } = &world;
+    let World { world: testing::World { store, .. }, path, .. } = &world;
     let other = world.another().await;
     let filter = nexo_pairing_core::Filter::all();
     assert_eq!(other.list_allow(&filter, true).await.unwrap().len(), 2);
@@ -83,7 +84,7 @@ async fn the_wal_of_the_old_file_is_not_mixed_into_the_new_one() {
     world.seed("+3").await;
     assert_eq!(world.allowed().await, ["+2", "+3"]);
     assert_sound(&world.path).await;
-    let World { store, path, folder, options, .. } = world;
+    let World { world: testing::World { store, .. }, path, folder, options, .. } = world;
     drop(store);
     assert_sound(&path).await;
     let store = PairingStore::open_with(&path, options).await.unwrap();
@@ -106,7 +107,7 @@ async fn the_wal_that_a_crash_left_is_brought_in() {
 #[tokio::test]
 async fn a_write_tells_the_mirrors_of_the_new_file_only() {
     let world = World::with(never_polls).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     world.seed("+1").await;
     // As many changes as the replica knows of, so that its position fits this file as well.
     let backup = backup_with(&world, &["+2"]).await;
@@ -140,7 +141,7 @@ impl RandomSource for Meanwhile {
 async fn a_write_that_went_to_the_old_file_is_no_success_and_does_not_bring_it_back() {
     let random = Arc::new(Meanwhile::default());
     let world = World::with(|options| options.random = Arc::clone(&random) as _).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     for number in 0..5 {
         world.seed(&format!("+1{number}")).await;
     }
@@ -167,7 +168,7 @@ async fn a_write_that_went_to_the_old_file_is_no_success_and_does_not_bring_it_b
 #[tokio::test]
 async fn without_its_file_a_store_fails_and_makes_none() {
     let world = World::new().await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     world.seed("+1").await;
     let aside = world.folder.path().join("aside.db");
     fs::rename(&world.path, &aside).unwrap();
@@ -203,7 +204,7 @@ async fn a_folder_that_went_with_its_file_is_not_made_again() {
     let (_, options) = options();
     let path = folder.join("pairing.db");
     let store = PairingStore::open_with(&path, options).await.unwrap();
-    let copy = Copy::of(&store);
+    let copy = TestReplica::of(&store);
     fs::remove_dir_all(&folder).unwrap();
     copy.wait_until("it is shut", |state| state.position.is_none());
     let failed = store_error(store.purge_expired().await.unwrap_err());
@@ -215,7 +216,7 @@ async fn a_folder_that_went_with_its_file_is_not_made_again() {
 #[tokio::test]
 async fn a_broken_file_put_in_its_place_shuts_the_mirrors() {
     let world = World::new().await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     world.seed("+1").await;
     let backup = backup_with(&world, &["+2"]).await;
     let junk = world.folder.path().join("junk");

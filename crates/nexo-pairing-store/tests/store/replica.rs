@@ -6,10 +6,10 @@ use std::time::Duration;
 use nexo_pairing_core::{Actor, Grant, UpsertOutcome};
 use nexo_pairing_store::{PairingStore, StoreOptions};
 
-use crate::replica_copy::Copy;
 use crate::support::{
     START, World, account, channel, everywhere, hours, key, minutes, moment, sender,
 };
+use nexo_pairing_conformance::testing::TestReplica;
 
 /// Looks at the file only when it is asked to.
 fn never_polls(options: &mut StoreOptions) {
@@ -19,7 +19,7 @@ fn never_polls(options: &mut StoreOptions) {
 #[tokio::test]
 async fn what_this_handle_changes_is_there_when_the_operation_returns() {
     let world = World::with(never_polls).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let clone = world.store.clone();
     let of_one = || copy.lines().join(", ").replace("whatsapp/personal/+1 ", "");
 
@@ -67,7 +67,7 @@ async fn what_this_handle_changes_is_there_when_the_operation_returns() {
 #[tokio::test]
 async fn what_another_handle_changes_comes() {
     let world = World::new().await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let before = copy.state().invalidations;
     let other = world.another().await;
     let ids = [sender("+1"), sender("+2")];
@@ -82,7 +82,7 @@ async fn what_another_handle_changes_comes() {
 #[tokio::test]
 async fn what_the_shell_changes_comes() {
     let world = World::new().await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let shell = world.shell();
     for (sql, lines) in [
         (
@@ -135,7 +135,7 @@ async fn what_the_shell_changes_comes() {
 #[tokio::test]
 async fn a_refresh_brings_what_others_changed_at_once() {
     let world = World::with(never_polls).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let other = world.another().await;
     for number in 1..=3 {
         let ids = [sender(&format!("+{number}"))];
@@ -149,7 +149,7 @@ async fn a_refresh_brings_what_others_changed_at_once() {
 #[tokio::test]
 async fn a_gap_in_the_list_of_changes_is_made_good() {
     let world = World::with(never_polls).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     for gap in [
         "DELETE FROM pairing_changes",
         "DELETE FROM pairing_changes WHERE seq = (SELECT max(seq) FROM pairing_changes)",
@@ -176,7 +176,7 @@ async fn a_mirror_that_is_ahead_of_the_file_is_loaded_anew() {
     for number in 0..9 {
         world.seed(&format!("+{number}")).await;
     }
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     // As a restore into the same file leaves it.
     let sql = "DELETE FROM pairing_allow_from WHERE sender_id > '+2';
         DELETE FROM pairing_changes WHERE seq > 3;
@@ -190,7 +190,7 @@ async fn a_mirror_that_is_ahead_of_the_file_is_loaded_anew() {
 #[tokio::test]
 async fn many_changes_at_once_are_a_load() {
     let world = World::with(never_polls).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let seed = async |from: u32, count: u32| {
         let ids: Vec<_> = (from..from + count).map(|i| sender(&format!("+{i}"))).collect();
         world.store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.unwrap();
@@ -207,11 +207,11 @@ async fn many_changes_at_once_are_a_load() {
 #[tokio::test]
 async fn one_mirror_that_fails_takes_no_other_with_it() {
     let world = World::with(never_polls).await;
-    let broken = Arc::new(Copy::default());
+    let broken = Arc::new(TestReplica::default());
     broken.break_loads(true);
     world.store.subscribe(broken.weak());
     broken.wait_until("its load has failed", |state| state.invalidations > 0);
-    let sound = Arc::new(Copy::default());
+    let sound = Arc::new(TestReplica::default());
     world.store.subscribe(sound.weak());
     sound.wait_until("it is loaded", |state| state.position.is_some());
 
@@ -228,7 +228,7 @@ async fn one_mirror_that_fails_takes_no_other_with_it() {
 #[tokio::test]
 async fn an_unchanged_store_is_confirmed_again_and_again() {
     let world = World::new().await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let before = copy.state();
     let after =
         copy.wait_until("ten polls", |state| state.confirmations > before.confirmations + 10);
@@ -238,7 +238,7 @@ async fn an_unchanged_store_is_confirmed_again_and_again() {
 #[tokio::test]
 async fn a_store_in_memory_has_mirrors_too() {
     let store = PairingStore::open_memory().await.unwrap();
-    let copy = Copy::of(&store);
+    let copy = TestReplica::of(&store);
     let ids = [sender("+1")];
     store.seed(&channel(), &account("personal"), &ids, &Actor::seed()).await.unwrap();
     assert_eq!(copy.lines(), ["whatsapp/personal/+1 allowed"]);
@@ -248,7 +248,7 @@ async fn a_store_in_memory_has_mirrors_too() {
 #[tokio::test]
 async fn a_store_that_is_to_look_all_the_time_looks_once_a_millisecond() {
     let world = World::with(|options| options.poll_interval = Duration::ZERO).await;
-    let copy = Copy::of(&world.store);
+    let copy = TestReplica::of(&world.store);
     let since = std::time::Instant::now();
     let before = copy.state().confirmations;
     copy.wait_until("fifty polls", |state| state.confirmations > before + 50);

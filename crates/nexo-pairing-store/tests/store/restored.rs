@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use nexo_pairing_core::{Actor, Filter};
 use nexo_pairing_store::{Inspection, PairingStore};
 
-use crate::replica_copy::Copy;
 use crate::support::{World, account, channel, options, sender};
+use nexo_pairing_conformance::testing::TestReplica;
 
 async fn allowed(store: &PairingStore) -> Vec<String> {
     let allowed = store.list_allow(&Filter::all(), false).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_link_in_the_path_is_followed_anew() {
     let current = folder.path().join("current");
     symlink("v1", &current).unwrap();
     let store = PairingStore::open_with(current.join("pairing.db"), options).await.unwrap();
-    let copy = Copy::of(&store);
+    let copy = TestReplica::of(&store);
     assert_eq!(allowed(&store).await, ["+1"]);
 
     let next = folder.path().join("next");

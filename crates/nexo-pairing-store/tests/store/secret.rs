@@ -5,8 +5,8 @@ use std::sync::Arc;
 use nexo_pairing_core::{Actor, Filter, ImportedSession, SessionToken, SetupEvent};
 use nexo_pairing_store::OsRandom;
 
-use crate::redeem::{claim_id, claims, redemption};
 use crate::support::{START, World, bytes, hours, moment};
+use crate::support::{claim_id, claims, redemption};
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)

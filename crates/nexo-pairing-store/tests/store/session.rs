@@ -3,7 +3,7 @@
 use nexo_pairing_core::{Actor, Filter};
 use serde_json::json;
 
-use crate::redeem::claims;
+use crate::support::claims;
 use crate::support::{START, World, hours, moment};
 
 const DAY: i64 = 86_400;

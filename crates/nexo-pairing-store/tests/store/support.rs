@@ -1,43 +1,26 @@
 //! A store on a clock that stands still, with codes that count up.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, ChannelId, Filter, Grant, ManualClock, NewRequest, PairingCode,
-    PairingError, SenderId, SenderKey, Target, UpsertOutcome,
+use nexo_pairing_conformance::testing;
+pub(crate) use nexo_pairing_conformance::testing::{
+    Counting, START, account, actor, channel, claim_id, claims, everywhere, hours, key, key_on,
+    minutes, mistyped, moment, redemption, sender, unknown,
 };
+use nexo_pairing_core::{ManualClock, PairingError};
 use nexo_pairing_store::{PairingStore, RandomError, RandomSource, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
-use time::OffsetDateTime;
-
-/// When the tests begin, in UTC seconds: 2027-01-15, after everything in the old file.
-pub(crate) const START: i64 = 1_800_000_000;
-
-/// Random bytes that are none: a number that counts up, so that every code is another one.
-#[derive(Debug, Default)]
-pub(crate) struct Counting(AtomicU64);
-
-impl RandomSource for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        let mut number = self.0.fetch_add(1, Ordering::SeqCst);
-        for byte in bytes {
-            *byte = (number % 32) as u8;
-            number /= 32;
-        }
-        Ok(())
-    }
-}
 
 /// A store in a folder of its own.
 pub(crate) struct World {
-    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) world: testing::World<PairingStore>,
     pub(crate) options: StoreOptions,
-    pub(crate) store: PairingStore,
     pub(crate) path: PathBuf,
     pub(crate) folder: TempDir,
 }
@@ -53,7 +36,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairing.db");
         let store = PairingStore::open_with(&path, options.clone()).await.unwrap();
-        Self { clock, options, store, path, folder }
+        Self { world: testing::World { clock, store }, options, path, folder }
     }
 
     /// Closes the store and opens it again.
@@ -65,60 +48,6 @@ impl World {
     /// A second handle, as another process has it, on the same clock.
     pub(crate) async fn another(&self) -> PairingStore {
         PairingStore::open_with(&self.path, self.options.clone()).await.unwrap()
-    }
-
-    pub(crate) fn pass(&self, by: Duration) {
-        self.clock.advance(by);
-    }
-
-    /// What a message of this sender does.
-    pub(crate) async fn message(&self, sender: &str) -> UpsertOutcome {
-        self.store.upsert_pending(NewRequest::new(key(sender))).await.unwrap()
-    }
-
-    /// The code of a new request of this sender.
-    pub(crate) async fn code(&self, sender: &str) -> String {
-        match self.message(sender).await {
-            UpsertOutcome::Created { code, .. } => code.as_str().to_owned(),
-            other => panic!("{sender} got no new code but {other:?}"),
-        }
-    }
-
-    pub(crate) async fn approve(&self, code: &str) -> Result<SenderKey, PairingError> {
-        let approved = self.store.approve(code, &Actor::cli(), Grant::unlimited()).await?;
-        Ok(SenderKey::new(approved.channel, approved.account_id, approved.sender_id))
-    }
-
-    pub(crate) async fn seed(&self, sender: &str) {
-        let key = key(sender);
-        let senders = [key.sender_id];
-        self.store.seed(&key.channel, &key.account_id, &senders, &Actor::seed()).await.unwrap();
-    }
-
-    pub(crate) async fn is_allowed(&self, sender: &str) -> bool {
-        self.store.is_allowed(&key(sender)).await.unwrap()
-    }
-
-    /// The senders that the listing shows as let in.
-    pub(crate) async fn allowed(&self) -> Vec<String> {
-        let allowed = self.store.list_allow(&Filter::all(), false).await.unwrap();
-        allowed.into_iter().map(|grant| grant.sender_id.to_string()).collect()
-    }
-
-    /// The senders that wait for the operator.
-    pub(crate) async fn pending(&self) -> Vec<String> {
-        let pending = self.store.list_pending(&Filter::all()).await.unwrap();
-        pending.into_iter().map(|request| request.sender_id.to_string()).collect()
-    }
-
-    /// The audit log as `actor action sender`.
-    pub(crate) async fn audit(&self) -> Vec<String> {
-        let events = self.store.audit(&Filter::all(), 1000).await.unwrap();
-        let line = |event: nexo_pairing_core::AuditEvent| {
-            let sender = event.sender_id.unwrap_or_default();
-            format!("{} {} {sender}", event.actor, event.action).trim_end().to_owned()
-        };
-        events.into_iter().map(line).collect()
     }
 
     /// Its files as a crash leaves them: copied while it is open, by another process (see [`bytes`]).
@@ -134,6 +63,20 @@ impl World {
     /// A connection as the sqlite3 shell has it.
     pub(crate) fn shell(&self) -> Connection {
         shell(&self.path)
+    }
+}
+
+impl Deref for World {
+    type Target = testing::World<PairingStore>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.world
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.world
     }
 }
 
@@ -171,61 +114,6 @@ pub(crate) fn shell(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.busy_timeout(Duration::from_secs(10)).unwrap();
     connection
-}
-
-pub(crate) fn moment(seconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap()
-}
-
-pub(crate) fn minutes(minutes: u64) -> Duration {
-    Duration::from_secs(60 * minutes)
-}
-
-pub(crate) fn hours(hours: u64) -> Duration {
-    minutes(60 * hours)
-}
-
-pub(crate) fn channel() -> ChannelId {
-    ChannelId::parse("whatsapp").unwrap()
-}
-
-pub(crate) fn account(name: &str) -> AccountId {
-    AccountId::parse(name).unwrap()
-}
-
-pub(crate) fn sender(id: &str) -> SenderId {
-    SenderId::parse(id).unwrap()
-}
-
-pub(crate) fn actor(name: &str) -> Actor {
-    Actor::parse(name).unwrap()
-}
-
-/// A sender on the account `personal`.
-pub(crate) fn key(id: &str) -> SenderKey {
-    key_on("personal", id)
-}
-
-pub(crate) fn key_on(name: &str, id: &str) -> SenderKey {
-    SenderKey::new(channel(), account(name), sender(id))
-}
-
-/// A sender on all accounts.
-pub(crate) fn everywhere(id: &str) -> Target {
-    Target::new(channel(), AccountScope::All, sender(id))
-}
-
-/// A code that nobody has and whose check character fits; another one for each number.
-pub(crate) fn unknown(number: u8) -> String {
-    PairingCode::from_random([31, 31, 31, 31, 31, 31, number]).as_str().to_owned()
-}
-
-/// The same, but for its check character.
-pub(crate) fn mistyped(number: u8) -> String {
-    let mut code = unknown(number);
-    let last = if code.ends_with('A') { "B" } else { "A" };
-    code.replace_range(7.., last);
-    code
 }
 
 /// The store's own error behind an error.

@@ -3,13 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Filter, RedemptionState};
 use nexo_pairing_store::PairingStore;
 
 use crate::backup::{contents, everything_in, furnished};
 use crate::legacy::old_file;
 use crate::place::obey_permissions;
-use crate::redeem::claims;
+use crate::support::claims;
 use crate::support::{
     World, account, channel, everywhere, hours, names, options, sender, store_error,
 };
@@ -60,7 +61,8 @@ async fn a_view_cannot_write_and_leaves_the_files_as_they_were() {
 
 #[tokio::test]
 async fn a_view_of_a_closed_store_leaves_it_closed() {
-    let World { store, path, folder, options, .. } = furnished().await;
+    let World { world: testing::World { store, .. }, path, folder, options, .. } =
+        furnished().await;
     let expected = contents(&store).await;
     drop(store);
     let before = everything_in(folder.path());
@@ -98,7 +100,8 @@ async fn a_view_of_what_a_crash_left_has_all_of_it() {
 async fn a_view_of_what_may_only_be_read_has_all_of_it() {
     obey_permissions();
     for (is_in_use, of_folder) in [(false, 0o500), (true, 0o500), (true, 0o700)] {
-        let World { store, path, folder, options, .. } = furnished().await;
+        let World { world: testing::World { store, .. }, path, folder, options, .. } =
+            furnished().await;
         let expected = contents(&store).await;
         let store = Some(store).filter(|_| is_in_use);
         fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();

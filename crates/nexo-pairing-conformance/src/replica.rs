@@ -1,49 +1,49 @@
-//! A replica that shows what it was told, and can be waited for.
+//! A replica that records its calls and can be waited for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use nexo_pairing_core::{GateBackend, PairingError, Replica, SenderState, Validity};
-use nexo_pairing_engine::{PairingEngine, Storage};
 
-/// For how long a test waits for what has to come.
+/// The longest that a test waits for a change.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A copy as a gate has it, with a record of how it was kept.
-pub(crate) struct Copy {
-    state: Mutex<State>,
+/// A replica as a gate has it, with a record of its calls.
+#[derive(Debug)]
+pub struct TestReplica {
+    state: Mutex<ReplicaState>,
     changed: Condvar,
     began: Instant,
     /// Held while loads have to wait.
     gate: Mutex<()>,
 }
 
-impl Default for Copy {
+impl Default for TestReplica {
     fn default() -> Self {
         let (state, changed, gate) = (Mutex::default(), Condvar::new(), Mutex::default());
         Self { state, changed, began: Instant::now(), gate }
     }
 }
 
-/// What a copy holds.
-#[derive(Default, Clone)]
-pub(crate) struct State {
-    pub(crate) position: Option<i64>,
+/// The contents of a [`TestReplica`], and how often each call was made.
+#[derive(Debug, Default, Clone)]
+pub struct ReplicaState {
+    pub position: Option<i64>,
     rows: BTreeMap<String, SenderState>,
-    pub(crate) loads: u32,
-    pub(crate) updates: u32,
-    pub(crate) confirmations: u32,
-    pub(crate) invalidations: u32,
+    pub loads: u32,
+    pub updates: u32,
+    pub confirmations: u32,
+    pub invalidations: u32,
     /// How many loads were begun.
-    pub(crate) begun: u32,
+    pub begun: u32,
     /// Whether the next loads fail.
-    pub(crate) is_broken: bool,
+    pub is_broken: bool,
 }
 
-impl State {
-    /// What is known of everybody, one line each: `whatsapp/personal/+1 allowed`.
-    pub(crate) fn lines(&self) -> Vec<String> {
+impl ReplicaState {
+    /// All senders, one line each: `whatsapp/personal/+1 allowed`.
+    pub fn lines(&self) -> Vec<String> {
         let line = |(key, state): (&String, &SenderState)| {
             let mut line = key.clone();
             let mut add = |is_so: bool, word: &str| {
@@ -62,7 +62,7 @@ impl State {
         self.rows.iter().map(line).collect()
     }
 
-    pub(crate) fn of(&self, key: &str) -> Option<&SenderState> {
+    pub fn of(&self, key: &str) -> Option<&SenderState> {
         self.rows.get(key)
     }
 
@@ -80,39 +80,43 @@ fn name(state: &SenderState) -> String {
     format!("{}/{}/{}", state.channel, state.scope, state.sender)
 }
 
-impl Copy {
-    /// A copy that is subscribed to a store, and loaded.
-    pub(crate) fn of<S: Storage>(store: &PairingEngine<S>) -> Arc<Self> {
-        let copy = Arc::new(Self::default());
-        store.subscribe(copy.weak());
-        copy.wait_until("it is loaded", |state| state.position.is_some());
-        copy
+impl TestReplica {
+    /// A replica that is subscribed to `store` and loaded.
+    pub fn of(store: &dyn GateBackend) -> Arc<Self> {
+        let replica = Arc::new(Self::default());
+        store.subscribe(replica.weak());
+        replica.wait_until("it is loaded", |state| state.position.is_some());
+        replica
     }
 
-    pub(crate) fn weak(self: &Arc<Self>) -> Weak<dyn Replica> {
+    /// A handle for a subscription.
+    pub fn weak(self: &Arc<Self>) -> Weak<dyn Replica> {
         let weak: Weak<Self> = Arc::downgrade(self);
         weak
     }
 
-    pub(crate) fn state(&self) -> State {
+    /// Its state now.
+    pub fn state(&self) -> ReplicaState {
         self.lock().clone()
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// [`ReplicaState::lines`] now.
+    pub fn lines(&self) -> Vec<String> {
         self.lock().lines()
     }
 
     /// Makes loads wait until this is dropped.
-    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+    pub fn hold(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().unwrap()
     }
 
-    pub(crate) fn break_loads(&self, is_broken: bool) {
+    /// Makes the next loads fail, or succeed again.
+    pub fn break_loads(&self, is_broken: bool) {
         self.lock().is_broken = is_broken;
     }
 
     /// Waits for a state that has to come.
-    pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn(&State) -> bool) -> State {
+    pub fn wait_until(&self, what: &str, is_so: impl Fn(&ReplicaState) -> bool) -> ReplicaState {
         let since = Instant::now();
         let mut state = self.lock();
         while !is_so(&state) {
@@ -123,17 +127,17 @@ impl Copy {
         state.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReplicaState> {
         self.state.lock().unwrap()
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut ReplicaState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 }
 
-impl Replica for Copy {
+impl Replica for TestReplica {
     fn position(&self) -> Option<i64> {
         self.lock().position
     }
@@ -148,7 +152,7 @@ impl Replica for Copy {
         if self.lock().is_broken {
             return Err(PairingError::backend("this copy takes nothing in"));
         }
-        let mut loaded = State::default();
+        let mut loaded = ReplicaState::default();
         for state in states {
             loaded.put(state?);
         }
