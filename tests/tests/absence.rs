@@ -171,7 +171,7 @@ fn a_trial_is_not_remembered_and_replaces_nothing_that_is() {
     fs::remove_file(file(&home)).unwrap();
     let trial = decide(&home, &["--open"]);
     assert_eq!(trial.lines()[0]["reason"], "not_allowed");
-    assert!(trial.stderr.contains("--open counts only where no mode was ever set"), "{trial:?}");
+    assert!(trial.stderr.contains("--open applies only if no mode was ever set"), "{trial:?}");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     home.configure(&with(""));
     assert!(reload(&gate), "the rest of the configuration counts");
-    let said = format!("mode allowlist (said by {})", file(&home).display());
+    let said = format!("mode allowlist (set by {})", file(&home).display());
     let kept = format!("whatsapp/personal keeps {said}");
     wait_for("what is kept", || gate.remarks().contains(&kept).then_some(()));
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
@@ -240,7 +240,7 @@ fn an_account_that_loses_its_bounds_keeps_them_until_a_restart() {
         }
         let said = gate.remarks();
         let is_told = said.contains("`accounts[irc/bot].max_pending`")
-            || said.contains("stay the only ones that are known");
+            || said.contains("stay the only known ones");
         assert!(is_told, "{said}");
         home.configure(&format!("{words}accounts: [{{ {account}, max_pending: 2 }}]\n{rest}"));
         assert!(reload(&gate));
@@ -312,7 +312,7 @@ fn doctor_and_explain_see_what_is_lost_and_what_is_kept() {
     assert_eq!(warned(&home), "");
     fs::remove_file(file(&home)).unwrap();
     let told = warned(&home);
-    assert!(told.contains("stay the only ones that are known"), "{told}");
+    assert!(told.contains("stay the only known ones"), "{told}");
     assert!(told.contains("pairing.accounts") && told.contains("forget-mode"), "{told}");
     assert_eq!(home.json(&explain)["rule"], 10, "a code was sent a moment ago");
     let other = ["explain", "whatsapp", "work", "5491155550001@c.us"];

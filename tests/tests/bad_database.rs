@@ -125,7 +125,7 @@ fn doctor_tells_of_each_of_these() {
         ("is damaged", |db| {
             OpenOptions::new().write(true).open(db).unwrap().set_len(4096).unwrap();
         }),
-        ("is no file", |db| {
+        ("is not a file", |db| {
             fs::remove_file(db).unwrap();
             fs::create_dir(db).unwrap();
         }),

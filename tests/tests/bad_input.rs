@@ -52,7 +52,7 @@ fn an_id_that_the_adapter_refuses_is_named_with_the_reason() {
             let message = error["message"].as_str().unwrap();
             let shown = id.replace('\u{7}', "\\u{7}");
             assert!(message.contains(&format!("`{shown}`")), "{args:?}: {message}");
-            assert!(message.contains("nobody that can be paired"), "{args:?}: {message}");
+            assert!(message.contains("not a pairable sender"), "{args:?}: {message}");
             let told = home.run(&args);
             assert_eq!((told.code, told.stdout.as_str()), (1, ""));
             assert!(told.stderr.starts_with("error: ") && told.stderr.contains(&shown));

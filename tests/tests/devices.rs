@@ -157,7 +157,7 @@ fn a_code_that_was_claimed_is_taken_from_the_screen() {
     let url = gateway.url("ws");
     let args = ["start", "--public-url", &url, "--for-device", "phone", "--compact"];
     let terminal = Terminal::start(home.command(&args), 80, 40);
-    terminal.wait_for_text("good for");
+    terminal.wait_for_text("valid for");
     let payload = terminal.scan().remove(0);
     let claimed = home.run_with(&["claim", "--json"], payload);
     assert_eq!(claimed.code, 0, "{claimed:?}");

@@ -31,7 +31,7 @@ fn mode_allowlist_writes_a_code_to_nobody() {
         let home = Home::configured("gate:\n  mode: allowlist\n  challenge_cooldown_secs: 10");
         let output = home.run_with(args, STRANGERS);
         assert_eq!((output.code, output.stderr.lines().count()), (0, 1));
-        assert!(output.stderr.contains("a new database was made"), "{}", output.stderr);
+        assert!(output.stderr.contains("a new database was created"), "{}", output.stderr);
         assert_eq!(decisions(&output.answers()), ["not_allowed"; 7]);
         assert!(!output.stdout.contains("code") && !output.stdout.contains("outbound"));
         assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "0\n");

@@ -128,13 +128,13 @@ fn on_a_terminal_a_code_is_taken_away_when_it_has_run_out() {
     for (args, columns, lines) in [(&[][..], 100, 60), (&["--compact"], 80, 32)] {
         let args = [args, &["--ttl-secs", "2"]].concat();
         let terminal = on_terminal(&home, &args, columns, lines);
-        let seen = terminal.wait_for_text("good for");
+        let seen = terminal.wait_for_text("valid for");
         let [payload] = &terminal.scan()[..] else { panic!("one code: {seen}") };
         assert_eq!(decode_setup_code(payload).unwrap().url, "wss://nexo.example.com/pair");
         assert!(seen.replace('\n', "").contains(payload), "for pasting: {seen}");
         assert!(seen.contains("wss://nexo.example.com/pair (from --public-url)"), "{seen}");
         let (exit, left) = terminal.end();
-        assert_eq!((exit, left.trim()), (0, "the setup code has run out and was not used"));
+        assert_eq!((exit, left.trim()), (0, "the setup code has expired unused"));
     }
 }
 
@@ -143,18 +143,18 @@ fn a_code_that_does_not_fit_is_not_drawn_broken() {
     let home = Home::new();
     let compact = ["--compact", "--for-device", "Ana's iPhone"];
     let terminal = on_terminal(&home, &compact, 40, 40);
-    let seen = terminal.wait_for_text("good for");
+    let seen = terminal.wait_for_text("valid for");
     assert!(seen.contains("41 columns and 21 lines"), "{seen}");
     assert!(seen.contains("--qr-png") && !seen.contains('█'), "{seen}");
     // A person makes the window larger.
     terminal.resize(80, 40);
     terminal.wait_for_text("█");
-    terminal.wait_for_text("good for");
+    terminal.wait_for_text("valid for");
     assert_eq!(terminal.scan().len(), 1);
     terminal.signal(Signal::INT);
     let (exit, left) = terminal.end();
     assert_eq!(exit, 0);
-    assert!(left.starts_with("the setup code is good for another "), "{left}");
+    assert!(left.starts_with("the setup code is valid for another "), "{left}");
 
     let terminal = on_terminal(&home, &[&compact[..], &["--no-wait"]].concat(), 80, 20);
     let (exit, seen) = terminal.end();
@@ -166,7 +166,7 @@ fn a_code_is_taken_away_however_the_program_is_ended() {
     let home = Home::new();
     for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
         let terminal = on_terminal(&home, &["--compact"], 80, 32);
-        terminal.wait_for_text("good for");
+        terminal.wait_for_text("valid for");
         terminal.signal(signal);
         let (exit, left) = terminal.end();
         assert!(exit == 0 && !left.contains('█'), "{signal:?}: {left}");
@@ -188,7 +188,7 @@ fn no_color_is_heard() {
 fn a_cancelled_code_is_taken_away_and_cannot_be_used() {
     let home = Home::new();
     let terminal = on_terminal(&home, &["--compact"], 80, 32);
-    terminal.wait_for_text("good for");
+    terminal.wait_for_text("valid for");
     let payload = terminal.scan().remove(0);
     let cancel = || home.run_with(&["cancel", "--json"], payload.as_bytes());
     assert_eq!(cancel().json(), json!({"cancelled": true}));

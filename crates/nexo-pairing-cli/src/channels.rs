@@ -1,4 +1,4 @@
-//! The channels that this program knows, and where what they send is kept.
+//! The channels of this program, and the destinations of the messages that they send.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,23 +14,23 @@ use serde_json::Value;
 use crate::error::CliError;
 use crate::nats;
 
-/// Where nothing is published, for whoever sends nothing.
+/// Discards what is published.
 #[derive(Debug)]
-pub(crate) struct Nowhere;
+pub(crate) struct Discard;
 
 #[async_trait]
-impl Outbound for Nowhere {
+impl Outbound for Discard {
     async fn publish(&self, _: &str, _: Value) -> Result<(), PairingError> {
         Ok(())
     }
 }
 
-/// Keeps what is published until somebody takes it.
+/// Records what is published until it is taken.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder(Mutex<Vec<(String, Value)>>);
 
 impl Recorder {
-    /// What was published since the last time, in order.
+    /// Takes what was published since the last call, in order.
     pub(crate) fn take(&self) -> Vec<(String, Value)> {
         mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -45,7 +45,7 @@ impl Outbound for Recorder {
     }
 }
 
-/// The adapters that this program has; what they send goes to `outbound`.
+/// The adapters of this program; they send to `outbound`.
 pub(crate) fn adapters(outbound: Arc<dyn Outbound>) -> PairingAdapterRegistry {
     let registry = PairingAdapterRegistry::new();
     registry.register(Arc::new(WhatsappPairingAdapter::new(outbound.clone())));
@@ -55,15 +55,15 @@ pub(crate) fn adapters(outbound: Arc<dyn Outbound>) -> PairingAdapterRegistry {
 
 /// The adapter of a channel that another process serves.
 ///
-/// None for a channel that has an adapter here: what that one made of its senders is in the database,
-/// and ids that are made otherwise would not be found there.
+/// Refused for a channel that has an adapter here: the ids in the database are those that this one made,
+/// and other ids would not be found there.
 pub(crate) fn plugin(
     bus: &Bus,
     adapter: &Adapter,
 ) -> Result<Arc<dyn PairingChannelAdapter>, CliError> {
     let channel = &adapter.channel;
-    if adapters_for_names().get(channel.as_str()).is_some() {
-        return Err(CliError::Usage(format!(
+    if local_adapters().get(channel.as_str()).is_some() {
+        return Err(CliError::usage(format!(
             "pairing.adapters names {channel}, which has an adapter here: remove the entry"
         )));
     }
@@ -76,14 +76,14 @@ pub(crate) fn plugin(
     Ok(Arc::new(PluginAdapter::new(bus.clone(), options)?))
 }
 
-/// The adapters, for a command that names a sender of `channel`: where another process serves it and
-/// the bus is known, that process is asked how he is called.
+/// The adapters for a command that names a sender of `channel`. If another process serves the channel
+/// and the bus is configured, that process resolves the sender.
 pub(crate) async fn adapters_for(
     channel: &str,
     raw: bool,
     config: &Config,
 ) -> Result<PairingAdapterRegistry, CliError> {
-    let registry = adapters_for_names();
+    let registry = local_adapters();
     let served = config.adapters().iter().find(|adapter| adapter.channel.as_str() == channel);
     if let Some(adapter) = served
         && !raw
@@ -96,7 +96,7 @@ pub(crate) async fn adapters_for(
     Ok(registry)
 }
 
-/// The adapters that are always here.
-pub(crate) fn adapters_for_names() -> PairingAdapterRegistry {
-    adapters(Arc::new(Nowhere))
+/// The adapters of this program, to resolve senders; they send nothing.
+pub(crate) fn local_adapters() -> PairingAdapterRegistry {
+    adapters(Arc::new(Discard))
 }

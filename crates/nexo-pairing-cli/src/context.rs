@@ -2,17 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use nexo_pairing::config::{Config, Sources};
-use nexo_pairing::{
-    AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingStore, PendingRequest,
-    RememberedAdapters, RememberedModes, Session, StoreOptions,
-};
+use nexo_pairing::{PairingStore, StoreOptions};
 
 use crate::error::CliError;
-use crate::flags::Global;
 use crate::io::Io;
+use crate::text::escape;
 
-/// The flags that every command takes, and its streams.
+/// The flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: $NEXO_HOME/config/pairing.yaml].
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    config: Option<PathBuf>,
+    /// The database, in place of the one that the configuration names.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    db: Option<PathBuf>,
+    /// Upgrade the database of an earlier version without keeping a copy of it.
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    no_copy: bool,
+    /// Print JSON, also for errors (these to stderr).
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+}
+
+/// The flags of every command, and its streams.
 #[derive(Debug)]
 pub(crate) struct Context {
     global: Global,
@@ -47,9 +62,10 @@ impl Context {
 
     /// The database that a configuration names, to be opened as the flags say.
     pub(crate) fn database_of(&self, config: &Config) -> Database {
-        let mut database = Database::of(config);
-        database.options.copy_before_upgrade = !self.global.no_copy;
-        database
+        let options = StoreOptions::default()
+            .with_audit_days(config.audit_days())
+            .with_copy_before_upgrade(!self.global.no_copy);
+        Database { path: config.storage_path().to_owned(), options }
     }
 }
 
@@ -61,165 +77,88 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// The database that a configuration names, to look at.
-    pub(crate) fn of(config: &Config) -> Self {
-        let options = StoreOptions::default().with_audit_days(config.audit_days());
-        Self { path: config.storage_path().to_owned(), options }
-    }
-
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The last line of what a command that wrote tells people: many an approval went into the
-    /// wrong file.
-    pub(crate) fn written(&self) -> String {
-        format!("written to {}\n", crate::text::escape(&self.path.to_string_lossy()))
+    /// The path, for people.
+    pub(crate) fn shown(&self) -> String {
+        escape(&self.path.to_string_lossy())
     }
 
-    /// Whether there is something at its path; when in doubt, so that opening it says what is
-    /// wrong. Only to be told: who acts on it takes [`find`](Self::find), which asks once.
+    /// The last line of what a command that wrote prints for people: many an approval went into the
+    /// wrong file.
+    pub(crate) fn written(&self) -> String {
+        format!("written to {}\n", self.shown())
+    }
+
+    /// The last line of what a command that read prints for people.
+    pub(crate) fn read(&self) -> String {
+        let missing = if self.exists() { "" } else { " (not created yet)" };
+        format!("database: {}{missing}\n", self.shown())
+    }
+
+    /// Whether there is something at its path; when in doubt, so that opening it reports what is
+    /// wrong. For messages only: a command that acts on it uses [`find`](Self::find), which looks once.
     pub(crate) fn exists(&self) -> bool {
         self.path.try_exists().unwrap_or(true)
     }
 
-    /// Opens it, and creates it where there is none.
+    /// Opens it, and creates it if it is missing.
     pub(crate) async fn open(&self) -> Result<PairingStore, CliError> {
         Ok(PairingStore::open_with(&self.path, self.options.clone()).await?)
     }
 
-    /// Opens it where there is one, and creates none.
-    pub(crate) async fn find(&self) -> Result<Found<'_>, CliError> {
-        let store = if self.exists() { Some(self.open().await?) } else { None };
-        let view = match &store {
-            Some(store) => View::of(store),
-            None => View(PairingStore::open_memory_with(self.options.clone()).await?),
+    /// Opens it if it exists, and creates nothing.
+    pub(crate) async fn find(&self) -> Result<OpenDatabase<'_>, CliError> {
+        let is_missing = !self.exists();
+        let store = if is_missing {
+            PairingStore::open_memory_with(self.options.clone()).await?
+        } else {
+            self.open().await?
         };
-        Ok(Found { database: self, store, view })
+        Ok(OpenDatabase { database: self, store, is_missing })
     }
 
-    /// What is in it now; nothing is created, and nothing is upgraded.
-    pub(crate) async fn view(&self) -> Result<View, CliError> {
-        Ok(View(PairingStore::view(&self.path, self.options.clone()).await?))
+    /// A read-only view of what is in it now; nothing is created or upgraded.
+    pub(crate) async fn view(&self) -> Result<PairingStore, CliError> {
+        Ok(PairingStore::view(&self.path, self.options.clone()).await?)
     }
 
-    /// A copy for a gate to decide on; whatever that writes is lost with it.
+    /// A copy in memory for a gate to decide on; what is written to it is lost with it.
     pub(crate) async fn rehearsal(&self) -> Result<PairingStore, CliError> {
         let copy = PairingStore::snapshot(&self.path, self.options.clone()).await?;
-        // What has run out but was not put away yet decides too: it makes its sender wait.
+        // An overdue request that is not closed yet decides too: its sender has to wait.
         copy.purge_expired().await?;
         Ok(copy)
     }
 }
 
-/// The database as it was found: open, or not there. It was looked for once, so that a command does
-/// not take it for missing first and for present later.
+/// The database as it was found. It was looked for once, so that a command does not take it for missing
+/// first and for present later.
 #[derive(Debug)]
-pub(crate) struct Found<'a> {
+pub(crate) struct OpenDatabase<'a> {
     database: &'a Database,
-    store: Option<PairingStore>,
-    view: View,
+    store: PairingStore,
+    is_missing: bool,
 }
 
-impl Found<'_> {
-    /// What is in it: nothing, when there is none.
-    pub(crate) fn view(&self) -> &View {
-        &self.view
+impl OpenDatabase<'_> {
+    /// The database; an empty one in memory if it is missing.
+    pub(crate) fn store(&self) -> &PairingStore {
+        &self.store
     }
 
-    /// For what can only change what is there already.
-    pub(crate) fn store(&self) -> Option<&PairingStore> {
-        self.store.as_ref()
-    }
-
-    /// For what makes no sense without one.
+    /// For commands that make no sense without one.
     pub(crate) fn required(self) -> Result<PairingStore, CliError> {
-        self.store.ok_or_else(|| CliError::NoDatabase(self.database.path.clone()))
-    }
-
-    /// Creates it where there was none.
-    pub(crate) async fn or_create(self) -> Result<PairingStore, CliError> {
-        match self.store {
-            Some(store) => Ok(store),
-            None => self.database.open().await,
+        if self.is_missing {
+            return Err(CliError::no_database(&self.database.path));
         }
-    }
-}
-
-/// A store to look at: there is no way to write through it.
-#[derive(Debug)]
-pub(crate) struct View(PairingStore);
-
-impl View {
-    pub(crate) fn of(store: &PairingStore) -> Self {
-        Self(store.clone())
+        Ok(self.store)
     }
 
-    pub(crate) async fn remembered_modes(&self) -> Result<RememberedModes, CliError> {
-        Ok(self.0.remembered_modes().await?)
-    }
-
-    pub(crate) async fn remembered_adapters(&self) -> Result<RememberedAdapters, CliError> {
-        Ok(self.0.remembered_adapters().await?)
-    }
-
-    pub(crate) async fn list_pending(
-        &self,
-        filter: &Filter,
-    ) -> Result<Vec<PendingRequest>, CliError> {
-        Ok(self.0.list_pending(filter).await?)
-    }
-
-    pub(crate) async fn fold_allow<T: Send + 'static>(
-        &self,
-        filter: &Filter,
-        include_revoked: bool,
-        state: T,
-        fold: impl FnMut(&mut T, AllowedSender) + Send + 'static,
-    ) -> Result<T, CliError> {
-        Ok(self.0.fold_allow(filter, include_revoked, state, fold).await?)
-    }
-
-    pub(crate) async fn fold_blocked<T: Send + 'static>(
-        &self,
-        filter: &Filter,
-        state: T,
-        fold: impl FnMut(&mut T, BlockedSender) + Send + 'static,
-    ) -> Result<T, CliError> {
-        Ok(self.0.fold_blocked(filter, state, fold).await?)
-    }
-
-    pub(crate) async fn list_allow(
-        &self,
-        filter: &Filter,
-        include_revoked: bool,
-    ) -> Result<Vec<AllowedSender>, CliError> {
-        Ok(self.0.list_allow(filter, include_revoked).await?)
-    }
-
-    pub(crate) async fn list_blocked(
-        &self,
-        filter: &Filter,
-    ) -> Result<Vec<BlockedSender>, CliError> {
-        Ok(self.0.list_blocked(filter).await?)
-    }
-
-    pub(crate) async fn audit(
-        &self,
-        filter: &Filter,
-        limit: u32,
-    ) -> Result<Vec<AuditEvent>, CliError> {
-        Ok(self.0.audit(filter, limit).await?)
-    }
-
-    pub(crate) async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, CliError> {
-        Ok(self.0.audit_log(query).await?)
-    }
-
-    pub(crate) async fn list_sessions(
-        &self,
-        include_ended: bool,
-    ) -> Result<Vec<Session>, CliError> {
-        Ok(self.0.list_sessions(include_ended).await?)
+    /// Creates it if it was missing.
+    pub(crate) async fn or_create(self) -> Result<PairingStore, CliError> {
+        if self.is_missing { self.database.open().await } else { Ok(self.store) }
     }
 }

@@ -1,8 +1,8 @@
-//! What is wrong with an installation, and how to mend it: the checks of `nexo-pair doctor`, for
-//! programs that embed them.
+//! Checks of an installation, with hints how to fix it: those of `nexo-pair doctor`, for programs that
+//! embed them.
 //!
-//! [`run`] makes all of [`CHECKS`] and returns what they found. Nothing is printed, and nothing is made
-//! or changed. The files are few and small, but they are read on the calling thread.
+//! [`run`] runs all of [`CHECKS`] and returns their findings. Nothing is printed, created or changed. The
+//! files are few and small, but they are read on the calling thread.
 //!
 //! ```
 //! use nexo_pairing::config::Sources;
@@ -43,7 +43,6 @@
 //! ```
 
 mod accounts;
-mod check;
 mod configuration;
 mod contents;
 mod files;
@@ -52,33 +51,62 @@ mod installation;
 mod paths;
 mod report;
 
-pub use check::Check;
+use std::fmt;
+
+use futures_util::future::{BoxFuture, ready};
+
 pub use installation::{DoctorOptions, Installation};
 pub use report::{Finding, Report, Status};
 
-/// All checks, in the order in which their findings are reported. A check that has nothing to look at,
-/// such as one of the accounts where the configuration cannot be read, finds nothing.
+/// One check of an installation.
+#[derive(Clone, Copy)]
+pub struct Check {
+    name: &'static str,
+    run: for<'a> fn(&'a Installation) -> BoxFuture<'a, Vec<Finding>>,
+}
+
+impl Check {
+    /// The stable name, for programs. The findings have this name or a more specific one.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Runs the check; nothing is created or changed.
+    pub async fn run(&self, installation: &Installation) -> Vec<Finding> {
+        (self.run)(installation).await
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.name).finish()
+    }
+}
+
+/// All checks, in the order in which their findings are reported. A check that does not apply, such as one
+/// of the accounts if the configuration cannot be read, has no findings.
 pub const CHECKS: &[Check] = &[
-    Check::new("configuration", configuration::configuration),
-    Check::waiting("key", |of| Box::pin(configuration::key(of))),
-    Check::new("folders", folders::folders),
-    Check::new("trusted_proxies", configuration::trusted_proxies),
-    Check::new("folder", |of| of.database().map(files::folder).into_iter().collect()),
-    Check::new("disk", |of| of.database().map(files::disk).into_iter().collect()),
-    Check::new("database", |of| {
-        let is_configured = of.config().is_some_and(|config| config.file().is_some());
-        of.database().map(|path| files::database(path, is_configured)).into_iter().collect()
-    }),
-    Check::new("beside", |of| of.database_file().map(files::beside).unwrap_or_default()),
-    Check::waiting("schema", |of| Box::pin(contents::schema(of))),
-    Check::waiting("contents", |of| Box::pin(contents::contents(of))),
-    Check::waiting("clock", |of| Box::pin(contents::clock(of))),
-    Check::waiting("adapters", |of| Box::pin(accounts::adapters(of))),
-    Check::waiting("mode", |of| Box::pin(accounts::mode(of))),
-    Check::waiting("accounts", |of| Box::pin(accounts::accounts(of))),
+    Check { name: "configuration", run: |of| Box::pin(ready(configuration::configuration(of))) },
+    Check { name: "key", run: |of| Box::pin(configuration::key(of)) },
+    Check { name: "folders", run: |of| Box::pin(ready(folders::folders(of))) },
+    Check {
+        name: "trusted_proxies",
+        run: |of| Box::pin(ready(configuration::trusted_proxies(of))),
+    },
+    Check { name: "folder", run: |of| Box::pin(ready(files::folder(of))) },
+    Check { name: "disk", run: |of| Box::pin(ready(files::disk(of))) },
+    Check { name: "database", run: |of| Box::pin(ready(files::database(of))) },
+    Check { name: "beside", run: |of| Box::pin(ready(files::beside(of))) },
+    Check { name: "schema", run: |of| Box::pin(contents::schema(of)) },
+    Check { name: "contents", run: |of| Box::pin(contents::contents(of)) },
+    Check { name: "clock", run: |of| Box::pin(contents::clock(of)) },
+    Check { name: "adapters", run: |of| Box::pin(accounts::adapters(of)) },
+    Check { name: "mode", run: |of| Box::pin(accounts::mode(of)) },
+    Check { name: "accounts", run: |of| Box::pin(accounts::accounts(of)) },
 ];
 
-/// Makes all [`CHECKS`] of an installation.
+/// Runs all [`CHECKS`] on an installation.
 ///
 /// Needs a Tokio runtime.
 pub async fn run(options: &DoctorOptions) -> Report {

@@ -1,10 +1,10 @@
-//! What stops a command: how it is told, what mends it, and the exit status.
+//! What stops a command: its message, its kind for programs, its exit status, and a hint.
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
-use nexo_pairing::client::ClientError;
+use nexo_pairing::client::{ClientError, Refusal, SessionFileError, Step};
 use nexo_pairing::config::ConfigError;
 use nexo_pairing::nats::NatsError;
 use nexo_pairing::qr::QrError;
@@ -12,310 +12,136 @@ use nexo_pairing::server::{RecorderError, ServerError, TlsError};
 pub(crate) use nexo_pairing::text::error_chain as chain;
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
 use nexo_pairing::{
-    AdaptersError, IssueError, KeyError, ModesError, PairingError, SenderKey, SetupCodeError,
-    StoreError, VerifyError,
+    AdaptersError, IdError, IssueError, KeyError, ModesError, PairingAdapterRegistry, PairingError,
+    SetupCodeError, StoreError, VerifyError,
 };
-use time::OffsetDateTime;
 
-use crate::client_error;
 use crate::exit::Exit;
-use crate::text::{format_time, shell_word};
+use crate::text::{shell_path, shell_word};
 
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CliError {
-    #[error(transparent)]
-    Pairing(#[from] PairingError),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// No URL is set that a companion could connect to.
-    #[error("no URL is set at which a companion reaches the gateway")]
-    LoopbackOnly {
-        /// The command that lets somebody in without a companion, for each account.
-        seeds: Vec<String>,
-    },
-    #[error(transparent)]
-    Url(#[from] ResolveError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    Issue(#[from] IssueError),
-    #[error("the setup code is refused")]
-    Verify(#[from] VerifyError),
-    #[error("the QR code cannot be drawn")]
-    Qr(#[from] QrError),
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    #[error(transparent)]
-    Nats(#[from] NatsError),
-    /// A bus is needed, and nobody says where it is.
-    #[error("no bus is named")]
-    NoBus,
-    /// The process that serves a channel did not say how a sender is called.
-    #[error("the plugin of the channel {channel} cannot be asked how its senders are called")]
-    Plugin {
-        channel: String,
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// No mode is in force for an account.
-    #[error(transparent)]
-    Modes(#[from] ModesError),
-    /// The adapter of a channel is lost.
-    #[error(transparent)]
-    Adapters(#[from] AdaptersError),
-    /// The arguments do not fit.
-    #[error("{0}")]
-    Usage(String),
-    /// No sender can be made of an id.
-    #[error("{place}the id `{id}` is refused: {reason}")]
-    SenderRefused {
-        /// Where it stands (`line 3 of FILE: `), or nothing.
-        place: String,
-        id: String,
-        reason: String,
-    },
-    /// An id that was to be taken as it is, and that the channel's adapter would never make.
-    #[error("`{id}` would match no message: the channel's adapter makes `{canonical}` of it")]
-    NotCanonical { id: String, canonical: String, command: String },
-    /// An id that was to be taken as it is, and of which the channel's adapter makes none.
-    #[error("`{id}` would match no message: the adapter of {channel} makes no sender of it")]
-    Unmatchable { id: String, channel: String },
-    /// There is no adapter for a channel, so that nobody knows how its ids are written.
-    #[error("there is no adapter for the channel `{channel}` here; there is one for {known}")]
-    NoAdapter { channel: String, known: String },
-    /// There was nothing to do it to.
-    #[error("{message}")]
-    Nothing {
-        /// `nothing_to_revoke` and so on.
-        kind: &'static str,
-        message: String,
-        hint: Option<String>,
-    },
-    /// The operator was asked and said no.
-    #[error("nothing was changed")]
-    Declined,
-    /// A text is no setup code.
-    #[error("the setup code cannot be read")]
-    Malformed(#[from] SetupCodeError),
-    /// A setup code gave no session.
-    #[error(transparent)]
-    Claim(#[from] ClientError),
-    /// It is too late by this machine's clock, so the gateway was not asked.
-    #[error("the setup code expired at {}", format_time(*at))]
-    CodeExpired { at: OffsetDateTime },
-    /// There is no database where one has to be.
-    #[error("there is no database at {}", .0.display())]
-    NoDatabase(PathBuf),
-    /// A file or a stream failed.
-    #[error("failed to {what}")]
-    Io {
-        what: String,
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> Self {
-        Self::Pairing(error.into())
-    }
-}
-
-impl From<RecorderError> for CliError {
-    fn from(error: RecorderError) -> Self {
-        Self::Usage(error.to_string())
-    }
+#[error("{message}")]
+pub(crate) struct CliError {
+    kind: &'static str,
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+    /// The error of a library. [`chain`] does not repeat it where it is the message.
+    source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl CliError {
-    /// The process that serves `channel` cannot be asked.
+    fn new(kind: &'static str, exit: Exit, message: impl Into<String>) -> Self {
+        Self { kind, exit, message: message.into(), hint: None, source: None }
+    }
+
+    fn of(kind: &'static str, exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
+        let new = Self::new(kind, exit, error.to_string());
+        Self { source: Some(Box::new(error)), ..new }
+    }
+
+    /// The arguments do not fit.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new("usage", Exit::Usage, message)
+    }
+
+    /// A pairing rule refuses it, or there is nothing to do.
+    pub(crate) fn refused(kind: &'static str, message: impl Into<String>) -> Self {
+        Self::new(kind, Exit::Refused, message)
+    }
+
+    /// An id stands for no sender.
+    pub(crate) fn sender_refused(message: impl Into<String>) -> Self {
+        Self::refused("sender_refused", message)
+    }
+
+    pub(crate) fn is_sender_refused(&self) -> bool {
+        self.kind == "sender_refused"
+    }
+
+    /// A file or a stream failed: `what` completes "failed to".
+    pub(crate) fn io(what: impl AsRef<str>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self {
+            source: Some(source.into()),
+            ..Self::new("io", Exit::Storage, format!("failed to {}", what.as_ref()))
+        }
+    }
+
+    /// There is no database where one is needed.
+    pub(crate) fn no_database(path: &Path) -> Self {
+        Self::new("storage", Exit::Storage, format!("there is no database at {}", path.display()))
+            .with_hint("see with `nexo-pair config` where it is looked for")
+    }
+
+    /// A bus is needed, and none is configured.
+    pub(crate) fn no_bus() -> Self {
+        Self::new("no_bus", Exit::Usage, "no NATS server is configured")
+            .with_hint("set pairing.nats.servers, or give --nats nats://HOST:PORT")
+    }
+
+    /// The plugin that serves `channel` did not say who a sender is.
     pub(crate) fn plugin(channel: &str, source: impl Error + Send + Sync + 'static) -> Self {
-        Self::Plugin { channel: channel.to_owned(), source: Box::new(source) }
+        Self::of("plugin", Exit::Storage, source)
+            .with_message(format!("the plugin of the channel {channel} cannot resolve its senders"))
+            .with_hint("with --raw the id is taken as it is")
+    }
+
+    /// Nothing here knows how the ids of a channel are written.
+    pub(crate) fn no_adapter(channel: &str, registry: &PairingAdapterRegistry) -> Self {
+        let known = registry.channels().join(", ");
+        let message = format!("no adapter for the channel `{channel}`; there is one for {known}");
+        Self::refused("no_adapter", message).with_hint("with --raw the id is taken as it is")
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    fn with_message(self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
+    /// The same error, about the id at `place`, such as `line 3 of FILE: `.
+    pub(crate) fn at(self, place: &str) -> Self {
+        let message = format!("{place}{}", self.message);
+        self.with_message(message)
     }
 
     /// The stable name of this kind of error, for programs.
     pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Pairing(error) => error.kind(),
-            Self::Config(_) => "config",
-            Self::LoopbackOnly { .. } => "loopback_only",
-            Self::Url(error) => error.kind(),
-            Self::Key(error) => error.kind(),
-            Self::Issue(error) => error.kind(),
-            Self::Verify(error) => error.kind(),
-            Self::Qr(error) => error.kind(),
-            Self::Server(ServerError::Tls(_)) => "tls",
-            Self::Server(_) => "listen",
-            Self::Nats(_) => "bus",
-            Self::NoBus => "no_bus",
-            Self::Plugin { .. } => "plugin",
-            Self::Modes(_) => "modes",
-            Self::Adapters(_) => "adapters",
-            Self::Usage(_) => "usage",
-            Self::SenderRefused { .. } | Self::NotCanonical { .. } | Self::Unmatchable { .. } => {
-                "sender_refused"
-            }
-            Self::NoAdapter { .. } => "no_adapter",
-            Self::Nothing { kind, .. } => kind,
-            Self::Declined => "declined",
-            Self::Malformed(_) => "malformed",
-            Self::Claim(error) => error.kind(),
-            Self::CodeExpired { .. } => "expired",
-            Self::NoDatabase(_) => "storage",
-            Self::Io { .. } => "io",
-        }
+        self.kind
     }
 
     pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Pairing(error) => match error {
-                PairingError::Id(_)
-                | PairingError::Invalid { .. }
-                | PairingError::Unsupported { .. } => Exit::Usage,
-                PairingError::Delivery(_)
-                | PairingError::Stale { .. }
-                | PairingError::Damaged { .. }
-                | PairingError::Overloaded(_)
-                | PairingError::Backend(_) => Exit::Storage,
-                _ => Exit::Refused,
-            },
-            Self::Claim(error) => client_error::exit(error),
-            Self::Url(error) => match error {
-                ResolveError::InsecureCleartext { .. } => Exit::Refused,
-                ResolveError::TunnelFile { problem: TunnelFileProblem::Io(_), .. } => Exit::Storage,
-                _ => Exit::Usage,
-            },
-            Self::Key(error) => match error {
-                KeyError::Unknown { .. } | KeyError::Current { .. } | KeyError::External { .. } => {
-                    Exit::Refused
-                }
-                KeyError::Id => Exit::Usage,
-                _ => Exit::Storage,
-            },
-            Self::Issue(IssueError::Random(_)) | Self::Qr(QrError::Encoder(_)) => Exit::Storage,
-            Self::Server(ServerError::Tls(TlsError::Read { .. }) | ServerError::Listen { .. }) => {
-                Exit::Storage
-            }
-            Self::Server(_) => Exit::Usage,
-            Self::Nats(error) => match error {
-                NatsError::Server { .. } | NatsError::Options(_) | NatsError::Subject { .. } => {
-                    Exit::Usage
-                }
-                _ => Exit::Storage,
-            },
-            Self::NoBus | Self::Modes(_) | Self::Adapters(_) => Exit::Usage,
-            Self::Config(_) | Self::Usage(_) | Self::Issue(_) | Self::Qr(_) => Exit::Usage,
-            Self::LoopbackOnly { .. }
-            | Self::Verify(_)
-            | Self::SenderRefused { .. }
-            | Self::NotCanonical { .. }
-            | Self::Unmatchable { .. }
-            | Self::NoAdapter { .. }
-            | Self::Nothing { .. }
-            | Self::Malformed(_)
-            | Self::CodeExpired { .. }
-            | Self::Declined => Exit::Refused,
-            Self::NoDatabase(_) | Self::Plugin { .. } | Self::Io { .. } => Exit::Storage,
-        }
+        self.exit
     }
 
     /// What the operator can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Pairing(error) => pairing_hint(error),
-            Self::Modes(error) => Some(modes_hint(error)),
-            Self::Adapters(error) => Some(adapters_hint(error)),
-            Self::NoBus => {
-                Some("set pairing.nats.servers, or give --nats nats://HOST:PORT".to_owned())
-            }
-            Self::NoAdapter { .. } | Self::Plugin { .. } => {
-                Some("with --raw the id is taken as it is".to_owned())
-            }
-            Self::NotCanonical { command, .. } => Some(format!("leave out --raw: {command}")),
-            Self::Unmatchable { .. } => Some(
-                "give the id as a message carries it, without --raw; an id that is stored may be \
-                 given as `nexo-pair list --all` shows it"
-                    .to_owned(),
-            ),
-            Self::Nothing { hint, .. } => hint.clone(),
-            Self::Malformed(_) => {
-                Some("copy all of it once more, or have another one issued".to_owned())
-            }
-            Self::Claim(error) => client_error::hint(error),
-            Self::CodeExpired { .. } => Some(
-                "have another one issued; if it is new, set this machine's clock right".to_owned(),
-            ),
-            Self::NoDatabase(_) => {
-                Some("see with `nexo-pair config` where it is looked for".to_owned())
-            }
-            Self::LoopbackOnly { seeds } => {
-                let url = "name one: --public-url wss://HOST, or pairing.public_url in the \
-                           configuration, or NEXO_TUNNEL_URL";
-                let mut hint = url.to_owned();
-                if !seeds.is_empty() {
-                    hint.push_str("\nor let a sender in without a companion:");
-                }
-                seeds.iter().for_each(|seed| hint.extend(["\n  ", seed.as_str()]));
-                Some(hint)
-            }
-            Self::Url(error) => Some(error.hint()),
-            Self::Key(error) => error.hint(),
-            Self::Server(ServerError::Tls(error)) => error.hint(),
-            Self::Verify(VerifyError::Expired { .. }) => {
-                Some("issue a new one: nexo-pair start".to_owned())
-            }
-            Self::Verify(_) => {
-                Some("copy the whole payload, as `nexo-pair start` showed it".to_owned())
-            }
-            Self::Issue(_)
-            | Self::Server(_)
-            | Self::Qr(_)
-            | Self::SenderRefused { .. }
-            | Self::Config(_)
-            | Self::Usage(_)
-            | Self::Declined
-            | Self::Nats(_)
-            | Self::Io { .. } => None,
-        }
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 }
 
-fn modes_hint(error: &ModesError) -> String {
-    match error {
-        ModesError::TooMany(_) => {
-            "forget those that are gone: nexo-pair forget-mode CHANNEL ACCOUNT".to_owned()
-        }
-        _ => "say one: pairing.gate.mode or `mode` of the account in pairing.yaml, \
-              NEXO_PAIRING_GATE__MODE, or for `nexo-pair gate` --auto-challenge or --open\n\
-              is that file where it is looked for? nexo-pair config"
-            .to_owned(),
-    }
-}
-
-fn adapters_hint(error: &AdaptersError) -> String {
-    match error {
-        AdaptersError::Lost(channels) if channels.len() == 1 => {
-            let channel: String = channels.iter().map(ToString::to_string).collect();
-            format!(
-                "name it again in pairing.adapters, or, if no other process serves it any more, have it \
-                 forgotten: nexo-pair forget-adapter {channel}\n\
-                 `adapters: []` says that no other process serves any channel\n\
-                 is that file where it is looked for? nexo-pair config"
-            )
-        }
-        AdaptersError::Lost(_) => "name them again in pairing.adapters, or, if no other process serves \
-                                   one of them any more, have it forgotten: nexo-pair forget-adapter \
-                                   CHANNEL\n\
-                                   `adapters: []` says that no other process serves any channel\n\
-                                   is that file where it is looked for? nexo-pair config"
-            .to_owned(),
-        _ => "forget those that are gone: nexo-pair forget-adapter CHANNEL".to_owned(),
+impl From<PairingError> for CliError {
+    fn from(error: PairingError) -> Self {
+        let exit = match &error {
+            PairingError::Id(_)
+            | PairingError::Invalid { .. }
+            | PairingError::Unsupported { .. } => Exit::Usage,
+            PairingError::Delivery(_)
+            | PairingError::Stale { .. }
+            | PairingError::Damaged { .. }
+            | PairingError::Overloaded(_)
+            | PairingError::Backend(_) => Exit::Storage,
+            _ => Exit::Refused,
+        };
+        Self { hint: pairing_hint(&error), ..Self::of(error.kind(), exit, error) }
     }
 }
 
 fn pairing_hint(error: &PairingError) -> Option<String> {
-    let hint = match error {
+    Some(match error {
         PairingError::UnknownCode { .. } => {
             "see who is waiting, in which database: nexo-pair list".to_owned()
         }
@@ -323,45 +149,240 @@ fn pairing_hint(error: &PairingError) -> Option<String> {
             "compare it with what the sender sees; a slip like this costs nothing".to_owned()
         }
         PairingError::Expired { .. } => {
-            "have the sender write again: he is sent a new code".to_owned()
+            "ask the sender to write again: they will get a new code".to_owned()
         }
         PairingError::AlreadyRejected { key, .. } => {
-            format!("to let him in after all: {}", seed_command(key))
+            let words = [key.channel.as_str(), key.account_id.as_str(), key.sender_id.as_str()];
+            format!("to let them in after all: nexo-pair seed {}", words.map(shell_word).join(" "))
         }
         PairingError::LockedOut { .. } => {
-            "wait, or take the lockout back: nexo-pair unlock cli".to_owned()
+            "wait, or lift the lockout: nexo-pair unlock cli".to_owned()
         }
         PairingError::Blocked { key } => format!(
-            "take the block back first: nexo-pair unblock {}",
+            "remove the block first: nexo-pair unblock {}",
             shell_word(&format!("{}:{}", key.channel, key.sender_id))
         ),
         PairingError::Stale { source: Some(source), .. } => return pairing_hint(source),
         PairingError::Damaged { .. } => {
-            "see what is damaged with `nexo-pair doctor`, and put a backup in its place".to_owned()
+            "see what is damaged with `nexo-pair doctor`, and restore a backup".to_owned()
         }
         PairingError::Backend(source) | PairingError::Overloaded(source) => {
             return source.downcast_ref::<StoreError>().and_then(StoreError::hint);
         }
         _ => return None,
-    };
-    Some(hint)
+    })
 }
 
-/// The command that lets a sender in without a code.
-pub(crate) fn seed_command(key: &SenderKey) -> String {
-    let words = [key.channel.as_str(), key.account_id.as_str(), key.sender_id.as_str()];
-    format!("nexo-pair seed {}", words.map(shell_word).join(" "))
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        PairingError::from(error).into()
+    }
+}
+
+impl From<IdError> for CliError {
+    fn from(error: IdError) -> Self {
+        PairingError::from(error).into()
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::of("config", Exit::Usage, error)
+    }
+}
+
+impl From<RecorderError> for CliError {
+    fn from(error: RecorderError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ModesError> for CliError {
+    fn from(error: ModesError) -> Self {
+        let hint = match &error {
+            ModesError::TooMany(_) => {
+                "forget those that are gone: nexo-pair forget-mode CHANNEL ACCOUNT"
+            }
+            _ => {
+                "set one: pairing.gate.mode or `mode` of the account in pairing.yaml, \
+                 NEXO_PAIRING_GATE__MODE, or for `nexo-pair gate` --auto-challenge or --open\n\
+                 to see which file is read: nexo-pair config"
+            }
+        };
+        Self::of("modes", Exit::Usage, error).with_hint(hint)
+    }
+}
+
+impl From<AdaptersError> for CliError {
+    fn from(error: AdaptersError) -> Self {
+        let hint = match &error {
+            AdaptersError::Lost(channels) => {
+                let (them, channel) = match channels.first() {
+                    Some(channel) if channels.len() == 1 => ("it", channel.as_str()),
+                    _ => ("them", "CHANNEL"),
+                };
+                format!(
+                    "name {them} again in pairing.adapters or, if no other process serves the channel any \
+                     more, forget it: nexo-pair forget-adapter {channel}\n\
+                     `adapters: []` says that no other process serves any channel\n\
+                     to see which file is read: nexo-pair config"
+                )
+            }
+            _ => "forget those that are gone: nexo-pair forget-adapter CHANNEL".to_owned(),
+        };
+        Self::of("adapters", Exit::Usage, error).with_hint(hint)
+    }
+}
+
+impl From<ResolveError> for CliError {
+    fn from(error: ResolveError) -> Self {
+        let exit = match &error {
+            ResolveError::LoopbackOnly | ResolveError::InsecureCleartext { .. } => Exit::Refused,
+            ResolveError::TunnelFile { problem: TunnelFileProblem::Io(_), .. } => Exit::Storage,
+            _ => Exit::Usage,
+        };
+        Self { hint: Some(error.hint()), ..Self::of(error.kind(), exit, error) }
+    }
+}
+
+impl From<KeyError> for CliError {
+    fn from(error: KeyError) -> Self {
+        let exit = match &error {
+            KeyError::Unknown { .. } | KeyError::Current { .. } | KeyError::External { .. } => {
+                Exit::Refused
+            }
+            KeyError::Id => Exit::Usage,
+            _ => Exit::Storage,
+        };
+        Self { hint: error.hint(), ..Self::of(error.kind(), exit, error) }
+    }
+}
+
+impl From<IssueError> for CliError {
+    fn from(error: IssueError) -> Self {
+        let is_ours = matches!(error, IssueError::Random(_));
+        Self::of(error.kind(), if is_ours { Exit::Storage } else { Exit::Usage }, error)
+    }
+}
+
+impl From<QrError> for CliError {
+    fn from(error: QrError) -> Self {
+        let is_ours = matches!(error, QrError::Encoder(_));
+        Self::of(error.kind(), if is_ours { Exit::Storage } else { Exit::Usage }, error)
+            .with_message("the QR code cannot be drawn")
+    }
+}
+
+impl From<SetupCodeError> for CliError {
+    fn from(error: SetupCodeError) -> Self {
+        Self::of("malformed", Exit::Refused, error)
+            .with_message("the setup code cannot be read")
+            .with_hint("copy the whole code again, or have a new one issued")
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        let hint = match &error {
+            VerifyError::Expired { .. } => "issue a new one: nexo-pair start",
+            _ => "copy the whole payload, as `nexo-pair start` showed it",
+        };
+        Self::of(error.kind(), Exit::Refused, error)
+            .with_message("the setup code is refused")
+            .with_hint(hint)
+    }
+}
+
+impl From<ServerError> for CliError {
+    fn from(error: ServerError) -> Self {
+        let (kind, exit, hint) = match &error {
+            ServerError::Tls(tls @ TlsError::Read { .. }) => ("tls", Exit::Storage, tls.hint()),
+            ServerError::Tls(tls) => ("tls", Exit::Usage, tls.hint()),
+            ServerError::Listen { .. } => ("listen", Exit::Storage, None),
+            _ => ("listen", Exit::Usage, None),
+        };
+        Self { hint, ..Self::of(kind, exit, error) }
+    }
+}
+
+impl From<NatsError> for CliError {
+    fn from(error: NatsError) -> Self {
+        let is_misuse = matches!(
+            error,
+            NatsError::Server { .. } | NatsError::Options(_) | NatsError::Subject { .. }
+        );
+        Self::of("bus", if is_misuse { Exit::Usage } else { Exit::Storage }, error)
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Url { .. }
+            | ClientError::DeviceLabel
+            | ClientError::Refused { .. }
+            | ClientError::NoSession { .. } => Exit::Refused,
+            _ => Exit::Storage,
+        };
+        let hint = match &error {
+            ClientError::Unreachable { step: Step::Tls, .. } => {
+                "if the gateway's certificate is from an authority of your own, name that with \
+                 --ca-cert FILE"
+            }
+            ClientError::TimedOut { step: Step::Answer, .. } | ClientError::Lost { .. } => {
+                "the code may be used up by now: have a new one issued, and check with \
+                 `nexo-pair devices list` at the gateway whether there is a session to revoke"
+            }
+            ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => {
+                "check that the gateway runs (`nexo-pair serve`) and can be reached from here"
+            }
+            ClientError::BadAnswer { .. } => "check that the url of the code is the gateway's",
+            ClientError::Refused { refusal: Refusal::Replayed, .. } => {
+                "a code works once, and presenting it again may end the session that it gave: have \
+                 a new one issued; if it was not you who used it, tell the operator, who finds \
+                 it in `nexo-pair log`"
+            }
+            ClientError::Refused { refusal: Refusal::Throttled, .. } => {
+                "wait a minute, and try again"
+            }
+            ClientError::Refused { .. } | ClientError::Url { .. } => "have a new one issued",
+            _ => "",
+        };
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { hint, ..Self::of(error.kind(), exit, error) }
+    }
+}
+
+impl From<SessionFileError> for CliError {
+    fn from(error: SessionFileError) -> Self {
+        let (message, hint) = match &error {
+            SessionFileError::FolderOwner { .. } => (
+                "failed to keep the session",
+                Some("run as that user, or set NEXO_HOME".to_owned()),
+            ),
+            SessionFileError::FolderMode { path, .. } => {
+                let folder = shell_path(path.parent().unwrap_or(path));
+                ("failed to keep the session", Some(format!("chmod 700 {folder}")))
+            }
+            SessionFileError::Save { .. } => {
+                ("failed to keep the session, whose setup code is used up", None)
+            }
+            _ => ("failed to keep the session", None),
+        };
+        Self { hint, ..Self::of("io", Exit::Storage, error).with_message(message) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_chain_names_each_cause_once() {
-        let cause = io::Error::other("disk on fire");
-        let error = CliError::Io { what: "write the answers".to_owned(), source: cause };
-        assert_eq!(chain(&error), "failed to write the answers: disk on fire");
+        let error = CliError::io("write the decisions")(io::Error::other("disk on fire"));
+        assert_eq!(chain(&error), "failed to write the decisions: disk on fire");
         let error = CliError::from(PairingError::backend("gone\u{1b}[2J"));
         assert_eq!(chain(&error), "the store failed: gone\\u{1b}[2J");
     }
@@ -373,6 +394,62 @@ mod tests {
         assert_eq!(exit(PairingError::MistypedCode), Exit::Refused);
         assert_eq!(exit(nexo_pairing::ChannelId::parse("A b").unwrap_err().into()), Exit::Usage);
         assert_eq!(exit(PairingError::backend("gone")), Exit::Storage);
-        assert_eq!(CliError::NoDatabase("/x".into()).exit(), Exit::Storage);
+    }
+
+    fn refused(refusal: Refusal) -> CliError {
+        let (gateway, message) = ("nexo.example.com:443".to_owned(), "no".to_owned());
+        ClientError::Refused { refusal, gateway, message, retry_after: None }.into()
+    }
+
+    fn unreachable(step: Step) -> ClientError {
+        let source = io::Error::other("gone");
+        ClientError::Unreachable { step, gateway: "nexo.example.com:443".to_owned(), source }
+    }
+
+    fn timed_out(step: Step) -> ClientError {
+        let limit = Duration::from_secs(15);
+        ClientError::TimedOut { step, gateway: "nexo.example.com:443".to_owned(), limit }
+    }
+
+    fn lost() -> ClientError {
+        let source = io::Error::other("gone");
+        ClientError::Lost { gateway: "nexo.example.com:443".to_owned(), source }
+    }
+
+    #[test]
+    fn a_refusal_is_refused_and_what_fails_on_the_way_is_not() {
+        for refusal in [
+            Refusal::Malformed,
+            Refusal::InvalidSignature,
+            Refusal::Expired,
+            Refusal::Replayed,
+            Refusal::Cancelled,
+            Refusal::Throttled,
+            Refusal::Other,
+        ] {
+            let error = refused(refusal);
+            assert_eq!((error.exit(), error.hint().is_some()), (Exit::Refused, true), "{error}");
+        }
+        let (gateway, what) = ("127.0.0.1:80".to_owned(), "it says 404".to_owned());
+        let bad_answer = ClientError::BadAnswer { gateway, what };
+        let failures = [unreachable(Step::Connect), timed_out(Step::Resolve), lost(), bad_answer];
+        for error in failures {
+            let error = CliError::from(error);
+            assert_eq!((error.exit(), error.hint().is_some()), (Exit::Storage, true), "{error}");
+        }
+        assert_eq!(CliError::from(ClientError::Url { rule: "is invalid" }).exit(), Exit::Refused);
+    }
+
+    #[test]
+    fn a_hint_says_what_mends_it() {
+        let hint = |error: ClientError| CliError::from(error).hint().unwrap().to_owned();
+        assert!(hint(unreachable(Step::Tls)).contains("--ca-cert"));
+        assert!(hint(unreachable(Step::Connect)).contains("nexo-pair serve"));
+        assert!(hint(lost()).contains("used up"));
+        assert!(hint(timed_out(Step::Answer)).contains("used up"));
+        assert!(hint(timed_out(Step::Connect)).contains("nexo-pair serve"));
+        let replayed = refused(Refusal::Replayed);
+        let replayed = replayed.hint().unwrap();
+        assert!(replayed.contains("a new one") && replayed.contains("nexo-pair log"));
     }
 }

@@ -1,4 +1,4 @@
-//! Opens the issuer of setup codes, whose keys lie in a file.
+//! Opens the issuer of setup codes, whose keys are in a file.
 
 use std::io::ErrorKind;
 
@@ -7,14 +7,14 @@ use nexo_pairing::{IssuerOptions, KeyInfo, SetupCodeIssuer};
 
 use crate::error::CliError;
 
-/// Opens the key that signs, and makes it where there is none.
+/// Opens the signing key, and creates it if it is missing.
 pub(crate) async fn open_issuer(config: &Config) -> Result<SetupCodeIssuer, CliError> {
     let path = config.secret_path().to_owned();
     let options = IssuerOptions::default().with_secret_external(config.secret_external());
     Ok(blocking("open the key", move || SetupCodeIssuer::open_with(path, options)).await??)
 }
 
-/// The keys that there are; none is made.
+/// The existing keys; none is created.
 pub(crate) async fn existing_keys(config: &Config) -> Result<Vec<KeyInfo>, CliError> {
     match config.secret_path().symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound && !config.secret_external() => {
@@ -24,11 +24,11 @@ pub(crate) async fn existing_keys(config: &Config) -> Result<Vec<KeyInfo>, CliEr
     }
 }
 
-/// Runs what reads or writes files where it does not hold up other work.
+/// Runs work that reads or writes files where it does not hold up other work.
 pub(crate) async fn blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CliError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| CliError::Io { what: what.to_owned(), source: error.into() })
+    done.map_err(|error| CliError::io(what)(error.into()))
 }

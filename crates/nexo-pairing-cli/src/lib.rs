@@ -25,13 +25,11 @@ pub mod doctor;
 
 mod channels;
 mod cli;
-mod client_error;
 mod command;
 mod context;
 mod device_name;
 mod error;
 mod exit;
-mod flags;
 mod io;
 mod issuer;
 mod json;
@@ -40,11 +38,12 @@ mod logging;
 mod modes;
 mod nats;
 mod output;
-mod person;
 mod process;
 mod remote;
 mod setup_code_input;
+mod signals;
 mod table;
+mod target;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,11 +1,11 @@
-//! The configuration of a command that runs for long: read when it starts, and again on SIGHUP.
+//! The configuration of a long-running command: read at the start, and again on SIGHUP.
 
 use nexo_pairing::config::{Config, Process, Sources};
 
 use crate::error::CliError;
 use crate::issuer::blocking;
 
-/// The configuration as it was read last, and what it is read from.
+/// The configuration in use, and its sources.
 pub(crate) struct LiveConfig {
     process: Process,
     sources: Sources,
@@ -21,30 +21,30 @@ impl LiveConfig {
         Ok(Self { process, sources, started_with, current })
     }
 
-    /// As it was read last and taken.
+    /// The configuration in use.
     pub(crate) fn current(&self) -> &Config {
         &self.current
     }
 
-    /// Reads it again; it counts from [`take`](Self::take) on. One that is wrong or lost is an error.
+    /// Reads it again; it is in use from [`take`](Self::take) on. An invalid or missing file is an error.
     pub(crate) async fn read_again(&self) -> Result<Config, CliError> {
         let (sources, old) = (self.sources.clone(), self.current.clone());
         Ok(blocking("read the configuration", move || sources.reload(&old)).await??)
     }
 
-    /// Takes what was read again.
+    /// Puts a configuration in use that was read again.
     pub(crate) fn take(&mut self, config: Config) {
         self.current = config;
     }
 
-    /// What was changed since the start and only counts from the next one on, a sentence each.
+    /// The settings that were changed but need a restart, a sentence each.
     pub(crate) fn needs_restart(&self) -> impl Iterator<Item = String> {
         let keys = self.current.needs_restart(&self.started_with, self.process);
         keys.into_iter().map(|key| format!("{key} has changed: that needs a restart"))
     }
 }
 
-/// The keys that a process looks at only when it starts, as its help lists them: `a, b and c`.
+/// The keys that a process reads only at its start, for its help: `a, b and c`.
 pub(crate) fn start_only(process: Process) -> String {
     let keys = process.start_only();
     match keys.as_slice() {

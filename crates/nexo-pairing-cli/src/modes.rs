@@ -1,32 +1,33 @@
-//! What stays in force although the configuration does not say it: modes that are remembered, and what a
-//! reload keeps.
+//! Modes and other settings that stay in force when the configuration loses them.
 
 use nexo_pairing::config::Config;
-use nexo_pairing::{ModeSetting, ModesInForce, RememberedModes, RetainedModes};
+use nexo_pairing::{ModeSetting, ModesInForce, PairingStore, RememberedModes, RetainedModes};
 
-use crate::context::View;
 use crate::error::CliError;
 use crate::text::escape;
 
-/// How many accounts a warning names at most.
+/// The most accounts that are named one by one.
 const NAMED: usize = 10;
 
-/// What makes a mode that is remembered give way.
+/// The command that forgets all remembered modes.
 pub(crate) const FORGET_ALL: &str = "nexo-pair forget-mode '*' '*'";
 
 /// The modes that a gate would put in force if it started now.
-pub(crate) async fn in_force(config: &Config, known: &View) -> Result<ModesInForce, CliError> {
-    Ok(known.remembered_modes().await?.resolve(config.mode_words(), None)?)
+pub(crate) async fn in_force(
+    config: &Config,
+    store: &PairingStore,
+) -> Result<ModesInForce, CliError> {
+    Ok(store.remembered_modes().await?.resolve(config.mode_words(), None)?)
 }
 
-/// Refuses to go on where nothing says a mode and nothing can be remembered: a wrong `NEXO_HOME` gets
-/// no database.
+/// Refuses to start without a mode where no mode can be remembered, so that a wrong `NEXO_HOME` gets no
+/// database.
 pub(crate) fn check_fresh(config: &Config, fallback: Option<ModeSetting>) -> Result<(), CliError> {
     RememberedModes::default().resolve(config.mode_words(), fallback)?;
     Ok(())
 }
 
-/// What a reload kept, because the configuration does not say it any more.
+/// The settings that a reload kept because the configuration has lost them, a sentence each.
 pub(crate) fn lost(config: &Config) -> impl Iterator<Item = String> {
     config.kept().iter().map(|key| {
         let until = match key.strip_prefix("adapters") {
@@ -39,46 +40,45 @@ pub(crate) fn lost(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
-/// What is in force although the configuration does not say it, and what to do about each: pairs of
-/// the two.
+/// The modes that are in force but no longer configured, each with a hint.
 pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
-    let mut told = Vec::new();
+    let mut findings = Vec::new();
     let mut unnamed = 0;
     for kept in modes.kept() {
         let (what, mend) = match kept {
-            RetainedModes::Default(said) => (
-                format!("every account without a mode of its own keeps {}", mode(said)),
-                format!("set pairing.gate.mode, or forget what was said: {FORGET_ALL}"),
+            RetainedModes::Default(setting) => (
+                format!("every account without a mode of its own keeps {}", mode(setting)),
+                format!("set pairing.gate.mode, or forget the old one: {FORGET_ALL}"),
             ),
             RetainedModes::Accounts(count) => (
-                format!("the accounts that were named, {count}, stay the only ones that are known"),
-                format!("set pairing.accounts, or forget what was said: {FORGET_ALL}"),
+                format!("the {count} accounts that were named stay the only known ones"),
+                format!("set pairing.accounts, or forget the old one: {FORGET_ALL}"),
             ),
-            RetainedModes::Account(..) if told.len() >= NAMED => {
+            RetainedModes::Account(..) if findings.len() >= NAMED => {
                 unnamed += 1;
                 continue;
             }
-            RetainedModes::Account((channel, account), said) => (
-                format!("{channel}/{account} keeps {}", mode(said)),
+            RetainedModes::Account((channel, account), setting) => (
+                format!("{channel}/{account} keeps {}", mode(setting)),
                 format!(
-                    "set `mode` for it in pairing.accounts, or forget what was said: \
+                    "set `mode` for it in pairing.accounts, or forget the old one: \
                      nexo-pair forget-mode {channel} {account}"
                 ),
             ),
             other => (format!("{other:?} stays in force"), FORGET_ALL.to_owned()),
         };
-        told.push((format!("{what}, which is not configured any more"), mend));
+        findings.push((format!("{what}, which is no longer configured"), mend));
     }
     if unnamed > 0 {
-        told.push((
-            format!("{unnamed} more accounts keep modes that are not configured any more"),
+        findings.push((
+            format!("{unnamed} more accounts keep modes that are no longer configured"),
             "set `mode` for each in pairing.accounts".to_owned(),
         ));
     }
-    told
+    findings
 }
 
-/// A mode, and who said it.
-fn mode(said: &ModeSetting) -> String {
-    format!("mode {} (said by {})", said.mode, escape(&said.origin))
+/// A mode, and where it was set.
+fn mode(setting: &ModeSetting) -> String {
+    format!("mode {} (set by {})", setting.mode, escape(&setting.origin))
 }

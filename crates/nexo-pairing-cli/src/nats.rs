@@ -1,20 +1,20 @@
-//! The connection to the bus that the configuration names.
+//! The connection to the NATS servers in the configuration.
 
 use nexo_pairing::config::Config;
 use nexo_pairing::nats::{Bus, NatsOptions};
 
 use crate::error::CliError;
 
-/// Connects to the bus.
+/// Connects to NATS.
 pub(crate) async fn connect(config: &Config) -> Result<Bus, CliError> {
     Ok(Bus::connect(options(config)?).await?)
 }
 
-/// The options that the configuration has for a connection.
+/// The connection options in the configuration.
 pub(crate) fn options(config: &Config) -> Result<NatsOptions, CliError> {
     let nats = config.nats();
     if nats.servers.is_empty() {
-        return Err(CliError::NoBus);
+        return Err(CliError::no_bus());
     }
     let mut options = NatsOptions::new(nats.servers.iter().cloned())?;
     options.credentials_file.clone_from(&nats.credentials_file);

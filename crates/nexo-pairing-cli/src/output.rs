@@ -1,5 +1,6 @@
-//! What a command prints: its result, what should be known beside it, and what stopped it.
+//! What a command prints: its result, warnings and notes about it, and the error that stopped it.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, IntoInnerError, Seek, Write};
 
 use serde::Serialize;
@@ -27,31 +28,28 @@ impl Context {
 
     /// Prints a text as it is.
     pub(crate) fn print_text(&mut self, text: &str) -> Result<(), CliError> {
+        self.copy(text.as_bytes())
+    }
+
+    /// Prints a buffered result.
+    pub(crate) fn print_buffer(&mut self, buffer: Buffer) -> Result<(), CliError> {
+        let folder = std::env::temp_dir();
+        let not_buffered = CliError::io(format!("buffer the result in {}", folder.display()));
+        let mut file = buffer.complete().map_err(not_buffered)?;
+        file.rewind().map_err(not_written)?;
+        self.copy(file)
+    }
+
+    fn copy(&mut self, mut from: impl io::Read) -> Result<(), CliError> {
         let stdout = &mut self.io.stdout;
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // Whoever read it has seen enough.
+        match io::copy(&mut from, stdout).and_then(|_| stdout.flush()) {
+            // The reader has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(not_written),
         }
     }
 
-    /// Prints what was kept.
-    pub(crate) fn print_kept(&mut self, kept: Kept) -> Result<(), CliError> {
-        let mut file = kept.complete().map_err(|source| {
-            let folder = std::env::temp_dir();
-            CliError::Io { what: format!("keep the result in {}", folder.display()), source }
-        })?;
-        let stdout = &mut self.io.stdout;
-        let printed =
-            file.rewind().and_then(|()| io::copy(&mut file, stdout)).and_then(|_| stdout.flush());
-        match printed {
-            // Whoever read it has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(not_written),
-        }
-    }
-
-    /// Says what should be known before the result is used, on standard error.
+    /// Prints a warning about the result on standard error.
     pub(crate) fn warn(&mut self, kind: &str, message: &str) {
         let line = if self.json() {
             let warning = json!({ "warning": { "kind": kind, "message": message } });
@@ -59,65 +57,59 @@ impl Context {
         } else {
             format!("warning: {}", escape(message))
         };
-        // A warning that cannot be told is no reason to fail.
+        // A warning that cannot be printed is no reason to fail.
         let _ = writeln!(self.io.stderr, "{line}");
     }
 
-    /// Says something beside the result, to people only.
+    /// Prints a remark beside the result, for people only.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json() {
-            // A remark that cannot be told is no reason to fail.
+            // A note that cannot be printed is no reason to fail.
             let _ = writeln!(self.io.stderr, "note: {}", escape(text));
         }
     }
 }
 
-/// Tells the error on standard error.
+/// Prints the error on standard error.
 pub(crate) fn report(error: &CliError, json: bool, io: &mut Io) -> Exit {
     let message = chain(error);
-    let hint = error.hint();
     let text = if json {
-        as_json(error.kind(), &message, hint.as_deref())
+        as_json(error.kind(), &message, error.hint())
     } else {
         // Each line by itself, so that a command in it can be pasted.
-        let hint: Vec<_> = hint.iter().flat_map(|hint| hint.lines()).map(escape).collect();
+        let hint: Vec<_> = error.hint().iter().flat_map(|hint| hint.lines()).map(escape).collect();
         let hint = hint.join("\n      ");
         let hint = if hint.is_empty() { hint } else { format!("hint: {hint}\n") };
         format!("error: {message}\n{hint}")
     };
-    // Nobody is left to be told that this failed.
-    let _ = io.stderr.write_all(text.as_bytes());
-    let _ = io.stderr.flush();
+    // When this fails, there is nobody left to report to.
+    let _ = io.stderr.write_all(text.as_bytes()).and_then(|()| io.stderr.flush());
     error.exit()
 }
 
-/// An error as programs read it, on one line.
+/// An error for programs, on one line.
 pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
     #[derive(Serialize)]
-    struct Line<'a> {
-        error: Told<'a>,
-    }
-    #[derive(Serialize)]
-    struct Told<'a> {
+    struct Reported<'a> {
         kind: &'a str,
         message: &'a str,
         hint: Option<&'a str>,
     }
-    let line = Line { error: Told { kind, message, hint } };
+    let line = BTreeMap::from([("error", Reported { kind, message, hint })]);
     // Three strings can always be written.
     json::to_string(&line).unwrap_or_default() + "\n"
 }
 
-/// A result that is kept until it is complete, so that a reader who waits, such as a pager, does not
-/// hold a transaction open. What is longer than 1 MiB goes to a temporary file that has no name.
+/// A result that is buffered until it is complete, so that a slow reader, such as a pager, does not
+/// hold a transaction open. Beyond 1 MiB it goes to a temporary file without a name.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Buffer {
     file: BufWriter<SpooledTempFile>,
-    /// Why it is not complete. It is told when it is printed.
+    /// Why it is incomplete; reported when it is printed.
     error: Option<io::Error>,
 }
 
-impl Kept {
+impl Buffer {
     const IN_MEMORY: usize = 1 << 20;
 
     pub(crate) fn new() -> Self {
@@ -149,5 +141,5 @@ impl Kept {
 }
 
 fn not_written(source: io::Error) -> CliError {
-    CliError::Io { what: "write the result".to_owned(), source }
+    CliError::io("write the result")(source)
 }

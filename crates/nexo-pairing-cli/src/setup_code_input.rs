@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -17,12 +15,11 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::text::{escape, shell_word};
 
-/// The longest input that is read, in bytes: what `start` prints with the largest QR code.
+/// The longest input, in bytes: the output of `start` with the largest QR code.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
-/// Which setup code is meant.
+/// Where the setup code is.
 #[derive(Debug, Args)]
 pub(crate) struct CodeInput {
     /// Read the setup code from a file [default: standard input, which is also -].
@@ -34,40 +31,31 @@ pub(crate) struct CodeInput {
 }
 
 impl CodeInput {
-    /// The payload, which nobody has decoded yet, be it alone or in what `start` printed.
+    /// Reads the payload, alone or within the output of `start`. It is not decoded.
     ///
-    /// It is read up to the end of its line and no further: whoever writes into a pipe may run on
-    /// until the code was used.
+    /// It is read up to the end of its line and no further: the writer of a pipe may run until the code
+    /// is used.
     pub(crate) async fn read(self, context: &mut Context) -> Result<Payload, CliError> {
         if let Some(code) = self.code {
             return payload_of(&code.0, "--code");
         }
-        let file = self.file.filter(|file| file != Path::new("-"));
-        let name = match &file {
-            Some(file) => shell_word(&escape(&file.to_string_lossy())),
-            None => "standard input".to_owned(),
-        };
-        if file.is_none() && context.io.interactive {
+        let is_stdin = self.file.as_deref().is_none_or(|file| file == Path::new("-"));
+        if is_stdin && context.io.interactive {
             context.note("paste the setup code and press Enter");
         }
-        let stdin = mem::replace(&mut context.io.stdin, Box::new(io::empty()));
-        let read = tokio::task::spawn_blocking(move || match file {
-            Some(file) => read_text(File::open(file)?),
-            None => read_text(stdin),
-        });
-        let bytes = read.await.unwrap_or_else(|error| Err(error.into()));
+        let (name, bytes) = context.io.read_input(self.file, read_text).await;
         let bytes = bytes.map_err(|source| match source.kind() {
-            ErrorKind::IsADirectory => CliError::Usage(format!("{name} is a folder, not a file")),
-            _ => CliError::Io { what: format!("read {name}"), source },
+            ErrorKind::IsADirectory => CliError::usage(format!("{name} is a folder, not a file")),
+            _ => CliError::io(format!("read {name}"))(source),
         })?;
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| CliError::Usage(format!("{name} is not UTF-8, so it is no setup code")))?;
+            .map_err(|_| CliError::usage(format!("{name} is not UTF-8 and so not a setup code")))?;
         payload_of(text, &name)
     }
 }
 
-/// The text that a QR code carries. Whoever has it can use it, so `Debug` does not show it, and it
-/// is wiped when it is dropped.
+/// The text of a QR code. Whoever has it can use it, so `Debug` does not show it, and it is wiped when
+/// dropped.
 #[derive(Clone)]
 pub(crate) struct Payload(Zeroizing<String>);
 
@@ -91,9 +79,9 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Reads until a setup code has come, or too much.
+/// Reads until there is a whole setup code, or too much.
 fn read_text(mut source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // It is never moved to grow: that would leave a copy behind.
+    // It does not grow: moving it would leave a copy behind.
     let mut bytes = Zeroizing::new(vec![0; MAX_INPUT_BYTES + 1]);
     let mut length = 0;
     while length < bytes.len() && !is_complete(&bytes[..length]) {
@@ -108,7 +96,7 @@ fn read_text(mut source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Whether what has been read holds the whole line of a payload or, if it begins with `{`, an object.
+/// Whether the bytes hold the whole line of a payload or, if they begin with `{`, an object.
 fn is_complete(bytes: &[u8]) -> bool {
     let text = bytes.trim_ascii_start();
     match text.first() {
@@ -119,7 +107,7 @@ fn is_complete(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether a line may be a payload: not what a QR code is drawn with, nor a remark.
+/// Whether a line may be a payload, and not part of a QR code or a remark.
 fn is_candidate(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -128,20 +116,20 @@ fn is_candidate(line: &[u8]) -> bool {
 
 /// The payload in a text that was read from `name`.
 fn payload_of(text: &str, name: &str) -> Result<Payload, CliError> {
-    let wrong = |what: String| Err(CliError::Usage(format!("{name} {what}")));
+    let wrong = |what: String| Err(CliError::usage(format!("{name} {what}")));
     if text.len() > MAX_INPUT_BYTES {
-        return wrong(format!("is longer than {MAX_INPUT_BYTES} bytes, so it is no setup code"));
+        return wrong(format!("is longer than {MAX_INPUT_BYTES} bytes and so not a setup code"));
     }
     let text = text.trim();
     let payload = if text.starts_with('{') {
         match object_in::<Started<'_>>(text.as_bytes()) {
             Some(started) => started.payload,
-            None => return wrong("is no setup code and no JSON object with one".to_owned()),
+            None => return wrong("is neither a setup code nor a JSON object with one".to_owned()),
         }
     } else {
         let mut lines = text.lines();
         let first = lines.clone().next().unwrap_or_default();
-        // Where no line will do, decoding the first says what is wrong with it.
+        // If no line is a candidate, decoding the first reports what is wrong with it.
         let line = lines.find(|line| is_candidate(line.as_bytes())).unwrap_or(first);
         Cow::Borrowed(line.trim())
     };
@@ -155,7 +143,7 @@ fn payload_of(text: &str, name: &str) -> Result<Payload, CliError> {
     }
 }
 
-/// What `start --json` prints, as far as it matters.
+/// The part of the output of `start --json` that matters here.
 #[derive(Deserialize)]
 struct Started<'a> {
     /// Borrowed, so that there is no second copy.
@@ -163,7 +151,7 @@ struct Started<'a> {
     payload: Cow<'a, str>,
 }
 
-/// The JSON value that a text begins with, if it is all there and of this form.
+/// The JSON value at the beginning of a text, if it is complete and of this type.
 fn object_in<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     serde_json::Deserializer::from_slice(text).into_iter().next()?.ok()
 }
@@ -194,26 +182,32 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_payload_is_told_as_such() {
+    fn a_text_without_a_payload_is_refused_with_the_reason() {
         let long = "A".repeat(MAX_PAYLOAD_BYTES);
         assert_eq!(read(&long).as_ref(), Ok(&long));
-        for (text, told) in [
+        for (text, expected) in [
             ("", "standard input holds no setup code: it is empty"),
             (" \n\t\n", "standard input holds no setup code: it is empty"),
             (r#"{"payload":""}"#, "standard input holds no setup code: it is empty"),
-            (r#"{"url":"ws://x"}"#, "standard input is no setup code and no JSON object with one"),
-            (r#"{"payload":7}"#, "standard input is no setup code and no JSON object with one"),
-            ("{", "standard input is no setup code and no JSON object with one"),
+            (
+                r#"{"url":"ws://x"}"#,
+                "standard input is neither a setup code nor a JSON object with one",
+            ),
+            (
+                r#"{"payload":7}"#,
+                "standard input is neither a setup code nor a JSON object with one",
+            ),
+            ("{", "standard input is neither a setup code nor a JSON object with one"),
             (
                 &format!("{long}A"),
                 "standard input holds 4097 bytes, but a setup code has at most 4096",
             ),
             (
                 &" ".repeat(MAX_INPUT_BYTES + 1),
-                "standard input is longer than 65536 bytes, so it is no setup code",
+                "standard input is longer than 65536 bytes and so not a setup code",
             ),
         ] {
-            assert_eq!(read(text).unwrap_err(), told);
+            assert_eq!(read(text).unwrap_err(), expected);
         }
     }
 

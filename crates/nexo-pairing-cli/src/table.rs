@@ -2,11 +2,10 @@
 
 use crate::text::truncate;
 
-/// The widest that a column gets, in characters.
+/// The maximum width of a column, in characters.
 const MAX_WIDTH: usize = 60;
 
-/// A table that is kept until it is complete; what others wrote is made visible and cut when it is put
-/// in.
+/// A table. Cells are escaped and truncated.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Columns,
@@ -32,26 +31,26 @@ impl Table {
     }
 }
 
-/// The cells of a row: what others wrote is made visible and cut.
+/// The cells of a row, escaped and truncated.
 pub(crate) fn cells<const N: usize>(row: [&str; N]) -> Vec<String> {
     row.map(|cell| truncate(cell, MAX_WIDTH)).to_vec()
 }
 
-/// How wide the columns of a table are, for one that is too long to be kept.
+/// The widths of columns, for a table that is too long to be held in memory.
 #[derive(Debug)]
 pub(crate) struct Columns {
     widths: Vec<usize>,
-    /// How many rows have been fitted besides the headers.
+    /// The number of fitted rows, without the headers.
     pub(crate) rows: usize,
 }
 
 impl Columns {
-    /// As wide as the headers.
+    /// Columns as wide as the headers.
     pub(crate) fn new<const N: usize>(headers: [&str; N]) -> Self {
         Self { widths: headers.map(|header| header.chars().count()).to_vec(), rows: 0 }
     }
 
-    /// Makes them as wide as a row needs.
+    /// Widens the columns for a row.
     pub(crate) fn fit(&mut self, row: &[String]) {
         for (width, cell) in self.widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);

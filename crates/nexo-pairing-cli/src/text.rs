@@ -1,6 +1,6 @@
 //! Text that others wrote, made fit for a terminal and for a shell; times for people.
 
-use std::fmt::Write as _;
+use std::path::Path;
 
 pub(crate) use nexo_pairing::text::{escape, is_hidden, truncate};
 use time::{Duration, OffsetDateTime};
@@ -15,7 +15,12 @@ pub(crate) fn shell_word(text: &str) -> String {
     }
 }
 
-/// How long something is: `42 s`, `5 min`, `3 h`, `2 d`; rounded down, and never below nothing.
+/// The path as one word for a shell, fit for a terminal.
+pub(crate) fn shell_path(path: &Path) -> String {
+    shell_word(&escape(&path.to_string_lossy()))
+}
+
+/// A duration: `42 s`, `5 min`, `3 h`, `2 d`; rounded down, and never negative.
 pub(crate) fn format_duration(duration: Duration) -> String {
     let secs = duration.whole_seconds().max(0);
     match secs {
@@ -29,20 +34,7 @@ pub(crate) fn format_duration(duration: Duration) -> String {
 /// A moment: `2026-01-31 09:05:00 UTC`.
 pub(crate) fn format_time(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
-    let (date, time) = (at.date(), at.time());
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-        date.year(),
-        u8::from(date.month()),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    );
-    text
+    format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second())
 }
 
 #[cfg(test)]

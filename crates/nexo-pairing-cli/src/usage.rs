@@ -1,4 +1,4 @@
-//! Reads the arguments, and tells what is wrong with them without repeating a code.
+//! Parses the arguments, and reports errors without repeating a code.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,15 +14,15 @@ use crate::io::Io;
 use crate::output::as_json;
 use crate::text::escape;
 
-/// In how many words a code is recognised.
+/// The number of words in which a code is recognised.
 const MAX_WORDS: usize = 8;
 
-/// Reads the arguments; on `--help`, `--version` or an error everything was said.
+/// Parses the arguments; `--help`, `--version` and errors have been printed when it fails.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>, io: &mut Io) -> Result<Cli, Exit> {
     let args: Vec<OsString> = args.collect();
     Cli::try_parse_from(&args).map_err(|error| {
         let text = without_codes(&error.to_string(), &args);
-        // Nobody is left to be told that this failed.
+        // When printing fails, there is nobody left to report to.
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             let _ = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
             return Exit::Done;
@@ -53,7 +53,7 @@ fn without_codes(text: &str, args: &[OsString]) -> String {
             for word in words.iter().filter(|word| !is_command(word)) {
                 text = match word.chars().count() {
                     0 => text,
-                    // Letters that stand everywhere are blanked where they are quoted.
+                    // A single letter is blanked only where it is quoted: it occurs everywhere.
                     1 => text.replace(&format!("'{word}'"), "'…'"),
                     _ => text.replace(word, "…"),
                 };
@@ -63,8 +63,8 @@ fn without_codes(text: &str, args: &[OsString]) -> String {
     text
 }
 
-/// Whether a text is a code or a setup code, or the token of one. Many a word of eight letters could
-/// be a code of 0.1.8, which has no check character.
+/// Whether a text is a code, a setup code or the token of one. A word of eight letters does not count as
+/// a code of 0.1.8, which has no check character.
 fn is_code(text: &str) -> bool {
     if decode_setup_code(text).is_ok() || UnverifiedToken::parse(text).is_ok() {
         return true;

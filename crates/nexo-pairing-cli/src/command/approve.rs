@@ -1,6 +1,6 @@
-//! `approve`: lets in whoever has a code.
+//! `approve`: lets in the sender who has a code.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::mem;
 use std::time::Duration;
 
@@ -10,47 +10,47 @@ use nexo_pairing::{Actor, Filter, Grant, PairingCode, PairingStore, PendingReque
 use time::OffsetDateTime;
 
 use super::{TypedCode, name_in};
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::io::Io;
+use crate::issuer::blocking;
 use crate::text::{escape, format_duration, format_time, truncate};
 use crate::time_input::{MOST_DAYS, parse_duration};
 
 #[derive(Debug, Args)]
-#[command(after_help = "On a terminal it shows whose code it is, and asks.\n\n\
+#[command(after_help = "On a terminal it shows whose code it is, and asks for confirmation.\n\n\
     Examples:\n  nexo-pair approve K7M9-PQ2X\n  \
     nexo-pair approve K7M9-PQ2X --for 7d --note 'plumber, until Friday'")]
 pub(crate) struct Approve {
-    /// The code; case, spaces and hyphens do not matter.
-    #[arg(required = true, num_args = 1..=16)]
-    code: Vec<TypedCode>,
+    #[command(flatten)]
+    code: TypedCode,
     #[arg(
         long = "for", value_name = "DURATION", value_parser = parse_duration,
-        help = format!("Only for so long: 90s, 15m, 12h, 7d or 2w, up to {} years", MOST_DAYS / 365)
+        help = format!("For this long only: 90s, 15m, 12h, 7d or 2w, up to {} years", MOST_DAYS / 365)
     )]
     expires_in: Option<Duration>,
     #[arg(
         long, value_name = "TEXT",
-        help = format!("What to remember about it, at most {MAX_NOTE_BYTES} bytes")
+        help = format!("A note to keep with the grant, at most {MAX_NOTE_BYTES} bytes")
     )]
     note: Option<String>,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
 }
 
-pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<Exit, CliError> {
-    let code = TypedCode::join(&args.code);
-    let database: Database = context.database()?;
+pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<(), CliError> {
+    let code = args.code.join();
+    let database = context.database()?;
     let store = database.find().await?.required()?;
-    if context.io.interactive && !args.yes {
-        // A code that nobody has is not asked about: the store says what is wrong with it.
-        if let Some(request) = find(&store, &code).await? {
-            let question = question(&request, args.expires_in, OffsetDateTime::now_utc());
-            if !ask(&mut context.io, question).await? {
-                return Err(CliError::Declined);
-            }
+    // An unknown code is not asked about: the store reports what is wrong with it.
+    if context.io.interactive
+        && !args.yes
+        && let Some(request) = find(&store, &code).await?
+    {
+        let question = question(&request, args.expires_in, OffsetDateTime::now_utc());
+        if !ask(&mut context.io, question).await? {
+            return Err(CliError::refused("declined", "nothing was changed"));
         }
     }
     let mut grant = Grant::unlimited();
@@ -61,14 +61,9 @@ pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<Exit, Cl
         let who =
             [approved.channel.as_str(), approved.account_id.as_str(), approved.sender_id.as_str()];
         let until = approved.expires_at.map(|at| format!(", until {}", format_time(at)));
-        format!(
-            "let in {}{}\n{}",
-            escape(&who.join("/")),
-            until.unwrap_or_default(),
-            database.written()
-        )
-    })?;
-    Ok(Exit::Done)
+        let (who, until) = (escape(&who.join("/")), until.unwrap_or_default());
+        format!("let in {who}{until}\n{}", database.written())
+    })
 }
 
 async fn find(store: &PairingStore, code: &str) -> Result<Option<PendingRequest>, CliError> {
@@ -91,28 +86,19 @@ fn question(request: &PendingRequest, expires_in: Option<Duration>, now: OffsetD
     )
 }
 
-/// Asks on standard error; no answer is a no.
+/// Asks on standard error; no answer means no.
 async fn ask(io: &mut Io, question: String) -> Result<bool, CliError> {
-    let not_asked = |source| CliError::Io { what: "ask".to_owned(), source };
-    io.stderr.write_all(question.as_bytes()).and_then(|()| io.stderr.flush()).map_err(not_asked)?;
+    let asked = io.stderr.write_all(question.as_bytes()).and_then(|()| io.stderr.flush());
+    asked.map_err(CliError::io("ask"))?;
     let stdin = mem::replace(&mut io.stdin, Box::new(io::empty()));
-    let answer = tokio::task::spawn_blocking(move || read_line(stdin)).await;
-    let answer = answer.unwrap_or_else(|error| Err(error.into())).map_err(not_asked)?;
+    let answer = blocking("ask", move || read_line(stdin)).await?.map_err(CliError::io("ask"))?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// The first line, of which only the beginning matters.
-fn read_line(mut stdin: Box<dyn Read + Send>) -> io::Result<String> {
-    let (mut line, mut byte) = (Vec::new(), [0]);
-    while line.len() < 256 {
-        match stdin.read(&mut byte) {
-            Ok(0) => break,
-            Ok(_) if byte == *b"\n" => break,
-            Ok(_) => line.push(byte[0]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+fn read_line(stdin: impl Read) -> io::Result<String> {
+    let mut line = Vec::new();
+    BufReader::new(stdin.take(256)).read_until(b'\n', &mut line)?;
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 

@@ -4,58 +4,49 @@ use clap::Args;
 use nexo_pairing::Actor;
 use serde_json::json;
 
-use super::lines;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::person::{TargetKey, Whom};
-use crate::text::escape;
+use crate::remote;
+use crate::target::{TargetArgs, TargetKey, lines, note_raw};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Ends what he was allowed and drops his requests. Without --account it holds \
+    after_help = "Revokes the sender's grants and drops their requests. Without --account it holds \
     for every account of the channel, also for future ones.\n\n\
     Example:\n  nexo-pair block whatsapp:+5491155556666 --reason spam"
 )]
 pub(crate) struct Block {
     #[command(flatten)]
-    whom: Whom,
+    target: TargetArgs,
     /// Why, for the audit log and for `list --all`.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
-pub(crate) async fn run(args: Block, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Block, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
     let database = context.database_of(&config);
-    let registry = args.whom.adapters(&config).await?;
     let found = database.find().await?;
-    // A refused id must not leave an empty database behind.
-    let targets = args.whom.targets("block", &config, found.view(), &registry).await?;
-    let is_remote = args.whom.is_remote(&config, found.view()).await?;
+    // Before the database is created: a refused id must not leave an empty one behind.
+    let targets = args.target.targets("block", &config, found.store()).await?;
+    let channel = args.target.channel();
+    let is_remote = remote::is_remote(&config, &channel, found.store()).await?;
     let store = found.or_create().await?;
     let (mut revoked, mut dropped) = (Vec::new(), Vec::new());
     for target in &targets {
-        let blocking = store.block(target, &Actor::cli(), args.reason.as_deref()).await?;
-        revoked.extend(blocking.revoked);
-        dropped.extend(blocking.dropped);
+        let outcome = store.block(target, &Actor::cli(), args.reason.as_deref()).await?;
+        revoked.extend(outcome.revoked);
+        dropped.extend(outcome.dropped);
+    }
+    if is_remote && args.target.is_raw() {
+        note_raw(context, &channel);
     }
     let blocked: Vec<TargetKey> = targets.into_iter().map(TargetKey::from).collect();
-    if is_remote {
-        args.whom.note_raw(context);
-    }
     let value = json!({ "blocked": blocked, "revoked": revoked, "dropped": dropped });
     context.print(&value, || {
-        let blocked: String = blocked.iter().map(|key| line("blocked", key)).collect();
-        let (revoked, dropped) =
-            (lines("revoked", &revoked), lines("dropped the request of", &dropped));
-        blocked + &revoked + &dropped + &database.written()
-    })?;
-    Ok(Exit::Done)
-}
-
-/// A target for people.
-pub(super) fn line(what: &str, key: &TargetKey) -> String {
-    let TargetKey { channel, account_id, sender_id } = key;
-    escape(&format!("{what} {channel}/{account_id}/{sender_id}")) + "\n"
+        blocked.iter().map(|key| key.line("blocked")).collect::<String>()
+            + &lines("revoked", &revoked)
+            + &lines("dropped the request of", &dropped)
+            + &database.written()
+    })
 }

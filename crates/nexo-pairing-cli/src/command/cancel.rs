@@ -1,4 +1,4 @@
-//! `cancel`: takes back a setup code that was not used yet.
+//! `cancel`: cancels a setup code that has not been used.
 
 use clap::Args;
 use nexo_pairing::setup_code::decode_setup_code;
@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::issuer::{existing_keys, open_issuer};
 use crate::setup_code_input::CodeInput;
 
@@ -18,30 +17,30 @@ pub(crate) struct Cancel {
     input: CodeInput,
 }
 
-pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
-    let payload = args.input.read(context).await?;
-    let code = decode_setup_code(payload.as_str())?;
-    // Only what we issued and what could still be used is worth remembering. Without a key it is none
-    // of ours, and none is made to find that out.
+    let code = decode_setup_code(args.input.read(context).await?.as_str())?;
+    // Only what we issued and what could still be used is worth remembering. Without a key the code is
+    // not ours, and no key is made to find that out.
     if existing_keys(&config).await?.is_empty() {
         return Err(VerifyError::InvalidSignature.into());
     }
     let claims = open_issuer(&config).await?.verify(&code.bootstrap_token)?;
     let database = context.database_of(&config);
-    let cancelled = match database.open().await?.cancel(&claims, &Actor::cli()).await? {
+    let is_new = match database.open().await?.cancel(&claims, &Actor::cli()).await? {
         Cancellation::Cancelled => true,
         Cancellation::AlreadyUsed(session) => {
-            let hint = session
-                .map(|session| format!("end its session: nexo-pair devices revoke {}", session.id));
-            let message = "the setup code was used already".to_owned();
-            return Err(CliError::Nothing { kind: "already_used", message, hint });
+            let error = CliError::refused("already_used", "the setup code was already used");
+            return Err(match session {
+                Some(session) => error
+                    .with_hint(format!("end its session: nexo-pair devices revoke {}", session.id)),
+                None => error,
+            });
         }
         _ => false,
     };
-    context.print(&json!({ "cancelled": cancelled }), || {
-        let told = if cancelled { "cancelled the setup code" } else { "it was cancelled before" };
-        format!("{told}\n{}", database.written())
-    })?;
-    Ok(Exit::Done)
+    context.print(&json!({ "cancelled": is_new }), || {
+        let done = if is_new { "cancelled the setup code" } else { "it was already cancelled" };
+        format!("{done}\n{}", database.written())
+    })
 }

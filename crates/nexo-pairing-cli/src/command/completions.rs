@@ -6,7 +6,6 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
@@ -16,9 +15,8 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Completions, context: &mut Context) -> Result<Exit, CliError> {
-    context.print_text(&script(args.shell))?;
-    Ok(Exit::Done)
+pub(crate) fn run(args: &Completions, context: &mut Context) -> Result<(), CliError> {
+    context.print_text(&script(args.shell))
 }
 
 fn script(shell: Shell) -> String {
@@ -66,7 +64,10 @@ mod tests {
             let ask = |last| offered(&[&words[..], &[last]].concat());
             let flags = ask("--");
             for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
-                assert!(flags.contains(&format!("--{flag}")), "{words:?}: no --{flag} in {flags:?}");
+                assert!(
+                    flags.contains(&format!("--{flag}")),
+                    "{words:?}: no --{flag} in {flags:?}"
+                );
             }
             let subcommands: Vec<_> =
                 command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();

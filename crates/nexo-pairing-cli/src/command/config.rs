@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::live_config::start_only;
 use crate::table::Table;
 use crate::text::escape;
@@ -14,15 +13,15 @@ use crate::text::escape;
 #[derive(Debug, Args)]
 #[command(
     after_help = format!(
-        "Flags win over the environment (NEXO_PAIRING_…), that wins over the file, and that over the \
-        defaults. A running gate reads it again on SIGHUP, all but {}, which need a restart.\n\n\
+        "Flags override the environment (NEXO_PAIRING_…), which overrides the file, which overrides the \
+        defaults. A running gate reloads it on SIGHUP, except {}, which need a restart.\n\n\
         Example:\n  NEXO_PAIRING_GATE__MODE=pairing nexo-pair config",
         start_only(Process::Gate),
     )
 )]
 pub(crate) struct ShowConfig {}
 
-pub(crate) fn run(_: &ShowConfig, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
     let value = |setting: &Setting| json!({ "key": setting.key, "value": setting.value, "source": setting.origin });
     let values: Vec<Value> = config.provenance().iter().map(value).collect();
@@ -34,8 +33,7 @@ pub(crate) fn run(_: &ShowConfig, context: &mut Context) -> Result<Exit, CliErro
         let file = config.file().map(|file| escape(&file.to_string_lossy()));
         let file = file.unwrap_or_else(|| "none".to_owned());
         format!("{}file: {file}\n", table.render())
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
 fn for_people(value: &Value) -> String {

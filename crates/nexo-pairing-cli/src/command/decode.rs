@@ -1,4 +1,4 @@
-//! `decode`: what a setup code says, as a companion sees it.
+//! `decode`: the contents of a setup code, as a companion sees them.
 
 use clap::Args;
 use nexo_pairing::setup_code::{UnverifiedToken, decode_setup_code};
@@ -8,14 +8,13 @@ use time::OffsetDateTime;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::setup_code_input::CodeInput;
 use crate::text::{escape, format_duration, format_time};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It is not verified: only the gateway that issued a code can tell whether it is \
-    good. Nothing is sent, and the code stays as good as it was.\n\n\
+    after_help = "The code is not verified: only the gateway that issued it can do that. Nothing is \
+    sent, and the code is not used up.\n\n\
     Examples:\n  nexo-pair start --json | nexo-pair decode\n  nexo-pair decode --file code.txt"
 )]
 pub(crate) struct Decode {
@@ -23,35 +22,34 @@ pub(crate) struct Decode {
     code: CodeInput,
 }
 
-pub(crate) async fn run(args: Decode, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Decode, context: &mut Context) -> Result<(), CliError> {
     let payload = args.code.read(context).await?;
     print(&decode_setup_code(payload.as_str())?, context)
 }
 
-/// Prints what a code says, all but its token.
-pub(crate) fn print(code: &SetupCode, context: &mut Context) -> Result<Exit, CliError> {
+/// Prints the contents of a code, except its token.
+pub(crate) fn print(code: &SetupCode, context: &mut Context) -> Result<(), CliError> {
     let now = OffsetDateTime::now_utc();
-    let said = Said::of(code, now);
-    context.print(&said, || said.for_people(now))?;
-    Ok(Exit::Done)
+    let decoded = Decoded::of(code, now);
+    context.print(&decoded, || decoded.for_people(now))
 }
 
 /// The shape of `decode --json`.
 #[derive(Serialize)]
-struct Said<'a> {
+struct Decoded<'a> {
     url: &'a str,
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
     expired: bool,
-    /// `None` when the token is of a form that only its server knows.
+    /// `None` if only the server can read the token.
     profile: Option<String>,
     device_label: Option<String>,
     format: SetupCodeFormat,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Decoded<'a> {
     fn of(code: &'a SetupCode, now: OffsetDateTime) -> Self {
-        // A companion needs nothing of what is in the token: it need not be readable.
+        // A companion needs nothing from the token, so it need not be readable.
         let token = UnverifiedToken::parse(&code.bootstrap_token);
         let claims = token.and_then(|token| token.read_claims()).ok();
         let (profile, device_label) =
@@ -76,7 +74,7 @@ impl<'a> Said<'a> {
         let (profile, label) = (self.profile.as_deref(), self.device_label.as_deref());
         format!(
             "url:      {}\nprofile:  {}\ndevice:   {}\nexpires:  {} ({left})\nformat:   {}\n\
-             not verified: only the gateway can tell whether the code is good\n",
+             not verified: only the gateway can verify the code\n",
             escape(self.url),
             profile.unwrap_or("not readable here"),
             label.map_or_else(|| "-".to_owned(), escape),
@@ -94,11 +92,11 @@ mod tests {
     const COMPACT: &str = "AICGWSOSHRNFUWS2LJNFUWS2LJNFUAAMIFXGCJ3TEBUVA2DPNZSQAEDOMV4G6LTFPBQW24DMMUXGG33NUWS2LJNFUWS2LJNFUWS2LJNFUU";
 
     #[test]
-    fn the_token_is_not_among_what_is_told() {
+    fn the_token_is_not_shown() {
         let code = decode_setup_code(COMPACT).unwrap();
         let now = code.expires_at - time::Duration::seconds(42);
-        let said = Said::of(&code, now);
-        let json = serde_json::to_value(&said).unwrap();
+        let decoded = Decoded::of(&code, now);
+        let json = serde_json::to_value(&decoded).unwrap();
         assert_eq!(
             json,
             serde_json::json!({
@@ -107,7 +105,7 @@ mod tests {
                 "format": "v2",
             })
         );
-        let text = said.for_people(now);
+        let text = decoded.for_people(now);
         assert!(text.contains("(42 s left)") && text.contains("Ana's iPhone"), "{text}");
         assert!(!text.contains(COMPACT));
     }
@@ -117,8 +115,8 @@ mod tests {
         let code = decode_setup_code(COMPACT).unwrap();
         let at = |seconds| {
             let now = code.expires_at + time::Duration::seconds(seconds);
-            let said = Said::of(&code, now);
-            (said.expired, said.for_people(now))
+            let decoded = Decoded::of(&code, now);
+            (decoded.expired, decoded.for_people(now))
         };
         let (expired, text) = at(29);
         assert!(!expired && text.contains("just now"), "{text}");
@@ -131,9 +129,9 @@ mod tests {
         let expires_at = OffsetDateTime::UNIX_EPOCH;
         let code = SetupCode::new("wss://x/pair".into(), "e30.AAAA".into(), expires_at);
         let code = decode_setup_code(&code.payload().unwrap()).unwrap();
-        let said = Said::of(&code, expires_at);
-        assert_eq!((said.url, said.expires_at), ("wss://x/pair", expires_at));
-        assert_eq!((said.profile.as_deref(), said.device_label.as_deref()), (None, None));
-        assert!(said.for_people(expires_at).contains("not readable here"));
+        let decoded = Decoded::of(&code, expires_at);
+        assert_eq!((decoded.url, decoded.expires_at), ("wss://x/pair", expires_at));
+        assert_eq!((decoded.profile.as_deref(), decoded.device_label.as_deref()), (None, None));
+        assert!(decoded.for_people(expires_at).contains("not readable here"));
     }
 }

@@ -1,4 +1,4 @@
-//! `devices`: which devices have a session, and the end of one.
+//! `devices`: lists and revokes the sessions of devices.
 
 mod import;
 mod list;
@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 
 #[derive(Debug, Args)]
 #[command(
@@ -31,7 +30,7 @@ enum Command {
     Import(import::Import),
 }
 
-pub(crate) async fn run(args: Devices, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Devices, context: &mut Context) -> Result<(), CliError> {
     match args.command {
         Command::List(args) => list::run(&args, context).await,
         Command::Revoke(args) => revoke::run(&args, context).await,

@@ -1,4 +1,4 @@
-//! `doctor`: looks for what is wrong on this machine, and says how to mend it. It changes nothing.
+//! `doctor`: checks the installation on this machine and says how to fix it. It changes nothing.
 
 use clap::Args;
 
@@ -10,13 +10,13 @@ use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is made or changed. Exit status 0 when nothing failed (a warning is no \
-    failure), 2 when the configuration is wrong, 3 when the storage is.\n\n\
+    after_help = "Nothing is created or changed. Exit status 0 if nothing failed (warnings do not \
+    count), 2 if the configuration is wrong, 3 if the storage is.\n\n\
     Example:\n  nexo-pair doctor --json | jq '.checks[] | select(.status != \"ok\")'"
 )]
 pub(crate) struct Doctor {}
 
-pub(crate) async fn run(_: &Doctor, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &mut Context) -> Result<Exit, CliError> {
     let report = doctor::run(&DoctorOptions::new(context.sources())).await;
     context.print(&report, || report.findings.iter().map(for_people).collect())?;
     Ok(report.exit())

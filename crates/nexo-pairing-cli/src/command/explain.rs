@@ -1,17 +1,16 @@
-//! `explain`: what the gate would do with a sender, and by which rule.
+//! `explain`: how the gate would decide on a sender, and by which rule.
 
 use clap::Args;
-use nexo_pairing::{ChannelId, Filter, Inbound, PairingAdapterRegistry, PairingGate, SenderId};
-use serde::Serialize;
+use nexo_pairing::{ChannelId, Filter, Inbound, PairingAdapterRegistry, PairingGate, PairingStore};
+use serde_json::json;
 
-use super::gate::options::options;
+use super::gate::options;
 use crate::channels::adapters_for;
-use crate::context::{Context, Database, View};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::modes;
-use crate::person::{is_stored, sender_of, wrong_id};
 use crate::remote;
+use crate::target::sender_of_or_stored;
 use crate::text::escape;
 
 #[derive(Debug, Args)]
@@ -23,72 +22,52 @@ pub(crate) struct Explain {
     channel: String,
     /// The bot account that the message came to.
     account: String,
-    /// The sender, as the channel writes him or as `list` shows him.
+    /// The sender, as the channel writes the id or as `list` shows it.
     #[arg(value_name = "RAW_SENDER", allow_negative_numbers = true)]
     sender: String,
-    /// As if the message had come in a group.
+    /// As if the message had been sent in a group.
     #[arg(long)]
     group: bool,
 }
 
-#[derive(Serialize)]
-struct Explained<'a> {
-    decision: &'a str,
-    rule: u8,
-    reason: &'a str,
-    sender_id: Option<&'a SenderId>,
-}
-
-pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
-    let store = Database::of(&config).rehearsal().await?;
+    let store = context.database_of(&config).rehearsal().await?;
     let registry = adapters_for(&args.channel, false, &config).await?;
-    check_sender(&args, &View::of(&store), &registry).await?;
-    let modes = modes::in_force(&config, &View::of(&store)).await?;
-    remote::check_all(&config, &modes, &View::of(&store)).await?;
+    check_sender(&args, &store, &registry).await?;
+    let modes = modes::in_force(&config, &store).await?;
+    remote::check_all(&config, &modes, &store).await?;
     let config = config.with_modes(&modes);
     let gate = PairingGate::with_options(store, options(&config));
     let policy = config.policy(&args.channel, &args.account);
     let inbound =
         Inbound::direct(args.channel, args.account, args.sender).with_is_group(args.group);
     let explanation = gate.explain(&inbound, policy, &registry).await?;
+    let decision = explanation.decision.as_str();
     let (number, reason) = (explanation.rule.number(), explanation.rule.reason());
-    let value = Explained {
-        decision: explanation.decision.as_str(),
-        rule: number,
-        reason,
-        sender_id: explanation.sender.as_ref(),
-    };
+    let sender = explanation.sender;
+    let value =
+        json!({ "decision": decision, "rule": number, "reason": reason, "sender_id": sender });
     context.print(&value, || {
-        let sender = explanation
-            .sender
-            .as_ref()
-            .map(|sender| format!("sender: {}\n", escape(sender.as_str())));
-        format!(
-            "{}\nrule {number}: {reason}\n{}mode: {}\n",
-            explanation.decision.as_str(),
-            sender.unwrap_or_default(),
-            policy.mode
-        )
-    })?;
-    Ok(Exit::Done)
+        let sender = sender.map(|sender| format!("sender: {}\n", escape(sender.as_str())));
+        let (sender, mode) = (sender.unwrap_or_default(), policy.mode);
+        format!("{decision}\nrule {number}: {reason}\n{sender}mode: {mode}\n")
+    })
 }
 
 /// Refuses an id that the adapter refuses, unless exactly that one is stored or somebody on the channel
 /// is blocked: then the gate drops it. Without an adapter the gate takes ids as they are.
 async fn check_sender(
     args: &Explain,
-    known: &View,
+    store: &PairingStore,
     registry: &PairingAdapterRegistry,
 ) -> Result<(), CliError> {
-    let channel = ChannelId::parse(&args.channel).map_err(wrong_id)?;
+    let channel = ChannelId::parse(&args.channel)?;
     let raw = registry.get(channel.as_str()).is_none();
-    match sender_of(registry, &channel, &args.sender, raw).await {
-        Err(error @ CliError::SenderRefused { .. }) => {
-            let exact = SenderId::from_stored(args.sender.clone());
-            let is_decided = is_stored(known, &channel, &exact).await?
-                || !known.list_blocked(&Filter::all().with_channel(channel)).await?.is_empty();
-            if is_decided { Ok(()) } else { Err(error) }
+    match sender_of_or_stored(registry, &channel, &args.sender, raw, store).await {
+        Err(error) if error.is_sender_refused() => {
+            let blocked = store.list_blocked(&Filter::all().with_channel(channel)).await?;
+            if blocked.is_empty() { Err(error) } else { Ok(()) }
         }
         result => result.map(drop),
     }

@@ -1,63 +1,46 @@
 //! `forget`: erases a person.
 
 use clap::Args;
-use nexo_pairing::{AccountScope, Actor, Filter, Target};
+use nexo_pairing::Actor;
 use serde_json::json;
 
-use super::lines;
-use crate::context::{Context, View};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::person::Whom;
+use crate::target::{TargetArgs, filter_of, lines};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "His blocks go too: a forgotten stranger is a stranger again. The audit log \
-    keeps a salted hash in place of his id.\n\n\
+    after_help = "Blocks go too: a forgotten stranger is a stranger again. The audit log keeps a salted \
+    hash in place of the sender's id.\n\n\
     Example:\n  nexo-pair forget whatsapp:+5491155556666"
 )]
 pub(crate) struct Forget {
     #[command(flatten)]
-    whom: Whom,
+    target: TargetArgs,
 }
 
-pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
     let database = context.database_of(&config);
     let found = database.find().await?;
-    let registry = args.whom.adapters(&config).await?;
-    let targets = args.whom.targets("forget", &config, found.view(), &registry).await?;
-    let (mut forgotten, mut logged) = (Vec::new(), false);
-    if let Some(store) = found.store() {
-        for target in targets {
-            logged |= is_logged(found.view(), &target).await?;
-            forgotten.extend(store.forget(&target, &Actor::cli()).await?);
-        }
+    let store = found.store();
+    let (mut forgotten, mut is_logged) = (Vec::new(), false);
+    for target in args.target.targets("forget", &config, store).await? {
+        is_logged |= !store.audit(&filter_of(&target), 1).await?.is_empty();
+        forgotten.extend(store.forget(&target, &Actor::cli()).await?);
     }
-    if forgotten.is_empty() && !logged {
-        return Err(CliError::Nothing {
-            kind: "nothing_to_forget",
-            message: format!("nothing is known of {}", args.whom.name()),
-            hint: Some("see who is known, in which database: nexo-pair list --all".to_owned()),
-        });
+    let name = args.target.name();
+    if forgotten.is_empty() && !is_logged {
+        let message = format!("nothing is known of {name}");
+        return Err(CliError::refused("nothing_to_forget", message)
+            .with_hint("see who is known, in which database: nexo-pair list --all"));
     }
     context.print(&json!({ "forgotten": forgotten }), || {
         let who = if forgotten.is_empty() {
-            format!("{} was in the audit log only\n", args.whom.name())
+            format!("{name} was in the audit log only\n")
         } else {
             lines("forgot", &forgotten)
         };
         who + &database.written()
-    })?;
-    Ok(Exit::Done)
-}
-
-/// Whether the audit log names a target.
-async fn is_logged(known: &View, target: &Target) -> Result<bool, CliError> {
-    let mut filter =
-        Filter::all().with_channel(target.channel.clone()).with_sender(target.sender.clone());
-    if let AccountScope::One(account) = &target.scope {
-        filter = filter.with_account(account.clone());
-    }
-    Ok(!known.audit(&filter, 1).await?.is_empty())
+    })
 }

@@ -4,21 +4,19 @@ use clap::Args;
 use nexo_pairing::{AccountId, AccountKey, Actor, ChannelId, ModeSetting};
 use serde_json::{Value, json};
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::person::wrong_id;
 use crate::text::escape;
 
-/// What stands for all channels, or for all accounts.
+/// Stands for all channels, or for all accounts.
 const ALL: &str = "*";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A mode that was once set for an account stays in force when the configuration \
-    does not say it any more. This command ends that: the account follows pairing.gate.mode as soon as \
-    a gate starts or reloads. '*' '*' forgets all modes, and which accounts are known; a gate then needs \
-    a mode in words.\n\n\
+    after_help = "A mode that was once set for an account stays in force when it is lost from the \
+    configuration. This command ends that: the account follows pairing.gate.mode as soon as a gate starts \
+    or reloads. '*' '*' forgets all modes, and which accounts are known; a gate then needs an explicit \
+    mode.\n\n\
     Examples:\n  nexo-pair forget-mode whatsapp personal\n  nexo-pair forget-mode '*' '*'"
 )]
 pub(crate) struct ForgetMode {
@@ -28,55 +26,46 @@ pub(crate) struct ForgetMode {
     account: String,
 }
 
-pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result<(), CliError> {
     let account = account(&args)?;
-    let database: Database = context.database()?;
-    let forgotten = match database.find().await?.store() {
-        Some(store) => store.forget_mode(account.as_ref(), &Actor::cli()).await?,
-        None => Vec::new(),
-    };
+    let database = context.database()?;
+    let found = database.find().await?;
+    let forgotten = found.store().forget_mode(account.as_ref(), &Actor::cli()).await?;
     if forgotten.is_empty() {
         let of = account.map(|(channel, account)| format!(" of {channel}/{account}"));
-        return Err(CliError::Nothing {
-            kind: "nothing_to_forget",
-            message: format!("no mode{} is remembered", of.unwrap_or_default()),
-            hint: Some("what the configuration says is changed there: nexo-pair config".to_owned()),
-        });
+        let message = format!("no mode{} is remembered", of.unwrap_or_default());
+        return Err(CliError::refused("nothing_to_forget", message)
+            .with_hint("to change what the configuration sets, edit it: nexo-pair config"));
     }
-    let as_json: Vec<Value> = forgotten.iter().map(as_json).collect();
-    context.print(&json!({ "forgotten": as_json }), || {
-        let lines = forgotten.iter().map(|(account, said)| {
+    let as_json = forgotten.iter().map(|(account, setting)| {
+        let account = account.as_ref();
+        json!({
+            "channel": account.map_or(ALL, |(channel, _)| channel.as_str()),
+            "account_id": account.map_or(ALL, |(_, account)| account.as_str()),
+            "mode": setting.mode,
+            "said_by": setting.origin,
+        })
+    });
+    context.print(&json!({ "forgotten": as_json.collect::<Vec<Value>>() }), || {
+        let line = |(account, setting): &(Option<AccountKey>, ModeSetting)| {
             let account = account.as_ref().map(|(channel, account)| format!("{channel}/{account}"));
             let account = account.unwrap_or_else(|| "every other account".to_owned());
-            format!("forgot mode {} of {account}\n", said.mode)
-        });
-        let lines: String = lines.collect();
+            format!("forgot mode {} of {account}\n", setting.mode)
+        };
+        let lines: String = forgotten.iter().map(line).collect();
         format!("{lines}running gates follow when they reload (SIGHUP)\n{}", database.written())
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
-/// The account that is meant; `None` for all.
+/// The account; `None` for all.
 fn account(args: &ForgetMode) -> Result<Option<AccountKey>, CliError> {
     match (args.channel.as_str(), args.account.as_str()) {
         (ALL, ALL) => Ok(None),
-        (ALL, _) | (_, ALL) => Err(CliError::Usage(format!(
-            "`{} {}` names no account: give both, or '*' '*' for everything",
+        (ALL, _) | (_, ALL) => Err(CliError::usage(format!(
+            "`{} {}` is not an account: give both, or '*' '*' for everything",
             escape(&args.channel),
             escape(&args.account)
         ))),
-        (channel, account) => {
-            let channel = ChannelId::parse(channel).map_err(wrong_id)?;
-            Ok(Some((channel, AccountId::parse(account).map_err(wrong_id)?)))
-        }
+        (channel, account) => Ok(Some((ChannelId::parse(channel)?, AccountId::parse(account)?))),
     }
-}
-
-fn as_json((account, said): &(Option<AccountKey>, ModeSetting)) -> Value {
-    let (channel, account) = account
-        .as_ref()
-        .map_or((ALL, ALL), |(channel, account)| (channel.as_str(), account.as_str()));
-    json!({
-        "channel": channel, "account_id": account, "mode": said.mode, "said_by": said.origin,
-    })
 }

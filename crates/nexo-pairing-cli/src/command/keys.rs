@@ -3,25 +3,24 @@
 use clap::Subcommand;
 use nexo_pairing::config::Config;
 use nexo_pairing::{Actor, KeyError, KeyId, KeyInfo, SetupEvent};
-use serde::Serialize;
-use time::OffsetDateTime;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::issuer::{blocking, existing_keys, open_issuer};
 use crate::table::Table;
 use crate::text::{escape, format_time};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
-    /// Show the keys whose codes are good, the current one first.
+    /// Show the keys whose codes are valid, the current one first.
     #[command(after_help = "Example:\n  nexo-pair keys list")]
     List,
-    /// Make a new key the current one; codes of the others stay good until those are retired.
+    /// Make a new key the current one; codes of older keys stay valid until those are retired.
     #[command(after_help = "Example:\n  nexo-pair keys rotate")]
     Rotate,
-    /// Take an older key away: its codes are refused from then on.
+    /// Remove an older key: its codes are refused from then on.
     #[command(after_help = "Example:\n  nexo-pair keys retire 5f0c9a1e")]
     Retire {
         /// The key's id, as `keys list` shows it.
@@ -30,7 +29,7 @@ pub(crate) enum Keys {
     },
 }
 
-pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
     match keys {
         Keys::List => list(&config, context).await,
@@ -39,41 +38,44 @@ pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result<Exit, CliEr
     }
 }
 
-async fn list(config: &Config, context: &mut Context) -> Result<Exit, CliError> {
-    let rows: Vec<Row> = existing_keys(config).await?.iter().map(Row::from).collect();
-    context.print(&Listing { keys: &rows }, || {
-        let path = config.secret_path().to_string_lossy();
-        if rows.is_empty() {
-            return format!("there is no key yet; `nexo-pair start` makes {}\n", escape(&path));
+async fn list(config: &Config, context: &mut Context) -> Result<(), CliError> {
+    let keys = existing_keys(config).await?;
+    let as_json = |key: &KeyInfo| {
+        let modified_at = key.modified.format(&Rfc3339).ok();
+        json!({ "id": key.id.to_string(), "modified_at": modified_at, "current": key.is_current })
+    };
+    let value = json!({ "keys": keys.iter().map(as_json).collect::<Vec<Value>>() });
+    context.print(&value, || {
+        let path = escape(&config.secret_path().to_string_lossy());
+        if keys.is_empty() {
+            return format!("there is no key yet; `nexo-pair start` creates {path}\n");
         }
         let mut table = Table::new(["KEY", "SINCE", "STATE"]);
-        for row in &rows {
-            let state = if row.current { "current" } else { "verifies" };
-            table.row([row.id.as_str(), &format_time(row.modified_at), state]);
+        for key in &keys {
+            let state = if key.is_current { "current" } else { "verifies" };
+            table.row([&key.id.to_string(), &format_time(key.modified), state]);
         }
-        format!("{}\nkey file: {}\n", table.render(), escape(&path))
-    })?;
-    Ok(Exit::Done)
+        format!("{}\nkey file: {path}\n", table.render())
+    })
 }
 
-async fn rotate(config: &Config, context: &mut Context) -> Result<Exit, CliError> {
-    // First: a change that cannot be recorded is not made.
+async fn rotate(config: &Config, context: &mut Context) -> Result<(), CliError> {
+    // Opened first: a change that cannot be recorded must not be made.
     let store = context.database_of(config).open().await?;
     let issuer = open_issuer(config).await?;
     let id = blocking("change the keys", move || issuer.rotate()).await??.to_string();
     store.record(&Actor::cli(), SetupEvent::KeyRotated { key_id: id.clone() }).await?;
-    context.print(&serde_json::json!({ "current": id }), || {
+    context.print(&json!({ "current": id }), || {
         format!(
-            "the current key is {id}; codes of the one before stay good until it is retired: \
+            "the current key is {id}; codes signed with the previous one stay valid until it is retired: \
              nexo-pair keys list\n"
         )
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
-async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit, CliError> {
+async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<(), CliError> {
     let id = KeyId::parse(id)?;
-    // Where there is no such key, nothing is made.
+    // Before the database and the first key are created.
     if !existing_keys(config).await?.iter().any(|key| key.id == id) {
         return Err(KeyError::Unknown { id }.into());
     }
@@ -81,27 +83,7 @@ async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<Exit
     let issuer = open_issuer(config).await?;
     blocking("change the keys", move || issuer.retire(id)).await??;
     store.record(&Actor::cli(), SetupEvent::KeyRetired { key_id: id.to_string() }).await?;
-    context.print(&serde_json::json!({ "retired": id.to_string() }), || {
+    context.print(&json!({ "retired": id.to_string() }), || {
         format!("the codes of the key {id} are refused from now on\n")
-    })?;
-    Ok(Exit::Done)
-}
-
-#[derive(Serialize)]
-struct Listing<'a> {
-    keys: &'a [Row],
-}
-
-#[derive(Serialize)]
-struct Row {
-    id: String,
-    #[serde(with = "time::serde::rfc3339")]
-    modified_at: OffsetDateTime,
-    current: bool,
-}
-
-impl From<&KeyInfo> for Row {
-    fn from(key: &KeyInfo) -> Self {
-        Self { id: key.id.to_string(), modified_at: key.modified, current: key.is_current }
-    }
+    })
 }

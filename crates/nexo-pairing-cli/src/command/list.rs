@@ -2,18 +2,18 @@
 
 use clap::Args;
 use nexo_pairing::{
-    AccountScope, AllowedSender, BlockedSender, ChannelId, Filter, PendingRequest, SenderId,
+    AccountScope, AllowedSender, BlockedSender, ChannelId, Filter, PairingStore, PendingRequest,
+    SenderId,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{check_filter, filter, name_in};
-use crate::context::{Context, Database, View};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::output::Kept;
+use crate::output::Buffer;
 use crate::table::{Columns, cells};
-use crate::text::{escape, format_duration, format_time};
+use crate::text::{format_duration, format_time};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  nexo-pair list\n  nexo-pair list --all --channel whatsapp")]
@@ -24,23 +24,23 @@ pub(crate) struct List {
     /// Only this account.
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
-    /// Also who is allowed and who is blocked.
+    /// Also show who is allowed and who is blocked.
     #[arg(long)]
     all: bool,
-    /// Like --all, and also who was allowed once.
+    /// Like --all, and also show revoked and expired grants.
     #[arg(long)]
     include_revoked: bool,
 }
 
-pub(crate) async fn run(args: List, context: &mut Context) -> Result<Exit, CliError> {
-    let database: Database = context.database()?;
+pub(crate) async fn run(args: List, context: &mut Context) -> Result<(), CliError> {
+    let database = context.database()?;
     let listing = Listing {
         filter: filter(args.channel.as_deref(), args.account.as_deref()),
         is_all: args.all || args.include_revoked,
         include_revoked: args.include_revoked,
-        known: database.view().await?,
+        store: database.view().await?,
     };
-    let (mut kept, count) =
+    let (mut buffer, count) =
         if context.json() { listing.json().await? } else { listing.text().await? };
     // Ends its transaction before anybody reads the result.
     drop(listing);
@@ -48,78 +48,86 @@ pub(crate) async fn run(args: List, context: &mut Context) -> Result<Exit, CliEr
         check_filter(args.channel.as_deref(), args.account.as_deref())?;
     }
     if !context.json() {
-        let missing = if database.exists() { "" } else { " (there is none yet)" };
-        let path = database.path().to_string_lossy();
-        kept.push(&format!("database: {}{missing}\n", escape(&path)));
+        buffer.push(&database.read());
     }
-    context.print_kept(kept)?;
-    Ok(Exit::Done)
+    context.print_buffer(buffer)
 }
 
-/// What is listed, at one moment. Grants and blocks are read one after the other, for there may be a
-/// million.
+/// What is listed, at one moment. Grants and blocks are streamed, because there may be a million.
 struct Listing {
     filter: Filter,
     is_all: bool,
     include_revoked: bool,
-    known: View,
+    store: PairingStore,
 }
 
 impl Listing {
-    /// `{"pending":[…],"allow":[…],"blocked":[…]}` on one line, and how many rows that has.
-    async fn json(&self) -> Result<(Kept, usize), CliError> {
-        let Self { filter, include_revoked, known, .. } = self;
-        let mut rows = JsonRows { kept: Kept::new(), in_list: 0, count: 0 };
-        rows.kept.push("{\"pending\":[");
-        known.list_pending(filter).await?.iter().for_each(|request| rows.push(request));
+    /// `{"pending":[…],"allow":[…],"blocked":[…]}` on one line, and the number of rows.
+    async fn json(&self) -> Result<(Buffer, usize), CliError> {
+        let mut rows = JsonRows { buffer: Buffer::new(), in_list: 0, count: 0 };
+        rows.buffer.push("{\"pending\":[");
+        self.store.list_pending(&self.filter).await?.iter().for_each(|row| rows.push(row));
         rows.next_list("allow");
         if self.is_all {
-            let push = |rows: &mut JsonRows, grant| rows.push(&grant);
-            rows = known.fold_allow(filter, *include_revoked, rows, push).await?;
+            rows = self.fold_allow(rows, |rows, grant| rows.push(&grant)).await?;
         }
         rows.next_list("blocked");
         if self.is_all {
-            let push = |rows: &mut JsonRows, block| rows.push(&BlockedRow::from(&block));
-            rows = known.fold_blocked(filter, rows, push).await?;
+            rows =
+                self.fold_blocked(rows, |rows, block| rows.push(&BlockedRow::from(&block))).await?;
         }
-        rows.kept.push("]}\n");
-        Ok((rows.kept, rows.count))
+        rows.buffer.push("]}\n");
+        Ok((rows.buffer, rows.count))
     }
 
-    /// Tables, and how many rows they have. Columns are as wide as their widest cell, so everything is
-    /// read twice.
-    async fn text(&self) -> Result<(Kept, usize), CliError> {
-        let Self { filter, include_revoked, known, .. } = self;
+    /// Tables, and the number of rows. Columns are as wide as their widest cell, so everything is read
+    /// twice.
+    async fn text(&self) -> Result<(Buffer, usize), CliError> {
         let now = OffsetDateTime::now_utc();
-        let pending = known.list_pending(filter).await?;
+        let mut text = Text { buffer: Buffer::new(), columns: Columns::new([]), count: 0 };
+        let pending = self.store.list_pending(&self.filter).await?;
         let mut columns = Columns::new(PENDING);
         pending.iter().for_each(|request| columns.fit(&pending_row(request, now)));
-        let mut text = Text { kept: Kept::new(), columns: Columns::new([]), count: 0 };
         text.begin("waiting", PENDING, columns);
         pending.iter().for_each(|request| text.row(&pending_row(request, now)));
-        text.kept.push("\n");
+        text.buffer.push("\n");
         if self.is_all {
-            let fit = move |columns: &mut Columns, grant| columns.fit(&allow_row(&grant, now));
             let columns = Columns::new(ALLOW);
-            let columns = known.fold_allow(filter, *include_revoked, columns, fit).await?;
-            text.begin("allowed", ALLOW, columns);
+            let fit = move |columns: &mut Columns, grant| columns.fit(&allow_row(&grant, now));
+            text.begin("allowed", ALLOW, self.fold_allow(columns, fit).await?);
             let row = move |text: &mut Text, grant| text.row(&allow_row(&grant, now));
-            text = known.fold_allow(filter, *include_revoked, text, row).await?;
-            text.kept.push("\n");
+            text = self.fold_allow(text, row).await?;
+            text.buffer.push("\n");
+            let columns = Columns::new(BLOCKED);
             let fit = |columns: &mut Columns, block| columns.fit(&blocked_row(&block));
-            let columns = known.fold_blocked(filter, Columns::new(BLOCKED), fit).await?;
-            text.begin("blocked", BLOCKED, columns);
+            text.begin("blocked", BLOCKED, self.fold_blocked(columns, fit).await?);
             let row = |text: &mut Text, block| text.row(&blocked_row(&block));
-            text = known.fold_blocked(filter, text, row).await?;
-            text.kept.push("\n");
+            text = self.fold_blocked(text, row).await?;
+            text.buffer.push("\n");
         }
-        Ok((text.kept, text.count))
+        Ok((text.buffer, text.count))
+    }
+
+    async fn fold_allow<T: Send + 'static>(
+        &self,
+        state: T,
+        fold: impl FnMut(&mut T, AllowedSender) + Send + 'static,
+    ) -> Result<T, CliError> {
+        Ok(self.store.fold_allow(&self.filter, self.include_revoked, state, fold).await?)
+    }
+
+    async fn fold_blocked<T: Send + 'static>(
+        &self,
+        state: T,
+        fold: impl FnMut(&mut T, BlockedSender) + Send + 'static,
+    ) -> Result<T, CliError> {
+        Ok(self.store.fold_blocked(&self.filter, state, fold).await?)
     }
 }
 
 /// Lists in a JSON object.
 struct JsonRows {
-    kept: Kept,
+    buffer: Buffer,
     in_list: usize,
     count: usize,
 }
@@ -127,39 +135,39 @@ struct JsonRows {
 impl JsonRows {
     fn push(&mut self, row: &impl Serialize) {
         if self.in_list > 0 {
-            self.kept.push(",");
+            self.buffer.push(",");
         }
-        self.kept.push_json(row);
+        self.buffer.push_json(row);
         self.in_list += 1;
         self.count += 1;
     }
 
     fn next_list(&mut self, name: &str) {
-        self.kept.push(&format!("],\"{name}\":["));
+        self.buffer.push(&format!("],\"{name}\":["));
         self.in_list = 0;
     }
 }
 
-/// Tables below each other.
+/// Tables, one below the other.
 struct Text {
-    kept: Kept,
+    buffer: Buffer,
     columns: Columns,
     count: usize,
 }
 
 impl Text {
-    /// Begins the table of those who are something, with these headers and columns that fit.
+    /// Begins a table with these headers and fitted columns.
     fn begin<const N: usize>(&mut self, what: &str, headers: [&str; N], columns: Columns) {
         match columns.rows {
-            0 => self.kept.push(&format!("nobody is {what}\n")),
-            rows => self.kept.push(&format!("{what}: {rows}\n{}", columns.line(&cells(headers)))),
+            0 => self.buffer.push(&format!("nobody is {what}\n")),
+            rows => self.buffer.push(&format!("{what}: {rows}\n{}", columns.line(&cells(headers)))),
         }
         self.count += columns.rows;
         self.columns = columns;
     }
 
     fn row(&mut self, row: &[String]) {
-        self.kept.push(&self.columns.line(row));
+        self.buffer.push(&self.columns.line(row));
     }
 }
 
@@ -193,7 +201,7 @@ fn allow_row(grant: &AllowedSender, now: OffsetDateTime) -> Vec<String> {
 
 fn until(grant: &AllowedSender, now: OffsetDateTime) -> String {
     match (grant.revoked_at, grant.expires_at) {
-        // What has run out is put away as revoked.
+        // An expired grant is stored as revoked.
         (Some(ended), Some(until)) if ended >= until => {
             format!("expired {} ago", format_duration(now - until))
         }

@@ -1,4 +1,4 @@
-//! `log`: who did what, and when.
+//! `log`: shows the audit log.
 
 use clap::Args;
 use nexo_pairing::{AuditEvent, AuditQuery, SenderId};
@@ -6,16 +6,15 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{check_filter, filter};
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::table::Table;
-use crate::text::{escape, format_time};
+use crate::text::format_time;
 use crate::time_input::parse_time_now;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The newest entry comes last. An entry is shown if it matches all that is given.\n\n\
+    after_help = "The newest entry comes last. Only entries that match all filters are shown.\n\n\
     Examples:\n  nexo-pair log --channel whatsapp --limit 200\n  \
     nexo-pair log --device \"Ana's iPhone\"\n  \
     nexo-pair log --action replay --since 2d\n  \
@@ -42,7 +41,7 @@ pub(crate) struct Log {
     /// Before this moment.
     #[arg(long, value_name = "WHEN", value_parser = parse_time_now)]
     until: Option<OffsetDateTime>,
-    /// Only entries older than the one with this number: `before` of the page that came last.
+    /// Only entries older than the one with this number: `before` of the previous page.
     #[arg(long, value_name = "SEQ")]
     before: Option<i64>,
     /// How many entries at most, up to 10000.
@@ -51,10 +50,10 @@ pub(crate) struct Log {
     limit: u32,
 }
 
-pub(crate) async fn run(args: Log, context: &mut Context) -> Result<Exit, CliError> {
-    let database: Database = context.database()?;
+pub(crate) async fn run(args: Log, context: &mut Context) -> Result<(), CliError> {
+    let database = context.database()?;
     let channel = args.channel.as_deref();
-    // One more than is shown tells whether there is another page.
+    // One more than is shown reveals whether there is another page.
     let mut query = AuditQuery::newest(args.limit + 1).with_filter(filter(channel, None));
     query.filter.sender = args.sender.map(SenderId::from_stored);
     query.device = args.device;
@@ -70,13 +69,10 @@ pub(crate) async fn run(args: Log, context: &mut Context) -> Result<Exit, CliErr
     events.drain(..usize::from(has_more));
     let before = events.first().filter(|_| has_more).map(|event| event.seq);
     context.print(&json!({ "events": events, "before": before }), || {
-        let table =
-            if events.is_empty() { "nothing is logged\n".to_owned() } else { table(&events) };
+        let table = if events.is_empty() { "no entries\n".to_owned() } else { table(&events) };
         let older = before.map(|seq| format!("older entries: --before {seq}\n"));
-        let path = database.path().to_string_lossy();
-        format!("{table}{}database: {}\n", older.unwrap_or_default(), escape(&path))
-    })?;
-    Ok(Exit::Done)
+        format!("{table}{}database: {}\n", older.unwrap_or_default(), database.shown())
+    })
 }
 
 fn table(events: &[AuditEvent]) -> String {

@@ -1,30 +1,26 @@
-//! `reject`: refuses whoever has a code.
+//! `reject`: refuses the sender who has a code.
 
 use clap::Args;
 use nexo_pairing::{Actor, SenderKey};
 use serde_json::json;
 
-use super::{TypedCode, lines};
+use super::TypedCode;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
+use crate::target::lines;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The sender is told nothing. To keep him out for good use `block`.\n\n\
+#[command(after_help = "The sender is not notified. To keep them out for good use `block`.\n\n\
     Example:\n  nexo-pair reject K7M9-PQ2X")]
 pub(crate) struct Reject {
-    /// The code; case, spaces and hyphens do not matter.
-    #[arg(required = true, num_args = 1..=16)]
-    code: Vec<TypedCode>,
+    #[command(flatten)]
+    code: TypedCode,
 }
 
-pub(crate) async fn run(args: Reject, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Reject, context: &mut Context) -> Result<(), CliError> {
     let database = context.database()?;
     let store = database.find().await?.required()?;
-    let rejected = store.reject(&TypedCode::join(&args.code), &Actor::cli()).await?;
-    let key = SenderKey::new(rejected.channel, rejected.account_id, rejected.sender_id);
-    let keys = [key];
-    context
-        .print(&json!({ "rejected": keys }), || lines("rejected", &keys) + &database.written())?;
-    Ok(Exit::Done)
+    let rejected = store.reject(&args.code.join(), &Actor::cli()).await?;
+    let keys = [SenderKey::new(rejected.channel, rejected.account_id, rejected.sender_id)];
+    context.print(&json!({ "rejected": keys }), || lines("rejected", &keys) + &database.written())
 }

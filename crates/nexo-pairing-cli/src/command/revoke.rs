@@ -1,45 +1,37 @@
-//! `revoke`: ends what a sender was allowed.
+//! `revoke`: ends the grants of a sender.
 
 use clap::Args;
 use nexo_pairing::{Actor, Mode, SenderKey};
 use serde_json::json;
 
-use super::lines;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::person::Whom;
+use crate::target::{TargetArgs, lines};
 use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "In mode pairing he can ask for a new code; to keep him out use `block`.\n\n\
+    after_help = "In mode pairing the sender can ask for a new code; to keep them out use `block`.\n\n\
     Examples:\n  nexo-pair revoke whatsapp:+5491155556666\n  \
     nexo-pair revoke telegram:123456789 --account cody_nexo_bot"
 )]
 pub(crate) struct Revoke {
     #[command(flatten)]
-    whom: Whom,
+    target: TargetArgs,
 }
 
-pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
     let database = context.database_of(&config);
     let found = database.find().await?;
-    let registry = args.whom.adapters(&config).await?;
-    let targets = args.whom.targets("revoke", &config, found.view(), &registry).await?;
     let mut revoked = Vec::new();
-    if let Some(store) = found.store() {
-        for target in targets {
-            revoked.extend(store.revoke(&target, &Actor::cli()).await?);
-        }
+    for target in args.target.targets("revoke", &config, found.store()).await? {
+        revoked.extend(found.store().revoke(&target, &Actor::cli()).await?);
     }
     if revoked.is_empty() {
-        return Err(CliError::Nothing {
-            kind: "nothing_to_revoke",
-            message: format!("{} is not allowed", args.whom.name()),
-            hint: Some("see who is, in which database: nexo-pair list --all".to_owned()),
-        });
+        let message = format!("{} is not allowed", args.target.name());
+        return Err(CliError::refused("nothing_to_revoke", message)
+            .with_hint("see who is, in which database: nexo-pair list --all"));
     }
     context.print(&json!({ "revoked": revoked }), || {
         lines("revoked", &revoked) + &database.written()
@@ -48,11 +40,11 @@ pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<Exit, Cli
         config.policy(key.channel.as_str(), key.account_id.as_str()).mode == Mode::Open
     };
     if let Some(key) = revoked.iter().find(is_open) {
-        let account = escape(&format!("{}/{}", key.channel, key.account_id));
         context.note(&format!(
-            "{account} is in mode open, which admits everybody; to keep him out: nexo-pair block {}",
-            args.whom.word()
+            "{} is in mode open, which admits everybody; to keep the sender out: nexo-pair block {}",
+            escape(&format!("{}/{}", key.channel, key.account_id)),
+            args.target.word()
         ));
     }
-    Ok(Exit::Done)
+    Ok(())
 }

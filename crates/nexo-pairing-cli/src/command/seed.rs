@@ -1,28 +1,26 @@
 //! `seed`: lets in senders that the operator knows, without a code.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::mem;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 
 use clap::Args;
-use nexo_pairing::{AccountId, Actor, ChannelId, PairingAdapterRegistry, SenderId};
+use nexo_pairing::config::Account;
+use nexo_pairing::{AccountId, Actor, ChannelId, SenderId};
 
 use crate::channels::adapters_for;
-use crate::context::{Context, View};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::person::{check_raw, is_stored, note_raw, sender_of, wrong_id};
 use crate::remote;
-use crate::text::{escape, shell_word};
+use crate::target::{check_raw, is_stored, note_raw, sender_of_or_stored};
+use crate::text::shell_word;
 
 /// The longest list that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "All of them are let in or, when one is refused, none. Who was revoked is let \
-    in again. In a file an id has a line of its own; blank lines and lines that begin with # are \
+    after_help = "If one sender is refused, none is let in. Senders whose grants were revoked are let \
+    in again. A file has one id on each line; blank lines and lines that begin with # are \
     skipped.\n\n\
     Examples:\n  nexo-pair seed whatsapp personal +5491155556666 5491155557777@c.us\n  \
     nexo-pair seed telegram cody_nexo_bot --file customers.txt"
@@ -38,47 +36,51 @@ pub(crate) struct Seed {
     /// A list of senders; - is standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Take the ids as they are, without asking a plugin; refused where an adapter here makes another
-    /// id of one, or none, unless it is stored.
+    /// Take the ids as they are, without asking a plugin; refused where an adapter here maps one to
+    /// another id, or to none, unless it is stored.
     #[arg(long)]
     raw: bool,
 }
 
-pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<(), CliError> {
     let config = context.config()?;
-    let channel = ChannelId::parse(&args.channel).map_err(wrong_id)?;
-    let account = AccountId::parse(&args.account).map_err(wrong_id)?;
+    let channel = ChannelId::parse(&args.channel)?;
+    let account = AccountId::parse(&args.account)?;
+    // Each with the place where it was read.
     let mut ids: Vec<(String, String)> =
-        args.senders.iter().map(|id| (String::new(), id.clone())).collect();
-    if let Some(file) = &args.file {
+        args.senders.into_iter().map(|id| (String::new(), id)).collect();
+    if let Some(file) = args.file {
         ids.extend(read_file(file, context).await?);
     }
     let database = context.database_of(&config);
     let found = database.find().await?;
-    // A refused id must not leave an empty database behind.
+    // Before the database is created: a refused id must not leave an empty one behind.
     let registry = adapters_for(channel.as_str(), args.raw, &config).await?;
     if args.raw {
         for (_, id) in &ids {
             let exact = SenderId::from_stored(id.clone());
-            if !is_stored(found.view(), &channel, &exact).await? {
+            if !is_stored(found.store(), &channel, &exact).await? {
                 check_raw(&registry, &channel, id, |canonical| {
                     format!("nexo-pair seed {channel} {account} {}", shell_word(canonical))
                 })?;
             }
         }
+    } else {
+        remote::check(&config, &channel, found.store()).await?;
     }
-    if !args.raw {
-        remote::check(&config, &channel, found.view()).await?;
+    let is_remote = remote::is_remote(&config, &channel, found.store()).await?;
+    let mut senders = Vec::with_capacity(ids.len());
+    for (place, id) in ids {
+        let sender = sender_of_or_stored(&registry, &channel, &id, args.raw, found.store()).await;
+        senders.push(sender.map_err(|error| error.at(&place))?);
     }
-    let is_remote = remote::is_remote(&config, &channel, found.view()).await?;
-    let senders = senders(found.view(), &registry, &channel, ids, args.raw).await?;
     let store = found.or_create().await?;
     let report = store.seed(&channel, &account, &senders, &Actor::seed()).await?;
 
     if args.raw && is_remote {
-        note_raw(context, channel.as_str());
+        note_raw(context, &channel);
     }
-    let is_known = |accounts: &[nexo_pairing::config::Account]| {
+    let is_known = |accounts: &[Account]| {
         accounts.iter().any(|known| known.channel == channel && known.account == account)
     };
     if !config.accounts().is_none_or(is_known) {
@@ -88,72 +90,36 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<Exit, CliEr
     }
     context.print(&report, || {
         format!(
-            "{} let in, {} let in again, {} let in already\n{}",
+            "{} let in, {} let in again, {} already let in\n{}",
             report.inserted,
             report.reactivated,
             report.unchanged,
             database.written()
         )
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
-/// The senders that the ids name; each id comes with the place where it stands.
-async fn senders(
-    known: &View,
-    registry: &PairingAdapterRegistry,
-    channel: &ChannelId,
-    ids: Vec<(String, String)>,
-    raw: bool,
-) -> Result<Vec<SenderId>, CliError> {
-    let mut senders = Vec::with_capacity(ids.len());
-    for (place, id) in ids {
-        senders.push(match sender_of(registry, channel, &id, raw).await {
-            Ok(sender) => sender,
-            Err(CliError::SenderRefused { id: shown, reason, .. }) => {
-                // Who is on the list already may stay, however his id was made.
-                let exact = SenderId::from_stored(id);
-                if !is_stored(known, channel, &exact).await? {
-                    return Err(CliError::SenderRefused { place, id: shown, reason });
-                }
-                exact
-            }
-            Err(error) => return Err(error),
-        });
-    }
-    Ok(senders)
-}
-
-/// The ids of a file, each with its place.
-async fn read_file(file: &Path, context: &mut Context) -> Result<Vec<(String, String)>, CliError> {
-    let is_stdin = file == Path::new("-");
-    let name = if is_stdin {
-        "standard input".to_owned()
-    } else {
-        shell_word(&escape(&file.to_string_lossy()))
-    };
-    let stdin = mem::replace(&mut context.io.stdin, Box::new(io::empty()));
-    let path = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let source = if is_stdin { stdin } else { Box::new(File::open(path)?) };
+/// The ids in a file, each with its place.
+async fn read_file(
+    file: PathBuf,
+    context: &mut Context,
+) -> Result<Vec<(String, String)>, CliError> {
+    let read = context.io.read_input(Some(file), |source| {
         let mut bytes = Vec::new();
         source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     });
-    let bytes = read.await.unwrap_or_else(|error| Err(error.into()));
-    let bytes = bytes.map_err(|source| CliError::Io { what: format!("read {name}"), source })?;
+    let (name, bytes) = read.await;
+    let bytes = bytes.map_err(CliError::io(format!("read {name}")))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        let max = MAX_FILE_BYTES >> 20;
-        return Err(CliError::Usage(format!("{name} is longer than {max} MiB")));
+        return Err(CliError::usage(format!("{name} is longer than {} MiB", MAX_FILE_BYTES >> 20)));
     }
-    ids(&bytes)
-        .map(|ids| {
-            ids.into_iter().map(|(line, id)| (format!("line {line} of {name}: "), id)).collect()
-        })
-        .map_err(|line| CliError::Usage(format!("line {line} of {name} is not UTF-8")))
+    let ids = ids(&bytes)
+        .map_err(|line| CliError::usage(format!("line {line} of {name} is not UTF-8")))?;
+    Ok(ids.into_iter().map(|(line, id)| (format!("line {line} of {name}: "), id)).collect())
 }
 
-/// The ids of a list, with their lines; the error is the line that is no text.
+/// The ids of a list, with their lines; the error is the line that is not UTF-8.
 fn ids(bytes: &[u8]) -> Result<Vec<(usize, String)>, usize> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut ids = Vec::new();

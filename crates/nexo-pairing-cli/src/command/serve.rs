@@ -1,4 +1,4 @@
-//! `serve`: lets companions claim setup codes and services check sessions, for as long as it runs.
+//! `serve`: the HTTP server at which companions claim setup codes and services check sessions.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,25 +12,24 @@ use nexo_pairing::server::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use url::Url;
 
 use crate::context::Context;
 use crate::error::{CliError, chain};
-use crate::exit::Exit;
 use crate::issuer::{blocking, open_issuer};
 use crate::live_config::{LiveConfig, start_only};
 use crate::modes::lost;
+use crate::signals::{HangUp, Signal};
 use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
     after_help = format!(
-        "Companions claim at /pair, services ask at /session, and /healthz says whether all is \
-        well.\n\nSIGTERM and SIGINT end it when what was begun is done, SIGHUP has it read the \
-        configuration, the certificate and the keys again. A change of keys by another command it \
-        notices by itself; {} are looked at when it starts.\n\n\
+        "Companions claim at /pair, services check sessions at /session, and /healthz reports the \
+        health.\n\nSIGTERM and SIGINT end it after the open requests. SIGHUP reloads the configuration, \
+        the certificate and the keys; keys that another command changed are reloaded without it. {} are \
+        read only at the start.\n\n\
         Examples:\n  nexo-pair serve\n  \
         nexo-pair serve --listen 0.0.0.0:7780 --tls-cert fullchain.pem --tls-key privkey.pem",
         start_only(Process::Serve),
@@ -40,10 +39,10 @@ pub(crate) struct Serve {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
-    /// Where to show metrics, at /metrics, to anybody who gets there [default: nowhere].
+    /// Where to serve metrics, at /metrics, without authentication [default: nowhere].
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
-    /// The certificate with its chain, as PEM; without it, there is no TLS.
+    /// The certificate with its chain, as PEM; without it, TLS is off.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, as PEM; others must not be able to read it.
@@ -51,21 +50,18 @@ pub(crate) struct Serve {
     tls_key: Option<PathBuf>,
 }
 
-pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<(), CliError> {
     let mut live = LiveConfig::load(Process::Serve, context.sources())?;
     let config = live.current().clone();
-    let no_signals = |source| CliError::Io { what: "listen to signals".to_owned(), source };
-    // From the first moment on: otherwise they would end the process.
-    let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    // First: until then, a signal would end the process.
+    let mut signals = HangUp::listen()?.with_the_others()?;
 
-    // Before the store is opened: what counts keeps the recorder that it finds.
+    // Before the store is opened: counters keep the recorder that is installed then.
     let metrics = args.metrics_listen.map(MetricsOptions::prometheus).transpose()?;
     let database = context.database_of(&config);
     let store = database.open().await?;
     let issuer = Arc::new(open_issuer(&config).await?);
-    take_all_files();
+    raise_file_limit();
     let mut options = ServerOptions::new(store, Arc::clone(&issuer));
     options.listen = args.listen;
     options.metrics = metrics;
@@ -81,8 +77,8 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     };
     context.print(&listening, || listening.for_people())?;
     if !has_tls && !listening.listen.ip().is_loopback() {
-        let message = "without TLS, whoever is on the network between sees the session tokens; set \
-                       --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that has TLS";
+        let message = "without TLS, anybody on the network path sees the session tokens; set --tls-cert \
+                       and --tls-key, or listen on 127.0.0.1 behind a proxy that terminates TLS";
         context.warn("cleartext", message);
     }
 
@@ -91,24 +87,21 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<Exit, CliE
     let mut end = Some(end);
     let mut running = std::pin::pin!(server.run(async { drop(ended.await) }));
     loop {
-        let asked = tokio::select! {
+        let signal = tokio::select! {
             () = running.as_mut() => break,
-            asked = interrupt.recv() => asked,
-            asked = terminate.recv() => asked,
-            Some(()) = hang_up.recv() => {
-                reload(&mut live, &handle, &issuer, context).await;
-                continue;
-            }
+            signal = signals.next() => signal,
         };
-        // Asked twice, it ends at once.
-        if asked.is_some() && end.take().is_none() {
-            break;
+        match signal {
+            Signal::Reload => reload(&mut live, &handle, &issuer, context).await,
+            // The second time, it ends at once.
+            Signal::End if end.take().is_none() => break,
+            Signal::End => {}
         }
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
-/// The shape of `serve --json`.
+/// The output of `serve --json`.
 #[derive(Serialize)]
 struct Listening {
     listen: SocketAddr,
@@ -130,7 +123,7 @@ impl Listening {
     }
 }
 
-/// What the configuration says of a server.
+/// The settings of the server in the configuration.
 fn settings(config: &Config) -> Settings {
     Settings::default()
         .with_session_ttl(config.session_ttl())
@@ -139,20 +132,20 @@ fn settings(config: &Config) -> Settings {
         .with_trusted_proxies(config.trusted_proxies())
 }
 
-/// The origin, as browsers write it, of the page at which companions reach the gateway.
+/// The origin of the public URL, as browsers write it.
 fn origin(public_url: &str) -> Option<String> {
     let origin = Url::parse(public_url).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization().replacen("ws", "http", 1))
 }
 
-/// Lets this process have as many connections as it may: the usual limit is lower.
-fn take_all_files() {
+/// Raises the limit of open files, and so of connections, as far as the process may.
+fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // If it cannot, the server gets along with what there is.
+    // If that fails, the server works with the old limit.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// Reads again what may have changed; what is wrong or lost stays as it was.
+/// Reloads what may have changed. An invalid file leaves the previous settings in use.
 async fn reload(
     live: &mut LiveConfig,
     handle: &ServerHandle,
@@ -167,7 +160,7 @@ async fn reload(
             lost(live.current()).for_each(|lost| context.warn("kept", &lost));
             live.needs_restart().for_each(|changed| context.note(&changed));
         }
-        Err(error) => stays("configuration", &error, context),
+        Err(error) => keep_old("configuration", &error, context),
     }
     if let Err(error) = handle.reload_tls().await {
         context.warn("tls", &format!("the old certificate stays in use: {}", chain(&error)));
@@ -175,12 +168,12 @@ async fn reload(
     let issuer = Arc::clone(issuer);
     match blocking("read the keys", move || issuer.reload()).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => stays("keys", &error.into(), context),
-        Err(error) => stays("keys", &error, context),
+        Ok(Err(error)) => keep_old("keys", &error.into(), context),
+        Err(error) => keep_old("keys", &error, context),
     }
 }
 
-fn stays(what: &str, error: &CliError, context: &mut Context) {
+fn keep_old(what: &str, error: &CliError, context: &mut Context) {
     context.warn(error.kind(), &format!("the old {what} stays in use: {}", chain(error)));
 }
 

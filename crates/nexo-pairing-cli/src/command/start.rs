@@ -9,32 +9,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use nexo_pairing::config::Config;
+use nexo_pairing::config::{Account, Config};
 use nexo_pairing::limits::LABEL_FORM;
 use nexo_pairing::url_resolver::{ResolveError, ResolvedUrl, UrlInputs, UrlSource, resolve};
-use nexo_pairing::{Actor, MAX_TTL, MIN_TTL, SetupCode, SetupEvent, SystemClock};
+use nexo_pairing::{Actor, MAX_TTL, MIN_TTL, SetupCodeFormat, SetupEvent, SystemClock};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::issuer::open_issuer;
 use crate::text::{escape, format_duration, shell_word};
 use image::Image;
-use send::{Courier, Sent, Via};
-use view::View;
+use send::{Destination, Sender, Sent};
+use view::CodeView;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal the code is taken away when it was used or has run out; with --no-wait, \
-    --json or without a terminal it is printed once.\n\nWhere the URL comes from, the first that is set: \
-    --public-url, pairing.public_url, NEXO_TUNNEL_URL, the file state/tunnel.url below NEXO_HOME.\n\n\
+    after_help = "On a terminal the code is hidden once it is used or expires; with --no-wait, --json or \
+    without a terminal it is printed once.\n\nThe URL is the first of these that is set: --public-url, pairing.public_url, NEXO_TUNNEL_URL, the file state/tunnel.url below NEXO_HOME.\n\n\
     Examples:\n  nexo-pair start --public-url wss://nexo.example.com --for-device phone\n  \
     nexo-pair start --compact --qr-png code.png\n  \
     nexo-pair start --compact --send-via whatsapp:personal:+5491155556666"
 )]
 pub(crate) struct Start {
-    #[arg(long, value_name = "NAME", help = format!("What to call the device: {LABEL_FORM}"))]
+    #[arg(long, value_name = "NAME", help = format!("The name of the device: {LABEL_FORM}"))]
     for_device: Option<String>,
     /// Where companions reach the gateway; without a path, /pair is added.
     #[arg(long, value_name = "URL")]
@@ -42,7 +41,7 @@ pub(crate) struct Start {
     #[arg(
         long, value_name = "SECONDS", allow_negative_numbers = true,
         help = format!(
-            "How long the code lives: {} to {} seconds; by default pairing.setup_code.default_ttl_secs",
+            "How long the code is valid: {} to {} seconds; by default pairing.setup_code.default_ttl_secs",
             MIN_TTL.as_secs(),
             MAX_TTL.as_secs(),
         )
@@ -51,38 +50,38 @@ pub(crate) struct Start {
     /// A smaller code, for companions that read version 2.
     #[arg(long)]
     compact: bool,
-    /// What the companion will be.
+    /// The profile of the companion.
     #[arg(long, value_name = "PROFILE", default_value = "companion-v1")]
     profile: String,
     /// Also write the code to a PNG file, which only you can read.
     #[arg(long, value_name = "PATH")]
     qr_png: Option<PathBuf>,
-    /// Print the code once and do not wait until it was used.
+    /// Print the code once and do not wait until it is used.
     #[arg(long)]
     no_wait: bool,
-    /// Also send the code to somebody over a chat channel, as an image where the channel takes one, else as
-    /// text. Whoever reads that chat can use it.
+    /// Also send the code over a chat channel, as an image if the channel supports that, else as text.
+    /// Anybody who can read that chat can use it.
     #[arg(long, value_name = "CHANNEL:ACCOUNT:TO")]
-    send_via: Option<Via>,
-    /// The NATS servers to send it by, in place of those that pairing.nats.servers names.
+    send_via: Option<Destination>,
+    /// The NATS servers to send it through, in place of pairing.nats.servers.
     #[arg(long, value_name = "URL", value_delimiter = ',', requires = "send_via")]
     nats: Vec<String>,
 }
 
-pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Start, context: &mut Context) -> Result<(), CliError> {
     let config = context.sources().with_nats(args.nats.clone()).load()?;
     let resolved = resolve_url(&args, &config)?;
     let ttl = match args.ttl_secs {
-        // What is below nothing is refused with the same range as nothing.
+        // Negative values map to 0, which the range check rejects.
         Some(secs) => Duration::from_secs(secs.try_into().unwrap_or(0)),
         None => config.setup_code_ttl(),
     };
-    // Whatever can fail comes before there is a code that nobody would see.
+    // Steps that can fail come before a code is issued that nobody would see.
     let database = context.database_of(&config);
     let store = database.open().await?;
     let image = args.qr_png.as_deref().map(Image::create).transpose()?;
-    let courier = match &args.send_via {
-        Some(via) => Some(Courier::find(via, &config).await?),
+    let sender = match &args.send_via {
+        Some(to) => Some(Sender::new(to, &config).await?),
         None => None,
     };
     let issuer = open_issuer(&config).await?;
@@ -109,13 +108,13 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
         let path = image.write(&nexo_pairing::qr::render_png(&payload)?)?;
         context.note(&format!("the QR code is in {}", path.display()));
     }
-    let sent = match courier {
-        Some(courier) => match courier.send(&payload).await {
+    let sent = match sender {
+        Some(sender) => match sender.send(&payload).await {
             Ok(sent) => Some(sent),
             Err(error) => {
-                // Nobody knows how far it got.
+                // It may have arrived all the same.
                 store.cancel(&claims, &Actor::cli()).await?;
-                context.note("the setup code was not handed over, and is taken back");
+                context.note("the setup code was not delivered, and is cancelled");
                 return Err(error);
             }
         },
@@ -125,16 +124,22 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<Exit, CliE
         context.note(&escape(&sent.for_people()));
     }
     if context.json() {
-        let issued = Issued::new(&code, &resolved.source, &payload, sent.as_ref());
-        context.print(&issued, String::new)?;
-        return Ok(Exit::Done);
+        let issued = Issued {
+            url: &code.url,
+            url_source: resolved.source.as_str(),
+            bootstrap_token: &code.bootstrap_token,
+            expires_at: code.expires_at,
+            payload: &payload,
+            format: code.format(),
+            sent,
+        };
+        return context.print(&issued, String::new);
     }
-    let view = View::new(&code, &payload, &source(&resolved.source), context.io.colour)?;
+    let view = CodeView::new(&code, &payload, &source(&resolved.source), context.io.colour)?;
     if context.io.screen && !args.no_wait {
         return live::show(view, claims, store, context).await;
     }
-    context.print_text(&view.once(context.io.size()))?;
-    Ok(Exit::Done)
+    context.print_text(&view.once(context.io.size()))
 }
 
 fn resolve_url(args: &Start, config: &Config) -> Result<ResolvedUrl, CliError> {
@@ -145,20 +150,25 @@ fn resolve_url(args: &Start, config: &Config) -> Result<ResolvedUrl, CliError> {
         .with_tunnel_url(tunnel_url.map(|url| url.to_string_lossy().into_owned()))
         .with_tunnel_file(config.home().map(|home| home.join("state").join("tunnel.url")))
         .with_ws_cleartext_allow(config.ws_cleartext_allow().to_vec());
-    resolve(&inputs).map_err(|error| match error {
-        ResolveError::LoopbackOnly => CliError::LoopbackOnly { seeds: seeds(config) },
-        error => error.into(),
+    resolve(&inputs).map_err(|error| {
+        let is_unset = matches!(error, ResolveError::LoopbackOnly);
+        let error = CliError::from(error);
+        if is_unset { error.with_hint(unset_hint(config)) } else { error }
     })
 }
 
-/// What lets somebody in without a companion, for each account that there is.
-fn seeds(config: &Config) -> Vec<String> {
-    let accounts = config.accounts().unwrap_or_default();
-    let seed = |account: &nexo_pairing::config::Account| {
+/// How to set a URL, and how to let a sender in without a companion, for each configured account.
+fn unset_hint(config: &Config) -> String {
+    let seed = |account: &Account| {
         let words = [account.channel.as_str(), account.account.as_str()];
-        format!("nexo-pair seed {} SENDER", words.map(shell_word).join(" "))
+        format!("\n  nexo-pair seed {} SENDER", words.map(shell_word).join(" "))
     };
-    accounts.iter().map(seed).collect()
+    let seeds: String = config.accounts().unwrap_or_default().iter().map(seed).collect();
+    let or = if seeds.is_empty() { "" } else { "\nor let a sender in without a companion:" };
+    format!(
+        "set one: --public-url wss://HOST, or pairing.public_url in the configuration, or \
+         NEXO_TUNNEL_URL{or}{seeds}"
+    )
 }
 
 /// Where a URL comes from, for people.
@@ -175,35 +185,16 @@ fn source(source: &UrlSource) -> String {
     }
 }
 
-/// The shape of `start --json`.
+/// The output of `start --json`.
 #[derive(Serialize)]
 struct Issued<'a> {
     url: &'a str,
     url_source: &'static str,
     bootstrap_token: &'a str,
     #[serde(with = "time::serde::rfc3339")]
-    expires_at: time::OffsetDateTime,
+    expires_at: OffsetDateTime,
     payload: &'a str,
-    format: nexo_pairing::SetupCodeFormat,
+    format: SetupCodeFormat,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sent: Option<&'a Sent>,
-}
-
-impl<'a> Issued<'a> {
-    fn new(
-        code: &'a SetupCode,
-        source: &UrlSource,
-        payload: &'a str,
-        sent: Option<&'a Sent>,
-    ) -> Self {
-        Self {
-            url: &code.url,
-            url_source: source.as_str(),
-            bootstrap_token: &code.bootstrap_token,
-            expires_at: code.expires_at,
-            payload,
-            format: code.format(),
-            sent,
-        }
-    }
+    sent: Option<Sent>,
 }

@@ -1,4 +1,4 @@
-//! Looks at the accounts: whom they would shut out, and what strangers would be told.
+//! Checks the accounts: whom they shut out, and what strangers are sent.
 
 use nexo_pairing::config::{Account, Config};
 use nexo_pairing::{
@@ -7,11 +7,10 @@ use nexo_pairing::{
 
 use super::installation::Installation;
 use super::report::Finding;
-use crate::context::View;
 use crate::error::CliError;
 use crate::{modes, remote};
 
-/// Channels that another process serves, and cannot be asked, and those of which it is not said any more.
+/// Plugins that cannot be reached, and those that the configuration has lost.
 pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {
     let Some((config, Ok(store))) = installation.view().await else { return Vec::new() };
     let name = "adapters";
@@ -21,25 +20,24 @@ pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {
             let message = format!("{channel} is served here: `gate --nats` does not start");
             Some(Finding::warn(name, message, "remove the entry from pairing.adapters"))
         } else if config.nats().servers.is_empty() {
-            let message = format!("{channel} is served over a bus, and nobody says where that is");
+            let message = format!("{channel} is served over NATS, but no server is configured");
             Some(Finding::warn(name, message, "set pairing.nats.servers"))
         } else {
             None
         }
     });
     let mut findings: Vec<Finding> = served.collect();
-    // The check of the accounts says what cannot be read.
+    // The check of the accounts reports read errors.
     if let Some(Ok(modes)) = installation.modes().await
-        && let Err(error @ CliError::Adapters(_)) =
-            remote::check_all(config, modes, &View::of(store)).await
+        && let Err(error) = remote::check_all(config, modes, store).await
+        && error.kind() == "adapters"
     {
-        let message = format!("{error}: `nexo-pair gate` does not start");
-        findings.push(Finding::warn(name, message, error.hint().unwrap_or_default()));
+        findings.push(does_not_start(name, &error));
     }
     findings
 }
 
-/// Modes that a gate would lack, or would have although the configuration does not say them.
+/// A missing mode, and modes that are in force but no longer configured.
 pub(super) async fn mode(installation: &Installation) -> Vec<Finding> {
     let name = "mode";
     match installation.modes().await {
@@ -47,13 +45,20 @@ pub(super) async fn mode(installation: &Installation) -> Vec<Finding> {
             let kept = modes::kept(modes).into_iter();
             kept.map(|(what, hint)| Finding::warn(name, what, hint)).collect()
         }
-        Some(Err(error @ CliError::Modes(_))) => {
-            let message = format!("{error}: `nexo-pair gate` does not start");
-            vec![Finding::warn(name, message, error.hint().unwrap_or_default())]
-        }
-        // The check of the accounts says that they cannot be read.
+        Some(Err(error)) if is_unset(error) => vec![does_not_start(name, error)],
+        // The check of the accounts reports read errors.
         Some(Err(_)) | None => Vec::new(),
     }
+}
+
+fn does_not_start(name: &'static str, error: &CliError) -> Finding {
+    let message = format!("{error}: `nexo-pair gate` does not start");
+    Finding::warn(name, message, error.hint().unwrap_or_default())
+}
+
+/// Whether a mode is missing.
+fn is_unset(error: &CliError) -> bool {
+    error.kind() == "modes"
 }
 
 /// Each account, and grants that no account uses.
@@ -66,167 +71,154 @@ pub(super) async fn accounts(installation: &Installation) -> Vec<Finding> {
     };
     let modes = match installation.modes().await {
         Some(Ok(modes)) => modes,
-        // Without a mode there is no rule.
-        Some(Err(CliError::Modes(_))) | None => return Vec::new(),
+        // Without a mode, there is nothing to check.
+        None => return Vec::new(),
+        Some(Err(error)) if is_unset(error) => return Vec::new(),
         Some(Err(error)) => return vec![unreadable(error)],
     };
-    let known = Known { store, adapters: &installation.adapters };
-    let mut findings = Vec::new();
-    if let Err(error) = check(&config.clone().with_modes(modes), &known, &mut findings).await {
-        findings.push(unreadable(&error.into()));
+    let config = &config.clone().with_modes(modes);
+    let mut check =
+        AccountCheck { config, store, adapters: &installation.adapters, findings: Vec::new() };
+    if let Err(error) = check.run().await {
+        check.findings.push(unreadable(&error.into()));
     }
-    findings
+    check.findings
 }
 
-/// What the accounts are compared with.
-struct Known<'a> {
+struct AccountCheck<'a> {
+    config: &'a Config,
     store: &'a PairingStore,
     adapters: &'a PairingAdapterRegistry,
+    findings: Vec<Finding>,
 }
 
-async fn check(
-    config: &Config,
-    known: &Known<'_>,
-    findings: &mut Vec<Finding>,
-) -> Result<(), PairingError> {
-    let Some(accounts) = config.accounts() else {
-        let policy = config.policy("", "");
-        if shuts_out(policy, known, &Filter::all()).await? {
-            findings.push(nobody_allowed("every account", policy.mode, "CHANNEL ACCOUNT"));
-        } else {
-            let message = format!("none is named: every account is in mode {}", policy.mode);
-            findings.push(Finding::ok("accounts", message));
+impl AccountCheck<'_> {
+    async fn run(&mut self) -> Result<(), PairingError> {
+        let Some(accounts) = self.config.accounts() else {
+            let policy = self.config.policy("", "");
+            if self.shuts_out(policy, &Filter::all()).await? {
+                self.nobody_allowed("every account", policy.mode, "CHANNEL ACCOUNT");
+            } else {
+                let message = format!("none is named: every account is in mode {}", policy.mode);
+                self.findings.push(Finding::ok("accounts", message));
+            }
+            self.challenges("every account", policy);
+            return Ok(());
+        };
+        for account in accounts {
+            self.account(account).await?;
         }
-        findings.extend(texts("every account", policy));
-        return Ok(());
-    };
-    for account in accounts {
-        check_account(config, account, known, findings).await?;
+        self.unnamed(accounts).await?;
+        if self.findings.is_empty() {
+            let mode = |it: &Account| format!("{} in mode {}", name(it), it.policy.mode);
+            let modes = accounts.iter().map(mode).collect::<Vec<_>>().join(", ");
+            let message = if modes.is_empty() { "no account is served" } else { &modes };
+            self.findings.push(Finding::ok("accounts", message));
+        }
+        Ok(())
     }
-    unnamed(accounts, known, findings).await?;
-    if findings.is_empty() {
-        let modes: Vec<String> = accounts
-            .iter()
-            .map(|account| format!("{} in mode {}", name(account), account.policy.mode))
-            .collect();
-        let modes = if modes.is_empty() { "none is let in".to_owned() } else { modes.join(", ") };
-        findings.push(Finding::ok("accounts", modes));
-    }
-    Ok(())
-}
 
-async fn check_account(
-    config: &Config,
-    account: &Account,
-    known: &Known<'_>,
-    findings: &mut Vec<Finding>,
-) -> Result<(), PairingError> {
-    let Account { channel, account: id, policy, .. } = account;
-    let name = name(account);
-    let of_account = Filter::all().with_channel(channel.clone()).with_account(id.clone());
-    let has_adapter = known.adapters.get(channel.as_str()).is_some();
-    if !has_adapter {
-        let is_elsewhere = config.adapters().iter().any(|adapter| adapter.channel == *channel);
-        if !is_elsewhere {
-            let served = known.adapters.channels().join(", ");
-            findings.push(Finding::warn(
+    async fn account(&mut self, account: &Account) -> Result<(), PairingError> {
+        let Account { channel, account: id, policy, .. } = account;
+        let name = name(account);
+        let filter = Filter::all().with_channel(channel.clone()).with_account(id.clone());
+        let has_adapter = self.adapters.get(channel.as_str()).is_some();
+        if !has_adapter && !remote::is_configured(self.config, channel) {
+            let served = self.adapters.channels().join(", ");
+            self.warn(
                 "account",
                 format!(
                     "{name}: there is no adapter for the channel, so ids are taken as they come \
-                         and no code is sent; there is one for {served}"
+                     and no code is sent; there is one for {served}"
                 ),
                 "correct the channel, or name the process that serves it in pairing.adapters",
-            ));
+            );
+        }
+        if self.shuts_out(policy, &filter).await? {
+            let raw = if has_adapter { "" } else { "--raw " };
+            self.nobody_allowed(&name, policy.mode, &format!("{raw}{channel} {id}"));
+        }
+        let waiting = self.store.list_pending(&filter).await?.len();
+        if policy.mode == Mode::Pairing && waiting >= policy.max_pending as usize {
+            self.warn(
+                "account",
+                format!("{name}: {waiting} senders wait, so nobody else is sent a code"),
+                format!(
+                    "approve or reject them: nexo-pair list --channel {channel} --account {id}"
+                ),
+            );
+        }
+        self.challenges(&name, policy);
+        Ok(())
+    }
+
+    /// Whether an account checks senders, and none is allowed.
+    async fn shuts_out(
+        &self,
+        policy: &PairingPolicy,
+        filter: &Filter,
+    ) -> Result<bool, PairingError> {
+        Ok(policy.mode != Mode::Open && self.store.list_allow(filter, false).await?.is_empty())
+    }
+
+    fn nobody_allowed(&mut self, name: &str, mode: Mode, account: &str) {
+        let effect = if mode == Mode::Allowlist {
+            "every message is dropped"
+        } else {
+            "everybody is sent a code, you too"
+        };
+        self.warn(
+            "account",
+            format!("{name}: mode {mode}, and nobody is allowed: {effect}"),
+            format!("nexo-pair seed {account} SENDER"),
+        );
+    }
+
+    /// Grants that no message can use.
+    async fn unnamed(&mut self, accounts: &[Account]) -> Result<(), PairingError> {
+        let mut lost = self.store.list_allow(&Filter::all(), false).await?;
+        lost.retain(|grant| {
+            !accounts
+                .iter()
+                .any(|named| named.channel == grant.channel && named.account == grant.account_id)
+        });
+        if let Some(first) = lost.first() {
+            let message = format!(
+                "grants for accounts that the configuration does not name: {}, such as {}/{}. \
+                 Messages of these senders are dropped",
+                lost.len(),
+                first.channel,
+                first.account_id
+            );
+            self.warn("accounts", message, "name the account in pairing.accounts");
+        }
+        Ok(())
+    }
+
+    /// Problems with the challenges that strangers are sent.
+    fn challenges(&mut self, name: &str, policy: &PairingPolicy) {
+        if policy.mode != Mode::Pairing {
+            return;
+        }
+        if policy.challenge_text.as_ref().is_some_and(|text| text.contains("{command}")) {
+            self.warn(
+                "challenge_text",
+                format!("{name}: the text shows strangers a command of this machine"),
+                "write {code} in place of {command} in challenge_text",
+            );
+        }
+        if policy.challenge_cooldown >= policy.pending_ttl {
+            self.warn(
+                "challenge_text",
+                format!("{name}: a code expires before it may be sent again"),
+                "make challenge_cooldown_secs shorter than pending_ttl_secs",
+            );
         }
     }
-    if shuts_out(policy, known, &of_account).await? {
-        let raw = if has_adapter { "" } else { "--raw " };
-        findings.push(nobody_allowed(&name, policy.mode, &format!("{raw}{channel} {id}")));
-    }
-    let waiting = known.store.list_pending(&of_account).await?.len();
-    if policy.mode == Mode::Pairing && waiting >= policy.max_pending as usize {
-        findings.push(Finding::warn(
-            "account",
-            format!("{name}: {waiting} wait, so nobody else is sent a code"),
-            format!("approve or reject them: nexo-pair list --channel {channel} --account {id}"),
-        ));
-    }
-    findings.extend(texts(&name, policy));
-    Ok(())
-}
 
-/// Whether an account asks who comes, and knows nobody.
-async fn shuts_out(
-    policy: &PairingPolicy,
-    known: &Known<'_>,
-    filter: &Filter,
-) -> Result<bool, PairingError> {
-    Ok(policy.mode != Mode::Open && known.store.list_allow(filter, false).await?.is_empty())
-}
-
-fn nobody_allowed(name: &str, mode: Mode, account: &str) -> Finding {
-    let what = if mode == Mode::Allowlist {
-        "every message is dropped"
-    } else {
-        "everybody is asked for a code, you too"
-    };
-    Finding::warn(
-        "account",
-        format!("{name}: mode {mode}, and nobody is allowed: {what}"),
-        format!("nexo-pair seed {account} SENDER"),
-    )
-}
-
-/// Grants that no message can ever use.
-async fn unnamed(
-    accounts: &[Account],
-    known: &Known<'_>,
-    findings: &mut Vec<Finding>,
-) -> Result<(), PairingError> {
-    let allowed = known.store.list_allow(&Filter::all(), false).await?;
-    let is_named = |channel: &str, id: &str| {
-        accounts
-            .iter()
-            .any(|named| named.channel.as_str() == channel && named.account.as_str() == id)
-    };
-    let mut lost =
-        allowed.iter().filter(|grant| !is_named(grant.channel.as_str(), grant.account_id.as_str()));
-    if let Some(first) = lost.next() {
-        let (channel, id) = (&first.channel, &first.account_id);
-        findings.push(Finding::warn(
-            "accounts",
-            format!(
-                "grants for accounts that the configuration does not name: {}, such as \
-                 {channel}/{id}. What these senders write is dropped",
-                1 + lost.count()
-            ),
-            "name the account in pairing.accounts",
-        ));
+    fn warn(&mut self, name: &'static str, message: String, hint: impl Into<String>) {
+        self.findings.push(Finding::warn(name, message, hint));
     }
-    Ok(())
-}
-
-/// What is odd about what strangers are told, and when.
-fn texts(name: &str, policy: &PairingPolicy) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if policy.mode != Mode::Pairing {
-        return findings;
-    }
-    if policy.challenge_text.as_ref().is_some_and(|text| text.contains("{command}")) {
-        findings.push(Finding::warn(
-            "challenge_text",
-            format!("{name}: the text shows strangers a command of this machine"),
-            "write {code} in place of {command} in challenge_text",
-        ));
-    }
-    if policy.challenge_cooldown >= policy.pending_ttl {
-        findings.push(Finding::warn(
-            "challenge_text",
-            format!("{name}: a code has expired before it may be sent again"),
-            "make challenge_cooldown_secs shorter than pending_ttl_secs",
-        ));
-    }
-    findings
 }
 
 fn name(account: &Account) -> String {

@@ -1,4 +1,4 @@
-//! Looks at the configuration, at the key that it names and at whom it trusts.
+//! Checks the configuration, its key and its trusted proxies.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,16 +11,15 @@ use super::paths::word;
 use super::report::Finding;
 use crate::issuer::existing_keys;
 
-/// The configuration, and who can write it.
+/// The configuration, and who can write to it.
 pub(super) fn configuration(installation: &Installation) -> Vec<Finding> {
     let name = "configuration";
     vec![match &installation.config {
         Ok(config) => file(name, config),
         Err(error) => {
             let mut finding = Finding::error(name, error);
-            finding
-                .hint
-                .get_or_insert_with(|| "correct it, and look again: nexo-pair config".into());
+            let hint = || "correct it, and check again: nexo-pair config".to_owned();
+            finding.hint.get_or_insert_with(hint);
             finding
         }
     }]
@@ -28,9 +27,9 @@ pub(super) fn configuration(installation: &Installation) -> Vec<Finding> {
 
 fn file(name: &'static str, config: &Config) -> Finding {
     let Some(file) = config.file() else {
-        return Finding::ok(name, "there is no file: defaults and environment are in force");
+        return Finding::ok(name, "there is no file: defaults and environment apply");
     };
-    // Who can write it can open the gate.
+    // Whoever can write to it can open the gate.
     let found = fs::metadata(file).ok().and_then(|metadata| {
         let message = format!("{} can be written by others", file.display());
         let is_open = metadata.mode() & 0o022 != 0;
@@ -48,22 +47,21 @@ pub(super) async fn key(installation: &Installation) -> Vec<Finding> {
     let name = "key";
     let Some(config) = installation.config() else { return Vec::new() };
     let shown = config.secret_path().display();
-    vec![match existing_keys(config).await {
-        Ok(keys) => match &keys[..] {
-            [] => {
-                Finding::ok(name, format!("{shown} is not there yet; `nexo-pair start` makes it"))
-            }
-            [current] => Finding::ok(name, format!("{shown} holds the key {}", current.id)),
-            [current, older @ ..] => {
-                let older = older.len();
-                Finding::ok(name, format!("{shown} holds the key {}; {older} older", current.id))
-            }
-        },
-        Err(error) => Finding::error(name, &error),
+    vec![match existing_keys(config).await.as_deref() {
+        Ok([]) => {
+            let message = format!("{shown} does not exist yet; `nexo-pair start` creates it");
+            Finding::ok(name, message)
+        }
+        Ok([current]) => Finding::ok(name, format!("{shown} holds the key {}", current.id)),
+        Ok([current, older @ ..]) => {
+            let older = older.len();
+            Finding::ok(name, format!("{shown} holds the key {}; {older} older", current.id))
+        }
+        Err(error) => Finding::error(name, error),
     }]
 }
 
-/// Networks that hold more than private addresses: whoever is in one names any address as their own.
+/// Networks that hold more than private addresses: any client in one can claim any address.
 pub(super) fn trusted_proxies(installation: &Installation) -> Vec<Finding> {
     let is_wide = |network: &&Network| network.prefix() < if network.is_ipv6() { 7 } else { 8 };
     let networks = installation.config().map(Config::trusted_proxies).unwrap_or_default();
@@ -71,8 +69,8 @@ pub(super) fn trusted_proxies(installation: &Installation) -> Vec<Finding> {
         Finding::warn(
             "trusted_proxies",
             format!(
-                "{network} holds more than proxies: anybody there can name any address as a client's, \
-                 and so evade the limits of failed claims"
+                "{network} holds more than proxies: anybody there can claim any client address, and so \
+                 evade the limits of failed claims"
             ),
             "name the addresses of the proxies in pairing.trusted_proxies",
         )

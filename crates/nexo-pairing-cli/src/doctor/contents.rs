@@ -1,27 +1,26 @@
-//! Looks into the database: its schema, whether it is sound, and the clock.
+//! Checks the contents of the database: the schema, the integrity, and the clock.
 
 use std::time::Duration;
 
-use nexo_pairing::{Inspection, PairingError, StoreError, Validity};
+use nexo_pairing::{Inspection, StoreError, Validity};
 use time::OffsetDateTime;
 
 use super::installation::Installation;
 use super::paths::word;
 use super::report::Finding;
-use crate::error::CliError;
 use crate::text::format_time;
 
-/// A time stamp may be so far ahead: another machine's clock, a second that is rounded.
+/// How far ahead a time stamp may be: the clock of another machine, a rounded second.
 const LEEWAY: Duration = Validity::LEEWAY;
 
-/// Whether this program knows the schema.
+/// Whether this program supports the schema.
 pub(super) async fn schema(installation: &Installation) -> Vec<Finding> {
     let name = "schema";
     let Some((path, Ok(inspection))) = installation.inspection().await else { return Vec::new() };
     let Inspection { schema_version: found, newest_schema: known, .. } = *inspection;
     vec![if found > known {
         let newer = StoreError::Newer { path: path.to_owned(), found, known };
-        Finding::error(name, &CliError::Pairing(PairingError::backend(newer)))
+        Finding::error(name, &newer.into())
     } else if found < known {
         let message = format!(
             "schema {found}, the newest is {known}: the next command that writes upgrades it"
@@ -32,7 +31,7 @@ pub(super) async fn schema(installation: &Installation) -> Vec<Finding> {
     }]
 }
 
-/// Whether the database is sound.
+/// Whether the database is intact.
 pub(super) async fn contents(installation: &Installation) -> Vec<Finding> {
     let name = "contents";
     let Some((path, inspection)) = installation.inspection().await else { return Vec::new() };
@@ -41,19 +40,19 @@ pub(super) async fn contents(installation: &Installation) -> Vec<Finding> {
         Err(error) => return vec![Finding::error(name, error)],
     };
     vec![match problems.first() {
-        None => Finding::ok(name, "sound"),
+        None => Finding::ok(name, "intact"),
         Some(first) => {
             let message = format!("damaged: {first} (and {} more)", problems.len() - 1);
             let path = word(path);
             let hint = format!(
-                "stop what uses it, keep a copy, and put a backup in its place: mv BACKUP {path}"
+                "stop the processes that use it, keep a copy, and restore a backup: mv BACKUP {path}"
             );
             Finding::fail(name, message, hint)
         }
     }]
 }
 
-/// Whether something that is stored is later than now.
+/// Whether a stored time is in the future.
 pub(super) async fn clock(installation: &Installation) -> Vec<Finding> {
     let Some((_, Ok(inspection))) = installation.inspection().await else { return Vec::new() };
     inspection.newest_row.map(|newest| set_back(installation.now, newest)).into_iter().collect()
@@ -62,14 +61,14 @@ pub(super) async fn clock(installation: &Installation) -> Vec<Finding> {
 fn set_back(now: OffsetDateTime, newest: OffsetDateTime) -> Finding {
     if newest > now + LEEWAY {
         let message = format!(
-            "the clock says {}, but something was stored at {}: what is from the future counts as \
+            "the clock says {}, but something was stored at {}: entries from the future count as \
              expired",
             format_time(now),
             format_time(newest)
         );
         Finding::warn("clock", message, "set the clock: timedatectl status")
     } else {
-        Finding::ok("clock", format!("later than what is stored, at {}", format_time(now)))
+        Finding::ok("clock", format!("later than every stored time, at {}", format_time(now)))
     }
 }
 
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_back_is_told() {
+    fn a_clock_that_was_set_back_is_reported() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(20_000 * 86_400);
         assert_eq!(set_back(now, now).status, Status::Ok);
         assert_eq!(set_back(now, now + LEEWAY).status, Status::Ok);
@@ -90,10 +89,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_database_is_told_and_left_as_it_is() {
+    async fn a_file_that_is_not_a_database_is_reported_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairing.db");
-        std::fs::write(&path, "not a database, but long enough to be looked at".repeat(50))
+        std::fs::write(&path, "not a database, but long enough to be inspected".repeat(50))
             .unwrap();
         let before = std::fs::read(&path).unwrap();
         let sources =

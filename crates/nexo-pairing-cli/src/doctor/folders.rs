@@ -1,4 +1,4 @@
-//! Looks at who could replace a file: the owners and modes of the folders above it.
+//! Checks who could replace a file: the owners and modes of the folders above it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -11,7 +11,7 @@ use super::report::Finding;
 
 const NAME: &str = "folders";
 
-/// The folders above what decides who is let in.
+/// The folders above the files that decide who is let in.
 pub(super) fn folders(installation: &Installation) -> Vec<Finding> {
     let Some((config, database)) = installation.config().zip(installation.database()) else {
         return Vec::new();
@@ -21,8 +21,7 @@ pub(super) fn folders(installation: &Installation) -> Vec<Finding> {
     above(&decisive, database)
 }
 
-/// The folders above these files, each told once. The folder of the database itself has a check of its
-/// own.
+/// The folders above these files, each reported once. The folder of the database itself has its own check.
 fn above(files: &[&Path], database: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen: BTreeSet<PathBuf> = database.parent().map(real).into_iter().collect();
@@ -44,27 +43,27 @@ fn above(files: &[&Path], database: &Path) -> Vec<Finding> {
 
 fn look(folder: &Path, metadata: &Metadata) -> Option<Finding> {
     let (shown, mode) = (folder.display(), metadata.mode() & 0o7777);
-    // In a folder like /tmp everybody can only move what is theirs.
+    // In a folder like /tmp, users can only move their own files.
     let is_sticky = mode & 0o1000 != 0;
     let hint = || format!("chmod go-w {}", word(folder));
     if mode & 0o002 != 0 && !is_sticky {
         let message = format!(
-            "{shown} can be written by everybody (mode {mode:o}), who can put another configuration, key \
-             or database in place"
+            "everybody can write to {shown} (mode {mode:o}), and so replace the configuration, the key or \
+             the database"
         );
         return Some(Finding::fail(NAME, message, hint()));
     }
     let gid = metadata.gid();
-    // Who is in root's group is as good as root.
+    // Members of root's group are as good as root.
     if mode & 0o020 != 0 && !is_sticky && gid != 0 {
-        let message = format!("{shown} can be written by the group {gid} (mode {mode:o})");
+        let message = format!("the group {gid} can write to {shown} (mode {mode:o})");
         return Some(Finding::warn(NAME, message, hint()));
     }
     None
 }
 
-/// What is wrong with who owns a file that decides: it has to be root's, the user's or, for root, the
-/// folder's owner's.
+/// The message and the hint if the owner of a file is not root, this user or, for root, the owner of the
+/// folder.
 pub(super) fn wrong_owner(file: &Path, metadata: &Metadata) -> Option<(String, String)> {
     let folder = fs::metadata(folder_of(file)).ok()?;
     let (owner, us) = (metadata.uid(), user());
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_folder_above_counts_and_is_told_once() {
+    fn every_folder_above_is_checked_and_reported_once() {
         let home = tempfile::tempdir().unwrap();
         let (state, config) = (home.path().join("nexo/state"), home.path().join("nexo/config"));
         fs::create_dir_all(&state).unwrap();
@@ -94,24 +93,24 @@ mod tests {
         fs::write(config.join("pairing.yaml"), "").unwrap();
         let (database, key) =
             (state.join("pairing.db"), home.path().join("nexo/secret/pairing.key"));
-        let told = || {
+        let found = || {
             let findings = above(&[&link, &key, &database], &database).into_iter();
             findings.map(|finding| (finding.status, finding.hint)).collect::<Vec<_>>()
         };
-        let mend = |folder: &Path| Some(format!("chmod go-w {}", folder.display()));
+        let hint = |folder: &Path| Some(format!("chmod go-w {}", folder.display()));
         for (folder, mode, expected) in [
             (&config, 0o700, (Status::Ok, None)),
-            (&config, 0o777, (Status::Fail, mend(&config))),
+            (&config, 0o777, (Status::Fail, hint(&config))),
             (&config, 0o1777, (Status::Ok, None)),
             (
                 &state.parent().unwrap().to_owned(),
                 0o777,
-                (Status::Fail, mend(state.parent().unwrap())),
+                (Status::Fail, hint(state.parent().unwrap())),
             ),
         ] {
             let before = fs::metadata(folder).unwrap().permissions();
             fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(told(), [expected], "{folder:?} {mode:o}");
+            assert_eq!(found(), [expected], "{folder:?} {mode:o}");
             fs::set_permissions(folder, before).unwrap();
         }
     }

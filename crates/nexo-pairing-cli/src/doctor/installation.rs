@@ -1,8 +1,9 @@
-//! What the checks look at.
+//! The installation to check.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use derive_setters::Setters;
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{
     Clock, Inspection, ModesInForce, PairingAdapterRegistry, PairingStore, StoreOptions,
@@ -11,26 +12,30 @@ use nexo_pairing::{
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
-use super::paths::Found;
-use crate::channels::adapters_for_names;
+use super::paths::PathKind;
+use crate::channels::local_adapters;
 use crate::error::CliError;
+use crate::modes;
 
-/// Which installation is looked at.
-#[derive(Debug, Clone)]
+/// Which installation to check.
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 pub struct DoctorOptions {
+    #[setters(skip)]
     sources: Sources,
+    /// The adapters of the gate; by default those of `nexo-pair`.
     adapters: PairingAdapterRegistry,
+    /// The clock that is compared with stored times; by default the operating system's.
     clock: Arc<dyn Clock>,
 }
 
 impl DoctorOptions {
     /// The installation that these sources configure, with the adapters of `nexo-pair`.
     ///
-    /// Where the configuration cannot be read, the database is the one of
-    /// [`Sources::with_db`], or none.
+    /// If the configuration cannot be read, only the database of [`Sources::with_db`] is checked.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, adapters: adapters_for_names(), clock: SystemClock::shared() }
+        Self { sources, adapters: local_adapters(), clock: SystemClock::shared() }
     }
 
     /// The installation that this process's environment configures.
@@ -38,24 +43,10 @@ impl DoctorOptions {
     pub fn from_environment() -> Self {
         Self::new(Sources::from_environment())
     }
-
-    /// The adapters of your gate, in place of those of `nexo-pair`.
-    #[must_use]
-    pub fn with_adapters(mut self, adapters: PairingAdapterRegistry) -> Self {
-        self.adapters = adapters;
-        self
-    }
-
-    /// The clock that is compared with what is stored; by default the operating system's.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
 }
 
-/// An installation: its configuration as it was read, and its database, which the first check that
-/// needs it reads.
+/// An installation: its configuration, and its database, which is read by the first check that needs
+/// it.
 #[derive(Debug)]
 pub struct Installation {
     pub(super) config: Result<Config, CliError>,
@@ -75,7 +66,7 @@ impl Installation {
         let config = options.sources.load().map_err(CliError::from);
         let database = match &config {
             Ok(config) => Some(config.storage_path()),
-            // There may still be a database to look at.
+            // There may still be a database to check.
             Err(_) => options.sources.db(),
         };
         Self {
@@ -90,41 +81,41 @@ impl Installation {
         }
     }
 
-    /// The configuration; `None` where it cannot be read.
+    /// The configuration; `None` if it cannot be read.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
         self.config.as_ref().ok()
     }
 
-    /// Where the database is, or will be; `None` where nothing says it.
+    /// The path of the database, which need not exist; `None` if it is unknown.
     #[must_use]
     pub fn database(&self) -> Option<&Path> {
         self.database.as_deref()
     }
 
-    /// Where the database is, if there is a file.
+    /// The path of the database, if it is a file.
     pub(super) fn database_file(&self) -> Option<&Path> {
-        self.database().filter(|path| Found::at(path) == Found::File)
+        self.database().filter(|path| PathKind::at(path) == PathKind::File)
     }
 
-    /// What can be said of the file of the database; `None` where there is none.
+    /// The state of the database file; `None` if it is missing.
     pub(super) async fn inspection(&self) -> Option<(&Path, &Result<Inspection, CliError>)> {
         let path = self.database_file()?;
         let inspect = || async { Ok(Inspection::of(path).await?) };
         Some((path, self.inspection.get_or_init(inspect).await))
     }
 
-    /// What is in the database, for checks that compare it with the configuration; `None` where that
-    /// makes no sense.
+    /// The contents of the database, for checks that compare them with the configuration; `None` if they
+    /// cannot be compared.
     pub(super) async fn view(&self) -> Option<(&Config, &Result<PairingStore, CliError>)> {
         let (config, path) = (self.config()?, self.database()?);
         let is_usable = match self.inspection().await {
-            // There is nothing to learn from a database that cannot be read.
+            // Another check reports it.
             Some((_, Err(_))) => false,
             Some((_, Ok(found))) => {
                 found.problems.is_empty() && found.schema_version <= found.newest_schema
             }
-            None => Found::at(path) == Found::Nothing,
+            None => PathKind::at(path) == PathKind::Missing,
         };
         if !is_usable {
             return None;
@@ -136,12 +127,10 @@ impl Installation {
         Some((config, self.view.get_or_init(view).await))
     }
 
-    /// The modes that a gate would put in force if it started now; `None` where the database cannot
-    /// be read.
+    /// The modes that a gate would put in force if it started now; `None` if the database cannot be
+    /// read.
     pub(super) async fn modes(&self) -> Option<&Result<ModesInForce, CliError>> {
         let (config, Ok(store)) = self.view().await? else { return None };
-        let find =
-            || async { Ok(store.remembered_modes().await?.resolve(config.mode_words(), None)?) };
-        Some(self.modes.get_or_init(find).await)
+        Some(self.modes.get_or_init(|| modes::in_force(config, store)).await)
     }
 }

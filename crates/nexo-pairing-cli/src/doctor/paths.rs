@@ -1,4 +1,4 @@
-//! What several checks ask of a path.
+//! Properties of paths that several checks need.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 
 use crate::text::shell_word;
 
-/// What is at a path.
+/// The kind of what is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Nothing,
+pub(super) enum PathKind {
+    Missing,
     File,
     /// Something that cannot be a database.
     Other,
 }
 
-impl Found {
+impl PathKind {
     pub(super) fn at(path: &Path) -> Self {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => Self::File,
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::Nothing,
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::Missing,
             _ => Self::Other,
         }
     }
 }
 
-/// The folder that a file lies in.
+/// The folder of a file.
 pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -33,13 +33,13 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The nearest folder above that exists.
+/// The nearest existing folder, upwards.
 pub(super) fn existing(folder: &Path) -> PathBuf {
     let found = folder.ancestors().find(|folder| folder.exists());
     found.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// The path without links; as far as it exists.
+/// The path without links, as far as it exists.
 pub(super) fn real(path: &Path) -> PathBuf {
     for above in path.ancestors() {
         if let Ok(real) = fs::canonicalize(above) {
@@ -55,7 +55,7 @@ pub(super) fn word(path: &Path) -> String {
     shell_word(&path.to_string_lossy())
 }
 
-/// Whose process this is.
+/// The user of this process.
 pub(super) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }

@@ -1,4 +1,4 @@
-//! What checks found.
+//! The findings of checks.
 
 use serde::Serialize;
 
@@ -6,43 +6,43 @@ use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::text::escape;
 
-/// What a check found.
+/// A finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at, such as `database`: stable, for programs.
+    /// What was checked, such as `database`: stable, for programs.
     pub name: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub status: Status,
-    /// What was found, in one line; fit for a terminal.
+    /// The finding in one line, escaped for a terminal.
     pub message: String,
-    /// What mends it: a command, or what to do. `mend` in JSON.
+    /// How to fix it: a command or an instruction. `mend` in JSON.
     #[serde(rename = "mend")]
     pub hint: Option<String>,
-    /// How the program ends when this failed.
+    /// The exit status if this is a failure.
     #[serde(skip)]
     exit: Exit,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As it should be.
+    /// In order.
     Ok,
-    /// It works, but somebody should look at it.
+    /// It works, but needs attention.
     Warn,
-    /// It does not work, or lets in whom it should not.
+    /// It does not work, or is a security hole.
     Fail,
 }
 
 impl Finding {
-    /// Something that is as it should be.
+    /// A finding without a problem.
     pub fn ok(name: &'static str, message: impl Into<String>) -> Self {
         Self::new(name, Status::Ok, message.into(), None)
     }
 
-    /// Something that works, but should be looked at.
+    /// A warning.
     pub fn warn(name: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(name, Status::Warn, message.into(), Some(hint.into()))
     }
@@ -52,10 +52,11 @@ impl Finding {
         Self::new(name, Status::Fail, message.into(), Some(hint.into()))
     }
 
-    /// A failure as a command would tell it.
+    /// A failure, as a command would report it.
     pub(super) fn error(name: &'static str, error: &CliError) -> Self {
         let exit = error.exit();
-        Self { exit, ..Self::new(name, Status::Fail, chain(error), error.hint()) }
+        let hint = error.hint().map(str::to_owned);
+        Self { exit, ..Self::new(name, Status::Fail, chain(error), hint) }
     }
 
     fn new(name: &'static str, status: Status, message: String, hint: Option<String>) -> Self {
@@ -63,7 +64,7 @@ impl Finding {
     }
 }
 
-/// What all checks found, in their order. As JSON it is what `nexo-pair doctor --json` prints.
+/// The findings of all checks, in order. As JSON, the output of `nexo-pair doctor --json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -73,7 +74,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// How `nexo-pair doctor` ends: [`Exit::Done`] when nothing failed, else as the worst failure does.
+    /// The exit status of `nexo-pair doctor`: [`Exit::Done`] if nothing failed, else that of the worst
+    /// failure.
     pub fn exit(&self) -> Exit {
         let failed = self.findings.iter().filter(|finding| finding.status == Status::Fail);
         failed.map(|finding| finding.exit).max().unwrap_or(Exit::Done)

@@ -48,7 +48,7 @@ async fn explain_refuses_what_the_adapter_refuses_unless_it_is_stored() {
             assert_eq!((exit, lines.len()), (Exit::Refused, 0), "{id}: {error}");
             assert_eq!(error["error"]["kind"], "sender_refused");
             let message = error["error"]["message"].as_str().unwrap();
-            assert!(message.contains("nobody that can be paired"), "{message}");
+            assert!(message.contains("not a pairable sender"), "{message}");
         }
         assert!(!machine.database().exists());
     }

@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nexo_pairing::{Actor, PairingError, read_legacy_sessions};
+use nexo_pairing::{Actor, read_legacy_sessions};
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::exit::Exit;
-use crate::text::{escape, shell_word};
+use crate::text::shell_path;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The devices keep their tokens, of which only a hash is kept here. The file is only \
-    read, and doing it again changes nothing.\n\n\
+    after_help = "The devices keep their tokens; only a hash of each is stored here. The file is only \
+    read, and importing it again changes nothing.\n\n\
     Example:\n  nexo-pair devices import ~/.nexo/pairing_sessions.db"
 )]
 pub(crate) struct Import {
@@ -21,24 +20,24 @@ pub(crate) struct Import {
     file: PathBuf,
 }
 
-pub(crate) async fn run(args: &Import, context: &mut Context) -> Result<Exit, CliError> {
-    let database: Database = context.database()?;
-    // What cannot be read must not leave an empty database behind.
-    let sessions = read_legacy_sessions(&args.file).await.map_err(PairingError::from)?;
+pub(crate) async fn run(args: &Import, context: &mut Context) -> Result<(), CliError> {
+    let database = context.database()?;
+    // An unreadable file must not leave an empty database behind.
+    let sessions = read_legacy_sessions(&args.file).await?;
     let store = database.find().await?.or_create().await?;
     let report = store.import_sessions(sessions, &Actor::cli()).await?;
     context.print(&report, || {
         format!(
-            "{} imported, {} known already, {} expired\n{}",
+            "{} imported, {} already known, {} expired\n{}",
             report.imported,
             report.unchanged,
             report.expired,
             database.written()
         )
     })?;
-    let file = shell_word(&escape(&args.file.to_string_lossy()));
+    let file = shell_path(&args.file);
     context.note(&format!(
-        "{file} still holds the tokens as they are: delete it once 0.1.8 does not run any more"
+        "{file} still holds the tokens in plain text: delete it once 0.1.8 is retired"
     ));
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -5,12 +5,11 @@ use nexo_pairing::Session;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::device_name::{look_alikes, visible};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::table::Table;
-use crate::text::{escape, format_duration, format_time};
+use crate::text::{format_duration, format_time};
 
 #[derive(Debug, Args)]
 #[command(
@@ -22,24 +21,19 @@ pub(crate) struct List {
     all: bool,
 }
 
-pub(crate) async fn run(args: &List, context: &mut Context) -> Result<Exit, CliError> {
-    let database: Database = context.database()?;
+pub(crate) async fn run(args: &List, context: &mut Context) -> Result<(), CliError> {
+    let database = context.database()?;
     let sessions = database.view().await?.list_sessions(args.all).await?;
     context.print(&json!({ "devices": sessions }), || {
         let now = OffsetDateTime::now_utc();
-        let text = match sessions.len() {
-            0 => "no device has a session\n\n".to_owned(),
-            count => format!(
-                "devices: {count}\n{}{}\n",
-                table(&sessions, now).render(),
-                alike(&sessions, now)
-            ),
+        let text = if sessions.is_empty() {
+            "no device has a session\n".to_owned()
+        } else {
+            let (table, alike) = (table(&sessions, now), alike(&sessions, now));
+            format!("devices: {}\n{}{alike}", sessions.len(), table.render())
         };
-        let missing = if database.exists() { "" } else { " (there is none yet)" };
-        let path = database.path().to_string_lossy();
-        text + &format!("database: {}{missing}\n", escape(&path))
-    })?;
-    Ok(Exit::Done)
+        format!("{text}\n{}", database.read())
+    })
 }
 
 fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
@@ -62,7 +56,7 @@ fn table(sessions: &[Session], now: OffsetDateTime) -> Table {
     table
 }
 
-/// Who chose the name: nobody vouches for what a device calls itself.
+/// Who chose the name. A name that the device chose is not verified.
 fn named_by(session: &Session) -> &'static str {
     match session.device_label {
         Some(_) if session.named_by_device => "itself",
@@ -84,7 +78,7 @@ fn alike(sessions: &[Session], now: OffsetDateTime) -> String {
 }
 
 fn state(session: &Session, now: OffsetDateTime) -> String {
-    // What has run out is ended at that moment, so that it stays so.
+    // A session that expires is revoked at that moment, so that it stays ended.
     match session.revoked_at.filter(|at| *at != session.expires_at) {
         Some(at) => format!("revoked {} ago", format_duration(now - at)),
         None if session.is_live(now) => {
@@ -94,7 +88,7 @@ fn state(session: &Session, now: OffsetDateTime) -> String {
             format!("expired {} ago", format_duration(now - session.expires_at))
         }
         None if session.revoked_at.is_some() => "expired".to_owned(),
-        // The clock was set back since.
+        // The clock has been set back since.
         None => "from the future".to_owned(),
     }
 }

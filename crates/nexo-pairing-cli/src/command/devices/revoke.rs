@@ -5,16 +5,15 @@ use nexo_pairing::{Actor, Session};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::context::{Context, Database};
+use crate::context::Context;
 use crate::device_name::{shown, skeleton_of, visible};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::text::escape;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The device is refused with its next request, everywhere. To let it in again it \
-    needs a new setup code.\n\n\
+    after_help = "The next request of the device is refused, everywhere. To let it in again, issue a \
+    new setup code.\n\n\
     Examples:\n  nexo-pair devices revoke 5f3a9c1e7b2d4f60\n  \
     nexo-pair devices revoke \"Ana's iPhone\""
 )]
@@ -24,35 +23,33 @@ pub(crate) struct Revoke {
     device: String,
 }
 
-pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<Exit, CliError> {
-    let database: Database = context.database()?;
+pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<(), CliError> {
+    let database = context.database()?;
     let found = database.find().await?;
-    let mut sessions = found.view().list_sessions(true).await?;
+    let mut sessions = found.store().list_sessions(true).await?;
     sessions.retain(|session| can_end(session, OffsetDateTime::now_utc()));
-    let session = choose(&sessions, &args.device)?;
-    let revoked = match (session, found.store()) {
-        (Some(session), Some(store)) => store.revoke_session(&session.id, &Actor::cli()).await?,
-        _ => None,
+    let revoked = match choose(&sessions, &args.device)? {
+        Some(session) => found.store().revoke_session(&session.id, &Actor::cli()).await?,
+        None => None,
     };
-    let revoked = revoked.ok_or_else(|| CliError::Nothing {
-        kind: "nothing_to_revoke",
-        message: format!("no device `{}` has a session", escape(&args.device)),
-        hint: Some("see which have, in which database: nexo-pair devices list".to_owned()),
+    let revoked = revoked.ok_or_else(|| {
+        let message = format!("no device `{}` has a session", escape(&args.device));
+        CliError::refused("nothing_to_revoke", message)
+            .with_hint("see which have, in which database: nexo-pair devices list")
     })?;
     context.print(&json!({ "revoked": [revoked] }), || {
         format!("revoked {} ({})\n{}", name(&revoked), revoked.id, database.written())
-    })?;
-    Ok(Exit::Done)
+    })
 }
 
-/// Whether there is something to end. That goes for a session from the future as well: it would be
-/// live when the clock is right again.
+/// Whether the session can be ended. One from the future can: it would be live once the clock is right
+/// again.
 fn can_end(session: &Session, now: OffsetDateTime) -> bool {
     session.revoked_at.is_none() && session.expires_at > now
 }
 
-/// The session with this id or, if there is none, the only one of a device whose name looks like this one:
-/// what is typed is what was seen.
+/// The session with this id, else the only one of a device whose name looks like this one: people type
+/// what they see.
 fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Session>, CliError> {
     if let Some(session) = sessions.iter().find(|session| session.id.as_str() == device) {
         return Ok(Some(session));
@@ -67,16 +64,11 @@ fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Sessio
         [session] => Ok(Some(session)),
         _ => {
             let ids = named.iter().map(|session| session.id.as_str()).collect::<Vec<_>>();
-            Err(CliError::Nothing {
-                kind: "ambiguous_label",
-                message: format!(
-                    "{} devices have names that look like `{}`: {}",
-                    ids.len(),
-                    visible(device),
-                    ids.join(", ")
-                ),
-                hint: Some(format!("say which by its id: nexo-pair devices revoke {}", ids[0])),
-            })
+            let (count, ids) = (ids.len(), ids.join(", "));
+            let message =
+                format!("{count} devices have names that look like `{}`: {ids}", visible(device));
+            let hint = format!("name it by its id: nexo-pair devices revoke {}", named[0].id);
+            Err(CliError::refused("ambiguous_label", message).with_hint(hint))
         }
     }
 }

@@ -1,43 +1,89 @@
-//! A gate on a bus, as a command: its flags, its signals, and what it prints. What it does there is
+//! The command for a gate on a bus: its flags, its signals, and its output. The gate itself is
 //! [`nexo_pairing::bus`].
 
 mod adapters;
-mod flags;
 mod printer;
 
-use std::io::{self, Write};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use nexo_pairing::bus::{BusGate, BusGateError, Connections, Status};
+use clap::Args;
+use nexo_pairing::PairingGate;
+use nexo_pairing::bus::{
+    BusGate, BusGateError, Connections, DEFAULT_QUEUE_GROUP, Status, Subjects,
+};
 use nexo_pairing::config::Config;
 use nexo_pairing::server::{MetricsOptions, MetricsServer};
-use nexo_pairing::{PairingGate, PairingStore};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::remarks::Remarks;
-use super::settings::{Loader, Settings};
-use super::signals::{Asked, HangUp};
+use super::settings::Loader;
+use super::status_log::StatusLog;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::nats;
+use crate::signals::{HangUp, Signal};
 use adapters::Adapters;
-pub(super) use flags::Flags;
 use printer::Printer;
+
+/// The flags of a gate on a bus; all but the first need the first.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On a bus")]
+pub(crate) struct Flags {
+    /// Decide on messages from NATS: the servers, separated by commas; without a value, those of
+    /// pairing.nats.servers. Without this flag, the gate reads standard input.
+    #[arg(long, value_name = "URL", num_args = 0..=1, value_delimiter = ',')]
+    nats: Option<Vec<String>>,
+    /// A subject to subscribe to; may be given several times.
+    #[arg(
+        long = "subject",
+        value_name = "SUBJECT",
+        default_value = "plugin.inbound.>",
+        requires = "nats"
+    )]
+    subjects: Vec<String>,
+    /// The queue group: each message goes to one gate of the group.
+    #[arg(long, value_name = "GROUP", default_value = DEFAULT_QUEUE_GROUP, requires = "nats")]
+    queue_group: String,
+    /// Where to serve metrics, at /metrics, without authentication [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", requires = "nats")]
+    metrics_listen: Option<SocketAddr>,
+}
+
+impl Flags {
+    /// Whether the gate runs on a bus.
+    pub(crate) fn is_on_bus(&self) -> bool {
+        self.nats.is_some()
+    }
+
+    /// The servers that override those in the configuration.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        self.nats.clone().unwrap_or_default()
+    }
+
+    /// The subjects to subscribe to, checked against those that a gate with this configuration publishes to.
+    fn subjects(&self, config: &Config) -> Result<Subjects, CliError> {
+        let subjects: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
+        let plugins = config.adapters().iter().map(|adapter| adapter.prefix.as_str());
+        Subjects::parse(&subjects, &plugins.collect::<Vec<_>>())
+            .map_err(|error| CliError::usage(format!("--subject {error}")))
+    }
+}
 
 pub(super) async fn run(
     mut loader: Loader,
     hang_up: HangUp,
     flags: &Flags,
     dry_run: bool,
+    log: &StatusLog,
     context: &mut Context,
 ) -> Result<Exit, CliError> {
     let subjects = flags.subjects(loader.config())?;
     let options = nats::options(loader.config())?;
-    // Before the gate is made: what counts keeps the recorder that it finds.
-    let metrics = flags.metrics_listen.map(MetricsOptions::prometheus).transpose()?;
-    let metrics = match metrics {
+    // Before the gate is made: counters keep the recorder that is installed then.
+    let metrics = match flags.metrics_listen.map(MetricsOptions::prometheus).transpose()? {
         Some(options) => Some(MetricsServer::bind(options).await?),
         None => None,
     };
@@ -45,124 +91,74 @@ pub(super) async fn run(
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
     let connections = Connections::open(options, subjects).await?;
+    let bus = connections.bus().clone();
+    let mut adapters = Adapters::new(&settings, &bus, dry_run, None)?;
+    let mut gate =
+        BusGate::new(connections, PairingGate::new(store.clone()), adapters.settings(&settings))
+            .with_queue_group(&flags.queue_group)
+            .with_status(report(log.clone(), metrics.as_ref()));
+    if dry_run {
+        log.dry_run(&database);
+        let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));
+        gate = gate.with_observer(Arc::new(Printer::start(stdout)?));
+    }
+    let mut signals = hang_up.with_the_others()?;
+    loader.log_start(log);
 
-    let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
-    let remarks = Remarks::new(stderr);
-    let stdout = dry_run.then(|| {
-        remarks.rehearses(&database);
-        std::mem::replace(&mut context.io.stdout, Box::new(io::sink()))
-    });
-    let service = Service { connections, store, remarks: remarks.clone(), metrics, stdout };
-    let result = service.run(loader, settings, hang_up, &flags.queue_group).await;
-    // Errors are told through the same stream again.
-    context.io.stderr = Box::new(remarks);
-    result
-}
-
-/// What a gate on a bus needs to run.
-struct Service {
-    connections: Connections,
-    store: PairingStore,
-    remarks: Remarks,
-    metrics: Option<MetricsServer>,
-    /// Where a dry run prints its decisions.
-    stdout: Option<Box<dyn Write + Send>>,
-}
-
-impl Service {
-    /// Runs until it is asked to end.
-    async fn run(
-        self,
-        mut loader: Loader,
-        settings: Settings,
-        hang_up: HangUp,
-        group: &str,
-    ) -> Result<Exit, CliError> {
-        let Self { connections, store, remarks, metrics, stdout } = self;
-        let dry_run = stdout.is_some();
-        let printer = stdout.map(Printer::start).transpose()?;
-        let mut signals = hang_up.and_the_others()?;
-        let gate = PairingGate::new(store.clone());
-        let bus = connections.bus().clone();
-        let mut adapters = Adapters::new(&settings, &bus, dry_run, None)?;
-        loader.say_start(&remarks);
-
-        let gate = BusGate::new(connections, gate, adapters.settings(&settings))
-            .with_queue_group(group)
-            .with_status(tell(remarks.clone(), metrics.as_ref()));
-        let gate = match printer {
-            Some(printer) => gate.with_observer(Arc::new(printer)),
-            None => gate,
+    let mut background = JoinSet::new();
+    if let Some(metrics) = metrics {
+        background.spawn(metrics.run());
+    }
+    let handle = gate.handle();
+    let stop = CancellationToken::new();
+    let mut running = std::pin::pin!(gate.run(stop.clone().cancelled_owned()));
+    loop {
+        let signal = tokio::select! {
+            result = running.as_mut() => return result.map(|()| Exit::Done).map_err(failed),
+            signal = signals.next() => signal,
         };
-        let mut beside = JoinSet::new();
-        if let Some(metrics) = metrics {
-            beside.spawn(metrics.run());
-        }
-        let handle = gate.handle();
-        let (stop, stopped) = oneshot::channel();
-        let mut stop = Some(stop);
-        let mut running = std::pin::pin!(gate.run(async {
-            // It is sent, or kept until the end.
-            let _ = stopped.await;
-        }));
-        loop {
-            let asked = tokio::select! {
-                result = running.as_mut() => {
-                    return result.map(|()| Exit::Done).map_err(failed);
-                }
-                asked = signals.next() => asked,
-            };
-            let is_to_end = match asked {
-                Asked::End => true,
-                Asked::Reload => {
-                    let new =
-                        |config: &Config| Adapters::new(config, &bus, dry_run, Some(&adapters));
-                    let reload = loader.reload(&store, &remarks, new);
-                    match signals.unless_ended(reload).await {
-                        Some(Some((settings, new))) => {
-                            adapters = new;
-                            handle.set(adapters.settings(&settings));
-                            loader.say_reload(&remarks);
-                            false
-                        }
-                        Some(None) => false,
-                        None => true,
-                    }
-                }
-            };
-            if is_to_end {
-                // Asked twice, it ends at once.
-                let Some(stop) = stop.take() else {
-                    let messages = handle.counts().unfinished();
-                    return Err(failed(BusGateError::Unfinished { messages }));
-                };
-                // It ended by itself when this fails.
-                let _ = stop.send(());
+        let reloaded = match signal {
+            Signal::End => None,
+            Signal::Reload => {
+                let new = |config: &Config| Adapters::new(config, &bus, dry_run, Some(&adapters));
+                signals.unless_ended(loader.reload(&store, log, new)).await
             }
+        };
+        match reloaded {
+            Some(Some((settings, new))) => {
+                adapters = new;
+                handle.set(adapters.settings(&settings));
+                loader.log_reload(log);
+            }
+            Some(None) => {}
+            None if stop.is_cancelled() => {
+                // The second time, it ends at once.
+                let messages = handle.counts().unfinished();
+                return Err(failed(BusGateError::Unfinished { messages }));
+            }
+            None => stop.cancel(),
         }
     }
 }
 
-/// Tells the operator what the gate reports, and where its metrics are once it takes messages.
-fn tell(
-    remarks: Remarks,
+/// Reports the status of the gate to the operator, and the address of the metrics once it has subscribed.
+fn report(
+    log: StatusLog,
     metrics: Option<&MetricsServer>,
 ) -> impl Fn(Status) + Send + Sync + 'static {
     let address = metrics.map(MetricsServer::local_addr);
     move |status| {
         if let (Status::Subscribed { .. }, Some(address)) = (&status, address) {
-            remarks.say(&format!("metrics: http://{address}/metrics"));
+            log.log(&format!("metrics: http://{address}/metrics"));
         }
-        remarks.say(&status.to_string());
+        log.log(&status.to_string());
     }
 }
 
 fn failed(error: BusGateError) -> CliError {
     match error {
         BusGateError::Nats(error) => error.into(),
-        BusGateError::Observer(source) => {
-            CliError::Io { what: "write the decisions".to_owned(), source }
-        }
-        other => CliError::Io { what: "end in time".to_owned(), source: io::Error::other(other) },
+        BusGateError::Observer(source) => CliError::io("write the decisions")(source),
+        other => CliError::io("end in time")(io::Error::other(other)),
     }
 }

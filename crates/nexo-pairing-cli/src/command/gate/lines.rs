@@ -1,4 +1,4 @@
-//! Reads standard input in chunks and hands over the complete lines of each.
+//! Reads standard input in chunks and sends the complete lines of each.
 
 use std::io::{self, Read};
 use std::mem;
@@ -6,25 +6,25 @@ use std::mem;
 use nexo_pairing::limits::MAX_EVENT_BYTES;
 use tokio::sync::mpsc::Sender;
 
-/// The longest line that is looked at, in bytes without its end.
+/// The maximum length of a line, in bytes without its end.
 pub(super) const MAX_LINE_BYTES: usize = MAX_EVENT_BYTES;
 
-/// How many batches may wait to be decided: enough to keep both threads busy.
+/// The most batches that wait to be decided: enough to keep both threads busy.
 pub(super) const QUEUED: usize = 4;
 
-/// How much is asked for at once, in bytes: what a pipe holds.
+/// The number of bytes to read at once: the capacity of a pipe.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Lines that came together.
+/// Lines that were read together.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Before these, a line was skipped because it was too long.
+    /// Whether an overlong line before these was skipped.
     pub(super) skipped: bool,
     /// The lines, each with its end; only the last of the input may have none.
     pub(super) lines: Vec<u8>,
 }
 
-/// Reads until the end of the input, or until nobody wants more.
+/// Reads until the end of the input, or until the receiver is gone.
 pub(super) fn read(mut input: Box<dyn Read + Send>, batches: &Sender<io::Result<Batch>>) {
     let mut splitter = Splitter::default();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -34,7 +34,7 @@ pub(super) fn read(mut input: Box<dyn Read + Send>, batches: &Sender<io::Result<
             Ok(length) => splitter.push(&chunk[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
             Err(error) => {
-                // The lines before it are answered all the same.
+                // The lines before the error are still decided.
                 let _ = splitter.finish().map(|batch| batches.blocking_send(Ok(batch)));
                 let _ = batches.blocking_send(Err(error));
                 return;
@@ -49,12 +49,12 @@ pub(super) fn read(mut input: Box<dyn Read + Send>, batches: &Sender<io::Result<
     }
 }
 
-/// Cuts a stream into batches of lines, and keeps at most one line.
+/// Splits a stream into batches of lines; buffers at most one line.
 #[derive(Debug, Default)]
 struct Splitter {
-    /// The beginning of a line.
-    begun: Vec<u8>,
-    /// Whether that line is too long: then its beginning is gone.
+    /// The beginning of an incomplete line.
+    partial: Vec<u8>,
+    /// Whether that line is too long; its beginning is dropped.
     skipping: bool,
 }
 
@@ -70,20 +70,20 @@ impl Splitter {
         let (lines, rest) = chunk.split_at(complete);
         let mut batch = Batch { skipped, lines: Vec::new() };
         if !lines.is_empty() {
-            batch.lines = mem::take(&mut self.begun);
+            batch.lines = mem::take(&mut self.partial);
             batch.lines.extend_from_slice(lines);
         }
-        self.begun.extend_from_slice(rest);
-        if self.begun.len() > MAX_LINE_BYTES {
-            (self.begun, self.skipping) = (Vec::new(), true);
+        self.partial.extend_from_slice(rest);
+        if self.partial.len() > MAX_LINE_BYTES {
+            (self.partial, self.skipping) = (Vec::new(), true);
         }
         (batch != Batch::default()).then_some(batch)
     }
 
-    /// What is left at the end of the input.
+    /// The rest at the end of the input.
     fn finish(&mut self) -> Option<Batch> {
         let skipped = mem::take(&mut self.skipping);
-        let batch = Batch { skipped, lines: mem::take(&mut self.begun) };
+        let batch = Batch { skipped, lines: mem::take(&mut self.partial) };
         (batch != Batch::default()).then_some(batch)
     }
 }
@@ -115,7 +115,7 @@ mod tests {
         let chunk = [b'x'; CHUNK_BYTES];
         for _ in 0..160 {
             assert_eq!(splitter.push(&chunk), None);
-            assert!(splitter.begun.capacity() <= 2 * (MAX_LINE_BYTES + CHUNK_BYTES));
+            assert!(splitter.partial.capacity() <= 2 * (MAX_LINE_BYTES + CHUNK_BYTES));
         }
         let next = Batch { skipped: true, lines: b"next\n".into() };
         assert_eq!(splitter.push(b"xx\nnext\nmo"), Some(next));
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn the_end_of_a_skipped_line_is_told_without_waiting_for_the_next() {
-        let mut splitter = Splitter { begun: Vec::new(), skipping: true };
+        let mut splitter = Splitter { partial: Vec::new(), skipping: true };
         assert_eq!(splitter.push(b"xx\n"), Some(Batch { skipped: true, lines: Vec::new() }));
-        let mut splitter = Splitter { begun: Vec::new(), skipping: true };
+        let mut splitter = Splitter { partial: Vec::new(), skipping: true };
         assert_eq!(splitter.push(b"xx"), None);
         assert_eq!(splitter.finish(), Some(Batch { skipped: true, lines: Vec::new() }));
     }

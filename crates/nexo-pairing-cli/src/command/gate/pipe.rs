@@ -1,97 +1,90 @@
 //! A gate between standard input and standard output.
 //!
 //! Three threads share the work: one reads standard input ([`lines`]), one decides and writes
-//! ([`screen`](super::screen)), and the caller's runtime waits for signals. So neither a reader that does
-//! not take the answers nor a store that is busy keeps a signal from being heard.
+//! ([`screen`](super::screen)), and the caller's runtime handles signals. So neither a slow reader nor a
+//! busy store delays a signal.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::lines;
-use super::remarks::Remarks;
-use super::screen::{Screener, Stop};
+use super::screen::Screener;
 use super::settings::Loader;
-use super::signals::{Asked, Grace, HangUp};
+use super::status_log::StatusLog;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::process::start_thread;
+use crate::signals::{HangUp, Signal};
 
-/// How long an ending gate waits for the lines that wait, and for somebody to take their answers.
+/// How long an ending gate waits for lines to be decided and for its output to be read.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     mut loader: Loader,
     hang_up: HangUp,
     dry_run: bool,
+    log: &StatusLog,
     context: &mut Context,
 ) -> Result<Exit, CliError> {
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
-    let mut signals = hang_up.and_the_others()?;
+    let mut signals = hang_up.with_the_others()?;
 
     let stdin = std::mem::replace(&mut context.io.stdin, Box::new(io::empty()));
     let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));
-    let stderr = std::mem::replace(&mut context.io.stderr, Box::new(io::sink()));
-    let remarks = Remarks::new(stderr);
     if dry_run {
-        remarks.rehearses(&database);
+        log.dry_run(&database);
     }
-    loader.say_start(&remarks);
+    loader.log_start(log);
     let (batches, next_batch) = mpsc::channel(lines::QUEUED);
     start_thread("nexo-pair-read", move || lines::read(stdin, &batches))?;
 
-    let stop = Arc::new(Stop::default());
+    let stop = CancellationToken::new();
     let (new_settings, next_settings) = watch::channel(settings);
     let (ended, mut end) = oneshot::channel();
-    let screener = Screener::new(store.clone(), next_settings, stdout, remarks.clone(), dry_run);
-    let (runtime, asked) = (tokio::runtime::Handle::current(), stop.clone());
+    let screener = Screener::new(store.clone(), next_settings, stdout, log.clone(), dry_run);
+    let (runtime, stopped) = (tokio::runtime::Handle::current(), stop.clone());
     start_thread("nexo-pair-gate", move || {
-        // Whoever waited is gone when this fails.
-        let _ = ended.send(runtime.block_on(screener.run(next_batch, &asked)));
+        // Fails if the receiver has stopped waiting.
+        let _ = ended.send(runtime.block_on(screener.run(next_batch, &stopped)));
     })?;
 
-    let mut grace = Grace::of(GRACE);
-    let result = loop {
-        tokio::select! {
-            result = &mut end => break result.unwrap_or(Err(CliError::Io {
-                what: "go on deciding".to_owned(),
-                source: io::Error::other("the thread that decides is gone"),
-            })),
-            asked = signals.next() => match asked {
-                Asked::End => {
-                    stop.ask();
-                    grace.begin();
-                }
-                Asked::Reload => {
-                    let reload = loader.reload(&store, &remarks, |_| Ok(()));
-                    match signals.unless_ended(reload).await {
-                        Some(Some((settings, ()))) => {
-                            // Lines that come from now on are decided by it.
-                            new_settings.send_replace(settings);
-                            loader.say_reload(&remarks);
-                        }
-                        Some(None) => {}
-                        None => {
-                            stop.ask();
-                            grace.begin();
-                        }
-                    }
-                }
-            },
-            () = grace.over() => {
-                break Err(CliError::Io {
-                    what: "end in time".to_owned(),
-                    source: io::Error::other("lines still wait, or their answers are not taken"),
-                });
+    let mut deadline: Option<Instant> = None;
+    loop {
+        let signal = tokio::select! {
+            result = &mut end => {
+                let gone = || io::Error::other("the thread that decides is gone");
+                return result.unwrap_or_else(|_| Err(CliError::io("go on deciding")(gone())));
+            }
+            signal = signals.next() => signal,
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                let why = "lines still wait to be decided, or the output is not read";
+                return Err(CliError::io("end in time")(io::Error::other(why)));
+            }
+        };
+        let reloaded = match signal {
+            Signal::End => None,
+            Signal::Reload => signals.unless_ended(loader.reload(&store, log, |_| Ok(()))).await,
+        };
+        match reloaded {
+            Some(Some((settings, ()))) => {
+                // Applies to the lines that arrive from now on.
+                new_settings.send_replace(settings);
+                loader.log_reload(log);
+            }
+            Some(None) => {}
+            None => {
+                // The second time, it ends at once.
+                let grace = if stop.is_cancelled() { Duration::ZERO } else { GRACE };
+                deadline = Some(Instant::now() + grace);
+                stop.cancel();
             }
         }
-    };
-    // Errors are told through the same stream again.
-    context.io.stderr = Box::new(remarks);
-    result
+    }
 }

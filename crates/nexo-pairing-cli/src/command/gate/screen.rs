@@ -1,13 +1,11 @@
-//! Decides on each line and writes the answer.
+//! Decides on each line and writes the output.
 //!
-//! What is decided from memory is answered at once. A line that needs the store waits ([`Waiting`]), and
-//! so does every later line of its sender. As long as the store is quick, answers keep the order of
-//! their lines: those of later lines are held back for [`PATIENCE`]. After that they pass, until no
+//! A line that can be decided from memory is decided at once. A line that needs the store waits
+//! ([`Waiting`]), and so does every later line of its sender. While the store is fast, the output keeps the
+//! order of the input: later lines are held back for up to [`PATIENCE`]. After that they overtake, until no
 //! line waits any more.
 
 mod decider;
-mod load;
-mod output;
 mod pause;
 #[cfg(test)]
 mod tests;
@@ -15,80 +13,57 @@ mod waiting;
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use nexo_pairing::{
     Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingGate, PairingStore,
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::answer::Answer;
 use super::lines::{Batch, MAX_LINE_BYTES};
-use super::options::{accounts, options};
-use super::remarks::{Remarks, Warning};
-use super::settings::Settings;
-use crate::channels::adapters_for_names;
+use super::output::{DecisionLine, Output};
+use super::settings::{Settings, accounts, options};
+use super::status_log::{StatusLog, Warning};
+use crate::channels::local_adapters;
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
-use decider::{ADAPTER_UNREACHABLE, Decider, not_here};
-use output::Output;
+use decider::{ADAPTER_UNREACHABLE, Decider, served_elsewhere};
 use pause::Pause;
 use waiting::{Decided, Key, Waiting};
 
-/// How much is gathered at most before it is written, in bytes.
-const GATHERED_BYTES: usize = 256 << 10;
+/// How much output is buffered before it is written, in bytes.
+const BUFFERED_BYTES: usize = 256 << 10;
 
-/// How long answers wait for those of earlier lines. A healthy disk makes a request durable in less.
+/// How long output waits for that of earlier lines. A healthy disk makes a request durable in less.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What some editors put before the first line.
+/// Some editors put it before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Tells the gate to end after the line in hand.
-#[derive(Debug, Default)]
-pub(super) struct Stop {
-    asked: AtomicBool,
-    wake: Notify,
-}
-
-impl Stop {
-    pub(super) fn ask(&self) {
-        self.asked.store(true, Ordering::Relaxed);
-        self.wake.notify_one();
-    }
-
-    fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-/// Answers lines.
+/// Decides on lines.
 pub(super) struct Screener {
     decider: Arc<Decider>,
     store: PairingStore,
     next_settings: watch::Receiver<Settings>,
     registry: PairingAdapterRegistry,
     waiting: Waiting,
-    /// Whether answers no longer wait for those of earlier lines.
+    /// Whether output no longer waits for that of earlier lines.
     is_stalled: bool,
     pause: Pause,
     stdout: Box<dyn Write + Send>,
     output: Output,
-    /// The number of the line in hand, from 1.
+    /// The number of the current line, from 1.
     line: u64,
 }
 
-/// Why nothing more is answered.
+/// Why no more lines are decided.
 enum Ended {
-    /// Whoever read the answers has gone.
+    /// The reader of the output is gone.
     Unread,
-    Failed {
-        what: &'static str,
-        source: io::Error,
-    },
+    Failed(CliError),
 }
 
 impl Screener {
@@ -96,16 +71,16 @@ impl Screener {
         store: PairingStore,
         next_settings: watch::Receiver<Settings>,
         stdout: Box<dyn Write + Send>,
-        remarks: Remarks,
+        log: StatusLog,
         dry_run: bool,
     ) -> Self {
         let settings = next_settings.borrow().clone();
         let gate = PairingGate::with_options(store.clone(), options(&settings));
         Self {
-            decider: Arc::new(Decider::new(gate, settings, remarks, dry_run)),
+            decider: Arc::new(Decider::new(gate, settings, log, dry_run)),
             store,
             next_settings,
-            registry: adapters_for_names(),
+            registry: local_adapters(),
             waiting: Waiting::new(),
             is_stalled: false,
             pause: Pause::default(),
@@ -115,33 +90,31 @@ impl Screener {
         }
     }
 
-    /// Answers batches until there are no more, until it is asked to stop, or until nobody reads
-    /// the answers. Lines that wait are answered before it ends.
+    /// Decides on batches until there are no more, until it is stopped, or until the reader is gone. Lines
+    /// that wait are decided before it ends.
     pub(super) async fn run(
         mut self,
         batches: mpsc::Receiver<io::Result<Batch>>,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Exit, CliError> {
         self.load().await;
-        match self.answer_all(batches, stop).await {
-            Err(Ended::Failed { what, source }) => {
-                Err(CliError::Io { what: what.to_owned(), source })
-            }
+        match self.decide_all(batches, stop).await {
+            Err(Ended::Failed(error)) => Err(error),
             _ if self.output.has_errors => Ok(Exit::Refused),
             _ => Ok(Exit::Done),
         }
     }
 
-    async fn answer_all(
+    async fn decide_all(
         &mut self,
         mut batches: mpsc::Receiver<io::Result<Batch>>,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<(), Ended> {
         let mut ended = Ok(());
-        while !stop.is_asked() {
+        while !stop.is_cancelled() {
             tokio::select! {
                 biased;
-                () = stop.wake.notified() => break,
+                () = stop.cancelled() => break,
                 Ok(()) = self.next_settings.changed() => self.take_settings(),
                 Some(decided) = self.waiting.next() => {
                     self.take(decided);
@@ -149,9 +122,9 @@ impl Screener {
                 }
                 batch = batches.recv() => match batch {
                     None => break,
-                    Some(Ok(batch)) => self.answer_batch(&batch, stop).await?,
+                    Some(Ok(batch)) => self.decide_batch(&batch, stop).await?,
                     Some(Err(source)) => {
-                        ended = Err(Ended::Failed { what: "read standard input", source });
+                        ended = Err(Ended::Failed(CliError::io("read standard input")(source)));
                         break;
                     }
                 },
@@ -164,7 +137,7 @@ impl Screener {
         ended
     }
 
-    async fn answer_batch(&mut self, batch: &Batch, stop: &Stop) -> Result<(), Ended> {
+    async fn decide_batch(&mut self, batch: &Batch, stop: &CancellationToken) -> Result<(), Ended> {
         let settings = self.decider.settings().clone();
         if batch.skipped {
             self.line += 1;
@@ -172,23 +145,23 @@ impl Screener {
             self.too_long();
         }
         let mut rest = batch.lines.as_slice();
-        while !rest.is_empty() && !stop.is_asked() {
+        while !rest.is_empty() && !stop.is_cancelled() {
             let mut after = rest;
             // Reading from memory does not fail.
             let _ = after.skip_until(b'\n');
             let line = &rest[..rest.len() - after.len()];
             rest = after;
             self.line += 1;
-            self.answer(line, &settings).await?;
-            if self.output.bytes().len() >= GATHERED_BYTES {
+            self.decide(line, &settings).await?;
+            if self.output.bytes().len() >= BUFFERED_BYTES {
                 self.write()?;
             }
         }
         self.write()
     }
 
-    /// Answers one line, or has it wait.
-    async fn answer(&mut self, line: &[u8], settings: &Settings) -> Result<(), Ended> {
+    /// Decides on one line, or lets it wait.
+    async fn decide(&mut self, line: &[u8], settings: &Settings) -> Result<(), Ended> {
         let line = match line.strip_prefix(BYTE_ORDER_MARK) {
             Some(line) if self.line == 1 => line.trim_ascii(),
             _ => line.trim_ascii(),
@@ -204,18 +177,18 @@ impl Screener {
         match event {
             None => self.too_long(),
             Some(Ok(InboundEvent::Notice { channel, account, notice, .. })) => {
-                match not_here(&channel, settings, &self.registry) {
+                match served_elsewhere(&channel, settings, &self.registry) {
                     Some(message) => self.undecided(ADAPTER_UNREACHABLE, &message),
                     None => self.notice(&channel, &account, &notice),
                 }
             }
-            Some(Ok(_)) => self.undecided("unknown_event", "the event is of an unknown sort"),
+            Some(Ok(_)) => self.undecided("unknown_event", "the event is of an unknown kind"),
             Some(Err(error)) => self.undecided(error.kind(), &chain(&error)),
         }
         Ok(())
     }
 
-    /// Answers a message from memory, unless it or an earlier one of its sender needs the store.
+    /// Decides on a message from memory, unless it or an earlier one of its sender needs the store.
     async fn message(
         &mut self,
         line: &[u8],
@@ -227,7 +200,7 @@ impl Screener {
             keys = self.waiting.keys(inbound, &self.registry);
         }
         if !self.waiting.has_earlier(&keys) {
-            if let Some(message) = not_here(&inbound.channel, settings, &self.registry) {
+            if let Some(message) = served_elsewhere(&inbound.channel, settings, &self.registry) {
                 self.settle().await?;
                 self.undecided(ADAPTER_UNREACHABLE, &message);
                 return Ok(());
@@ -238,8 +211,8 @@ impl Screener {
                 self.settle().await?;
                 match decided {
                     Ok(screened) => {
-                        let answer = Answer::new(inbound, &screened, !self.decider.dry_run);
-                        self.output.decided(self.line, answer);
+                        let decision = DecisionLine::new(inbound, &screened, !self.decider.dry_run);
+                        self.output.decided(self.line, decision);
                     }
                     Err(error) => self.undecided(error.kind(), &chain(&error)),
                 }
@@ -250,9 +223,9 @@ impl Screener {
         self.wait(line, keys).await
     }
 
-    /// Has a line wait for the store; refuses it when too many wait and reading has stopped for too long.
+    /// Lets a line wait for the store; refuses it if too many wait and reading has stopped for too long.
     async fn wait(&mut self, line: &[u8], keys: Vec<Key>) -> Result<(), Ended> {
-        while !self.waiting.reserve(line.len()) {
+        while !self.waiting.has_room(line.len()) {
             let Some(decided) = self.stop_reading().await? else {
                 self.overloaded();
                 return Ok(());
@@ -264,10 +237,10 @@ impl Screener {
         Ok(())
     }
 
-    /// The next line that is decided, if there is one in the time that reading may still stop.
+    /// The next decided line, if there is one in the time that reading may still stop.
     async fn stop_reading(&mut self) -> Result<Option<Decided>, Ended> {
         if self.pause.left().is_zero() {
-            // A timer would take a millisecond for each line that is refused.
+            // A timer would cost a millisecond for each refused line.
             return Ok(self.waiting.next().now_or_never().flatten());
         }
         self.write()?;
@@ -277,7 +250,7 @@ impl Screener {
         Ok(decided.ok().flatten())
     }
 
-    /// Waits for the lines before the one in hand, as long as the store is quick.
+    /// Waits for the lines before the current one while the store is fast.
     async fn settle(&mut self) -> Result<(), Ended> {
         if self.is_stalled || self.waiting.is_empty() {
             return Ok(());
@@ -296,9 +269,9 @@ impl Screener {
         Ok(())
     }
 
-    /// Takes the answers to a line that waited.
+    /// Takes the output of a line that waited.
     fn take(&mut self, decided: Decided) {
-        // A store that is locked fails the lines after a while: that is no progress.
+        // A locked store fails the lines after a while: that is not progress.
         if !decided.output.has_errors {
             self.pause.earn();
         }
@@ -306,11 +279,11 @@ impl Screener {
         self.output.append(decided.output);
     }
 
-    /// Answers an event without a sender.
+    /// Decides on a plugin event.
     fn notice(&mut self, channel: &str, account: &str, notice: &Notice) {
         match self.decider.gate.screen_notice(notice, &self.registry) {
             Ok(screened) => {
-                self.output.decided(self.line, Answer::notice(channel, account, &screened));
+                self.output.decided(self.line, DecisionLine::notice(channel, account, &screened));
             }
             Err(error) => self.undecided(error.kind(), &chain(&error)),
         }
@@ -322,9 +295,9 @@ impl Screener {
     }
 
     fn overloaded(&mut self) {
-        let message = "too many lines wait for the store, which decides too few of them";
+        let message = "too many lines wait for the store, which is too slow";
         self.undecided("overloaded", message);
-        self.decider.remarks.warn(Warning::Overloaded, || format!("line {}: {message}", self.line));
+        self.decider.log.warn(Warning::Overloaded, || format!("line {}: {message}", self.line));
     }
 
     fn undecided(&mut self, kind: &str, message: &str) {
@@ -340,22 +313,21 @@ impl Screener {
         self.output.clear();
         written.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => Ended::Unread,
-            _ => Ended::Failed { what: "write the answers", source },
+            _ => Ended::Failed(CliError::io("write the decisions")(source)),
         })
     }
 
-    /// Puts a configuration that was read again in force, between two batches.
+    /// Puts a reloaded configuration in force, between two batches.
     fn take_settings(&mut self) {
         let settings = self.next_settings.borrow_and_update().clone();
         self.decider.gate.set_accounts(accounts(&settings));
         *self.decider.settings() = settings;
     }
 
-    /// Waits for the roster, so that the first line is decided by it.
+    /// Loads the lists before the first line is decided.
     async fn load(&mut self) {
         if let Err(error) = self.store.refresh().await {
-            let remarks = &self.decider.remarks;
-            remarks.say(&format!("the lists could not be read: {}", chain(&error)));
+            self.decider.log.log(&format!("the lists could not be read: {}", chain(&error)));
         }
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use nexo_pairing::config::{Config, Process, Sources};
 use nexo_pairing::{
-    ChannelId, ConfiguredAdapters, Mode, ModeSetting, ModesInForce, PairingError, PairingStore,
-    RememberedAdapters, RememberedModes, RetainedModes,
+    AccountKey, ChannelId, ConfiguredAdapters, GateOptions, Mode, ModeSetting, ModesInForce,
+    PairingError, PairingStore, RememberedAdapters, RememberedModes, RetainedModes,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::remarks::Remarks;
+use super::status_log::StatusLog;
 use crate::context::Database;
 use crate::error::{CliError, chain};
 use crate::live_config::LiveConfig;
@@ -21,40 +21,40 @@ use crate::modes::{check_fresh, kept, lost};
 use crate::remote;
 use crate::text::escape;
 
-/// What a reload replaces.
+/// The configuration that a reload replaces.
 pub(super) type Settings = Arc<Config>;
 
-/// How long a reload waits until its modes are remembered, before it puts them in force all the same.
-const REMEMBERED_WITHIN: Duration = Duration::from_secs(1);
+/// How long a reload waits for its modes to be stored before it puts them in force anyway.
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long it takes until modes that could not be remembered are tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The interval between attempts to store the modes.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Reads the configuration, and finds the modes in force.
+/// Loads the configuration, and resolves the modes in force.
 pub(super) struct Loader {
     live: LiveConfig,
-    /// What stands where nothing ever said a mode.
+    /// The mode if none was ever set.
     fallback: Option<ModeSetting>,
     modes: Option<ModesInForce>,
-    /// The channels that have their adapter in another process, as far as this gate knows.
+    /// The channels whose adapter is in another process, as last seen by this gate.
     adapters: RememberedAdapters,
-    /// Remembers modes that are in force already; the next reload ends it.
-    remembering: JoinSet<()>,
-    /// The database, if this start made it.
-    made: Option<PathBuf>,
+    /// Stores modes that are already in force; the next reload cancels it.
+    storing: JoinSet<()>,
+    /// The database, if this start created it.
+    created: Option<PathBuf>,
 }
 
 impl Loader {
     /// Reads the configuration for the first time; `open` is the flag `--open`.
     pub(super) fn new(sources: Sources, open: bool) -> Result<Self, CliError> {
         let live = LiveConfig::load(Process::Gate, sources)?;
-        if let Some(said) = &live.current().mode_words().default
+        if let Some(mode) = &live.current().mode_words().default
             && open
-            && said.mode != Mode::Open
+            && mode.mode != Mode::Open
         {
-            return Err(CliError::Usage(format!(
+            return Err(CliError::usage(format!(
                 "--open contradicts mode {}, which is configured by {}: leave one of them out",
-                said.mode, said.origin
+                mode.mode, mode.origin
             )));
         }
         let fallback = open.then(ModeSetting::open_for_one_run);
@@ -63,8 +63,8 @@ impl Loader {
             fallback,
             modes: None,
             adapters: RememberedAdapters::default(),
-            remembering: JoinSet::new(),
-            made: None,
+            storing: JoinSet::new(),
+            created: None,
         })
     }
 
@@ -73,7 +73,7 @@ impl Loader {
         self.live.current()
     }
 
-    /// Opens the database; a dry run has a copy in memory.
+    /// Opens the database, or a copy in memory for a dry run.
     pub(super) async fn open(
         &mut self,
         database: &Database,
@@ -87,32 +87,31 @@ impl Loader {
             return database.rehearsal().await;
         }
         let store = database.open().await?;
-        // Beside a configuration there may have been a database before, which was found by a path that
-        // is lost.
-        self.made =
+        // Next to an existing configuration, there may be a database whose path was lost.
+        self.created =
             (is_new && self.live.current().file().is_some()).then(|| database.path().to_owned());
         Ok(store)
     }
 
-    /// Says what an operator may not expect of this start.
-    pub(super) fn say_start(&self, remarks: &Remarks) {
-        if let Some(path) = &self.made {
+    /// Logs what may surprise the operator about this start.
+    pub(super) fn log_start(&self, log: &StatusLog) {
+        if let Some(path) = &self.created {
             let path = escape(&path.to_string_lossy());
-            remarks.say(&format!(
-                "a new database was made at {path}: nobody is allowed or blocked in it; if there was one \
-                 before, name it with pairing.storage.path or --db"
+            log.log(&format!(
+                "a new database was created at {path}: nobody is allowed or blocked in it; if there was \
+                 one before, name it with pairing.storage.path or --db"
             ));
         }
-        self.say_kept(remarks);
+        self.log_kept(log);
     }
 
-    /// Puts the configuration in force, as a gate that starts.
+    /// Puts the configuration in force at the start of a gate.
     pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings, CliError> {
         let config = self.live.current().clone();
         let words = config.mode_words();
         let (modes, known) = remembered(store).await?;
         let modes = modes.resolve(words, self.fallback.clone())?;
-        let adapters = known.resolve(&remote::words(&config), |channel| {
+        let adapters = known.resolve(&remote::configured(&config), |channel| {
             remote::is_exposed(&config, &modes, channel)
         })?;
         store.remember_adapters(&known, &adapters).await??;
@@ -121,144 +120,141 @@ impl Loader {
         Ok(self.put_in_force(config, modes))
     }
 
-    /// Says what stays in force although the configuration does not say it.
-    fn say_kept(&self, remarks: &Remarks) {
+    /// Logs the modes that are in force but no longer configured.
+    fn log_kept(&self, log: &StatusLog) {
         let Some(modes) = &self.modes else { return };
-        for (what, mend) in kept(modes) {
-            remarks.say(&format!("{what}: {mend}"));
+        for (what, hint) in kept(modes) {
+            log.log(&format!("{what}: {hint}"));
         }
         let is_default_kept = |kept: &RetainedModes| matches!(kept, RetainedModes::Default(_));
         if self.fallback.is_some() && modes.kept().iter().any(is_default_kept) {
-            remarks.say("--open counts only where no mode was ever set");
+            log.log("--open applies only if no mode was ever set");
         }
     }
 
-    /// Reads the configuration again; a bad one changes nothing, and one that is lost neither.
-    /// `prepare` looks at it first. The database stays: what was decided by one file must not be
-    /// continued in another.
+    /// Reloads the configuration after `prepare` has accepted it; an invalid or missing file changes
+    /// nothing. The database stays the same: decisions based on one file must not continue in another.
     pub(super) async fn reload<T>(
         &mut self,
         store: &PairingStore,
-        remarks: &Remarks,
+        log: &StatusLog,
         prepare: impl FnOnce(&Config) -> Result<T, CliError>,
     ) -> Option<(Settings, T)> {
-        match self.try_reload(store, remarks, prepare).await {
+        match self.try_reload(store, log, prepare).await {
             Ok(reloaded) => Some(reloaded),
             Err(error) => {
-                remarks.stays(&chain(&error));
+                log.keep_old(&chain(&error));
                 None
             }
         }
     }
 
-    /// Says what a reload did, once its settings are in force.
-    pub(super) fn say_reload(&self, remarks: &Remarks) {
-        remarks.say("the configuration was read again");
-        lost(self.live.current()).for_each(|lost| remarks.say(&lost));
-        self.live.needs_restart().for_each(|changed| remarks.say(&changed));
-        self.say_kept(remarks);
+    /// Logs the changes of a reload, once its settings are in force.
+    pub(super) fn log_reload(&self, log: &StatusLog) {
+        log.log("the configuration was read again");
+        lost(self.live.current()).for_each(|lost| log.log(&lost));
+        self.live.needs_restart().for_each(|changed| log.log(&changed));
+        self.log_kept(log);
     }
 
     async fn try_reload<T>(
         &mut self,
         store: &PairingStore,
-        remarks: &Remarks,
+        log: &StatusLog,
         prepare: impl FnOnce(&Config) -> Result<T, CliError>,
     ) -> Result<(Settings, T), CliError> {
         let config = self.live.read_again().await?;
         let prepared = prepare(&config)?;
-        let modes = self.find_modes(store, remarks, &config).await?;
+        let modes = self.resolve_modes(store, log, &config).await?;
         Ok((self.put_in_force(config, modes), prepared))
     }
 
-    /// The modes under a configuration that was read again. A gate that is to be closed does not wait
-    /// for a database that is locked or full: the modes are remembered as soon as it takes them.
-    async fn find_modes(
+    /// The modes of a reloaded configuration. Restricting a gate must not wait for a database that is
+    /// locked or full: the modes are stored as soon as that is possible.
+    async fn resolve_modes(
         &mut self,
         store: &PairingStore,
-        remarks: &Remarks,
+        log: &StatusLog,
         config: &Config,
     ) -> Result<ModesInForce, CliError> {
         let own = self.modes.as_ref().map(ModesInForce::remembered).cloned().unwrap_or_default();
         let (words, fallback) = (config.mode_words().clone(), self.fallback.clone());
-        let (known, adapters) = self.find_adapters(store, config, &own).await?;
+        let (known, adapters) = self.resolve_adapters(store, config, &own).await?;
         self.adapters.clone_from(&adapters);
-        // From now on others count.
-        self.remembering = JoinSet::new();
+        // Cancels the storing of the previous modes.
+        self.storing = JoinSet::new();
         let resolved = own.resolve(&words, fallback.clone());
-        let (store, told) = (store.clone(), remarks.clone());
-        let (first, remembered) = oneshot::channel();
-        self.remembering.spawn(async move {
-            let remember = async || {
+        let (store, status) = (store.clone(), log.clone());
+        let (first, stored) = oneshot::channel();
+        self.storing.spawn(async move {
+            let store_all = async || {
                 let adapters = store.remember_adapters(&known, &adapters).await?;
                 let modes = store.put_modes_in_force(&words, fallback.clone(), Some(&own)).await?;
                 Ok::<_, PairingError>((adapters, modes))
             };
             let (adapters, modes) = loop {
-                match remember().await {
-                    Ok(remembered) => break remembered,
-                    Err(_) => sleep(AGAIN).await,
+                match store_all().await {
+                    Ok(stored) => break stored,
+                    Err(_) => sleep(RETRY).await,
                 }
             };
             if let Err(error) = adapters {
-                told.say(&format!("the adapters cannot be remembered: {error}"));
+                status.log(&format!("the adapters cannot be remembered: {error}"));
             }
-            // Unless the reload still waits for it.
+            // The reload logs this itself while it still waits.
             match first.send(modes) {
                 Ok(()) => {}
-                Err(Ok(_)) => told.say("the modes in force are remembered now"),
+                Err(Ok(_)) => status.log("the modes in force are remembered now"),
                 Err(Err(error)) => {
-                    told.say(&format!("the modes in force cannot be remembered: {error}"));
+                    status.log(&format!("the modes in force cannot be remembered: {error}"));
                 }
             }
         });
-        if let Ok(Ok(modes)) = timeout(REMEMBERED_WITHIN, remembered).await {
+        if let Ok(Ok(modes)) = timeout(STORE_TIMEOUT, stored).await {
             return Ok(modes?);
         }
         if resolved.is_err() {
-            self.remembering.abort_all();
+            self.storing.abort_all();
         }
         let modes = resolved?;
-        remarks.say(
-            "the modes are in force and not remembered yet: the database cannot be written now, and is \
-             tried until it can",
+        log.log(
+            "the modes are in force but not remembered yet: writing to the database fails and is retried",
         );
         Ok(modes)
     }
 
-    /// The adapters that are remembered, and those that are to be under a configuration that was read
-    /// again, where `own` are the modes in force.
+    /// The stored adapters, and those to store for a reloaded configuration; `own` are the modes in force.
     ///
-    /// It may not expose a channel that was not exposed before and once had its adapter elsewhere. Where
-    /// the database cannot be read, nothing is decided by it, and what this gate knows of it counts.
-    async fn find_adapters(
+    /// A reload must not newly expose a channel whose adapter was in another process. If the database
+    /// cannot be read, the adapters that this gate last saw are used.
+    async fn resolve_adapters(
         &mut self,
         store: &PairingStore,
         config: &Config,
         own: &RememberedModes,
     ) -> Result<(RememberedAdapters, RememberedAdapters), CliError> {
-        let stored = timeout(REMEMBERED_WITHIN, remembered(store)).await;
+        let stored = timeout(STORE_TIMEOUT, remembered(store)).await;
         let (modes, known) = match stored {
             Ok(Ok((modes, known))) => (own.less_forgotten(&modes), known),
             _ => (own.clone(), self.adapters.clone()),
         };
         let modes = modes.resolve(config.mode_words(), self.fallback.clone())?;
-        while self.remembering.try_join_next().is_some() {}
+        while self.storing.try_join_next().is_some() {}
         let mut wanted = known.clone();
-        if !self.remembering.is_empty() {
-            // What an earlier reload wanted is not written yet.
+        if !self.storing.is_empty() {
+            // An earlier reload is not stored yet.
             let all = self.adapters.channels().iter().chain(known.channels());
-            let all = all.map(|(channel, said_by)| (channel.clone(), said_by.clone()));
+            let all = all.map(|(channel, origin)| (channel.clone(), origin.clone()));
             wanted = RememberedAdapters::from_stored(all.collect());
         }
-        let words = remote::words(config);
+        let configured = remote::configured(config);
         let was_exposed = |channel: &ChannelId| {
             let modes = self.modes.as_ref();
             modes.is_some_and(|modes| remote::is_exposed(self.live.current(), modes, channel))
         };
-        let wanted = wanted.resolve(&words, |channel| {
+        let wanted = wanted.resolve(&configured, |channel| {
             remote::is_exposed(config, &modes, channel)
-                && (matches!(words, ConfiguredAdapters::Empty(_)) || !was_exposed(channel))
+                && (matches!(configured, ConfiguredAdapters::Empty(_)) || !was_exposed(channel))
         })?;
         Ok((known, wanted))
     }
@@ -271,9 +267,22 @@ impl Loader {
     }
 }
 
-/// The modes and the adapters that are remembered.
+/// The remembered modes and adapters.
 async fn remembered(
     store: &PairingStore,
 ) -> Result<(RememberedModes, RememberedAdapters), PairingError> {
     Ok((store.remembered_modes().await?, store.remembered_adapters().await?))
+}
+
+/// The gate's options in the configuration.
+pub(in crate::command) fn options(config: &Config) -> GateOptions {
+    let mut options = GateOptions::default();
+    options.accounts = accounts(config);
+    options
+}
+
+/// The known accounts; `None` for all.
+pub(super) fn accounts(config: &Config) -> Option<Vec<AccountKey>> {
+    let accounts = config.accounts()?.iter();
+    Some(accounts.map(|known| (known.channel.clone(), known.account.clone())).collect())
 }

@@ -1,4 +1,4 @@
-//! The PNG file of a setup code: whoever reads it can use the code, so nobody else can.
+//! The PNG file of a setup code. Whoever reads it can use the code, so only its owner can.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::CliError;
 
-/// A file that is to be written. It appears at its path complete, or not at all.
+/// A file to be written. It appears at its path complete, or not at all.
 #[derive(Debug)]
 pub(super) struct Image {
     path: PathBuf,
@@ -17,14 +17,13 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Makes sure that the file can be written, before there is anything to write.
+    /// Checks that the file can be written, before there is a code.
     pub(super) fn create(path: &Path) -> Result<Self, CliError> {
         let not_written = |source| failed(path, source);
-        // A file is put in its place, so that what a link leads to is not written, and a device is
-        // not lost.
+        // The new file replaces the old one: a link would not be followed, and a device would be lost.
         match path.symlink_metadata() {
             Ok(metadata) if !metadata.is_file() => {
-                let problem = "there is something else than a file already";
+                let problem = "it exists and is not a regular file";
                 return Err(not_written(io::Error::new(io::ErrorKind::AlreadyExists, problem)));
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -40,7 +39,7 @@ impl Image {
         Ok(Self { path: path.to_owned(), temporary: temporary.map_err(not_written)? })
     }
 
-    /// Writes it; says where it is.
+    /// Writes it, and returns its path.
     pub(super) fn write(mut self, png: &[u8]) -> Result<PathBuf, CliError> {
         let written = self.temporary.write_all(png).and_then(|()| self.temporary.flush());
         written.map_err(|error| failed(&self.path, error))?;
@@ -51,5 +50,5 @@ impl Image {
 }
 
 fn failed(path: &Path, source: io::Error) -> CliError {
-    CliError::Io { what: format!("write the QR code to {}", path.display()), source }
+    CliError::io(format!("write the QR code to {}", path.display()))(source)
 }

@@ -1,47 +1,47 @@
-//! Shows a setup code until it was used or has run out, and takes it away then.
+//! Shows a setup code until it is used or expires, and hides it then.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use nexo_pairing::{PairingStore, RedemptionState, Session, TokenClaims};
 use time::OffsetDateTime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::time::sleep;
 
-use super::view::View;
+use super::view::CodeView;
 use crate::context::Context;
 use crate::device_name;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::io::Io;
+use crate::signals::listen;
 use crate::text::format_duration;
 
-/// How often it is looked whether the code was used.
+/// How often to check whether the code was used.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The alternate screen, of which nothing stays behind, not even in what can be scrolled back; no
+/// Enters the alternate screen, which leaves nothing behind, not even in the scroll-back; hides the
 /// cursor.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Why a code is not shown any more.
+/// Why a code is no longer shown.
 enum End {
     Claimed(Session),
-    /// Nobody knows any more by whom.
+    /// By an unknown device: its session is gone.
     Used,
     Cancelled,
     Expired,
-    /// The operator does not want to see it any more; it is good for so long.
+    /// The operator hid it; it is valid for this long.
     Hidden(time::Duration),
 }
 
 pub(super) async fn show(
-    view: View,
+    view: CodeView,
     claims: TokenClaims,
     store: PairingStore,
     context: &mut Context,
-) -> Result<Exit, CliError> {
+) -> Result<(), CliError> {
     let mut screen = Screen::enter(&mut context.io)?;
     let end = watch(&view, &claims, &store, &mut screen).await;
     drop(screen);
@@ -49,28 +49,24 @@ pub(super) async fn show(
         End::Claimed(session) => format!("claimed by {}\n", name(&session)),
         End::Used => "the setup code was used\n".to_owned(),
         End::Cancelled => "the setup code was cancelled\n".to_owned(),
-        End::Expired => "the setup code has run out and was not used\n".to_owned(),
+        End::Expired => "the setup code has expired unused\n".to_owned(),
         End::Hidden(left) => {
-            format!("the setup code is good for another {}\n", format_duration(left))
+            format!("the setup code is valid for another {}\n", format_duration(left))
         }
     };
-    context.print_text(&text)?;
-    Ok(Exit::Done)
+    context.print_text(&text)
 }
 
 async fn watch(
-    view: &View,
+    view: &CodeView,
     claims: &TokenClaims,
     store: &PairingStore,
     screen: &mut Screen<'_>,
 ) -> Result<End, CliError> {
-    let listen = |kind| {
-        signal(kind).map_err(|source| CliError::Io { what: "listen to signals".into(), source })
-    };
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
-    // Otherwise it would end the process with the code still to be seen, and leave a dump of it.
+    // Unhandled, it would end the process with the code still visible, and leave a core dump.
     let mut quit = listen(SignalKind::quit())?;
     let mut resize = listen(SignalKind::window_change())?;
     loop {
@@ -103,10 +99,10 @@ fn name(session: &Session) -> String {
     }
 }
 
-/// The terminal while it shows nothing but the code. It is given back when this is dropped.
+/// The terminal while it shows only the code. It is restored on drop.
 struct Screen<'a> {
     io: &'a mut Io,
-    /// What is to be seen now, but for the status.
+    /// What it shows now, without the status.
     drawn: Option<String>,
 }
 
@@ -117,7 +113,7 @@ impl<'a> Screen<'a> {
         Ok(screen)
     }
 
-    fn draw(&mut self, view: &View, status: &str) -> Result<(), CliError> {
+    fn draw(&mut self, view: &CodeView, status: &str) -> Result<(), CliError> {
         let Some(size) = self.io.size() else { return Ok(()) };
         let (text, line) = view.screen(size);
         let status = format!("\u{1b}[{line};1H{status}\u{1b}[K");
@@ -132,13 +128,13 @@ impl<'a> Screen<'a> {
     fn write(&mut self, text: &str) -> Result<(), CliError> {
         let stdout = &mut self.io.stdout;
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        written.map_err(|source: io::Error| CliError::Io { what: "show the code".into(), source })
+        written.map_err(CliError::io("show the code"))
     }
 }
 
 impl Drop for Screen<'_> {
     fn drop(&mut self) {
-        // A terminal that is gone needs nothing back.
+        // If the terminal is gone, there is nothing to restore.
         let _ = self.write(LEAVE);
     }
 }

@@ -1,7 +1,7 @@
 //! Sends a setup code over a chat channel.
 //!
-//! Whoever reads that chat can use the code: it is a secret like any other that is sent there. It is good
-//! once and for a minute, and when it was not handed over it is taken back.
+//! Anybody who reads that chat can use the code: it is a secret like any other that is sent there. It
+//! works once and for a minute, and it is cancelled when it cannot be delivered.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use serde::Serialize;
 use crate::channels::{adapters, plugin};
 use crate::error::CliError;
 use crate::nats;
-use crate::person::{sender_of, wrong_id};
+use crate::target::sender_of;
 
-/// Where a code is sent: `CHANNEL:ACCOUNT:TO`. Split at the first two colons, a recipient may have more.
+/// Where to send a code: `CHANNEL:ACCOUNT:TO`. Split at the first two colons; a recipient may have more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Via {
+pub(super) struct Destination {
     channel: String,
     account: String,
     to: String,
 }
 
-impl FromStr for Via {
+impl FromStr for Destination {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -39,15 +39,15 @@ impl FromStr for Via {
     }
 }
 
-/// A way to somebody.
-pub(super) struct Courier {
+/// Sends a code to one recipient.
+pub(super) struct Sender {
     adapter: Arc<dyn PairingChannelAdapter>,
     channel: ChannelId,
     account: AccountId,
     to: SenderId,
 }
 
-/// What was sent, and where.
+/// What was sent, and to whom.
 #[derive(Debug, Serialize)]
 pub(super) struct Sent {
     /// `image` or `text`.
@@ -58,25 +58,24 @@ pub(super) struct Sent {
     to: SenderId,
 }
 
-impl Courier {
-    /// Makes sure that there is a way, before there is anything to send.
-    pub(super) async fn find(via: &Via, config: &Config) -> Result<Self, CliError> {
-        let channel = ChannelId::parse(&via.channel).map_err(wrong_id)?;
-        let account = AccountId::parse(&via.account).map_err(wrong_id)?;
+impl Sender {
+    /// Resolves the recipient, before there is a code.
+    pub(super) async fn new(to: &Destination, config: &Config) -> Result<Self, CliError> {
+        let channel = ChannelId::parse(&to.channel)?;
+        let account = AccountId::parse(&to.account)?;
         let bus = nats::connect(config).await?;
         let registry = adapters(Arc::new(NatsOutbound::new(bus.clone())));
         if let Some(served) = config.adapters().iter().find(|served| served.channel == channel) {
             registry.register(plugin(&bus, served)?);
         }
-        let to = sender_of(&registry, &channel, &via.to, false).await?;
-        let adapter = registry.get(channel.as_str()).ok_or_else(|| CliError::NoAdapter {
-            channel: channel.to_string(),
-            known: registry.channels().join(", "),
-        })?;
+        let to = sender_of(&registry, &channel, &to.to, false).await?;
+        let adapter = registry
+            .get(channel.as_str())
+            .ok_or_else(|| CliError::no_adapter(channel.as_str(), &registry))?;
         Ok(Self { adapter, channel, account, to })
     }
 
-    /// Sends a code as an image or, where the channel has none, as text.
+    /// Sends a code as an image or, if the channel supports none, as text.
     pub(super) async fn send(self, payload: &str) -> Result<Sent, CliError> {
         let Self { adapter, channel, account, to } = self;
         let png = nexo_pairing::qr::render_png(payload)?;
@@ -105,8 +104,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_way_has_three_parts() {
-        let via = |text: &str| text.parse::<Via>().map(|via| (via.channel, via.account, via.to));
+    fn a_destination_has_three_parts() {
+        let via =
+            |text: &str| text.parse::<Destination>().map(|via| (via.channel, via.account, via.to));
         let parts = |channel: &str, account: &str, to: &str| {
             Ok((channel.to_owned(), account.to_owned(), to.to_owned()))
         };

@@ -1,4 +1,4 @@
-//! What a setup code looks like: once, or on a terminal of some size.
+//! The text of a setup code: printed once, or fitted to a terminal.
 
 use std::fmt::Write;
 
@@ -10,17 +10,17 @@ use crate::error::CliError;
 use crate::io::Size;
 use crate::text::{format_duration, format_time};
 
-/// A setup code that is to be shown.
-pub(super) struct View {
+/// A setup code to be shown.
+pub(super) struct CodeView {
     qr: String,
     size: TextSize,
     payload: String,
-    /// The URL, and where it comes from.
+    /// The URL and its source.
     url: String,
     expires_at: OffsetDateTime,
 }
 
-impl View {
+impl CodeView {
     pub(super) fn new(
         code: &SetupCode,
         payload: &str,
@@ -37,8 +37,7 @@ impl View {
         })
     }
 
-    /// All there is to see, to be printed once. Where there is no terminal, whatever it will be shown
-    /// on is large enough.
+    /// The whole text, to be printed once. Without a terminal, the code is assumed to fit.
     pub(super) fn once(&self, screen: Option<Size>) -> String {
         let qr = match screen {
             Some(screen) if !self.fits(screen, 0) => self.too_large(screen),
@@ -48,8 +47,8 @@ impl View {
         format!("{qr}\n\n{payload}\n\nurl:     {url}\nexpires: {}\n", format_time(self.expires_at))
     }
 
-    /// What fills a screen, and the number of the line (from 1) on which [`status`](Self::status)
-    /// belongs. The QR code is whole or not there at all; what cannot be seen beside it is left out.
+    /// The text for a screen, and the line (from 1) of the [`status`](Self::status). The QR code is
+    /// complete or absent; text for which there is no room below it is left out.
     pub(super) fn screen(&self, screen: Size) -> (String, u16) {
         let payload = screen.lines_of(&self.payload);
         let url = screen.lines_of(&self.url);
@@ -71,21 +70,21 @@ impl View {
         (text, lines.saturating_add(1).min(screen.lines))
     }
 
-    /// What is told about the code while it is shown; `None` when it has run out.
+    /// The status line while the code is shown; `None` once it has expired.
     pub(super) fn status(&self, now: OffsetDateTime) -> Option<String> {
         let left = self.left(now);
         (left > Duration::ZERO).then(|| {
-            // A code is not good for another 0 s.
-            format!("good for {}; Ctrl-C hides it", format_duration(left.max(Duration::SECOND)))
+            // Never "0 s": the code is still valid.
+            format!("valid for {}; Ctrl-C hides it", format_duration(left.max(Duration::SECOND)))
         })
     }
 
-    /// How long the code is still good.
+    /// How long the code is still valid.
     pub(super) fn left(&self, now: OffsetDateTime) -> Duration {
         self.expires_at - now
     }
 
-    /// Whether the QR code and so many lines below it fit.
+    /// Whether the QR code and this many lines below it fit.
     fn fits(&self, screen: Size, below: u16) -> bool {
         let TextSize { columns, lines, .. } = self.size;
         columns <= screen.columns && lines.saturating_add(below) <= screen.lines
@@ -112,8 +111,8 @@ mod tests {
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
-    /// A code of version 2 with 41 columns and 21 lines, good for a minute.
-    fn view() -> View {
+    /// A code of version 2 with 41 columns and 21 lines, valid for a minute.
+    fn view() -> CodeView {
         let claims = TokenClaims::new(
             "companion-v1".into(),
             NOW + StdDuration::from_secs(60),
@@ -123,7 +122,7 @@ mod tests {
         let url = "wss://nexo.example.com/pair";
         let unsigned = UnsignedSetupCode::new(SetupCodeFormat::V2, url, &claims).unwrap();
         let code = unsigned.sign_with(&[7; 32]);
-        View::new(&code, &code.payload().unwrap(), "--public-url", false).unwrap()
+        CodeView::new(&code, &code.payload().unwrap(), "--public-url", false).unwrap()
     }
 
     fn is_drawn(text: &str) -> bool {
@@ -169,9 +168,9 @@ mod tests {
     fn the_time_left_ends_with_the_last_second() {
         let view = view();
         let status = |now| view.status(now);
-        assert_eq!(status(NOW).as_deref(), Some("good for 60 s; Ctrl-C hides it"));
+        assert_eq!(status(NOW).as_deref(), Some("valid for 60 s; Ctrl-C hides it"));
         let almost = NOW + StdDuration::from_millis(59_999);
-        assert_eq!(status(almost).as_deref(), Some("good for 1 s; Ctrl-C hides it"));
+        assert_eq!(status(almost).as_deref(), Some("valid for 1 s; Ctrl-C hides it"));
         assert_eq!(status(NOW + StdDuration::from_secs(60)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The adapters that the configuration names, and what else of it a gate on a bus goes by.
+//! The adapters and the other settings of a gate on a bus, from the configuration.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use nexo_pairing::{
     Challenge, DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
 };
 
-use crate::channels::{Nowhere, adapters, plugin};
+use crate::channels::{Discard, adapters, plugin};
 use crate::error::CliError;
 
 /// The adapters that a configuration names.
@@ -20,8 +20,7 @@ pub(super) struct Adapters {
 }
 
 impl Adapters {
-    /// The adapters that `config` names. Those that were there `before` and have not changed stay, with
-    /// what they know.
+    /// The adapters that `config` names. Unchanged ones from `before` are kept, with their caches.
     pub(super) fn new(
         config: &Config,
         bus: &Bus,
@@ -29,14 +28,14 @@ impl Adapters {
         before: Option<&Self>,
     ) -> Result<Self, CliError> {
         let outbound: Arc<dyn Outbound> =
-            if dry_run { Arc::new(Nowhere) } else { Arc::new(NatsOutbound::new(bus.clone())) };
+            if dry_run { Arc::new(Discard) } else { Arc::new(NatsOutbound::new(bus.clone())) };
         let registry = adapters(outbound);
         let mut plugins = Vec::new();
         for wanted in config.adapters() {
-            let known = before.into_iter().flat_map(|before| &before.plugins);
-            let adapter = match known.into_iter().find(|(known, _)| known == wanted) {
+            let mut known = before.into_iter().flat_map(|before| &before.plugins);
+            let adapter = match known.find(|(known, _)| known == wanted) {
                 Some((_, adapter)) => Arc::clone(adapter),
-                None if dry_run => Arc::new(Rehearsing(plugin(bus, wanted)?)),
+                None if dry_run => Arc::new(Silent(plugin(bus, wanted)?)),
                 None => plugin(bus, wanted)?,
             };
             registry.register(Arc::clone(&adapter));
@@ -45,7 +44,7 @@ impl Adapters {
         Ok(Self { registry, plugins })
     }
 
-    /// What the gate goes by: these adapters, and a configuration in which the modes in force are.
+    /// The settings of the gate: these adapters, and a configuration with the modes in force.
     pub(super) fn settings(&self, config: &Config) -> Settings {
         let settings = Settings::new(self.registry.clone(), config.default_policy().clone())
             .with_notices_admitted(config.notices() == Notices::Both);
@@ -58,11 +57,11 @@ impl Adapters {
     }
 }
 
-/// An adapter that asks who a sender is, and sends nothing.
-struct Rehearsing(Arc<dyn PairingChannelAdapter>);
+/// An adapter that resolves senders and sends nothing.
+struct Silent(Arc<dyn PairingChannelAdapter>);
 
 #[async_trait]
-impl PairingChannelAdapter for Rehearsing {
+impl PairingChannelAdapter for Silent {
     fn channel_id(&self) -> &'static str {
         self.0.channel_id()
     }

@@ -1,30 +1,28 @@
-//! Decides on the messages that wait, and says what follows.
+//! Decides on the messages that wait for the store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nexo_pairing::{Delivery, Inbound, InboundEvent, PairingAdapterRegistry, PairingGate};
 
-use super::output::Output;
 use crate::channels::{Recorder, adapters};
-use crate::command::gate::answer::Answer;
-use crate::command::gate::remarks::{Remarks, Warning};
+use crate::command::gate::output::{DecisionLine, Output};
 use crate::command::gate::settings::Settings;
+use crate::command::gate::status_log::{StatusLog, Warning};
 use crate::error::chain;
 use crate::text::truncate;
 
-/// The kind of error of events on channels that are [`not_here`].
+/// The kind of error of events on channels that are [served elsewhere](served_elsewhere).
 pub(super) const ADAPTER_UNREACHABLE: &str = "adapter_unreachable";
 
-/// Why nothing is decided on this channel: only another process can say who its senders are. Ids as they
-/// come would match the grants and blocks of others.
-pub(super) fn not_here(
+/// The error on a channel whose senders only another process can resolve. Its raw ids could match the
+/// grants and blocks of other senders.
+pub(super) fn served_elsewhere(
     channel: &str,
     settings: &Settings,
     registry: &PairingAdapterRegistry,
 ) -> Option<String> {
-    let mut served_elsewhere = settings.adapters().iter().map(|adapter| &adapter.channel);
-    let is_served_elsewhere = served_elsewhere.any(|served| served.as_str() == channel);
-    (is_served_elsewhere && registry.get(channel).is_none()).then(|| {
+    let is_plugin = settings.adapters().iter().any(|adapter| adapter.channel.as_str() == channel);
+    (is_plugin && registry.get(channel).is_none()).then(|| {
         format!(
             "pairing.adapters gives {channel} to another process, which a gate on a pipe cannot ask: \
              use `gate --nats` for this channel"
@@ -32,11 +30,11 @@ pub(super) fn not_here(
     })
 }
 
-/// What decides on messages, also on those that wait.
+/// Decides on messages, with or without the store.
 pub(super) struct Decider {
     pub(super) gate: PairingGate,
     settings: Mutex<Settings>,
-    pub(super) remarks: Remarks,
+    pub(super) log: StatusLog,
     pub(super) dry_run: bool,
 }
 
@@ -44,17 +42,16 @@ impl Decider {
     pub(super) fn new(
         gate: PairingGate,
         settings: Settings,
-        remarks: Remarks,
+        log: StatusLog,
         dry_run: bool,
     ) -> Self {
-        Self { gate, settings: Mutex::new(settings), remarks, dry_run }
+        Self { gate, settings: Mutex::new(settings), log, dry_run }
     }
 
-    /// Decides on a message that waited.
+    /// Decides on a message that needs the store.
     pub(super) async fn screen(self: Arc<Self>, line: u64, text: Box<[u8]>) -> Output {
         let mut output = Output::default();
-        // Only now, although it was read before: what was read can take many times the room of the
-        // line.
+        // Parsed again: a parsed event can take many times the memory of its line.
         let Ok(InboundEvent::Message(inbound)) = InboundEvent::parse(&text) else {
             output.undecided(line, "unknown_event", "the event is of an unknown sort");
             return output;
@@ -62,15 +59,15 @@ impl Decider {
         let published = Arc::new(Recorder::default());
         let registry = adapters(published.clone());
         let settings = self.settings().clone();
-        if let Some(message) = not_here(&inbound.channel, &settings, &registry) {
+        if let Some(message) = served_elsewhere(&inbound.channel, &settings, &registry) {
             output.undecided(line, ADAPTER_UNREACHABLE, &message);
             return output;
         }
         let policy = settings.policy(&inbound.channel, &inbound.account);
         match self.gate.screen(&inbound, policy, &registry).await {
             Ok(screened) => {
-                // A code of a dry run opens nothing.
-                output.decided(line, Answer::new(&inbound, &screened, !self.dry_run));
+                // The code of a dry run is useless.
+                output.decided(line, DecisionLine::new(&inbound, &screened, !self.dry_run));
                 if let Some(delivery) = &screened.delivery
                     && !self.dry_run
                 {
@@ -85,7 +82,7 @@ impl Decider {
         output
     }
 
-    /// Warns when a sender was not told the code.
+    /// Warns if a challenge was not delivered.
     fn report(
         &self,
         line: u64,
@@ -102,7 +99,7 @@ impl Decider {
             Delivery::PublishFailed(error) => chain(error),
             other => format!("{other:?}"),
         };
-        self.remarks.warn(Warning::NoCodeSent, || {
+        self.log.warn(Warning::ChallengeUndelivered, || {
             let (channel, account) =
                 (truncate(&inbound.channel, 32), truncate(&inbound.account, 64));
             format!("line {line}: no code was sent on {channel}/{account}: {why}")

@@ -1,17 +1,17 @@
-//! How long reading may stop for lack of room.
+//! How long reading may stop because too many lines wait.
 
 use std::time::Duration;
 
-/// The longest that reading stops while the store decides nothing: so long, a known sender waits behind
-/// strangers for whom there is no room.
+/// The longest time that reading stops while the store decides nothing: a known sender may wait this long
+/// behind strangers.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// What each decided line adds, up to [`LONGEST`]. A store that decides 250 lines a second never has a line
-/// refused: that is a disk that needs 128 ms for a transaction, of which each decides 32 lines on average. One
-/// that other processes lock again and again decides fewer.
+/// The time that each decided line adds, up to [`LONGEST`]. With a store that decides 250 lines a second no
+/// line is refused: that is a disk that takes 128 ms for a transaction of 32 lines on average. A store that
+/// other processes lock repeatedly decides fewer.
 const EARNED: Duration = Duration::from_millis(4);
 
-/// The time for which reading may still stop.
+/// How long reading may still stop.
 #[derive(Debug)]
 pub(super) struct Pause(Duration);
 
@@ -26,7 +26,7 @@ impl Pause {
         self.0
     }
 
-    /// Reading has stopped for so long.
+    /// Reading has stopped for this long.
     pub(super) fn spend(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }

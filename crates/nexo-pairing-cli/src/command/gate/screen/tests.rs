@@ -18,7 +18,7 @@ fn settings(folder: &Path, yaml: &str) -> Settings {
 async fn ask(screener: &mut Screener, line: &str) -> Value {
     screener.take_settings();
     let settings = screener.decider.settings().clone();
-    assert!(screener.answer(line.as_bytes(), &settings).await.is_ok());
+    assert!(screener.decide(line.as_bytes(), &settings).await.is_ok());
     while let Some(decided) = screener.waiting.next().await {
         screener.take(decided);
     }
@@ -41,8 +41,8 @@ async fn reloaded_without_a_store(is_blocked: bool) -> Value {
         store.block(&target, &Actor::cli(), None).await.unwrap();
     }
     let (reload, next) = watch::channel(settings(folder.path(), "{}"));
-    let remarks = Remarks::new(Box::new(io::sink()));
-    let mut screener = Screener::new(store, next, Box::new(io::sink()), remarks, false);
+    let log = StatusLog::new(Box::new(io::sink()));
+    let mut screener = Screener::new(store, next, Box::new(io::sink()), log, false);
     screener.load().await;
     let expected = if is_blocked { "drop" } else { "admit" };
     assert_eq!(ask(&mut screener, ANA).await["decision"], expected);
@@ -69,8 +69,8 @@ async fn a_reload_replaces_the_accounts() {
     let store = PairingStore::open_memory().await.unwrap();
     let accounts = "pairing: { accounts: [{ channel: whatsapp, account: personal }] }";
     let (reload, next) = watch::channel(settings(folder.path(), accounts));
-    let remarks = Remarks::new(Box::new(io::sink()));
-    let mut screener = Screener::new(store, next, Box::new(io::sink()), remarks, false);
+    let log = StatusLog::new(Box::new(io::sink()));
+    let mut screener = Screener::new(store, next, Box::new(io::sink()), log, false);
     screener.load().await;
     let other = ANA.replace("personal", "work");
     assert_eq!(ask(&mut screener, &other).await["reason"], "unknown_account");

@@ -1,4 +1,4 @@
-//! Lines that wait for the store, beside those that are decided from memory.
+//! Lines that wait for the store while others are decided from memory.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,10 +11,9 @@ use nexo_pairing::{Inbound, PairingAdapterRegistry};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
 
-use super::load::Load;
-use super::output::Output;
+use crate::command::gate::output::Output;
 
-/// How many lines are decided at once. The store puts them into one transaction.
+/// The most lines that are decided at once. The store puts them into one transaction.
 const MAX_DECIDED_AT_ONCE: usize = 64;
 
 /// The most lines that wait.
@@ -23,17 +22,17 @@ const MAX_LINES: usize = 16_384;
 /// The most bytes of lines that wait.
 const MAX_BYTES: usize = 32 << 20;
 
-/// Lines that wait, within [`MAX_LINES`] and [`MAX_BYTES`]. They are decided side by side, the lines of one
-/// sender one after the other.
+/// Lines that wait, within [`MAX_LINES`] and [`MAX_BYTES`]. They are decided concurrently, those of one
+/// sender in order.
 pub(super) struct Waiting {
     lines: FuturesUnordered<BoxFuture<'static, Decided>>,
     senders: Senders,
-    load: Load,
+    bytes: usize,
     permits: Arc<Semaphore>,
     hasher: RandomState,
 }
 
-/// Stands for an id on a channel. Two ids with the same key only keep their order, too.
+/// The hash of an id on a channel. A collision only keeps the order of two senders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key(u64);
 
@@ -51,7 +50,7 @@ impl Waiting {
         Self {
             lines: FuturesUnordered::new(),
             senders: Senders::default(),
-            load: Load::new(MAX_LINES, MAX_BYTES),
+            bytes: 0,
             permits: Arc::new(Semaphore::new(MAX_DECIDED_AT_ONCE)),
             hasher: RandomState::new(),
         }
@@ -61,8 +60,8 @@ impl Waiting {
         self.lines.is_empty()
     }
 
-    /// The keys of a message's sender: one for each id the gate looks at, in the form the adapter
-    /// gives it, so that several spellings are one sender.
+    /// The keys of a message's sender: one for each id that the gate considers, in canonical form, so that
+    /// all spellings are one sender.
     pub(super) fn keys(&self, inbound: &Inbound, registry: &PairingAdapterRegistry) -> Vec<Key> {
         let adapter = registry.get(&inbound.channel);
         let key = |id: &str| {
@@ -77,13 +76,13 @@ impl Waiting {
         keys.iter().any(|key| self.senders.0.contains_key(key))
     }
 
-    /// Reserves room for a line of so many bytes; `false` when there is none.
-    pub(super) fn reserve(&self, bytes: usize) -> bool {
-        self.load.add(bytes)
+    /// Whether there is room for a line of this many bytes.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.lines.len() < MAX_LINES && self.bytes + bytes <= MAX_BYTES
     }
 
-    /// Adds a line for which room was reserved. `decide` begins when the earlier lines of its sender
-    /// are decided.
+    /// Adds a line for which there is room. `decide` starts when the earlier lines of its sender are
+    /// decided.
     pub(super) fn push<F>(
         &mut self,
         line: u64,
@@ -93,37 +92,38 @@ impl Waiting {
     ) where
         F: Future<Output = Output> + Send + 'static,
     {
+        self.bytes += bytes;
         let turn = self.senders.join(line, &keys);
         let permits = Arc::clone(&self.permits);
-        // Tokio's budget would have some of them polled later than those behind them.
+        // Tokio's budget would poll some of them after those behind them.
         self.lines.push(Box::pin(unconstrained(async move {
-            // Dropped when this line is decided: the next of its sender waits for it.
+            // Dropped when this line is decided; the next one of its sender waits for that.
             let _done = turn.done;
             for mut before in turn.before {
-                // It carries no value: it fails when the line is decided.
+                // It carries no value, and fails when the line is decided.
                 while before.changed().await.is_ok() {}
             }
             // The semaphore is never closed.
             let _permit = permits.acquire_owned().await;
-            // Boxed only now: it is many times as large as a line that waits.
+            // Boxed only now: it is many times larger than a waiting line.
             Decided { line, output: Box::pin(decide()).await, keys, bytes }
         })));
     }
 
-    /// The next line that is decided; `None` when none waits.
+    /// The next decided line; `None` if no line waits.
     pub(super) async fn next(&mut self) -> Option<Decided> {
         let decided = self.lines.next().await?;
         self.senders.leave(decided.line, &decided.keys);
-        self.load.remove(decided.bytes);
+        self.bytes -= decided.bytes;
         Some(decided)
     }
 }
 
-/// The last line that waits, by the ids of its sender. As many as lines wait, times the ids of one.
+/// The last waiting line of each sender, by the keys of the sender.
 #[derive(Default)]
 struct Senders(HashMap<Key, (u64, watch::Receiver<()>)>);
 
-/// A line's place behind the earlier ones of its sender.
+/// The place of a line behind the earlier ones of its sender.
 struct Turn {
     before: Vec<watch::Receiver<()>>,
     done: watch::Sender<()>,
@@ -133,7 +133,7 @@ impl Senders {
     fn join(&mut self, line: u64, keys: &[Key]) -> Turn {
         let (done, is_done) = watch::channel(());
         let earlier = |key: &Key| self.0.insert(*key, (line, is_done.clone()));
-        // Two ids of one line have the same key where an event names its sender twice.
+        // An event that names its sender twice has the same key twice.
         let earlier = keys.iter().filter_map(earlier).filter(|(other, _)| *other != line);
         let before = earlier.map(|(_, before)| before).collect();
         Turn { before, done }
@@ -154,18 +154,18 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::channels::adapters_for_names;
+    use crate::channels::local_adapters;
 
     fn keys(waiting: &Waiting, from: &str, alt: &[&str]) -> Vec<Key> {
         let alt = alt.iter().map(|&id| id.to_owned()).collect();
         let inbound = Inbound::direct("whatsapp", "personal", from).with_alt(alt);
-        waiting.keys(&inbound, &adapters_for_names())
+        waiting.keys(&inbound, &local_adapters())
     }
 
     /// Adds a line that is decided when the test says so.
     fn push(waiting: &mut Waiting, line: u64, keys: Vec<Key>) -> oneshot::Sender<()> {
         let (decide, decided) = oneshot::channel();
-        assert!(waiting.reserve(1));
+        assert!(waiting.has_room(1));
         waiting.push(line, 1, keys, || async {
             decided.await.unwrap();
             Output::default()
@@ -227,5 +227,25 @@ mod tests {
             assert_eq!(waiting.next().await.unwrap().line, number);
         }
         assert_eq!(waiting.permits.available_permits(), MAX_DECIDED_AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn lines_and_bytes_are_bounded() {
+        let mut waiting = Waiting::new();
+        let push = |waiting: &mut Waiting, line, bytes| {
+            assert!(waiting.has_room(bytes));
+            waiting.push(line, bytes, Vec::new(), || async { Output::default() });
+        };
+        for line in 0..MAX_LINES as u64 {
+            push(&mut waiting, line, 1);
+        }
+        assert!(!waiting.has_room(0), "the lines are bounded");
+        while waiting.next().await.is_some() {}
+
+        assert!(!waiting.has_room(MAX_BYTES + 1));
+        push(&mut waiting, 0, MAX_BYTES);
+        assert!(!waiting.has_room(1) && waiting.has_room(0), "the bytes are bounded");
+        assert!(waiting.next().await.is_some());
+        assert!(waiting.has_room(MAX_BYTES), "a decided line takes no room");
     }
 }

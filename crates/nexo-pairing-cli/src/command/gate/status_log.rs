@@ -1,4 +1,4 @@
-//! What a gate says to the operator while it runs.
+//! The status messages of a running gate, on standard error.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,56 +6,54 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nexo_pairing::{SystemClock, WarningLimiter};
 
 use crate::context::Database;
-use crate::text::escape;
 
 /// Standard error, for several threads.
 #[derive(Clone)]
-pub(super) struct Remarks(Arc<Inner>);
+pub(super) struct StatusLog(Arc<Inner>);
 
 struct Inner {
     stderr: Mutex<Box<dyn Write + Send>>,
     warnings: WarningLimiter<Warning>,
 }
 
-/// What a message can cause to be said, again and again.
+/// Warnings that messages can cause again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Warning {
-    /// A sender was not told the code.
-    NoCodeSent,
+    /// A challenge was not delivered.
+    ChallengeUndelivered,
     /// There was no room for a message.
     Overloaded,
 }
 
-impl Remarks {
+impl StatusLog {
     pub(super) fn new(stderr: Box<dyn Write + Send>) -> Self {
         let warnings = WarningLimiter::new(SystemClock::shared());
         Self(Arc::new(Inner { stderr: Mutex::new(stderr), warnings }))
     }
 
-    /// Says what a dry run works on.
-    pub(super) fn rehearses(&self, database: &Database) {
-        let path = escape(&database.path().to_string_lossy());
-        self.say(&format!("dry run: it decides on a copy of {path} as it is now"));
+    /// Logs which database a dry run works on.
+    pub(super) fn dry_run(&self, database: &Database) {
+        self.log(&format!("dry run: it decides on a copy of {} as it is now", database.shown()));
     }
 
-    /// Says that a configuration that was read again is not put in force.
-    pub(super) fn stays(&self, problem: &str) {
-        self.say(&format!("the old configuration stays in force: {problem}"));
+    /// Logs that a reloaded configuration is not put in force.
+    pub(super) fn keep_old(&self, problem: &str) {
+        self.log(&format!("the old configuration stays in force: {problem}"));
     }
 
-    /// Says a line; nothing is decided by whether somebody hears it.
-    pub(super) fn say(&self, text: &str) {
+    /// Logs a line. A failure to write is ignored.
+    pub(super) fn log(&self, text: &str) {
         let line = format!("nexo-pair gate: {text}\n");
         let _ = self.stderr().write_all(line.as_bytes());
     }
 
-    /// Says a line that messages can cause: one a minute of each kind, with the number of those left
-    /// out.
+    /// Logs a line that messages can cause: at most one per minute of each kind, with the number of
+    /// those left out.
     pub(super) fn warn(&self, kind: Warning, text: impl FnOnce() -> String) {
         match self.0.warnings.allow(kind) {
             None => {}
-            Some(0) => self.say(&text()),
-            Some(more) => self.say(&format!("{} ({more} more since the last warning)", text())),
+            Some(0) => self.log(&text()),
+            Some(more) => self.log(&format!("{} ({more} more since the last warning)", text())),
         }
     }
 
@@ -64,7 +62,7 @@ impl Remarks {
     }
 }
 
-impl Write for Remarks {
+impl Write for StatusLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stderr().write(bytes)
     }

@@ -1,0 +1,66 @@
+//! The signals that long-running commands handle.
+
+use tokio::signal::unix::{self, SignalKind};
+
+use crate::error::CliError;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGHUP: reload the configuration.
+    Reload,
+    /// SIGTERM or SIGINT: end.
+    End,
+}
+
+/// The signals of this process.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    hang_up: HangUp,
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+/// SIGHUP, which would end the process unless it is handled.
+#[derive(Debug)]
+pub(crate) struct HangUp(unix::Signal);
+
+impl HangUp {
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        Ok(Self(listen(SignalKind::hangup())?))
+    }
+
+    /// Handles all signals. Before that, the others end a process that is still starting.
+    pub(crate) fn with_the_others(self) -> Result<Signals, CliError> {
+        let interrupt = listen(SignalKind::interrupt())?;
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Signals { hang_up: self, interrupt, terminate })
+    }
+}
+
+impl Signals {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            Some(()) = self.hang_up.0.recv() => Signal::Reload,
+            Some(()) = self.interrupt.recv() => Signal::End,
+            Some(()) = self.terminate.recv() => Signal::End,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Waits for a reload unless a signal to end arrives meanwhile: the file or the database may be
+    /// slow.
+    pub(crate) async fn unless_ended<T>(&mut self, reload: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            reloaded = reload => Some(reloaded),
+            Some(()) = self.interrupt.recv() => None,
+            Some(()) = self.terminate.recv() => None,
+        }
+    }
+}
+
+/// Handles a signal from now on.
+pub(crate) fn listen(kind: SignalKind) -> Result<unix::Signal, CliError> {
+    unix::signal(kind).map_err(CliError::io("listen to signals"))
+}
