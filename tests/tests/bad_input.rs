@@ -70,7 +70,7 @@ fn an_id_that_the_adapter_refuses_is_not_explained_but_named_with_the_reason() {
             let (exit, error) = home.error(&["explain", channel, "personal", id]);
             assert_eq!((exit, &error["kind"]), (1, &json!("sender_refused")), "{mode}: {error}");
             let message = error["message"].as_str().unwrap();
-            assert!(message.contains(id) && message.contains("nobody"), "{message}");
+            assert!(message.contains(id) && message.contains("not a pairable sender"), "{message}");
         }
     }
     assert!(!home.database().exists());

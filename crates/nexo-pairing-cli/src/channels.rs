@@ -11,8 +11,8 @@ use nexo_pairing::whatsapp::WhatsappPairingAdapter;
 use nexo_pairing::{Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError};
 use serde_json::Value;
 
-use crate::error::CliError;
 use crate::nats;
+use crate::{CliError, Result};
 
 /// Discards what is published.
 #[derive(Debug)]
@@ -57,10 +57,7 @@ pub(crate) fn adapters(outbound: Arc<dyn Outbound>) -> PairingAdapterRegistry {
 ///
 /// Refused for a channel that has an adapter here: the ids in the database are those that this one made,
 /// and other ids would not be found there.
-pub(crate) fn plugin(
-    bus: &Bus,
-    adapter: &Adapter,
-) -> Result<Arc<dyn PairingChannelAdapter>, CliError> {
+pub(crate) fn plugin(bus: &Bus, adapter: &Adapter) -> Result<Arc<dyn PairingChannelAdapter>> {
     let channel = &adapter.channel;
     if local_adapters().get(channel.as_str()).is_some() {
         return Err(CliError::usage(format!(
@@ -82,7 +79,7 @@ pub(crate) async fn adapters_for(
     channel: &str,
     raw: bool,
     config: &Config,
-) -> Result<PairingAdapterRegistry, CliError> {
+) -> Result<PairingAdapterRegistry> {
     let registry = local_adapters();
     let served = config.adapters().iter().find(|adapter| adapter.channel.as_str() == channel);
     if let Some(adapter) = served

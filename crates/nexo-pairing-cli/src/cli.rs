@@ -7,11 +7,11 @@ use crate::command::{
     forget, forget_adapter, forget_mode, gate, keys, list, log, reject, revoke, seed, serve, start,
     unblock, unlock,
 };
-use crate::context::{Context, Global};
-use crate::error::CliError;
+use crate::context::Global;
 use crate::exit::Exit;
 use crate::io::Io;
 use crate::output::report;
+use crate::{CliError, Context, Result};
 use crate::{logging, process, usage};
 
 /// Decides who may talk to a chat agent, and which devices may join it.
@@ -90,6 +90,11 @@ pub(crate) enum Command {
     /// Show the contents of a setup code, without using it.
     Decode(decode::Decode),
     /// List the devices that have a session, and revoke one.
+    #[command(
+        subcommand,
+        after_help = "A device gets a session with a setup code, and keeps it by renewing it.\n\n\
+        Examples:\n  nexo-pair devices list\n  nexo-pair devices revoke \"Ana's iPhone\""
+    )]
     Devices(devices::Devices),
     /// Show the configuration in force, and where each value came from.
     Config(config::ShowConfig),
@@ -140,7 +145,7 @@ pub async fn run(cli: Cli, io: Io) -> Exit {
     }
 }
 
-async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliError> {
+async fn dispatch(command: Command, context: &mut Context) -> Result<Exit> {
     match command {
         Command::List(args) => list::run(args, context).await?,
         Command::Approve(args) => approve::run(args, context).await?,

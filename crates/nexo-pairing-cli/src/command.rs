@@ -32,7 +32,7 @@ use clap::Args;
 use nexo_pairing::{AccountId, ChannelId, Filter};
 use serde_json::Value;
 
-use crate::error::CliError;
+use crate::Result;
 
 /// A code as it was typed, in one word or several; `Debug` does not show it.
 #[derive(Args)]
@@ -70,7 +70,7 @@ fn filter(channel: Option<&str>, account: Option<&str>) -> Filter {
 }
 
 /// Refuses invalid ids, if the filter made of them matched nothing.
-fn check_filter(channel: Option<&str>, account: Option<&str>) -> Result<(), CliError> {
+fn check_filter(channel: Option<&str>, account: Option<&str>) -> Result {
     channel.map_or(Ok(()), ChannelId::check)?;
     Ok(account.map_or(Ok(()), AccountId::check)?)
 }

@@ -6,9 +6,9 @@ use clap::Args;
 use nexo_pairing::config::{Config, Sources};
 use nexo_pairing::{PairingStore, StoreOptions};
 
-use crate::error::CliError;
 use crate::io::Io;
 use crate::text::escape;
+use crate::{CliError, Result};
 
 /// The flags of every command.
 #[derive(Debug, Clone, Args)]
@@ -51,12 +51,12 @@ impl Context {
     }
 
     /// The configuration in force.
-    pub(crate) fn config(&self) -> Result<Config, CliError> {
+    pub(crate) fn config(&self) -> Result<Config> {
         Ok(self.sources().load()?)
     }
 
     /// The database in force, for commands that need nothing else of the configuration.
-    pub(crate) fn database(&self) -> Result<Database, CliError> {
+    pub(crate) fn database(&self) -> Result<Database> {
         Ok(self.database_of(&self.config()?))
     }
 
@@ -105,12 +105,12 @@ impl Database {
     }
 
     /// Opens it, and creates it if it is missing.
-    pub(crate) async fn open(&self) -> Result<PairingStore, CliError> {
+    pub(crate) async fn open(&self) -> Result<PairingStore> {
         Ok(PairingStore::open_with(&self.path, self.options.clone()).await?)
     }
 
     /// Opens it if it exists, and creates nothing.
-    pub(crate) async fn find(&self) -> Result<OpenDatabase<'_>, CliError> {
+    pub(crate) async fn find(&self) -> Result<OpenDatabase<'_>> {
         let is_missing = !self.exists();
         let store = if is_missing {
             PairingStore::open_memory_with(self.options.clone()).await?
@@ -121,12 +121,12 @@ impl Database {
     }
 
     /// A read-only view of what is in it now; nothing is created or upgraded.
-    pub(crate) async fn view(&self) -> Result<PairingStore, CliError> {
+    pub(crate) async fn view(&self) -> Result<PairingStore> {
         Ok(PairingStore::view(&self.path, self.options.clone()).await?)
     }
 
     /// A copy in memory for a gate to decide on; what is written to it is lost with it.
-    pub(crate) async fn rehearsal(&self) -> Result<PairingStore, CliError> {
+    pub(crate) async fn rehearsal(&self) -> Result<PairingStore> {
         let copy = PairingStore::snapshot(&self.path, self.options.clone()).await?;
         // An overdue request that is not closed yet decides too: its sender has to wait.
         copy.purge_expired().await?;
@@ -150,7 +150,7 @@ impl OpenDatabase<'_> {
     }
 
     /// For commands that make no sense without one.
-    pub(crate) fn required(self) -> Result<PairingStore, CliError> {
+    pub(crate) fn required(self) -> Result<PairingStore> {
         if self.is_missing {
             return Err(CliError::no_database(&self.database.path));
         }
@@ -158,7 +158,7 @@ impl OpenDatabase<'_> {
     }
 
     /// Creates it if it was missing.
-    pub(crate) async fn or_create(self) -> Result<PairingStore, CliError> {
+    pub(crate) async fn or_create(self) -> Result<PairingStore> {
         if self.is_missing { self.database.open().await } else { Ok(self.store) }
     }
 }

@@ -1,4 +1,4 @@
-//! Names of devices, shown so that none passes for another.
+//! Names of devices, displayed so that none can imitate another.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use unicode_security::skeleton;
 
 use crate::text::{escape, is_hidden};
 
-/// The name of a device, and who gave it; `None` for a device without a name.
+/// The name of a device, and whether the device chose it; `None` for a device without a name.
 ///
-/// A name that the operator did not put into the setup code is what the device calls itself, and says so.
+/// A name that is not from the setup code is marked as the device's own.
 pub(crate) fn shown(session: &Session) -> Option<String> {
     let label = visible(session.device_label.as_deref()?);
     Some(if session.named_by_device { format!("{label} (its own name)") } else { label })
 }
 
-/// The name with everything written out that cannot be seen: what [`escape`] does, and spaces but for
-/// single ones between other characters.
+/// The name with invisible characters escaped: as [`escape`] does, and also spaces, except single ones
+/// between other characters.
 pub(crate) fn visible(label: &str) -> String {
     let mut shown = String::with_capacity(label.len());
     let mut before = None;
@@ -25,7 +25,7 @@ pub(crate) fn visible(label: &str) -> String {
     while let Some(c) = rest.next() {
         let is_edge = before.is_none_or(char::is_whitespace) || rest.peek().is_none();
         let is_odd_space = c.is_whitespace() && (c != ' ' || is_edge);
-        // After a letter, it changes nothing that can be seen; after a symbol, it makes an emoji of it.
+        // After a letter, it has no visible effect; after a symbol, it selects an emoji.
         let is_odd_selector =
             is_selector(c) && before.is_none_or(|c| c.is_alphanumeric() || c == ' ');
         if is_odd_space || is_odd_selector || is_blank(c) {
@@ -38,8 +38,8 @@ pub(crate) fn visible(label: &str) -> String {
     escape(&shown)
 }
 
-/// What two names have in common that look alike: the skeleton of Unicode Technical Standard 39, without
-/// what cannot be seen and with single spaces.
+/// The same text for names that look alike: the skeleton of Unicode Technical Standard 39, without
+/// invisible characters and with single spaces.
 pub(crate) fn skeleton_of(label: &str) -> String {
     let seen: String = label.chars().filter(|&c| !is_blank(c) && !is_selector(c)).collect();
     let words: Vec<&str> = seen.split_whitespace().collect();
@@ -62,8 +62,8 @@ pub(crate) fn look_alikes(sessions: &[Session]) -> Vec<Vec<&Session>> {
     groups
 }
 
-/// Whether most fonts show nothing for a character, or a box that tells nothing: what cannot be seen, blank
-/// symbols, and code points without a meaning of their own. White space is not meant.
+/// Whether most fonts show nothing or a placeholder for a character: invisible and blank characters, and
+/// unassigned code points. White space is not included.
 fn is_blank(c: char) -> bool {
     is_hidden(c)
         || matches!(c, '\u{70f}' | '\u{2800}' | '\u{fffc}' | '\u{16fe4}' | '\u{1d159}')

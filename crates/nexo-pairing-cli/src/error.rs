@@ -19,6 +19,9 @@ use nexo_pairing::{
 use crate::exit::Exit;
 use crate::text::{shell_path, shell_word};
 
+/// The result of a command, or of a part of it.
+pub(crate) type Result<T = (), E = CliError> = std::result::Result<T, E>;
+
 /// What stops a command.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -51,7 +54,7 @@ impl CliError {
         Self::new(kind, Exit::Refused, message)
     }
 
-    /// An id stands for no sender.
+    /// An id has no sender.
     pub(crate) fn sender_refused(message: impl Into<String>) -> Self {
         Self::refused("sender_refused", message)
     }
@@ -224,7 +227,7 @@ impl From<AdaptersError> for CliError {
                 format!(
                     "name {them} again in pairing.adapters or, if no other process serves the channel any \
                      more, forget it: nexo-pair forget-adapter {channel}\n\
-                     `adapters: []` says that no other process serves any channel\n\
+                     `adapters: []` states that no other process serves any channel\n\
                      to see which file is read: nexo-pair config"
                 )
             }
@@ -388,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_status_tells_whose_fault_it_is() {
+    fn the_exit_status_shows_whose_fault_it_is() {
         let exit = |error: PairingError| CliError::from(error).exit();
         assert_eq!(exit(PairingError::UnknownCode { attempts_left: 1 }), Exit::Refused);
         assert_eq!(exit(PairingError::MistypedCode), Exit::Refused);
@@ -417,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_refused_and_what_fails_on_the_way_is_not() {
+    fn a_refusal_exits_with_1_and_a_failure_with_3() {
         for refusal in [
             Refusal::Malformed,
             Refusal::InvalidSignature,
@@ -430,7 +433,7 @@ mod tests {
             let error = refused(refusal);
             assert_eq!((error.exit(), error.hint().is_some()), (Exit::Refused, true), "{error}");
         }
-        let (gateway, what) = ("127.0.0.1:80".to_owned(), "it says 404".to_owned());
+        let (gateway, what) = ("127.0.0.1:80".to_owned(), "status 404".to_owned());
         let bad_answer = ClientError::BadAnswer { gateway, what };
         let failures = [unreachable(Step::Connect), timed_out(Step::Resolve), lost(), bad_answer];
         for error in failures {
@@ -441,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_says_what_mends_it() {
+    fn a_hint_says_how_to_fix_it() {
         let hint = |error: ClientError| CliError::from(error).hint().unwrap().to_owned();
         assert!(hint(unreachable(Step::Tls)).contains("--ca-cert"));
         assert!(hint(unreachable(Step::Connect)).contains("nexo-pair serve"));

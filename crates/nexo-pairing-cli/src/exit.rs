@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-/// How a command ended; the number is the exit status.
+/// The exit status of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 #[must_use]
 pub enum Exit {
-    /// It did what it was asked.
+    /// It succeeded.
     Done = 0,
-    /// A pairing rule refused it.
+    /// A pairing rule refused it, or there was nothing to do.
     Refused = 1,
     /// The arguments or the configuration are wrong.
     Usage = 2,
-    /// The store failed, or a file or a stream.
+    /// The store, a file or a stream failed.
     Storage = 3,
 }
 

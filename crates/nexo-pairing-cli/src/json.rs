@@ -1,4 +1,4 @@
-//! JSON that can be looked at on a terminal: what others wrote moves no cursor there.
+//! JSON that is safe to show on a terminal: text from others cannot move the cursor.
 
 use std::io::{self, Write};
 
@@ -8,8 +8,8 @@ use serde_json::ser::Formatter;
 
 use crate::text::is_hidden;
 
-/// Writes `value` on one line; what cannot be seen in its texts stands as `\u…`, which means the
-/// same.
+/// Writes `value` on one line. Invisible characters in its strings are escaped as `\u…`, which is
+/// equivalent.
 pub(crate) fn write(into: impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(into, Visible)).map_err(io::Error::from)
 }
@@ -28,7 +28,7 @@ impl Formatter for Visible {
     where
         W: ?Sized + Write,
     {
-        // All but a few are such; what is below a space was escaped before.
+        // The common case. Control characters below the space are already escaped.
         if fragment.bytes().all(|byte| byte < 0x7f) {
             return writer.write_all(fragment.as_bytes());
         }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_escaped_and_means_the_same() {
+    fn invisible_characters_are_escaped_equivalently() {
         let name = "a\u{9b}2J\u{202e}\u{7f}\u{200b}ñ 名前 😀\u{e0041}\n\"z";
         let value = json!({ "name": name, name: [name] });
         let text = to_string(&value).unwrap();

@@ -1,8 +1,7 @@
-//! The command line of `nexo-pairing`: the program `nexo-pair`, and its commands for programs that
-//! embed them.
+//! The command line of `nexo-pairing`: the program `nexo-pair`, and its commands for embedding.
 //!
-//! [`Cli`] is a `clap` parser and also a set of arguments, so that another program can make it a
-//! subcommand of its own and hand it to [`run`]:
+//! [`Cli`] is a `clap` parser and also a set of arguments, so that another program can use it as a
+//! subcommand and pass it to [`run`]:
 //!
 //! ```no_run
 //! use clap::Parser;
@@ -10,7 +9,7 @@
 //!
 //! #[derive(Parser)]
 //! enum Nexo {
-//!     /// Who may talk to an agent.
+//!     /// Decides who may talk to an agent.
 //!     Pair(Cli),
 //! }
 //!
@@ -49,6 +48,9 @@ mod tests;
 mod text;
 mod time_input;
 mod usage;
+
+use context::Context;
+use error::{CliError, Result};
 
 pub use cli::{Cli, main, run};
 pub use exit::Exit;

@@ -2,7 +2,7 @@
 
 use nexo_pairing::config::{Config, Process, Sources};
 
-use crate::error::CliError;
+use crate::Result;
 use crate::issuer::blocking;
 
 /// The configuration in use, and its sources.
@@ -15,7 +15,7 @@ pub(crate) struct LiveConfig {
 
 impl LiveConfig {
     /// Reads it for the first time.
-    pub(crate) fn load(process: Process, sources: Sources) -> Result<Self, CliError> {
+    pub(crate) fn load(process: Process, sources: Sources) -> Result<Self> {
         let started_with = sources.load()?;
         let current = started_with.clone();
         Ok(Self { process, sources, started_with, current })
@@ -27,7 +27,7 @@ impl LiveConfig {
     }
 
     /// Reads it again; it is in use from [`take`](Self::take) on. An invalid or missing file is an error.
-    pub(crate) async fn read_again(&self) -> Result<Config, CliError> {
+    pub(crate) async fn read_again(&self) -> Result<Config> {
         let (sources, old) = (self.sources.clone(), self.current.clone());
         Ok(blocking("read the configuration", move || sources.reload(&old)).await??)
     }

@@ -1,4 +1,4 @@
-//! Tells the operator what the libraries have to say.
+//! Shows the log messages of the libraries to the operator.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::json;
 use crate::text::escape;
 
-/// Has warnings and errors of the libraries written to this process's standard error, a line each.
-/// For the program only: a program that embeds the commands has a subscriber of its own.
+/// Writes warnings and errors of the libraries to standard error of this process, one per line. For the
+/// program `nexo-pair` only: a program that embeds the commands has its own subscriber.
 pub(crate) fn to_stderr(json: bool) {
-    // If there is a subscriber already, that one is heard.
+    // An existing subscriber is kept.
     let _ = tracing::subscriber::set_global_default(subscriber(json, io::stderr));
 }
 
@@ -29,8 +29,8 @@ fn subscriber<W: Write + 'static>(
         .finish()
 }
 
-/// Writes each event, of which it is handed the whole text, as one line and at once: nothing that
-/// another thread writes gets between.
+/// Writes each event, whose text comes in one piece, as one line in one write, so that lines of threads
+/// are not mixed.
 struct Lines<W> {
     into: W,
     json: bool,
@@ -74,8 +74,8 @@ mod tests {
         }
     }
 
-    /// What is written of two events, one of which nobody needs, a write each.
-    fn told(json: bool) -> Vec<String> {
+    /// The writes for an event that is logged and one that is not.
+    fn logged(json: bool) -> Vec<String> {
         let written = Written::default();
         let into = written.clone();
         let subscriber = subscriber(json, move || into.clone());
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_warning_is_one_escaped_line_in_one_write() {
-        let [line] = &told(false)[..] else { panic!("one write") };
+        let [line] = &logged(false)[..] else { panic!("one write") };
         assert!(line.starts_with("nexo-pair: WARN the WAL is busy"), "{line}");
         assert!(line.contains("one\\ntwo"), "{line}");
         assert!(!line.contains(['\u{1b}', '\u{202e}']), "{line}");
@@ -97,8 +97,8 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_in_json() {
-        let [line] = &told(true)[..] else { panic!("one write") };
+    fn the_log_is_json_for_programs() {
+        let [line] = &logged(true)[..] else { panic!("one write") };
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(line["log"].as_str().unwrap().starts_with("WARN the WAL is busy"), "{line}");
     }

@@ -3,7 +3,7 @@
 use nexo_pairing::config::Config;
 use nexo_pairing::{ModeSetting, ModesInForce, PairingStore, RememberedModes, RetainedModes};
 
-use crate::error::CliError;
+use crate::Result;
 use crate::text::escape;
 
 /// The most accounts that are named one by one.
@@ -13,16 +13,13 @@ const NAMED: usize = 10;
 pub(crate) const FORGET_ALL: &str = "nexo-pair forget-mode '*' '*'";
 
 /// The modes that a gate would put in force if it started now.
-pub(crate) async fn in_force(
-    config: &Config,
-    store: &PairingStore,
-) -> Result<ModesInForce, CliError> {
+pub(crate) async fn in_force(config: &Config, store: &PairingStore) -> Result<ModesInForce> {
     Ok(store.remembered_modes().await?.resolve(config.mode_words(), None)?)
 }
 
 /// Refuses to start without a mode where no mode can be remembered, so that a wrong `NEXO_HOME` gets no
 /// database.
-pub(crate) fn check_fresh(config: &Config, fallback: Option<ModeSetting>) -> Result<(), CliError> {
+pub(crate) fn check_fresh(config: &Config, fallback: Option<ModeSetting>) -> Result {
     RememberedModes::default().resolve(config.mode_words(), fallback)?;
     Ok(())
 }
@@ -45,7 +42,7 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
     let mut findings = Vec::new();
     let mut unnamed = 0;
     for kept in modes.kept() {
-        let (what, mend) = match kept {
+        let (what, hint) = match kept {
             RetainedModes::Default(setting) => (
                 format!("every account without a mode of its own keeps {}", mode(setting)),
                 format!("set pairing.gate.mode, or forget the old one: {FORGET_ALL}"),
@@ -67,7 +64,7 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
             ),
             other => (format!("{other:?} stays in force"), FORGET_ALL.to_owned()),
         };
-        findings.push((format!("{what}, which is no longer configured"), mend));
+        findings.push((format!("{what}, which is no longer configured"), hint));
     }
     if unnamed > 0 {
         findings.push((

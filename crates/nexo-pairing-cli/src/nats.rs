@@ -3,15 +3,15 @@
 use nexo_pairing::config::Config;
 use nexo_pairing::nats::{Bus, NatsOptions};
 
-use crate::error::CliError;
+use crate::{CliError, Result};
 
 /// Connects to NATS.
-pub(crate) async fn connect(config: &Config) -> Result<Bus, CliError> {
+pub(crate) async fn connect(config: &Config) -> Result<Bus> {
     Ok(Bus::connect(options(config)?).await?)
 }
 
 /// The connection options in the configuration.
-pub(crate) fn options(config: &Config) -> Result<NatsOptions, CliError> {
+pub(crate) fn options(config: &Config) -> Result<NatsOptions> {
     let nats = config.nats();
     if nats.servers.is_empty() {
         return Err(CliError::no_bus());

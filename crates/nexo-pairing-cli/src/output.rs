@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
-use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::chain;
 use crate::exit::Exit;
 use crate::io::Io;
 use crate::json;
 use crate::text::escape;
+use crate::{CliError, Context, Result};
 
 impl Context {
     /// Prints the result: `value` as one line of JSON, or `text` for people.
@@ -20,19 +20,19 @@ impl Context {
         &mut self,
         value: &impl Serialize,
         text: impl FnOnce() -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result {
         let text =
             if self.json() { json::to_string(value).map_err(not_written)? + "\n" } else { text() };
         self.print_text(&text)
     }
 
     /// Prints a text as it is.
-    pub(crate) fn print_text(&mut self, text: &str) -> Result<(), CliError> {
+    pub(crate) fn print_text(&mut self, text: &str) -> Result {
         self.copy(text.as_bytes())
     }
 
     /// Prints a buffered result.
-    pub(crate) fn print_buffer(&mut self, buffer: Buffer) -> Result<(), CliError> {
+    pub(crate) fn print_buffer(&mut self, buffer: Buffer) -> Result {
         let folder = std::env::temp_dir();
         let not_buffered = CliError::io(format!("buffer the result in {}", folder.display()));
         let mut file = buffer.complete().map_err(not_buffered)?;
@@ -40,7 +40,7 @@ impl Context {
         self.copy(file)
     }
 
-    fn copy(&mut self, mut from: impl io::Read) -> Result<(), CliError> {
+    fn copy(&mut self, mut from: impl io::Read) -> Result {
         let stdout = &mut self.io.stdout;
         match io::copy(&mut from, stdout).and_then(|_| stdout.flush()) {
             // The reader has seen enough.

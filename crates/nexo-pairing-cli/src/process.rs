@@ -3,7 +3,7 @@
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setrlimit, umask};
 
-use crate::error::CliError;
+use crate::{CliError, Result};
 
 /// Makes new files and folders private to their owner, disables core dumps, marks the process
 /// non-dumpable, and sets `no_new_privs`.
@@ -26,10 +26,7 @@ pub(crate) fn restrict() {
 }
 
 /// Starts a thread.
-pub(crate) fn start_thread(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<(), CliError> {
+pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     started.map(drop).map_err(CliError::io("start a thread"))
 }

@@ -4,8 +4,8 @@
 use nexo_pairing::config::Config;
 use nexo_pairing::{AdaptersError, ChannelId, ConfiguredAdapters, ModesInForce, PairingStore};
 
+use crate::Result;
 use crate::channels::local_adapters;
-use crate::error::CliError;
 
 /// The adapters in other processes that the configuration sets, without channels that have one here.
 pub(crate) fn configured(config: &Config) -> ConfiguredAdapters {
@@ -28,18 +28,14 @@ pub(crate) async fn check_all(
     config: &Config,
     modes: &ModesInForce,
     store: &PairingStore,
-) -> Result<(), CliError> {
+) -> Result {
     let is_exposed = |channel: &ChannelId| is_exposed(config, modes, channel);
     store.remembered_adapters().await?.resolve(&configured(config), is_exposed)?;
     Ok(())
 }
 
 /// Likewise refuses a command that would take an id of `channel` as it is written.
-pub(crate) async fn check(
-    config: &Config,
-    channel: &ChannelId,
-    store: &PairingStore,
-) -> Result<(), CliError> {
+pub(crate) async fn check(config: &Config, channel: &ChannelId, store: &PairingStore) -> Result {
     match is_lost(config, channel, store).await? {
         true => Err(AdaptersError::Lost([channel.clone()].into()).into()),
         false => Ok(()),
@@ -52,15 +48,11 @@ pub(crate) async fn is_remote(
     config: &Config,
     channel: &ChannelId,
     store: &PairingStore,
-) -> Result<bool, CliError> {
+) -> Result<bool> {
     Ok(is_configured(config, channel) || is_lost(config, channel, store).await?)
 }
 
-async fn is_lost(
-    config: &Config,
-    channel: &ChannelId,
-    store: &PairingStore,
-) -> Result<bool, CliError> {
+async fn is_lost(config: &Config, channel: &ChannelId, store: &PairingStore) -> Result<bool> {
     if has_adapter(config, channel) || matches!(configured(config), ConfiguredAdapters::Empty(_)) {
         return Ok(false);
     }

@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use crate::context::Context;
-use crate::error::CliError;
+use crate::{CliError, Context, Result};
 
 /// The longest input, in bytes: the output of `start` with the largest QR code.
 const MAX_INPUT_BYTES: usize = 64 * 1024;
@@ -35,7 +34,7 @@ impl CodeInput {
     ///
     /// It is read up to the end of its line and no further: the writer of a pipe may run until the code
     /// is used.
-    pub(crate) async fn read(self, context: &mut Context) -> Result<Payload, CliError> {
+    pub(crate) async fn read(self, context: &mut Context) -> Result<Payload> {
         if let Some(code) = self.code {
             return payload_of(&code.0, "--code");
         }
@@ -115,7 +114,7 @@ fn is_candidate(line: &[u8]) -> bool {
 }
 
 /// The payload in a text that was read from `name`.
-fn payload_of(text: &str, name: &str) -> Result<Payload, CliError> {
+fn payload_of(text: &str, name: &str) -> Result<Payload> {
     let wrong = |what: String| Err(CliError::usage(format!("{name} {what}")));
     if text.len() > MAX_INPUT_BYTES {
         return wrong(format!("is longer than {MAX_INPUT_BYTES} bytes and so not a setup code"));

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::error::CliError;
+use crate::{CliError, Result};
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,12 @@ pub(crate) struct Signals {
 pub(crate) struct HangUp(unix::Signal);
 
 impl HangUp {
-    pub(crate) fn listen() -> Result<Self, CliError> {
+    pub(crate) fn listen() -> Result<Self> {
         Ok(Self(listen(SignalKind::hangup())?))
     }
 
     /// Handles all signals. Before that, the others end a process that is still starting.
-    pub(crate) fn with_the_others(self) -> Result<Signals, CliError> {
+    pub(crate) fn with_the_others(self) -> Result<Signals> {
         let interrupt = listen(SignalKind::interrupt())?;
         let terminate = listen(SignalKind::terminate())?;
         Ok(Signals { hang_up: self, interrupt, terminate })
@@ -61,6 +61,6 @@ impl Signals {
 }
 
 /// Handles a signal from now on.
-pub(crate) fn listen(kind: SignalKind) -> Result<unix::Signal, CliError> {
+pub(crate) fn listen(kind: SignalKind) -> Result<unix::Signal> {
     unix::signal(kind).map_err(CliError::io("listen to signals"))
 }

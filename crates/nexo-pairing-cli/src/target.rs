@@ -1,4 +1,4 @@
-//! The sender that an operator names, and the stored senders that this stands for.
+//! The sender on the command line, and the stored senders that it matches.
 
 use std::str::FromStr;
 
@@ -12,10 +12,9 @@ use nexo_pairing::{
 use serde::Serialize;
 
 use crate::channels::adapters_for;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::remote;
 use crate::text::{escape, shell_word, truncate};
+use crate::{CliError, Context, Result};
 
 /// The arguments of `revoke`, `block`, `unblock` and `forget`.
 #[derive(Debug, Args)]
@@ -100,7 +99,7 @@ impl TargetArgs {
         command: &str,
         config: &Config,
         store: &PairingStore,
-    ) -> Result<Vec<Target>, CliError> {
+    ) -> Result<Vec<Target>> {
         let SenderArg { channel: channel_text, sender: text } = &self.sender;
         let registry = adapters_for(channel_text, self.raw, config).await?;
         let channel = self.channel();
@@ -165,14 +164,13 @@ impl TargetArgs {
     }
 }
 
-/// The sender that an id stands for: its canonical id by the channel's adapter or, if `raw`, the id
-/// itself.
+/// The sender of an id: the canonical id by the channel's adapter or, if `raw`, the id itself.
 pub(crate) async fn sender_of(
     registry: &PairingAdapterRegistry,
     channel: &ChannelId,
     id: &str,
     raw: bool,
-) -> Result<SenderId, CliError> {
+) -> Result<SenderId> {
     let refused = |reason: String| {
         CliError::sender_refused(format!("the id `{}` is refused: {reason}", truncate(id, 100)))
     };
@@ -193,14 +191,14 @@ pub(crate) async fn sender_of(
     }
 }
 
-/// [`sender_of`], where an id that is refused may be stored all the same: then it stands for itself.
+/// [`sender_of`], but an id that is refused and yet stored is taken as it is.
 pub(crate) async fn sender_of_or_stored(
     registry: &PairingAdapterRegistry,
     channel: &ChannelId,
     id: &str,
     raw: bool,
     store: &PairingStore,
-) -> Result<SenderId, CliError> {
+) -> Result<SenderId> {
     match sender_of(registry, channel, id, raw).await {
         Err(error) if error.is_sender_refused() => {
             let exact = SenderId::from_stored(id.to_owned());
@@ -217,7 +215,7 @@ pub(crate) fn check_raw(
     channel: &ChannelId,
     id: &str,
     command: impl FnOnce(&str) -> String,
-) -> Result<(), CliError> {
+) -> Result {
     let Some(adapter) = registry.get(channel.as_str()) else { return Ok(()) };
     let short = Some(id).filter(|id| id.len() <= MAX_RAW_ID_BYTES);
     let (why, hint) = match short.and_then(|id| adapter.normalize_sender(id)) {
@@ -250,7 +248,7 @@ pub(crate) async fn is_stored(
     store: &PairingStore,
     channel: &ChannelId,
     sender: &SenderId,
-) -> Result<bool, CliError> {
+) -> Result<bool> {
     Ok(!accounts_of(store, channel, sender).await?.is_empty())
 }
 
@@ -259,7 +257,7 @@ async fn accounts_of(
     store: &PairingStore,
     channel: &ChannelId,
     sender: &SenderId,
-) -> Result<Vec<AccountScope>, CliError> {
+) -> Result<Vec<AccountScope>> {
     let filter = Filter::all().with_channel(channel.clone()).with_sender(sender.clone());
     let allowed = store.list_allow(&filter, true).await?.into_iter().map(|row| row.account_id);
     let pending = store.list_pending(&filter).await?.into_iter().map(|row| row.account_id);

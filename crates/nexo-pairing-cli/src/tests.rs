@@ -124,7 +124,7 @@ async fn a_dry_run_makes_no_file_and_gives_no_code_away() {
 }
 
 #[tokio::test]
-async fn what_can_only_take_away_makes_no_database() {
+async fn commands_that_only_remove_create_no_database() {
     let machine = Machine::new("{}");
     for (command, exit, kind) in [
         ("revoke whatsapp:+5491155556666", Exit::Refused, "nothing_to_revoke"),
@@ -140,7 +140,7 @@ async fn what_can_only_take_away_makes_no_database() {
     ] {
         let (ended, lines, error) = machine.run(command, b"").await;
         assert_eq!((ended, error["error"]["kind"].as_str()), (exit, Some(kind)), "{command}");
-        assert!(lines.is_empty(), "{command}: an error is told once");
+        assert!(lines.is_empty(), "{command}: an error is reported once");
         assert!(!machine.database().exists(), "{command}");
     }
 }
@@ -157,7 +157,7 @@ async fn one_sender_has_many_spellings() {
 }
 
 #[tokio::test]
-async fn what_is_stored_exactly_so_can_be_revoked() {
+async fn an_id_that_is_stored_exactly_can_be_revoked() {
     let machine = Machine::new(PAIRING);
     for (channel, account, sender, option) in [
         ("telegram", "bot", "@User_Name", ""),
@@ -175,7 +175,7 @@ async fn what_is_stored_exactly_so_can_be_revoked() {
 }
 
 #[tokio::test]
-async fn without_an_account_every_block_is_taken_back() {
+async fn without_an_account_every_block_is_removed() {
     let machine = Machine::new("{}");
     for command in ["block telegram:123456789", "block telegram:123456789 --account bot"] {
         assert_eq!(machine.run(command, b"").await.0, Exit::Done);
@@ -209,7 +209,7 @@ async fn explain_says_the_rule_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn doctor_tells_configuration_and_storage_apart() {
+async fn doctor_distinguishes_configuration_and_storage() {
     let bad = Machine::new("pairing: { gat: {} }");
     assert_eq!(bad.run("doctor", b"").await.0, Exit::Usage);
     let machine = Machine::new("{}");

@@ -1,4 +1,4 @@
-//! Text that others wrote, made fit for a terminal and for a shell; times for people.
+//! Formats text for terminals and shells, and times for people.
 
 use std::path::Path;
 

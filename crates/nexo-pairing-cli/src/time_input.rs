@@ -1,4 +1,4 @@
-//! Times as people write them: durations such as `90s`, `15m` or `7d`, and moments such as `2027-01-31`,
+//! Parses times: durations such as `90s`, `15m` or `7d`, and moments such as `2027-01-31`,
 //! `2027-01-31T08:00:00Z` or an age.
 
 use std::time::Duration;
@@ -7,14 +7,16 @@ use nexo_pairing::limits::GRANT_TTL;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// What `--for` takes.
+use crate::Result;
+
+/// The format of `--for`.
 const EXPECTED_DURATION: &str =
     "write a whole number and s, m, h, d or w, such as 90s, 15m, 12h, 7d or 2w";
 
 /// The longest duration, in days.
 pub(crate) const MOST_DAYS: u64 = GRANT_TTL.end().as_secs() / 86_400;
 
-/// Reads a duration within [`GRANT_TTL`].
+/// Parses a duration within [`GRANT_TTL`].
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -29,20 +31,20 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(EXPECTED_DURATION.to_owned());
     }
-    // What does not fit is too long as well.
+    // A number that overflows is too long as well.
     let secs = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     match secs.map(Duration::from_secs) {
-        Some(Duration::ZERO) => Err("it has to be at least 1s".to_owned()),
+        Some(Duration::ZERO) => Err("the minimum is 1s".to_owned()),
         Some(duration) if duration <= *GRANT_TTL.end() => Ok(duration),
-        _ => Err(format!("it has to be at most {} years, which is {MOST_DAYS}d", MOST_DAYS / 365)),
+        _ => Err(format!("the maximum is {} years, which is {MOST_DAYS}d", MOST_DAYS / 365)),
     }
 }
 
-/// What `--since` takes.
-const EXPECTED_TIME: &str = "write a date such as 2027-01-31 (its beginning in UTC), a time such as \
+/// The format of `--since` and `--until`.
+const EXPECTED_TIME: &str = "write a date such as 2027-01-31 (midnight UTC), a time such as \
                              2027-01-31T08:00:00Z, or an age such as 90s, 15m, 12h, 7d or 2w";
 
-/// Reads a moment; an age counts back from `now`.
+/// Parses a moment; an age counts back from `now`.
 fn parse_time(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
     let text = text.trim();
     if let Ok(age) = parse_duration(text) {
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_unit_is_known() {
+    fn every_unit_is_accepted() {
         for (text, secs) in [
             ("90s", 90),
             ("15m", 900),
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_no_duration() {
+    fn other_text_is_not_a_duration() {
         for text in [
             "",
             "s",
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_no_moment() {
+    fn other_text_is_not_a_moment() {
         for text in
             ["", "yesterday", "2027", "2027-1-5", "2027-02-30", "2027-01-15T08:00", "-2d", "0s"]
         {

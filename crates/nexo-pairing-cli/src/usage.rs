@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser};
 use nexo_pairing::PairingCode;
 use nexo_pairing::setup_code::{UnverifiedToken, decode_setup_code};
 
+use crate::Result;
 use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::io::Io;
@@ -34,12 +35,12 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>, io: &mut Io) -> Result
     })
 }
 
-/// The first paragraph of what `clap` says is the message.
+/// The error as JSON; the first paragraph of clap's text is the message.
 fn for_programs(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
     let message = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
-    as_json("usage", &escape(&message), Some("see what it takes with --help"))
+    as_json("usage", &escape(&message), Some("see --help"))
 }
 
 /// A code in the wrong place is still a secret, in one word or several.
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_in_json() {
+    fn errors_are_json_for_programs() {
         let (exit, _, stderr) = parsed(&["--json", "approve"]);
         assert_eq!(exit, Some(Exit::Usage));
         let error: serde_json::Value = serde_json::from_str(&stderr).unwrap();
@@ -138,8 +139,8 @@ mod tests {
         ] {
             let (exit, _, stderr) = parsed(args);
             assert_eq!(exit, Some(Exit::Usage));
-            let told = stderr.to_lowercase();
-            assert!(!told.contains("k7m9") && !told.contains("pq2x"), "{stderr}");
+            let shown = stderr.to_lowercase();
+            assert!(!shown.contains("k7m9") && !shown.contains("pq2x"), "{stderr}");
         }
     }
 

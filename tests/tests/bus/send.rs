@@ -55,7 +55,7 @@ fn a_code_that_nobody_takes_is_taken_back() {
     let nats = ["start", "--nats", &server.url()];
     let output = home.run(&[&nats[..], &via, &url, &[image.to_str().unwrap()]].concat());
     assert_eq!((output.code, output.stdout.as_str()), (3, ""), "{output:?}");
-    assert!(output.stderr.contains("is taken back"), "{output:?}");
+    assert!(output.stderr.contains("is cancelled"), "{output:?}");
     assert_eq!(
         home.sqlite("SELECT count(*) FROM pairing_redemptions WHERE session_id IS NULL"),
         "1\n"

@@ -10,12 +10,11 @@ use nexo_pairing::{Actor, Filter, Grant, PairingCode, PairingStore, PendingReque
 use time::OffsetDateTime;
 
 use super::{TypedCode, name_in};
-use crate::context::Context;
-use crate::error::CliError;
 use crate::io::Io;
 use crate::issuer::blocking;
 use crate::text::{escape, format_duration, format_time, truncate};
 use crate::time_input::{MOST_DAYS, parse_duration};
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "On a terminal it shows whose code it is, and asks for confirmation.\n\n\
@@ -39,7 +38,7 @@ pub(crate) struct Approve {
     yes: bool,
 }
 
-pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Approve, context: &mut Context) -> Result {
     let code = args.code.join();
     let database = context.database()?;
     let store = database.find().await?.required()?;
@@ -66,7 +65,7 @@ pub(crate) async fn run(args: Approve, context: &mut Context) -> Result<(), CliE
     })
 }
 
-async fn find(store: &PairingStore, code: &str) -> Result<Option<PendingRequest>, CliError> {
+async fn find(store: &PairingStore, code: &str) -> Result<Option<PendingRequest>> {
     let Ok(code) = PairingCode::parse(code) else { return Ok(None) };
     let pending = store.list_pending(&Filter::all()).await?;
     Ok(pending.into_iter().find(|request| request.code == code))
@@ -87,7 +86,7 @@ fn question(request: &PendingRequest, expires_in: Option<Duration>, now: OffsetD
 }
 
 /// Asks on standard error; no answer means no.
-async fn ask(io: &mut Io, question: String) -> Result<bool, CliError> {
+async fn ask(io: &mut Io, question: String) -> Result<bool> {
     let asked = io.stderr.write_all(question.as_bytes()).and_then(|()| io.stderr.flush());
     asked.map_err(CliError::io("ask"))?;
     let stdin = mem::replace(&mut io.stdin, Box::new(io::empty()));
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_question_shows_who_asks_and_no_trick_of_his() {
+    fn the_question_shows_the_sender_and_escapes_tricks() {
         let (channel, account) = (ChannelId::parse("whatsapp"), AccountId::parse("personal"));
         let sender = SenderId::parse("+5491155556666").unwrap();
         let key = SenderKey::new(channel.unwrap(), account.unwrap(), sender);

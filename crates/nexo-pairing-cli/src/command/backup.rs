@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::text::escape;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -19,7 +18,7 @@ pub(crate) struct Backup {
     file: PathBuf,
 }
 
-pub(crate) async fn run(args: Backup, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Backup, context: &mut Context) -> Result {
     let database = context.database()?;
     database.find().await?.required()?.backup(&args.file).await?;
     let file = args.file.to_string_lossy();

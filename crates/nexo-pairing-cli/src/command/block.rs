@@ -4,10 +4,9 @@ use clap::Args;
 use nexo_pairing::Actor;
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::remote;
 use crate::target::{TargetArgs, TargetKey, lines, note_raw};
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -23,7 +22,7 @@ pub(crate) struct Block {
     reason: Option<String>,
 }
 
-pub(crate) async fn run(args: Block, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Block, context: &mut Context) -> Result {
     let config = context.config()?;
     let database = context.database_of(&config);
     let found = database.find().await?;

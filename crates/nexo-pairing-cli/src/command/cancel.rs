@@ -5,10 +5,9 @@ use nexo_pairing::setup_code::decode_setup_code;
 use nexo_pairing::{Actor, Cancellation, VerifyError};
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::issuer::{existing_keys, open_issuer};
 use crate::setup_code_input::CodeInput;
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  nexo-pair cancel --file code.json")]
@@ -17,7 +16,7 @@ pub(crate) struct Cancel {
     input: CodeInput,
 }
 
-pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Cancel, context: &mut Context) -> Result {
     let config = context.config()?;
     let code = decode_setup_code(args.input.read(context).await?.as_str())?;
     // Only what we issued and what could still be used is worth remembering. Without a key the code is

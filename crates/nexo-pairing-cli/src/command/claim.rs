@@ -12,10 +12,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::decode;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::setup_code_input::CodeInput;
 use crate::text::{escape, format_time, shell_path};
+use crate::{CliError, Context, Result};
 
 /// The longest file of root certificates that is read, in bytes.
 const MAX_ROOTS_BYTES: u64 = 4 << 20;
@@ -42,7 +41,7 @@ pub(crate) struct Claim {
     no_connect: bool,
 }
 
-pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Claim, context: &mut Context) -> Result {
     let payload = args.code.read(context).await?;
     let code = decode_setup_code(payload.as_str())?;
     if args.no_connect {
@@ -100,7 +99,7 @@ pub(crate) async fn run(args: Claim, context: &mut Context) -> Result<(), CliErr
 }
 
 /// The root certificates of the system, and those in this file.
-fn root_certificates(file: &Path) -> Result<RootCertificates, CliError> {
+fn root_certificates(file: &Path) -> Result<RootCertificates> {
     let mut pem = Vec::new();
     let read = File::open(file).and_then(|file| file.take(MAX_ROOTS_BYTES).read_to_end(&mut pem));
     read.map_err(CliError::io(format!("read {}", shell_path(file))))?;

@@ -4,8 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::context::Context;
-use crate::error::CliError;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
@@ -15,7 +14,7 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Completions, context: &mut Context) -> Result<(), CliError> {
+pub(crate) fn run(args: &Completions, context: &mut Context) -> Result {
     context.print_text(&script(args.shell))
 }
 

@@ -4,11 +4,10 @@ use clap::Args;
 use nexo_pairing::config::{Process, Setting};
 use serde_json::{Value, json};
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::live_config::start_only;
 use crate::table::Table;
 use crate::text::escape;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -21,7 +20,7 @@ use crate::text::escape;
 )]
 pub(crate) struct ShowConfig {}
 
-pub(crate) fn run(context: &mut Context) -> Result<(), CliError> {
+pub(crate) fn run(context: &mut Context) -> Result {
     let config = context.config()?;
     let value = |setting: &Setting| json!({ "key": setting.key, "value": setting.value, "source": setting.origin });
     let values: Vec<Value> = config.provenance().iter().map(value).collect();

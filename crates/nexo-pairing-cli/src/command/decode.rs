@@ -6,10 +6,9 @@ use nexo_pairing::{SetupCode, SetupCodeFormat};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::setup_code_input::CodeInput;
 use crate::text::{escape, format_duration, format_time};
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -22,13 +21,13 @@ pub(crate) struct Decode {
     code: CodeInput,
 }
 
-pub(crate) async fn run(args: Decode, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Decode, context: &mut Context) -> Result {
     let payload = args.code.read(context).await?;
     print(&decode_setup_code(payload.as_str())?, context)
 }
 
 /// Prints the contents of a code, except its token.
-pub(crate) fn print(code: &SetupCode, context: &mut Context) -> Result<(), CliError> {
+pub(crate) fn print(code: &SetupCode, context: &mut Context) -> Result {
     let now = OffsetDateTime::now_utc();
     let decoded = Decoded::of(code, now);
     context.print(&decoded, || decoded.for_people(now))

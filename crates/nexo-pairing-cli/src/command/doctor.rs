@@ -2,11 +2,10 @@
 
 use clap::Args;
 
-use crate::context::Context;
 use crate::doctor::{self, DoctorOptions, Finding, Status};
-use crate::error::CliError;
 use crate::exit::Exit;
 use crate::text::escape;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -16,7 +15,7 @@ use crate::text::escape;
 )]
 pub(crate) struct Doctor {}
 
-pub(crate) async fn run(context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &mut Context) -> Result<Exit> {
     let report = doctor::run(&DoctorOptions::new(context.sources())).await;
     context.print(&report, || report.findings.iter().map(for_people).collect())?;
     Ok(report.exit())
@@ -30,6 +29,6 @@ fn for_people(finding: &Finding) -> String {
     };
     let Finding { name, message, hint, .. } = finding;
     let hint =
-        hint.as_ref().map(|hint| format!("{:21}mend: {}\n", "", escape(hint))).unwrap_or_default();
+        hint.as_ref().map(|hint| format!("{:21}fix: {}\n", "", escape(hint))).unwrap_or_default();
     format!("{status:<5} {name:<14} {message}\n{hint}")
 }

@@ -6,12 +6,11 @@ use serde_json::json;
 
 use super::gate::options;
 use crate::channels::adapters_for;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::modes;
 use crate::remote;
 use crate::target::sender_of_or_stored;
 use crate::text::escape;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Nothing is written and nothing is sent.\n\n\
@@ -30,7 +29,7 @@ pub(crate) struct Explain {
     group: bool,
 }
 
-pub(crate) async fn run(args: Explain, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Explain, context: &mut Context) -> Result {
     let config = context.config()?;
     let store = context.database_of(&config).rehearsal().await?;
     let registry = adapters_for(&args.channel, false, &config).await?;
@@ -61,7 +60,7 @@ async fn check_sender(
     args: &Explain,
     store: &PairingStore,
     registry: &PairingAdapterRegistry,
-) -> Result<(), CliError> {
+) -> Result {
     let channel = ChannelId::parse(&args.channel)?;
     let raw = registry.get(channel.as_str()).is_none();
     match sender_of_or_stored(registry, &channel, &args.sender, raw, store).await {

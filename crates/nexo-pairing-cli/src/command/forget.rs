@@ -4,9 +4,8 @@ use clap::Args;
 use nexo_pairing::Actor;
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::target::{TargetArgs, filter_of, lines};
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -19,7 +18,7 @@ pub(crate) struct Forget {
     target: TargetArgs,
 }
 
-pub(crate) async fn run(args: Forget, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Forget, context: &mut Context) -> Result {
     let config = context.config()?;
     let database = context.database_of(&config);
     let found = database.find().await?;

@@ -4,8 +4,7 @@ use clap::Args;
 use nexo_pairing::{Actor, ChannelId};
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -20,7 +19,7 @@ pub(crate) struct ForgetAdapter {
     channel: String,
 }
 
-pub(crate) async fn run(args: ForgetAdapter, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ForgetAdapter, context: &mut Context) -> Result {
     let channel = ChannelId::parse(&args.channel)?;
     let database = context.database()?;
     if !database.find().await?.store().forget_adapter(&channel, &Actor::cli()).await? {

@@ -4,9 +4,8 @@ use clap::Args;
 use nexo_pairing::{AccountId, AccountKey, Actor, ChannelId, ModeSetting};
 use serde_json::{Value, json};
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::text::escape;
+use crate::{CliError, Context, Result};
 
 /// Stands for all channels, or for all accounts.
 const ALL: &str = "*";
@@ -26,7 +25,7 @@ pub(crate) struct ForgetMode {
     account: String,
 }
 
-pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result {
     let account = account(&args)?;
     let database = context.database()?;
     let found = database.find().await?;
@@ -58,7 +57,7 @@ pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result<(), C
 }
 
 /// The account; `None` for all.
-fn account(args: &ForgetMode) -> Result<Option<AccountKey>, CliError> {
+fn account(args: &ForgetMode) -> Result<Option<AccountKey>> {
     match (args.channel.as_str(), args.account.as_str()) {
         (ALL, ALL) => Ok(None),
         (ALL, _) | (_, ALL) => Err(CliError::usage(format!(

@@ -14,11 +14,10 @@ use std::io;
 use clap::Args;
 use nexo_pairing::config::Process;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::exit::Exit;
 use crate::live_config::start_only;
 use crate::signals::HangUp;
+use crate::{Context, Result};
 use settings::Loader;
 pub(super) use settings::options;
 use status_log::StatusLog;
@@ -71,7 +70,7 @@ Examples:
   nexo-pair gate --auto-challenge --dry-run < messages.jsonl
   nexo-pair gate --nats nats://127.0.0.1:4222"#;
 
-pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit> {
     let sources = context.sources().with_auto_challenge(args.auto_challenge);
     let loader = Loader::new(sources.with_nats(args.bus.servers()), args.open)?;
     // First: until then, the signal would end the process.

@@ -6,11 +6,10 @@ use nexo_pairing::{Actor, KeyError, KeyId, KeyInfo, SetupEvent};
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::issuer::{blocking, existing_keys, open_issuer};
 use crate::table::Table;
 use crate::text::{escape, format_time};
+use crate::{Context, Result};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
@@ -29,7 +28,7 @@ pub(crate) enum Keys {
     },
 }
 
-pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result {
     let config = context.config()?;
     match keys {
         Keys::List => list(&config, context).await,
@@ -38,7 +37,7 @@ pub(crate) async fn run(keys: Keys, context: &mut Context) -> Result<(), CliErro
     }
 }
 
-async fn list(config: &Config, context: &mut Context) -> Result<(), CliError> {
+async fn list(config: &Config, context: &mut Context) -> Result {
     let keys = existing_keys(config).await?;
     let as_json = |key: &KeyInfo| {
         let modified_at = key.modified.format(&Rfc3339).ok();
@@ -59,7 +58,7 @@ async fn list(config: &Config, context: &mut Context) -> Result<(), CliError> {
     })
 }
 
-async fn rotate(config: &Config, context: &mut Context) -> Result<(), CliError> {
+async fn rotate(config: &Config, context: &mut Context) -> Result {
     // Opened first: a change that cannot be recorded must not be made.
     let store = context.database_of(config).open().await?;
     let issuer = open_issuer(config).await?;
@@ -73,7 +72,7 @@ async fn rotate(config: &Config, context: &mut Context) -> Result<(), CliError> 
     })
 }
 
-async fn retire(config: &Config, id: &str, context: &mut Context) -> Result<(), CliError> {
+async fn retire(config: &Config, id: &str, context: &mut Context) -> Result {
     let id = KeyId::parse(id)?;
     // Before the database and the first key are created.
     if !existing_keys(config).await?.iter().any(|key| key.id == id) {

@@ -9,11 +9,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{check_filter, filter, name_in};
-use crate::context::Context;
-use crate::error::CliError;
 use crate::output::Buffer;
 use crate::table::{Columns, cells};
 use crate::text::{format_duration, format_time};
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  nexo-pair list\n  nexo-pair list --all --channel whatsapp")]
@@ -32,7 +31,7 @@ pub(crate) struct List {
     include_revoked: bool,
 }
 
-pub(crate) async fn run(args: List, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: List, context: &mut Context) -> Result {
     let database = context.database()?;
     let listing = Listing {
         filter: filter(args.channel.as_deref(), args.account.as_deref()),
@@ -63,7 +62,7 @@ struct Listing {
 
 impl Listing {
     /// `{"pending":[…],"allow":[…],"blocked":[…]}` on one line, and the number of rows.
-    async fn json(&self) -> Result<(Buffer, usize), CliError> {
+    async fn json(&self) -> Result<(Buffer, usize)> {
         let mut rows = JsonRows { buffer: Buffer::new(), in_list: 0, count: 0 };
         rows.buffer.push("{\"pending\":[");
         self.store.list_pending(&self.filter).await?.iter().for_each(|row| rows.push(row));
@@ -82,7 +81,7 @@ impl Listing {
 
     /// Tables, and the number of rows. Columns are as wide as their widest cell, so everything is read
     /// twice.
-    async fn text(&self) -> Result<(Buffer, usize), CliError> {
+    async fn text(&self) -> Result<(Buffer, usize)> {
         let now = OffsetDateTime::now_utc();
         let mut text = Text { buffer: Buffer::new(), columns: Columns::new([]), count: 0 };
         let pending = self.store.list_pending(&self.filter).await?;
@@ -112,7 +111,7 @@ impl Listing {
         &self,
         state: T,
         fold: impl FnMut(&mut T, AllowedSender) + Send + 'static,
-    ) -> Result<T, CliError> {
+    ) -> Result<T> {
         Ok(self.store.fold_allow(&self.filter, self.include_revoked, state, fold).await?)
     }
 
@@ -120,7 +119,7 @@ impl Listing {
         &self,
         state: T,
         fold: impl FnMut(&mut T, BlockedSender) + Send + 'static,
-    ) -> Result<T, CliError> {
+    ) -> Result<T> {
         Ok(self.store.fold_blocked(&self.filter, state, fold).await?)
     }
 }

@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{check_filter, filter};
-use crate::context::Context;
-use crate::error::CliError;
 use crate::table::Table;
 use crate::text::format_time;
 use crate::time_input::parse_time_now;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -50,7 +49,7 @@ pub(crate) struct Log {
     limit: u32,
 }
 
-pub(crate) async fn run(args: Log, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Log, context: &mut Context) -> Result {
     let database = context.database()?;
     let channel = args.channel.as_deref();
     // One more than is shown reveals whether there is another page.

@@ -5,9 +5,8 @@ use nexo_pairing::{Actor, SenderKey};
 use serde_json::json;
 
 use super::TypedCode;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::target::lines;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "The sender is not notified. To keep them out for good use `block`.\n\n\
@@ -17,7 +16,7 @@ pub(crate) struct Reject {
     code: TypedCode,
 }
 
-pub(crate) async fn run(args: Reject, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Reject, context: &mut Context) -> Result {
     let database = context.database()?;
     let store = database.find().await?.required()?;
     let rejected = store.reject(&args.code.join(), &Actor::cli()).await?;

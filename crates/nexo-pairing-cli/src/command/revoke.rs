@@ -4,10 +4,9 @@ use clap::Args;
 use nexo_pairing::{Actor, Mode, SenderKey};
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::target::{TargetArgs, lines};
 use crate::text::escape;
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -20,7 +19,7 @@ pub(crate) struct Revoke {
     target: TargetArgs,
 }
 
-pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result {
     let config = context.config()?;
     let database = context.database_of(&config);
     let found = database.find().await?;

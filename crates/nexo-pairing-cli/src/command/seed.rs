@@ -8,11 +8,10 @@ use nexo_pairing::config::Account;
 use nexo_pairing::{AccountId, Actor, ChannelId, SenderId};
 
 use crate::channels::adapters_for;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::remote;
 use crate::target::{check_raw, is_stored, note_raw, sender_of_or_stored};
 use crate::text::shell_word;
+use crate::{CliError, Context, Result};
 
 /// The longest list that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -42,7 +41,7 @@ pub(crate) struct Seed {
     raw: bool,
 }
 
-pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Seed, context: &mut Context) -> Result {
     let config = context.config()?;
     let channel = ChannelId::parse(&args.channel)?;
     let account = AccountId::parse(&args.account)?;
@@ -100,10 +99,7 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result<(), CliErro
 }
 
 /// The ids in a file, each with its place.
-async fn read_file(
-    file: PathBuf,
-    context: &mut Context,
-) -> Result<Vec<(String, String)>, CliError> {
+async fn read_file(file: PathBuf, context: &mut Context) -> Result<Vec<(String, String)>> {
     let read = context.io.read_input(Some(file), |source| {
         let mut bytes = Vec::new();
         source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;

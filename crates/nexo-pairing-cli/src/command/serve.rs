@@ -12,16 +12,16 @@ use nexo_pairing::server::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::chain;
 use crate::issuer::{blocking, open_issuer};
 use crate::live_config::{LiveConfig, start_only};
 use crate::modes::lost;
 use crate::signals::{HangUp, Signal};
 use crate::text::escape;
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -50,7 +50,7 @@ pub(crate) struct Serve {
     tls_key: Option<PathBuf>,
 }
 
-pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Serve, context: &mut Context) -> Result {
     let mut live = LiveConfig::load(Process::Serve, context.sources())?;
     let config = live.current().clone();
     // First: until then, a signal would end the process.
@@ -83,9 +83,8 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<(), CliErr
     }
 
     let handle = server.handle();
-    let (end, ended) = oneshot::channel::<()>();
-    let mut end = Some(end);
-    let mut running = std::pin::pin!(server.run(async { drop(ended.await) }));
+    let stop = CancellationToken::new();
+    let mut running = std::pin::pin!(server.run(stop.clone().cancelled_owned()));
     loop {
         let signal = tokio::select! {
             () = running.as_mut() => break,
@@ -94,8 +93,8 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result<(), CliErr
         match signal {
             Signal::Reload => reload(&mut live, &handle, &issuer, context).await,
             // The second time, it ends at once.
-            Signal::End if end.take().is_none() => break,
-            Signal::End => {}
+            Signal::End if stop.is_cancelled() => break,
+            Signal::End => stop.cancel(),
         }
     }
     Ok(())

@@ -16,10 +16,9 @@ use nexo_pairing::{Actor, MAX_TTL, MIN_TTL, SetupCodeFormat, SetupEvent, SystemC
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::issuer::open_issuer;
 use crate::text::{escape, format_duration, shell_word};
+use crate::{CliError, Context, Result};
 use image::Image;
 use send::{Destination, Sender, Sent};
 use view::CodeView;
@@ -68,7 +67,7 @@ pub(crate) struct Start {
     nats: Vec<String>,
 }
 
-pub(crate) async fn run(args: Start, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Start, context: &mut Context) -> Result {
     let config = context.sources().with_nats(args.nats.clone()).load()?;
     let resolved = resolve_url(&args, &config)?;
     let ttl = match args.ttl_secs {
@@ -120,8 +119,9 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<(), CliErr
         },
         None => None,
     };
-    if let Some(sent) = &sent {
-        context.note(&escape(&sent.for_people()));
+    if let Some(Sent { form, channel, account_id, to }) = &sent {
+        let to = format!("on {channel}/{account_id} to {to}");
+        context.note(&escape(&format!("the setup code was sent as {form} {to}")));
     }
     if context.json() {
         let issued = Issued {
@@ -142,7 +142,7 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result<(), CliErr
     context.print_text(&view.once(context.io.size()))
 }
 
-fn resolve_url(args: &Start, config: &Config) -> Result<ResolvedUrl, CliError> {
+fn resolve_url(args: &Start, config: &Config) -> Result<ResolvedUrl> {
     let tunnel_url = std::env::var_os("NEXO_TUNNEL_URL");
     let inputs = UrlInputs::new(SystemClock::shared())
         .with_flag(args.public_url.clone())

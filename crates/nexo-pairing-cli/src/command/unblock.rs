@@ -4,9 +4,8 @@ use clap::Args;
 use nexo_pairing::{AccountScope, Actor, Target};
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::target::{TargetArgs, TargetKey, filter_of};
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -20,7 +19,7 @@ pub(crate) struct Unblock {
     target: TargetArgs,
 }
 
-pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Unblock, context: &mut Context) -> Result {
     let config = context.config()?;
     let database = context.database_of(&config);
     let found = database.find().await?;

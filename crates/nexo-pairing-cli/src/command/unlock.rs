@@ -4,9 +4,8 @@ use clap::Args;
 use nexo_pairing::Actor;
 use serde_json::json;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::text::{escape, truncate};
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Approvals at the command line count for the actor `cli`.\n\n\
@@ -16,7 +15,7 @@ pub(crate) struct Unlock {
     actor: String,
 }
 
-pub(crate) async fn run(args: Unlock, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: Unlock, context: &mut Context) -> Result {
     let locked = Actor::parse(&args.actor)?;
     let database = context.database()?;
     if !database.find().await?.store().unlock(&locked, &Actor::cli()).await? {

@@ -7,8 +7,7 @@ use nexo_pairing::{
 
 use super::installation::Installation;
 use super::report::Finding;
-use crate::error::CliError;
-use crate::{modes, remote};
+use crate::{CliError, modes, remote};
 
 /// Plugins that cannot be reached, and those that the configuration has lost.
 pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {

@@ -14,8 +14,8 @@ use tokio::sync::OnceCell;
 
 use super::paths::PathKind;
 use crate::channels::local_adapters;
-use crate::error::CliError;
 use crate::modes;
+use crate::{CliError, Result};
 
 /// Which installation to check.
 #[derive(Debug, Clone, Setters)]
@@ -49,14 +49,14 @@ impl DoctorOptions {
 /// it.
 #[derive(Debug)]
 pub struct Installation {
-    pub(super) config: Result<Config, CliError>,
+    pub(super) config: Result<Config>,
     pub(super) adapters: PairingAdapterRegistry,
     pub(super) now: OffsetDateTime,
     clock: Arc<dyn Clock>,
     database: Option<PathBuf>,
-    inspection: OnceCell<Result<Inspection, CliError>>,
-    view: OnceCell<Result<PairingStore, CliError>>,
-    modes: OnceCell<Result<ModesInForce, CliError>>,
+    inspection: OnceCell<Result<Inspection>>,
+    view: OnceCell<Result<PairingStore>>,
+    modes: OnceCell<Result<ModesInForce>>,
 }
 
 impl Installation {
@@ -99,7 +99,7 @@ impl Installation {
     }
 
     /// The state of the database file; `None` if it is missing.
-    pub(super) async fn inspection(&self) -> Option<(&Path, &Result<Inspection, CliError>)> {
+    pub(super) async fn inspection(&self) -> Option<(&Path, &Result<Inspection>)> {
         let path = self.database_file()?;
         let inspect = || async { Ok(Inspection::of(path).await?) };
         Some((path, self.inspection.get_or_init(inspect).await))
@@ -107,7 +107,7 @@ impl Installation {
 
     /// The contents of the database, for checks that compare them with the configuration; `None` if they
     /// cannot be compared.
-    pub(super) async fn view(&self) -> Option<(&Config, &Result<PairingStore, CliError>)> {
+    pub(super) async fn view(&self) -> Option<(&Config, &Result<PairingStore>)> {
         let (config, path) = (self.config()?, self.database()?);
         let is_usable = match self.inspection().await {
             // Another check reports it.
@@ -129,7 +129,7 @@ impl Installation {
 
     /// The modes that a gate would put in force if it started now; `None` if the database cannot be
     /// read.
-    pub(super) async fn modes(&self) -> Option<&Result<ModesInForce, CliError>> {
+    pub(super) async fn modes(&self) -> Option<&Result<ModesInForce>> {
         let (config, Ok(store)) = self.view().await? else { return None };
         Some(self.modes.get_or_init(|| modes::in_force(config, store)).await)
     }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::error::{CliError, chain};
+use crate::CliError;
+use crate::error::chain;
 use crate::exit::Exit;
 use crate::text::escape;
 

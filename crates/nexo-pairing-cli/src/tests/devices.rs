@@ -104,7 +104,7 @@ async fn nothing_to_revoke_is_refused_and_makes_no_database() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_of_0_1_8_is_not_imported() {
+async fn other_files_than_those_of_0_1_8_are_not_imported() {
     let machine = Machine::new("{}");
     let folder = machine.0.path().to_owned();
     std::fs::write(folder.join("text"), "nonsense").unwrap();

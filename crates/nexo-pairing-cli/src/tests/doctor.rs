@@ -31,7 +31,7 @@ async fn found(name: &str, options: &DoctorOptions) -> Vec<Finding> {
 async fn the_command_prints_the_report() {
     let machine = Machine::new(PAIRING);
     machine.seed_as_stored("whatsapp", "personal", "+5491155556666").await;
-    // The command finds the key by the environment of this process, and so do we.
+    // The command finds the key by the environment of this process, and so does the test.
     let (config, database) = (machine.0.path().join("pairing.yaml"), machine.database());
     let sources =
         Sources::from_environment().with_config(Some(config)).with_db(Some(database.clone()));

@@ -1,4 +1,4 @@
-//! What a gate answers, and how it is shown.
+//! The output of a gate.
 
 use super::*;
 
@@ -20,7 +20,7 @@ async fn an_event_without_a_sender_passes_for_an_account_that_is_known() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_calls_himself_is_shown_escaped_in_json_too() {
+async fn names_of_strangers_are_escaped_in_json_too() {
     let machine = Machine::new(PAIRING);
     let input = "{\"channel\":\"whatsapp\",\"account\":\"personal\",\"from\":\"5491155556666@c.us\",\
          \"meta\":{\"push_name\":\"A\u{9b}2J\u{202e}na\u{7f}\"}}\n\
@@ -35,7 +35,7 @@ async fn what_a_stranger_calls_himself_is_shown_escaped_in_json_too() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_repeated_in_part() {
+async fn an_invalid_id_is_shown_in_part() {
     let machine = Machine::new(PAIRING);
     let id = "é".repeat(500);
     let line = format!("{{\"channel\":\"whatsapp\",\"account\":\"personal\",\"from\":\"x{id}\"}}");

@@ -1,4 +1,4 @@
-//! Which setup code a command takes, and how it says that it has none.
+//! Where commands take a setup code from, and how they refuse it.
 
 use nexo_pairing::setup_code::{SetupCodeFormat, TokenClaims, UnsignedSetupCode};
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ async fn a_code_comes_from_a_pipe_a_file_or_an_argument() {
 }
 
 #[tokio::test]
-async fn what_is_no_code_is_told_by_whose_fault_it_is() {
+async fn the_error_for_a_bad_code_shows_whose_fault_it_is() {
     let machine = Machine::new("{}");
     let folder = machine.0.path().display();
     for (command, stdin, exit, kind) in [
@@ -54,11 +54,11 @@ async fn a_claim_without_connecting_shows_what_the_code_says() {
 }
 
 #[tokio::test]
-async fn a_code_that_is_over_is_not_presented() {
+async fn an_expired_code_is_not_presented() {
     let machine = Machine::new("{}");
     let expires_at = OffsetDateTime::now_utc() - time::Duration::MINUTE;
     let claims = TokenClaims::new("companion-v1".into(), expires_at, "5a".repeat(16), None);
-    // Whoever connected there would be refused, and told another kind.
+    // A connection would be refused, with another kind of error.
     let code = UnsignedSetupCode::new(SetupCodeFormat::V1, "ws://127.0.0.1:1", &claims).unwrap();
     let payload = code.sign_with(&[7; 32]).payload().unwrap();
     let (exit, _, error) = machine.run(&format!("claim --code {payload}"), b"").await;

@@ -1,11 +1,11 @@
-//! Which database a command looks at, and which it writes to.
+//! Which database a command reads, and which it writes to.
 
 use std::sync::Arc;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn what_is_seeded_while_the_database_is_made_is_in_it() {
+async fn senders_seeded_while_the_database_is_created_are_in_it() {
     for command in ["seed whatsapp personal", "block"] {
         let machine = Arc::new(Machine::new("{}"));
         let mut runs = Vec::new();
@@ -26,7 +26,7 @@ async fn what_is_seeded_while_the_database_is_made_is_in_it() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_named_and_not_made() {
+async fn a_missing_database_is_named_and_not_created() {
     let machine = Machine::new("{}");
     for command in ["approve K7M9-PQ2X", "reject K7M9-PQ2X"] {
         let (exit, _, error) = machine.run(command, b"").await;

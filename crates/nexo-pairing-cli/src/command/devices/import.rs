@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use nexo_pairing::{Actor, read_legacy_sessions};
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::text::shell_path;
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -20,7 +19,7 @@ pub(crate) struct Import {
     file: PathBuf,
 }
 
-pub(crate) async fn run(args: &Import, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: &Import, context: &mut Context) -> Result {
     let database = context.database()?;
     // An unreadable file must not leave an empty database behind.
     let sessions = read_legacy_sessions(&args.file).await?;

@@ -5,11 +5,10 @@ use nexo_pairing::Session;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::context::Context;
 use crate::device_name::{look_alikes, visible};
-use crate::error::CliError;
 use crate::table::Table;
 use crate::text::{format_duration, format_time};
+use crate::{Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -21,7 +20,7 @@ pub(crate) struct List {
     all: bool,
 }
 
-pub(crate) async fn run(args: &List, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: &List, context: &mut Context) -> Result {
     let database = context.database()?;
     let sessions = database.view().await?.list_sessions(args.all).await?;
     context.print(&json!({ "devices": sessions }), || {

@@ -5,10 +5,9 @@ use nexo_pairing::{Actor, Session};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::context::Context;
 use crate::device_name::{shown, skeleton_of, visible};
-use crate::error::CliError;
 use crate::text::escape;
+use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
@@ -23,7 +22,7 @@ pub(crate) struct Revoke {
     device: String,
 }
 
-pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result<(), CliError> {
+pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result {
     let database = context.database()?;
     let found = database.find().await?;
     let mut sessions = found.store().list_sessions(true).await?;
@@ -50,7 +49,7 @@ fn can_end(session: &Session, now: OffsetDateTime) -> bool {
 
 /// The session with this id, else the only one of a device whose name looks like this one: people type
 /// what they see.
-fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Session>, CliError> {
+fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Session>> {
     if let Some(session) = sessions.iter().find(|session| session.id.as_str() == device) {
         return Ok(Some(session));
     }

@@ -20,11 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Loader;
 use super::status_log::StatusLog;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::exit::Exit;
 use crate::nats;
 use crate::signals::{HangUp, Signal};
+use crate::{CliError, Context, Result};
 use adapters::Adapters;
 use printer::Printer;
 
@@ -64,7 +63,7 @@ impl Flags {
     }
 
     /// The subjects to subscribe to, checked against those that a gate with this configuration publishes to.
-    fn subjects(&self, config: &Config) -> Result<Subjects, CliError> {
+    fn subjects(&self, config: &Config) -> Result<Subjects> {
         let subjects: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
         let plugins = config.adapters().iter().map(|adapter| adapter.prefix.as_str());
         Subjects::parse(&subjects, &plugins.collect::<Vec<_>>())
@@ -79,7 +78,7 @@ pub(super) async fn run(
     dry_run: bool,
     log: &StatusLog,
     context: &mut Context,
-) -> Result<Exit, CliError> {
+) -> Result<Exit> {
     let subjects = flags.subjects(loader.config())?;
     let options = nats::options(loader.config())?;
     // Before the gate is made: counters keep the recorder that is installed then.

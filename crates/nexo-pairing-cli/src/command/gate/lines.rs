@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_skipped_line_is_told_without_waiting_for_the_next() {
+    fn the_end_of_a_skipped_line_is_reported_without_waiting_for_the_next() {
         let mut splitter = Splitter { partial: Vec::new(), skipping: true };
         assert_eq!(splitter.push(b"xx\n"), Some(Batch { skipped: true, lines: Vec::new() }));
         let mut splitter = Splitter { partial: Vec::new(), skipping: true };

@@ -66,7 +66,7 @@ impl<'a> DecisionLine<'a> {
 /// Lines that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Whether a line could not be decided.
     pub(super) has_errors: bool,
 }
@@ -96,15 +96,6 @@ struct LineError<'a> {
 }
 
 impl Output {
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Removes the lines, which were written.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
     pub(super) fn append(&mut self, other: Self) {
         self.bytes.extend_from_slice(&other.bytes);
         self.has_errors |= other.has_errors;

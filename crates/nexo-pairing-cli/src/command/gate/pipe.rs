@@ -15,11 +15,10 @@ use super::lines;
 use super::screen::Screener;
 use super::settings::Loader;
 use super::status_log::StatusLog;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::exit::Exit;
 use crate::process::start_thread;
 use crate::signals::{HangUp, Signal};
+use crate::{CliError, Context, Result};
 
 /// How long an ending gate waits for lines to be decided and for its output to be read.
 const GRACE: Duration = Duration::from_secs(5);
@@ -30,7 +29,7 @@ pub(super) async fn run(
     dry_run: bool,
     log: &StatusLog,
     context: &mut Context,
-) -> Result<Exit, CliError> {
+) -> Result<Exit> {
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;

@@ -12,7 +12,7 @@ mod tests;
 mod waiting;
 
 use std::io::{self, BufRead, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -28,8 +28,9 @@ use super::output::{DecisionLine, Output};
 use super::settings::{Settings, accounts, options};
 use super::status_log::{StatusLog, Warning};
 use crate::channels::local_adapters;
-use crate::error::{CliError, chain};
+use crate::error::chain;
 use crate::exit::Exit;
+use crate::{CliError, Result};
 use decider::{ADAPTER_UNREACHABLE, Decider, served_elsewhere};
 use pause::Pause;
 use waiting::{Decided, Key, Waiting};
@@ -77,7 +78,7 @@ impl Screener {
         let settings = next_settings.borrow().clone();
         let gate = PairingGate::with_options(store.clone(), options(&settings));
         Self {
-            decider: Arc::new(Decider::new(gate, settings, log, dry_run)),
+            decider: Arc::new(Decider { gate, settings: Mutex::new(settings), log, dry_run }),
             store,
             next_settings,
             registry: local_adapters(),
@@ -96,7 +97,7 @@ impl Screener {
         mut self,
         batches: mpsc::Receiver<io::Result<Batch>>,
         stop: &CancellationToken,
-    ) -> Result<Exit, CliError> {
+    ) -> Result<Exit> {
         self.load().await;
         match self.decide_all(batches, stop).await {
             Err(Ended::Failed(error)) => Err(error),
@@ -153,7 +154,7 @@ impl Screener {
             rest = after;
             self.line += 1;
             self.decide(line, &settings).await?;
-            if self.output.bytes().len() >= BUFFERED_BYTES {
+            if self.output.bytes.len() >= BUFFERED_BYTES {
                 self.write()?;
             }
         }
@@ -227,7 +228,10 @@ impl Screener {
     async fn wait(&mut self, line: &[u8], keys: Vec<Key>) -> Result<(), Ended> {
         while !self.waiting.has_room(line.len()) {
             let Some(decided) = self.stop_reading().await? else {
-                self.overloaded();
+                let message = "too many lines wait for the store, which is too slow";
+                self.undecided("overloaded", message);
+                let warning = || format!("line {}: {message}", self.line);
+                self.decider.log.warn(Warning::Overloaded, warning);
                 return Ok(());
             };
             self.take(decided);
@@ -294,23 +298,17 @@ impl Screener {
         self.undecided("too_long", &message);
     }
 
-    fn overloaded(&mut self) {
-        let message = "too many lines wait for the store, which is too slow";
-        self.undecided("overloaded", message);
-        self.decider.log.warn(Warning::Overloaded, || format!("line {}: {message}", self.line));
-    }
-
     fn undecided(&mut self, kind: &str, message: &str) {
         self.output.undecided(self.line, kind, message);
     }
 
     fn write(&mut self) -> Result<(), Ended> {
-        let bytes = self.output.bytes();
+        let bytes = &self.output.bytes;
         if bytes.is_empty() {
             return Ok(());
         }
         let written = self.stdout.write_all(bytes).and_then(|()| self.stdout.flush());
-        self.output.clear();
+        self.output.bytes.clear();
         written.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => Ended::Unread,
             _ => Ended::Failed(CliError::io("write the decisions")(source)),

@@ -15,11 +15,12 @@ use tokio::time::{sleep, timeout};
 
 use super::status_log::StatusLog;
 use crate::context::Database;
-use crate::error::{CliError, chain};
+use crate::error::chain;
 use crate::live_config::LiveConfig;
 use crate::modes::{check_fresh, kept, lost};
 use crate::remote;
 use crate::text::escape;
+use crate::{CliError, Result};
 
 /// The configuration that a reload replaces.
 pub(super) type Settings = Arc<Config>;
@@ -46,7 +47,7 @@ pub(super) struct Loader {
 
 impl Loader {
     /// Reads the configuration for the first time; `open` is the flag `--open`.
-    pub(super) fn new(sources: Sources, open: bool) -> Result<Self, CliError> {
+    pub(super) fn new(sources: Sources, open: bool) -> Result<Self> {
         let live = LiveConfig::load(Process::Gate, sources)?;
         if let Some(mode) = &live.current().mode_words().default
             && open
@@ -78,7 +79,7 @@ impl Loader {
         &mut self,
         database: &Database,
         dry_run: bool,
-    ) -> Result<PairingStore, CliError> {
+    ) -> Result<PairingStore> {
         let is_new = !database.exists();
         if is_new {
             check_fresh(self.live.current(), self.fallback.clone())?;
@@ -106,7 +107,7 @@ impl Loader {
     }
 
     /// Puts the configuration in force at the start of a gate.
-    pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings, CliError> {
+    pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings> {
         let config = self.live.current().clone();
         let words = config.mode_words();
         let (modes, known) = remembered(store).await?;
@@ -138,15 +139,18 @@ impl Loader {
         &mut self,
         store: &PairingStore,
         log: &StatusLog,
-        prepare: impl FnOnce(&Config) -> Result<T, CliError>,
+        prepare: impl FnOnce(&Config) -> Result<T>,
     ) -> Option<(Settings, T)> {
-        match self.try_reload(store, log, prepare).await {
-            Ok(reloaded) => Some(reloaded),
-            Err(error) => {
-                log.keep_old(&chain(&error));
-                None
-            }
-        }
+        let reload = async {
+            let config = self.live.read_again().await?;
+            let prepared = prepare(&config)?;
+            let modes = self.resolve_modes(store, log, &config).await?;
+            Ok((self.put_in_force(config, modes), prepared))
+        };
+        let log_error = |error: &CliError| {
+            log.log(&format!("the old configuration stays in force: {}", chain(error)));
+        };
+        reload.await.inspect_err(log_error).ok()
     }
 
     /// Logs the changes of a reload, once its settings are in force.
@@ -157,18 +161,6 @@ impl Loader {
         self.log_kept(log);
     }
 
-    async fn try_reload<T>(
-        &mut self,
-        store: &PairingStore,
-        log: &StatusLog,
-        prepare: impl FnOnce(&Config) -> Result<T, CliError>,
-    ) -> Result<(Settings, T), CliError> {
-        let config = self.live.read_again().await?;
-        let prepared = prepare(&config)?;
-        let modes = self.resolve_modes(store, log, &config).await?;
-        Ok((self.put_in_force(config, modes), prepared))
-    }
-
     /// The modes of a reloaded configuration. Restricting a gate must not wait for a database that is
     /// locked or full: the modes are stored as soon as that is possible.
     async fn resolve_modes(
@@ -176,7 +168,7 @@ impl Loader {
         store: &PairingStore,
         log: &StatusLog,
         config: &Config,
-    ) -> Result<ModesInForce, CliError> {
+    ) -> Result<ModesInForce> {
         let own = self.modes.as_ref().map(ModesInForce::remembered).cloned().unwrap_or_default();
         let (words, fallback) = (config.mode_words().clone(), self.fallback.clone());
         let (known, adapters) = self.resolve_adapters(store, config, &own).await?;
@@ -232,7 +224,7 @@ impl Loader {
         store: &PairingStore,
         config: &Config,
         own: &RememberedModes,
-    ) -> Result<(RememberedAdapters, RememberedAdapters), CliError> {
+    ) -> Result<(RememberedAdapters, RememberedAdapters)> {
         let stored = timeout(STORE_TIMEOUT, remembered(store)).await;
         let (modes, known) = match stored {
             Ok(Ok((modes, known))) => (own.less_forgotten(&modes), known),

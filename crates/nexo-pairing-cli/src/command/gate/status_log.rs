@@ -36,11 +36,6 @@ impl StatusLog {
         self.log(&format!("dry run: it decides on a copy of {} as it is now", database.shown()));
     }
 
-    /// Logs that a reloaded configuration is not put in force.
-    pub(super) fn keep_old(&self, problem: &str) {
-        self.log(&format!("the old configuration stays in force: {problem}"));
-    }
-
     /// Logs a line. A failure to write is ignored.
     pub(super) fn log(&self, text: &str) {
         let line = format!("nexo-pair gate: {text}\n");

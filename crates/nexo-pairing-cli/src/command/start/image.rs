@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::error::CliError;
+use crate::{CliError, Result};
 
 /// A file to be written. It appears at its path complete, or not at all.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Image {
 
 impl Image {
     /// Checks that the file can be written, before there is a code.
-    pub(super) fn create(path: &Path) -> Result<Self, CliError> {
+    pub(super) fn create(path: &Path) -> Result<Self> {
         let not_written = |source| failed(path, source);
         // The new file replaces the old one: a link would not be followed, and a device would be lost.
         match path.symlink_metadata() {
@@ -40,7 +40,7 @@ impl Image {
     }
 
     /// Writes it, and returns its path.
-    pub(super) fn write(mut self, png: &[u8]) -> Result<PathBuf, CliError> {
+    pub(super) fn write(mut self, png: &[u8]) -> Result<PathBuf> {
         let written = self.temporary.write_all(png).and_then(|()| self.temporary.flush());
         written.map_err(|error| failed(&self.path, error))?;
         let persisted = self.temporary.persist(&self.path);

@@ -9,12 +9,11 @@ use tokio::signal::unix::SignalKind;
 use tokio::time::sleep;
 
 use super::view::CodeView;
-use crate::context::Context;
 use crate::device_name;
-use crate::error::CliError;
 use crate::io::Io;
 use crate::signals::listen;
 use crate::text::format_duration;
+use crate::{CliError, Context, Result};
 
 /// How often to check whether the code was used.
 const POLL: Duration = Duration::from_millis(250);
@@ -25,44 +24,25 @@ const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Why a code is no longer shown.
-enum End {
-    Claimed(Session),
-    /// By an unknown device: its session is gone.
-    Used,
-    Cancelled,
-    Expired,
-    /// The operator hid it; it is valid for this long.
-    Hidden(time::Duration),
-}
-
 pub(super) async fn show(
     view: CodeView,
     claims: TokenClaims,
     store: PairingStore,
     context: &mut Context,
-) -> Result<(), CliError> {
+) -> Result {
     let mut screen = Screen::enter(&mut context.io)?;
     let end = watch(&view, &claims, &store, &mut screen).await;
     drop(screen);
-    let text = match end? {
-        End::Claimed(session) => format!("claimed by {}\n", name(&session)),
-        End::Used => "the setup code was used\n".to_owned(),
-        End::Cancelled => "the setup code was cancelled\n".to_owned(),
-        End::Expired => "the setup code has expired unused\n".to_owned(),
-        End::Hidden(left) => {
-            format!("the setup code is valid for another {}\n", format_duration(left))
-        }
-    };
-    context.print_text(&text)
+    context.print_text(&end?)
 }
 
+/// Shows the code until the end; returns its fate, for people.
 async fn watch(
     view: &CodeView,
     claims: &TokenClaims,
     store: &PairingStore,
     screen: &mut Screen<'_>,
-) -> Result<End, CliError> {
+) -> Result<String> {
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
@@ -71,24 +51,32 @@ async fn watch(
     let mut resize = listen(SignalKind::window_change())?;
     loop {
         match store.redemption(&claims.nonce).await? {
-            Some(RedemptionState::Claimed(session)) => return Ok(End::Claimed(session)),
-            Some(RedemptionState::Cancelled) => return Ok(End::Cancelled),
-            Some(_) => return Ok(End::Used),
+            Some(RedemptionState::Claimed(session)) => {
+                return Ok(format!("claimed by {}\n", name(&session)));
+            }
+            Some(RedemptionState::Cancelled) => {
+                return Ok("the setup code was cancelled\n".to_owned());
+            }
+            // The session is gone, so the device is unknown.
+            Some(_) => return Ok("the setup code was used\n".to_owned()),
             None => {}
         }
         let now = OffsetDateTime::now_utc();
         let left = view.left(now);
-        let Some(status) = view.status(now) else { return Ok(End::Expired) };
+        let Some(status) = view.status(now) else {
+            return Ok("the setup code has expired unused\n".to_owned());
+        };
         screen.draw(view, &status)?;
         let wait = POLL.min(left.try_into().unwrap_or(POLL));
         tokio::select! {
-            () = sleep(wait) => {}
-            _ = resize.recv() => {}
-            _ = interrupt.recv() => return Ok(End::Hidden(left)),
-            _ = terminate.recv() => return Ok(End::Hidden(left)),
-            _ = quit.recv() => return Ok(End::Hidden(left)),
-            _ = hang_up.recv() => return Ok(End::Hidden(left)),
+            () = sleep(wait) => continue,
+            _ = resize.recv() => continue,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+            _ = hang_up.recv() => {}
         }
+        return Ok(format!("the setup code is valid for another {}\n", format_duration(left)));
     }
 }
 
@@ -107,13 +95,13 @@ struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    fn enter(io: &'a mut Io) -> Result<Self, CliError> {
+    fn enter(io: &'a mut Io) -> Result<Self> {
         let mut screen = Self { io, drawn: None };
         screen.write(ENTER)?;
         Ok(screen)
     }
 
-    fn draw(&mut self, view: &CodeView, status: &str) -> Result<(), CliError> {
+    fn draw(&mut self, view: &CodeView, status: &str) -> Result {
         let Some(size) = self.io.size() else { return Ok(()) };
         let (text, line) = view.screen(size);
         let status = format!("\u{1b}[{line};1H{status}\u{1b}[K");
@@ -125,7 +113,7 @@ impl<'a> Screen<'a> {
         Ok(())
     }
 
-    fn write(&mut self, text: &str) -> Result<(), CliError> {
+    fn write(&mut self, text: &str) -> Result {
         let stdout = &mut self.io.stdout;
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         written.map_err(CliError::io("show the code"))

@@ -12,9 +12,9 @@ use nexo_pairing::{AccountId, ChannelId, PairingChannelAdapter, PairingError, Se
 use serde::Serialize;
 
 use crate::channels::{adapters, plugin};
-use crate::error::CliError;
 use crate::nats;
 use crate::target::sender_of;
+use crate::{CliError, Result};
 
 /// Where to send a code: `CHANNEL:ACCOUNT:TO`. Split at the first two colons; a recipient may have more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +53,14 @@ pub(super) struct Sent {
     /// `image` or `text`.
     #[serde(rename = "as")]
     pub(super) form: &'static str,
-    channel: ChannelId,
-    account_id: AccountId,
-    to: SenderId,
+    pub(super) channel: ChannelId,
+    pub(super) account_id: AccountId,
+    pub(super) to: SenderId,
 }
 
 impl Sender {
     /// Resolves the recipient, before there is a code.
-    pub(super) async fn new(to: &Destination, config: &Config) -> Result<Self, CliError> {
+    pub(super) async fn new(to: &Destination, config: &Config) -> Result<Self> {
         let channel = ChannelId::parse(&to.channel)?;
         let account = AccountId::parse(&to.account)?;
         let bus = nats::connect(config).await?;
@@ -76,7 +76,7 @@ impl Sender {
     }
 
     /// Sends a code as an image or, if the channel supports none, as text.
-    pub(super) async fn send(self, payload: &str) -> Result<Sent, CliError> {
+    pub(super) async fn send(self, payload: &str) -> Result<Sent> {
         let Self { adapter, channel, account, to } = self;
         let png = nexo_pairing::qr::render_png(payload)?;
         let form = match adapter.send_qr_image(account.as_str(), to.as_str(), &png).await {
@@ -89,13 +89,6 @@ impl Sender {
             Err(error) => return Err(error.into()),
         };
         Ok(Sent { form, channel, account_id: account, to })
-    }
-}
-
-impl Sent {
-    pub(super) fn for_people(&self) -> String {
-        let Self { form, channel, account_id, to } = self;
-        format!("the setup code was sent as {form} on {channel}/{account_id} to {to}")
     }
 }
 

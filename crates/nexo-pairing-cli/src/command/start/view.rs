@@ -6,7 +6,7 @@ use nexo_pairing::SetupCode;
 use nexo_pairing::qr::{self, TextSize};
 use time::{Duration, OffsetDateTime};
 
-use crate::error::CliError;
+use crate::Result;
 use crate::io::Size;
 use crate::text::{format_duration, format_time};
 
@@ -21,12 +21,7 @@ pub(super) struct CodeView {
 }
 
 impl CodeView {
-    pub(super) fn new(
-        code: &SetupCode,
-        payload: &str,
-        source: &str,
-        colour: bool,
-    ) -> Result<Self, CliError> {
+    pub(super) fn new(code: &SetupCode, payload: &str, source: &str, colour: bool) -> Result<Self> {
         let draw = if colour { qr::render_ansi } else { qr::render_plain };
         Ok(Self {
             qr: draw(payload)?,

@@ -10,8 +10,8 @@ use nexo_pairing::{
     Challenge, DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
 };
 
+use crate::Result;
 use crate::channels::{Discard, adapters, plugin};
-use crate::error::CliError;
 
 /// The adapters that a configuration names.
 pub(super) struct Adapters {
@@ -26,7 +26,7 @@ impl Adapters {
         bus: &Bus,
         dry_run: bool,
         before: Option<&Self>,
-    ) -> Result<Self, CliError> {
+    ) -> Result<Self> {
         let outbound: Arc<dyn Outbound> =
             if dry_run { Arc::new(Discard) } else { Arc::new(NatsOutbound::new(bus.clone())) };
         let registry = adapters(outbound);

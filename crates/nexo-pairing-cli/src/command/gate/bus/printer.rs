@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use nexo_pairing::bus::{Observed, Observer};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::Result;
 use crate::command::gate::output::{DecisionLine, ErrorLine, push_line};
-use crate::error::CliError;
 use crate::process::start_thread;
 
 /// The most lines that wait for the reader; then the gate waits too.
@@ -25,7 +25,7 @@ enum Line {
 
 impl Printer {
     /// Starts a thread that writes, so that a slow reader does not delay the handling of signals.
-    pub(super) fn start(stdout: Box<dyn Write + Send>) -> Result<Self, CliError> {
+    pub(super) fn start(stdout: Box<dyn Write + Send>) -> Result<Self> {
         let (sender, lines) = mpsc::channel(QUEUED);
         start_thread("nexo-pair-print", move || print(stdout, lines))?;
         Ok(Self(sender))

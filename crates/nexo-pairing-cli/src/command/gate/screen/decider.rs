@@ -33,21 +33,12 @@ pub(super) fn served_elsewhere(
 /// Decides on messages, with or without the store.
 pub(super) struct Decider {
     pub(super) gate: PairingGate,
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     pub(super) log: StatusLog,
     pub(super) dry_run: bool,
 }
 
 impl Decider {
-    pub(super) fn new(
-        gate: PairingGate,
-        settings: Settings,
-        log: StatusLog,
-        dry_run: bool,
-    ) -> Self {
-        Self { gate, settings: Mutex::new(settings), log, dry_run }
-    }
-
     /// Decides on a message that needs the store.
     pub(super) async fn screen(self: Arc<Self>, line: u64, text: Box<[u8]>) -> Output {
         let mut output = Output::default();

@@ -1,4 +1,4 @@
-//! What a reload changes, and what it does not.
+//! The effects of a reload.
 
 use std::path::Path;
 
@@ -22,14 +22,14 @@ async fn ask(screener: &mut Screener, line: &str) -> Value {
     while let Some(decided) = screener.waiting.next().await {
         screener.take(decided);
     }
-    let answer = serde_json::from_slice(screener.output.bytes()).unwrap();
-    screener.output.clear();
+    let answer = serde_json::from_slice(&screener.output.bytes).unwrap();
+    screener.output.bytes.clear();
     answer
 }
 
 const ANA: &str = r#"{"channel":"whatsapp","account":"personal","from":"5491155556666@c.us"}"#;
 
-/// A gate in mode `open` whose accounts change while its store cannot be read, and what it answers.
+/// The decision of a gate in mode `open` whose accounts change while its store cannot be read.
 async fn reloaded_without_a_store(is_blocked: bool) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("pairing.db");
@@ -55,10 +55,10 @@ async fn reloaded_without_a_store(is_blocked: bool) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_known_of_blocks_outlives_a_change_of_the_accounts() {
+async fn known_blocks_outlive_a_change_of_the_accounts() {
     let answer = reloaded_without_a_store(true).await;
     assert_ne!(answer["decision"], "admit", "{answer}");
-    // A gate that had begun anew would not know that there is nobody to keep out.
+    // A gate that had started over would not know that nobody is blocked.
     let answer = reloaded_without_a_store(false).await;
     assert_eq!(answer["decision"], "admit", "{answer}");
 }
@@ -81,7 +81,7 @@ async fn a_reload_replaces_the_accounts() {
 }
 
 #[test]
-fn what_needs_a_restart_is_named() {
+fn settings_that_need_a_restart_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let before = settings(folder.path(), "{}");
     let after = settings(folder.path(), "pairing: { audit_days: 30, gate: { mode: pairing } }");

@@ -162,7 +162,7 @@ mod tests {
         waiting.keys(&inbound, &local_adapters())
     }
 
-    /// Adds a line that is decided when the test says so.
+    /// Adds a line that is decided on request.
     fn push(waiting: &mut Waiting, line: u64, keys: Vec<Key>) -> oneshot::Sender<()> {
         let (decide, decided) = oneshot::channel();
         assert!(waiting.has_room(1));
@@ -198,7 +198,7 @@ mod tests {
         order.retain(|line| *line != 4);
         assert_eq!(order, [1, 2, 3]);
         assert!(waiting.is_empty() && !waiting.has_earlier(&other_id));
-        assert!(waiting.senders.0.is_empty(), "nothing is left of who waited");
+        assert!(waiting.senders.0.is_empty(), "no sender is left");
     }
 
     #[tokio::test]
