@@ -92,7 +92,7 @@ fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
     assert_eq!((again.code, again.stdout.as_str()), (1, ""));
     let error = again.error();
     assert_eq!(error["kind"], "replayed");
-    assert!(error["message"].as_str().unwrap().contains("used already"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("already used"), "{error}");
     assert!(error["hint"].as_str().unwrap().contains("a new one"), "{error}");
     assert_eq!(gateway.session(&token).0, 401);
     // The second did not touch what the first has kept.

@@ -1,7 +1,7 @@
 //! Modes and other settings that stay in force when the configuration loses them.
 
 use nexo_pairing::config::Config;
-use nexo_pairing::{ModeSetting, ModesInForce, PairingStore, RememberedModes, RetainedModes};
+use nexo_pairing::{ModeSetting, ModesInForce, PairingStore, RetainedModes};
 
 use crate::Result;
 use crate::text::escape;
@@ -10,18 +10,11 @@ use crate::text::escape;
 const NAMED: usize = 10;
 
 /// The command that forgets all remembered modes.
-pub(crate) const FORGET_ALL: &str = "nexo-pair forget-mode '*' '*'";
+const FORGET_ALL: &str = "nexo-pair forget-mode '*' '*'";
 
 /// The modes that a gate would put in force if it started now.
 pub(crate) async fn in_force(config: &Config, store: &PairingStore) -> Result<ModesInForce> {
     Ok(store.remembered_modes().await?.resolve(config.mode_words(), None)?)
-}
-
-/// Refuses to start without a mode where no mode can be remembered, so that a wrong `NEXO_HOME` gets no
-/// database.
-pub(crate) fn check_fresh(config: &Config, fallback: Option<ModeSetting>) -> Result {
-    RememberedModes::default().resolve(config.mode_words(), fallback)?;
-    Ok(())
 }
 
 /// The settings that a reload kept because the configuration has lost them, a sentence each.
@@ -49,7 +42,7 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
             ),
             RetainedModes::Accounts(count) => (
                 format!("the {count} accounts that were named stay the only known ones"),
-                format!("set pairing.accounts, or forget the old one: {FORGET_ALL}"),
+                format!("set pairing.accounts, or forget the old ones: {FORGET_ALL}"),
             ),
             RetainedModes::Account(..) if findings.len() >= NAMED => {
                 unnamed += 1;

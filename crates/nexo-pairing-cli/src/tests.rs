@@ -54,9 +54,14 @@ impl Machine {
 
     /// Runs a command with `--json`: how it ended, and all it wrote.
     async fn run_raw(&self, command: &str, stdin: &'static [u8]) -> (Exit, String, String) {
+        self.run_text(&format!("--json {command}"), stdin).await
+    }
+
+    /// Runs a command: how it ended, and all it wrote.
+    async fn run_text(&self, command: &str, stdin: &'static [u8]) -> (Exit, String, String) {
         let (stdout, stderr) = (Written::default(), Written::default());
         let (config, database) = (self.0.path().join("pairing.yaml"), self.database());
-        let mut args = vec!["nexo-pair", "--json", "--config", config.to_str().unwrap()];
+        let mut args = vec!["nexo-pair", "--config", config.to_str().unwrap()];
         args.extend(["--db", database.to_str().unwrap()]);
         args.extend(command.split_whitespace());
         let cli = Cli::try_parse_from(args).unwrap();
@@ -172,6 +177,18 @@ async fn an_id_that_is_stored_exactly_can_be_revoked() {
     }
     let (exit, _, error) = machine.run("revoke Other.Channel:somebody", b"").await;
     assert_eq!((exit, error["error"]["kind"].as_str()), (Exit::Usage, Some("invalid")));
+}
+
+#[tokio::test]
+async fn a_revoke_warns_where_the_mode_in_force_admits_the_sender_all_the_same() {
+    let open = "pairing: { gate: { mode: open } }";
+    for (config, gate, warns) in [(open, "gate", true), ("{}", "gate --auto-challenge", false)] {
+        let machine = Machine::new(config);
+        assert_eq!(machine.run(gate, ANA).await.0, Exit::Done);
+        machine.seed_as_stored("whatsapp", "personal", "+5491155556666").await;
+        let (exit, _, stderr) = machine.run_text("revoke whatsapp:+5491155556666", b"").await;
+        assert_eq!((exit, stderr.contains("mode open")), (Exit::Done, warns), "{gate}: {stderr}");
+    }
 }
 
 #[tokio::test]

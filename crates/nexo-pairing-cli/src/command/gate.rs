@@ -45,26 +45,30 @@ Out, with the number of the line, from 1:
   {"decision":"drop","reason":"blocked","channel":…,"account":…,"sender":…,"line":2}
   {"decision":"challenge","channel":…,"account":…,"sender":…,"code":"K7M9PQ2X","line":3}
   {"outbound":{"topic":"plugin.outbound.whatsapp.personal","payload":{…}},"line":3}
-Order is kept for each sender. Other lines may be answered before one that waits for the database, so
-match answers by "line". Deliver a message only if its decision is "admit"; publish each "outbound" once.
-A plugin event, such as "connected", is admitted with the reason "notice": deliver its "event" in place of
-the line. A line that cannot be decided yields {"error":{"line":…,"kind":…,"message":…}}: do not deliver
-its message. The exit status is 1 in the end.
 
-With --nats the gate takes events from plugin.inbound.>, shares them with the other gates of its queue
-group, publishes admitted ones unchanged on pairing.admitted.CHANNEL[.ACCOUNT], and sends the challenges
-itself. Plugin events are rebuilt and published on pairing.notices.CHANNEL[.ACCOUNT] and, unless
-gate.notices is own, where admitted messages go. Unreadable events are published on pairing.rejected, with
-the reason. With --dry-run it listens outside the group, publishes nothing and prints its decisions.
+Order is kept for each sender. Other lines may be answered before one that waits for the
+database, so match answers by "line". Deliver a message only if its decision is "admit"; publish
+each "outbound" once. A plugin event, such as "connected", is admitted with the reason "notice":
+deliver its "event" in place of the line. A line that cannot be decided yields
+{"error":{"line":…,"kind":…,"message":…}}: do not deliver its message. The exit status is 1 in
+the end.
+
+With --nats the gate takes events from plugin.inbound.>, shares them with the other gates of its
+queue group, publishes admitted ones unchanged on pairing.admitted.CHANNEL[.ACCOUNT], and sends
+the challenges itself. Plugin events are rebuilt and published on
+pairing.notices.CHANNEL[.ACCOUNT] and, unless gate.notices is own, where admitted messages go.
+Unreadable events are published on pairing.rejected, with the reason. With --dry-run it listens
+outside the group, publishes nothing and prints its decisions.
 
 A gate needs an explicit mode: pairing.gate.mode or `mode` of an account in pairing.yaml,
-NEXO_PAIRING_GATE__MODE, --auto-challenge or --open. The last mode is remembered in the database and stays
-in force when the configuration is lost; `nexo-pair forget-mode` ends that. The channels in
-pairing.adapters are remembered, too: if an entry is lost, no gate starts that would take ids of its
-channel as they are written; `adapters: []` or `nexo-pair forget-adapter` ends that.
+NEXO_PAIRING_GATE__MODE, --auto-challenge or --open. The last mode is remembered in the database
+and stays in force when the configuration is lost; `nexo-pair forget-mode` ends that. The
+channels in pairing.adapters are remembered, too: if an entry is lost, no gate starts that would
+take ids of its channel as they are written; `adapters: []` or `nexo-pair forget-adapter` ends
+that.
 
-SIGTERM and SIGINT end the gate after the lines or messages that it has taken; SIGHUP reloads the
-configuration (START_ONLY are read only at the start).
+SIGTERM and SIGINT end the gate after the lines or messages that it has taken; SIGHUP reloads
+the configuration (START_ONLY are read only at the start).
 
 Examples:
   nexo-pair gate --auto-challenge --dry-run < messages.jsonl

@@ -4,6 +4,7 @@ use clap::Args;
 use nexo_pairing::{Actor, Mode, SenderKey};
 use serde_json::json;
 
+use crate::modes;
 use crate::target::{TargetArgs, lines};
 use crate::text::escape;
 use crate::{CliError, Context, Result};
@@ -35,15 +36,20 @@ pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result {
     context.print(&json!({ "revoked": revoked }), || {
         lines("revoked", &revoked) + &database.written()
     })?;
-    let is_open = |key: &&SenderKey| {
-        config.policy(key.channel.as_str(), key.account_id.as_str()).mode == Mode::Open
-    };
-    if let Some(key) = revoked.iter().find(is_open) {
-        context.note(&format!(
-            "{} is in mode open, which admits everybody; to keep the sender out: nexo-pair block {}",
-            escape(&format!("{}/{}", key.channel, key.account_id)),
-            args.target.word()
-        ));
+    // Without a mode in force no gate starts, and nobody is admitted.
+    if let Ok(modes) = modes::in_force(&config, found.store()).await {
+        let config = config.with_modes(&modes);
+        let is_open = |key: &&SenderKey| {
+            config.policy(key.channel.as_str(), key.account_id.as_str()).mode == Mode::Open
+        };
+        if let Some(key) = revoked.iter().find(is_open) {
+            let account = escape(&format!("{}/{}", key.channel, key.account_id));
+            context.note(&format!(
+                "{account} is in mode open, which admits everybody; to keep the sender out: \
+                 nexo-pair block {}",
+                args.target.word()
+            ));
+        }
     }
     Ok(())
 }

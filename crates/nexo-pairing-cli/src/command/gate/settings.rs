@@ -17,7 +17,7 @@ use super::status_log::StatusLog;
 use crate::context::Database;
 use crate::error::chain;
 use crate::live_config::LiveConfig;
-use crate::modes::{check_fresh, kept, lost};
+use crate::modes::{kept, lost};
 use crate::remote;
 use crate::text::escape;
 use crate::{CliError, Result};
@@ -82,7 +82,9 @@ impl Loader {
     ) -> Result<PairingStore> {
         let is_new = !database.exists();
         if is_new {
-            check_fresh(self.live.current(), self.fallback.clone())?;
+            // Without a mode, a wrong `NEXO_HOME` must get no database.
+            let configured = self.live.current().mode_words();
+            RememberedModes::default().resolve(configured, self.fallback.clone())?;
         }
         if dry_run {
             return database.rehearsal().await;
