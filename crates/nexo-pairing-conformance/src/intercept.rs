@@ -1,17 +1,18 @@
 //! A storage around another one, whose transactions can be watched, held back and changed.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{
-    AccountId, AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, ChannelId,
-    Filter, PairingCode, PairingError, Replica, SenderId, SenderKey, Session, SessionId, Target,
+    AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingCode,
+    PairingError, Replica, SenderKey, Session, SessionId, Target,
 };
 use nexo_pairing_engine::{
-    AccountRow, AdapterRow, Attempt, AuditRow, Caller, Erased, LockKey, OutcomeRow, Over,
-    PortError, PortResult, Progress, ReadRows, RedemptionRow, RepeatKind, Repeats, RequestCounts,
-    RequestRow, Seeded, SessionRow, Sha256, Storage, Trim, Upkeep, WriteRows,
+    AccountRow, AdapterRow, Attempt, AttemptTable, AuditRow, AuditTable, AuditTrim, BlockTable,
+    Caller, Erased, GrantEnd, GrantTable, LockKey, Maintenance, ModeTable, OutcomeRow,
+    OutcomeTable, Overdue, PortError, PortResult, Progress, RedemptionRow, RedemptionTable,
+    RequestCounts, RequestRow, RequestTable, Rows, Seed, Seeded, SessionRow, SessionTable, Sha256,
+    Storage, Trim,
 };
 use time::OffsetDateTime;
 
@@ -80,33 +81,33 @@ impl<S: Storage> Storage for Intercepted<S> {
     async fn write<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static,
+        F: Fn(&mut dyn Rows) -> PortResult<T> + Send + Sync + 'static,
     {
         self.hooks.asked();
         let operation = Arc::new(operation);
         if self.hooks.is_run_again() {
             let (first, hooks) = (Arc::clone(&operation), Arc::clone(&self.hooks));
-            let in_vain = move |rows: &mut dyn WriteRows| {
-                first(&mut Rows::new(rows, &*hooks))?;
+            let in_vain = move |rows: &mut dyn Rows| {
+                first(&mut HookedRows::new(rows, &*hooks))?;
                 Err::<(), _>(PortError::new("the first run is taken back"))
             };
             assert!(self.storage.write(caller, in_vain).await.is_err());
         }
         let hooks = Arc::clone(&self.hooks);
-        let hooked = move |rows: &mut dyn WriteRows| operation(&mut Rows::new(rows, &*hooks));
+        let hooked = move |rows: &mut dyn Rows| operation(&mut HookedRows::new(rows, &*hooks));
         self.storage.write(caller, hooked).await
     }
 
     async fn read<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static,
+        F: FnOnce(&dyn Rows) -> PortResult<T> + Send + 'static,
     {
         self.storage.read(caller, operation).await
     }
 
-    async fn purge(&self, upkeep: Upkeep) -> Result<Progress, PairingError> {
-        self.storage.purge(upkeep).await
+    async fn maintain(&self, maintenance: Maintenance) -> Result<Progress, PairingError> {
+        self.storage.maintain(maintenance).await
     }
 
     fn subscribe(&self, replica: Weak<dyn Replica>) {
@@ -122,20 +123,20 @@ impl<S: Storage> Storage for Intercepted<S> {
     }
 }
 
-struct Rows<'a> {
-    rows: &'a mut dyn WriteRows,
+struct HookedRows<'a> {
+    rows: &'a mut dyn Rows,
     hooks: &'a dyn Hooks,
     /// What was locked, in order.
     locked: Vec<LockKey>,
 }
 
-impl<'a> Rows<'a> {
-    fn new(rows: &'a mut dyn WriteRows, hooks: &'a dyn Hooks) -> Self {
+impl<'a> HookedRows<'a> {
+    fn new(rows: &'a mut dyn Rows, hooks: &'a dyn Hooks) -> Self {
         Self { rows, hooks, locked: Vec::new() }
     }
 
-    /// Fails unless the operation has locked all of these: what it does would depend on the luck of
-    /// others who do it at the same time.
+    /// Fails unless the operation has locked all of these: its result would depend on the timing of
+    /// concurrent operations.
     fn needs(&self, keys: &[LockKey]) -> PortResult<()> {
         match keys.iter().find(|key| !self.locked.contains(key)) {
             None => Ok(()),
@@ -144,15 +145,25 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What an operation on a target locks.
+/// What an operation on the grants or blocks of a target locks.
 fn of_target(target: &Target) -> [LockKey; 2] {
     let Target { channel, sender, .. } = target;
     [LockKey::Channel(channel.clone()), LockKey::Sender(channel.clone(), sender.clone())]
 }
 
 /// What an operation on a list of senders locks.
-fn of_list(channel: &ChannelId, account: &AccountId) -> [LockKey; 2] {
+fn of_list((channel, account): &AccountKey) -> [LockKey; 2] {
     [LockKey::Channel(channel.clone()), LockKey::Account(channel.clone(), account.clone())]
+}
+
+/// What an operation on the rows of a filter locks: the sender, or the list that it reads.
+fn of_filter(filter: &Filter) -> Vec<LockKey> {
+    let Some(channel) = filter.channel.clone() else { return Vec::new() };
+    match (filter.account.clone(), filter.sender.clone()) {
+        (_, Some(sender)) => vec![LockKey::Sender(channel, sender)],
+        (Some(account), None) => of_list(&(channel, account)).into(),
+        (None, None) => vec![LockKey::Channel(channel)],
+    }
 }
 
 /// Operations on rows that are passed on.
@@ -176,63 +187,15 @@ macro_rules! write {
     };
 }
 
-impl ReadRows for Rows<'_> {
+impl Rows for HookedRows<'_> {
     fn now(&self) -> OffsetDateTime {
         self.rows.now()
     }
 
-    fn count_requests(
-        &self,
-        channel: &ChannelId,
-        account: &AccountId,
-        over: Over,
-    ) -> PortResult<RequestCounts> {
-        self.needs(&[LockKey::Requests])?;
-        self.hooks.before("count_requests")?;
-        Ok(self.hooks.counted(self.rows.count_requests(channel, account, over)?))
-    }
-
-    fn redemption(&self, nonce: &str) -> PortResult<Option<RedemptionRow>> {
-        self.needs(&[LockKey::Nonce(nonce.to_owned())])?;
-        self.hooks.before("redemption")?;
-        Ok(self.rows.redemption(nonce)?.filter(|_| self.hooks.knows_nonces()))
-    }
-
-    read! {
-        fn request(&self, key: &SenderKey) -> Option<RequestRow>;
-        fn request_by_code(&self, code: &PairingCode) -> Option<RequestRow>;
-        fn visit_requests(&self, filter: &Filter, each: &mut dyn FnMut(RequestRow)) -> ();
-        fn overdue_requests(&self, of: Option<&Target>, over: Over, limit: u64) -> Vec<RequestRow>;
-        fn requests_of(&self, target: &Target) -> Vec<RequestRow>, under of_target(target);
-        fn is_code_known(&self, code: &PairingCode) -> bool;
-        fn last_outcome(&self, key: &SenderKey) -> Option<EndedRequest>;
-        fn outcome_of_code(&self, code: &PairingCode, after: i64, until: i64) -> Option<OutcomeRow>,
-            under [LockKey::Code(code.clone())];
-        fn grant(&self, key: &SenderKey) -> Option<AllowedSender>, under [LockKey::sender(key)];
-        fn visit_grants(&self, filter: &Filter, each: &mut dyn FnMut(AllowedSender)) -> ();
-        fn is_blocked(&self, key: &SenderKey) -> bool, under [LockKey::sender(key)];
-        fn has_blocks(&self, channel: &ChannelId) -> bool,
-            under [LockKey::Channel(channel.clone())];
-        fn blocked_on(&self, channel: &ChannelId, account: &AccountId) -> HashSet<SenderId>,
-            under of_list(channel, account);
-        fn visit_blocks(&self, filter: &Filter, each: &mut dyn FnMut(BlockedSender)) -> ();
-        fn attempts(&self, actor: &Actor, after: i64) -> Vec<Attempt>,
-            under [LockKey::Actor(actor.clone())];
-        fn audit(&self, query: &AuditQuery) -> Vec<AuditEvent>;
-        fn accounts(&self) -> Vec<AccountRow>, under [LockKey::Modes];
-        fn adapters(&self) -> Vec<AdapterRow>, under [LockKey::Modes];
-        fn unaudited_redemptions(&self) -> Vec<RedemptionRow>;
-        fn session(&self, id: &SessionId) -> Option<SessionRow>;
-        fn session_by_token(&self, token: &Sha256) -> Option<SessionRow>;
-        fn visit_sessions(&self, each: &mut dyn FnMut(Session)) -> ();
-    }
-}
-
-impl WriteRows for Rows<'_> {
     fn lock(&mut self, keys: &[LockKey]) -> PortResult<()> {
         let order: Vec<&LockKey> = self.locked.iter().chain(keys).collect();
         let is_in_order = order.is_sorted_by(|one, next| one < next);
-        assert!(is_in_order, "everybody locks in the same order, each key once: {order:?}");
+        assert!(is_in_order, "all operations lock in the same order, each key once: {order:?}");
         self.hooks.before("lock")?;
         self.rows.lock(keys)?;
         self.locked.extend_from_slice(keys);
@@ -243,13 +206,148 @@ impl WriteRows for Rows<'_> {
         self.rows.after_commit(self.hooks.effect(effect));
     }
 
-    fn takes_upkeep(&mut self) -> bool {
-        self.rows.takes_upkeep()
+    fn claim_maintenance(&mut self) -> bool {
+        self.rows.claim_maintenance()
     }
 
-    fn append_audit(&mut self, entry: &AuditRow<'_>) -> PortResult<()> {
+    write! {
+        fn erase(&mut self, target: &Target, pseudonym: &str) -> Erased, under of_target(target);
+        fn trim(&mut self, what: Trim, limit: u64) -> u64;
+    }
+}
+
+impl RequestTable for HookedRows<'_> {
+    fn count_requests(&self, on: &AccountKey, overdue: Overdue) -> PortResult<RequestCounts> {
+        self.needs(&[LockKey::Requests])?;
+        self.hooks.before("count_requests")?;
+        Ok(self.hooks.counted(self.rows.count_requests(on, overdue)?))
+    }
+
+    read! {
+        fn requests(&self, filter: &Filter) -> Vec<RequestRow>, under of_filter(filter);
+        fn request_by_code(&self, code: &PairingCode) -> Option<RequestRow>;
+        fn overdue_requests(&self, overdue: Overdue, limit: u64) -> Vec<RequestRow>;
+    }
+
+    write! {
+        fn insert_request(&mut self, request: &RequestRow) -> bool,
+            under [LockKey::sender(&request.key), LockKey::Requests];
+        fn set_challenged_at(&mut self, key: &SenderKey, at: i64) -> (),
+            under [LockKey::sender(key)];
+        // Overdue requests are ended by any operation: see `insert_outcome`.
+        fn delete_request(&mut self, key: &SenderKey, code: &PairingCode) -> bool;
+    }
+}
+
+impl OutcomeTable for HookedRows<'_> {
+    fn outcomes_of_code(&self, code: &PairingCode) -> PortResult<Vec<OutcomeRow>> {
+        // A new code is drawn under the lock on all requests.
+        if !self.locked.contains(&LockKey::Requests) {
+            self.needs(&[LockKey::Code(code.clone())])?;
+        }
+        self.hooks.before("outcomes_of_code")?;
+        self.rows.outcomes_of_code(code)
+    }
+
+    fn insert_outcome(&mut self, outcome: &OutcomeRow) -> PortResult<()> {
+        let SenderKey { channel, account_id, .. } = &outcome.key;
+        let account = LockKey::Account(channel.clone(), account_id.clone());
+        if outcome.ended.end != RequestEnd::Expired && !self.locked.contains(&account) {
+            self.needs(&[LockKey::sender(&outcome.key)])?;
+        }
+        self.hooks.before("insert_outcome")?;
+        self.rows.insert_outcome(outcome)
+    }
+
+    read! {
+        fn last_outcome(&self, key: &SenderKey) -> Option<EndedRequest>;
+    }
+}
+
+impl GrantTable for HookedRows<'_> {
+    fn end_grants(&mut self, filter: &Filter, end: GrantEnd<'_>) -> PortResult<Vec<SenderKey>> {
+        if let GrantEnd::Revoked { .. } = end {
+            self.needs(&of_filter(filter))?;
+            self.needs(&Vec::from_iter(filter.channel.clone().map(LockKey::Channel)))?;
+        }
+        self.hooks.before("end_grants")?;
+        self.rows.end_grants(filter, end)
+    }
+
+    read! {
+        fn grant(&self, key: &SenderKey) -> Option<AllowedSender>, under [LockKey::sender(key)];
+        fn visit_grants(&self, filter: &Filter, each: &mut dyn FnMut(AllowedSender)) -> ();
+    }
+
+    write! {
+        fn put_grant(&mut self, grant: &AllowedSender) -> (), under [LockKey::sender(&grant.key())];
+        fn seed_grants(&mut self, seed: &Seed<'_>) -> Seeded, under of_list(seed.account);
+    }
+}
+
+impl BlockTable for HookedRows<'_> {
+    read! {
+        fn has_block(&self, filter: &Filter) -> bool, under of_filter(filter);
+        fn visit_blocks(&self, filter: &Filter, each: &mut dyn FnMut(BlockedSender)) -> (),
+            under of_filter(filter);
+    }
+
+    write! {
+        fn put_block(&mut self, block: &BlockedSender) -> (),
+            under [
+                LockKey::Channel(block.channel.clone()),
+                LockKey::Sender(block.channel.clone(), block.sender_id.clone()),
+            ];
+        fn delete_block(&mut self, target: &Target) -> bool, under of_target(target);
+    }
+}
+
+impl AttemptTable for HookedRows<'_> {
+    read! {
+        fn attempts(&self, actor: &Actor, after: i64) -> Vec<Attempt>,
+            under [LockKey::Actor(actor.clone())];
+    }
+
+    write! {
+        fn insert_attempt(&mut self, actor: &Actor, attempt: Attempt) -> (),
+            under [LockKey::Actor(actor.clone())];
+        fn delete_attempts(&mut self, actor: &Actor) -> Vec<Attempt>,
+            under [LockKey::Actor(actor.clone())];
+    }
+}
+
+impl AuditTable for HookedRows<'_> {
+    fn append_audit(&mut self, entry: &AuditRow) -> PortResult<()> {
         self.hooks.before("append_audit")?;
         if self.hooks.is_logged() { self.rows.append_audit(entry) } else { Ok(()) }
+    }
+
+    read! {
+        fn audit(&self, query: &AuditQuery) -> Vec<AuditEvent>;
+    }
+
+    write! {
+        fn trim_audit(&mut self, trim: AuditTrim, limit: u64) -> Option<i64>;
+    }
+}
+
+impl ModeTable for HookedRows<'_> {
+    read! {
+        fn accounts(&self) -> Vec<AccountRow>, under [LockKey::Modes];
+        fn adapters(&self) -> Vec<AdapterRow>, under [LockKey::Modes];
+    }
+
+    write! {
+        fn replace_accounts(&mut self, accounts: &[AccountRow]) -> (), under [LockKey::Modes];
+        fn replace_adapters(&mut self, adapters: &[AdapterRow]) -> (), under [LockKey::Modes];
+    }
+}
+
+impl RedemptionTable for HookedRows<'_> {
+    fn redemption(&self, nonce: &str) -> PortResult<Option<RedemptionRow>> {
+        self.needs(&[LockKey::Nonce(nonce.to_owned())])?;
+        self.hooks.before("redemption")?;
+        Ok(self.rows.redemption(nonce)?.filter(|_| self.hooks.knows_nonces()))
     }
 
     fn insert_redemption(&mut self, redemption: &RedemptionRow) -> PortResult<bool> {
@@ -258,17 +356,17 @@ impl WriteRows for Rows<'_> {
         Ok(self.rows.insert_redemption(redemption)? || !self.hooks.knows_nonces())
     }
 
-    fn close_request(&mut self, outcome: &OutcomeRow) -> PortResult<bool> {
-        let SenderKey { channel, account_id, .. } = &outcome.key;
-        let account = LockKey::Account(channel.clone(), account_id.clone());
-        // What is over is ended by anybody.
-        if outcome.ended.end != RequestEnd::Expired && !self.locked.contains(&account) {
-            self.needs(&[LockKey::sender(&outcome.key)])?;
-        }
-        self.hooks.before("close_request")?;
-        self.rows.close_request(outcome)
+    read! {
+        fn unaudited_redemptions(&self) -> Vec<RedemptionRow>;
     }
 
+    write! {
+        fn put_repeats(&mut self, redemption: &RedemptionRow) -> (),
+            under [LockKey::Nonce(redemption.nonce.clone())];
+    }
+}
+
+impl SessionTable for HookedRows<'_> {
     fn put_session(&mut self, session: &SessionRow) -> PortResult<()> {
         let id = &session.session.id;
         if self.rows.session(id)?.is_some() {
@@ -278,38 +376,9 @@ impl WriteRows for Rows<'_> {
         self.rows.put_session(session)
     }
 
-    write! {
-        fn insert_request(&mut self, request: &RequestRow) -> bool,
-            under [LockKey::sender(&request.key), LockKey::Requests];
-        fn set_challenged_at(&mut self, key: &SenderKey, at: i64) -> (),
-            under [LockKey::sender(key)];
-        fn put_grant(&mut self, grant: &AllowedSender) -> (),
-            under [LockKey::Sender(grant.channel.clone(), grant.sender_id.clone())];
-        fn seed_grants(
-            &mut self, channel: &ChannelId, account: &AccountId, senders: &[SenderId], at: i64,
-            via: &Actor
-        ) -> Seeded, under of_list(channel, account);
-        fn revoke_grants(&mut self, target: &Target, at: i64, via: &Actor) -> Vec<SenderKey>,
-            under of_target(target);
-        fn expire_grants(&mut self, of: Option<&Target>, until: i64, limit: u64) -> u64;
-        fn put_block(&mut self, block: &BlockedSender) -> (),
-            under [
-                LockKey::Channel(block.channel.clone()),
-                LockKey::Sender(block.channel.clone(), block.sender_id.clone()),
-            ];
-        fn delete_block(&mut self, target: &Target) -> bool, under of_target(target);
-        fn erase(&mut self, target: &Target, pseudonym: &str) -> Erased, under of_target(target);
-        fn insert_attempt(&mut self, actor: &Actor, attempt: Attempt) -> (),
-            under [LockKey::Actor(actor.clone())];
-        fn delete_attempts(&mut self, actor: &Actor) -> Vec<Attempt>,
-            under [LockKey::Actor(actor.clone())];
-        fn put_account(&mut self, account: &AccountRow) -> (), under [LockKey::Modes];
-        fn delete_account(&mut self, account: &AccountKey) -> (), under [LockKey::Modes];
-        fn put_adapter(&mut self, adapter: &AdapterRow) -> (), under [LockKey::Modes];
-        fn delete_adapter(&mut self, channel: &ChannelId) -> bool, under [LockKey::Modes];
-        fn put_repeats(&mut self, nonce: &str, kind: RepeatKind, repeats: &Repeats) -> (),
-            under [LockKey::Nonce(nonce.to_owned())];
-        fn trim(&mut self, what: Trim, limit: u64) -> u64;
-        fn trim_audit(&mut self, after: i64, oldest: i64, newest: i64, limit: u64) -> Option<i64>;
+    read! {
+        fn session(&self, id: &SessionId) -> Option<SessionRow>;
+        fn session_by_token(&self, token: &Sha256) -> Option<SessionRow>;
+        fn sessions(&self) -> Vec<Session>;
     }
 }

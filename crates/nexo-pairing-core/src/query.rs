@@ -3,7 +3,9 @@
 use derive_setters::Setters;
 use time::OffsetDateTime;
 
-use crate::{AccountId, ChannelId, SenderId};
+use crate::{
+    AccountId, AccountScope, AuditEvent, BlockedSender, ChannelId, SenderId, SenderKey, Target,
+};
 
 /// Which rows a listing shows; what is `None` is not asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
@@ -23,6 +25,41 @@ impl Filter {
     #[must_use]
     pub fn all() -> Self {
         Self::default()
+    }
+
+    /// Whether a row with this key matches.
+    #[must_use]
+    pub fn matches(&self, key: &SenderKey) -> bool {
+        self.channel.as_ref().is_none_or(|channel| *channel == key.channel)
+            && self.account.as_ref().is_none_or(|account| *account == key.account_id)
+            && self.sender.as_ref().is_none_or(|sender| *sender == key.sender_id)
+    }
+
+    /// Whether a block matches: one on all accounts concerns each.
+    #[must_use]
+    pub fn matches_block(&self, block: &BlockedSender) -> bool {
+        self.channel.as_ref().is_none_or(|channel| *channel == block.channel)
+            && self.account.as_ref().is_none_or(|account| block.account_id.covers(account))
+            && self.sender.as_ref().is_none_or(|sender| *sender == block.sender_id)
+    }
+}
+
+impl From<&SenderKey> for Filter {
+    fn from(key: &SenderKey) -> Self {
+        let SenderKey { channel, account_id, sender_id } = key.clone();
+        Self { channel: Some(channel), account: Some(account_id), sender: Some(sender_id) }
+    }
+}
+
+/// All accounts of the channel for a target of all accounts.
+impl From<&Target> for Filter {
+    fn from(target: &Target) -> Self {
+        let Target { channel, scope, sender } = target.clone();
+        let account = match scope {
+            AccountScope::One(account) => Some(account),
+            AccountScope::All => None,
+        };
+        Self { channel: Some(channel), account, sender: Some(sender) }
     }
 }
 
@@ -65,6 +102,22 @@ impl AuditQuery {
             before: None,
             limit,
         }
+    }
+
+    /// Whether an entry matches, apart from [`device`](Self::device) and [`limit`](Self::limit), which
+    /// the entry alone does not tell.
+    #[must_use]
+    pub fn matches(&self, event: &AuditEvent) -> bool {
+        fn is<T: AsRef<str>>(wanted: Option<&T>, found: Option<&str>) -> bool {
+            wanted.is_none_or(|wanted| found == Some(wanted.as_ref()))
+        }
+        is(self.filter.channel.as_ref(), event.channel.as_deref())
+            && is(self.filter.account.as_ref(), event.account_id.as_deref())
+            && is(self.filter.sender.as_ref(), event.sender_id.as_deref())
+            && is(self.action.as_ref(), Some(&event.action))
+            && self.since.is_none_or(|since| event.at >= since)
+            && self.until.is_none_or(|until| event.at < until)
+            && self.before.is_none_or(|before| event.seq < before)
     }
 }
 

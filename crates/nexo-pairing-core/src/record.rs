@@ -145,6 +145,12 @@ impl AllowedSender {
             note: None,
         }
     }
+
+    /// Whose grant it is.
+    #[must_use]
+    pub fn key(&self) -> SenderKey {
+        SenderKey::new(self.channel.clone(), self.account_id.clone(), self.sender_id.clone())
+    }
 }
 
 /// Somebody whom the operator never wants to hear from.

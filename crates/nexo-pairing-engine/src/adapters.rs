@@ -3,12 +3,12 @@
 use nexo_pairing_core::{Actor, AdaptersError, ChannelId, RememberedAdapters};
 use serde_json::{Value, json};
 
-use crate::port::{AdapterRow, LockKey, PortResult, ReadRows};
+use crate::port::{AdapterRow, LockKey, PortResult, Rows};
 use crate::refusal::{TxError, TxResult, Within};
 use crate::tx::{Subject, Tx};
 
 /// The channels that are remembered.
-pub(crate) fn remembered(rows: &dyn ReadRows) -> PortResult<RememberedAdapters> {
+pub(crate) fn remembered(rows: &dyn Rows) -> PortResult<RememberedAdapters> {
     let channels = rows.adapters()?.into_iter().map(|row| (row.channel, row.said_by));
     Ok(RememberedAdapters::from_stored(channels.collect()))
 }
@@ -22,33 +22,40 @@ pub(crate) fn put(
 ) -> TxResult<(), Within<AdaptersError>> {
     tx.lock([LockKey::Modes])?;
     let (before, after) = (before.channels(), after.channels());
-    let stored = remembered(tx.rows)?;
-    let is_new = |channel: &ChannelId| !stored.channels().contains_key(channel);
+    let mut rows = tx.rows.adapters()?;
+    let is_new = |channel: &ChannelId| !rows.iter().any(|row| row.channel == *channel);
     let new: Vec<_> =
         after.iter().filter(|(it, _)| !before.contains_key(*it) && is_new(it)).collect();
     let gone: Vec<_> = before.keys().filter(|it| !after.contains_key(*it) && !is_new(it)).collect();
-    let count = stored.channels().len() + new.len() - gone.len();
+    let count = rows.len() + new.len() - gone.len();
     if !new.is_empty() && count > RememberedAdapters::MAX_CHANNELS {
         return Err(TxError::Refused(Within::Error(AdaptersError::TooMany(count))));
     }
+    rows.retain(|row| !gone.contains(&&row.channel));
+    for (channel, said_by) in &new {
+        let (channel, said_by) = ((*channel).clone(), (*said_by).clone());
+        rows.push(AdapterRow { channel, said_by, said_at: tx.now });
+    }
+    tx.rows.replace_adapters(&rows)?;
     for channel in gone {
-        tx.rows.delete_adapter(channel)?;
         audit(tx, &Actor::config(), "adapter", channel, json!({ "remote": false }))?;
     }
     for (channel, said_by) in new {
-        let (said_by, said_at) = (said_by.clone(), tx.now);
         let detail = json!({ "remote": true, "said_by": said_by });
-        tx.rows.put_adapter(&AdapterRow { channel: channel.clone(), said_by, said_at })?;
         audit(tx, &Actor::config(), "adapter", channel, detail)?;
     }
     Ok(())
 }
 
-/// Forgets that another process served a channel; whether that was remembered.
+/// Forgets that another process served a channel; returns whether that was remembered.
 pub(crate) fn forget(tx: &mut Tx<'_>, channel: &ChannelId, actor: &Actor) -> TxResult<bool> {
     tx.lock([LockKey::Modes])?;
-    let is_remembered = tx.rows.delete_adapter(channel)?;
+    let mut rows = tx.rows.adapters()?;
+    let stored = rows.len();
+    rows.retain(|row| row.channel != *channel);
+    let is_remembered = rows.len() < stored;
     if is_remembered {
+        tx.rows.replace_adapters(&rows)?;
         audit(tx, actor, "forget_adapter", channel, json!({ "remote": false }))?;
     }
     Ok(is_remembered)

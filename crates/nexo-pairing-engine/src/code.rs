@@ -5,7 +5,7 @@ use std::time::Duration;
 use nexo_pairing_core::rules::{REJECTED_FOR, RequestEnd};
 use nexo_pairing_core::timestamp::rfc3339;
 use nexo_pairing_core::{
-    Actor, AllowedSender, ApprovedRequest, CodeError, Grant, PairingCode, PairingError,
+    Actor, AllowedSender, ApprovedRequest, CodeError, Filter, Grant, PairingCode, PairingError,
     RejectedRequest, SenderKey, limits, metric,
 };
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ fn let_in(
 ) -> TxResult<ApprovedRequest> {
     let RequestRow { key, code, .. } = find(tx, code, actor)?;
     // 0.1.8 knows no blocks, so it can make a request of a blocked sender.
-    if tx.rows.is_blocked(&key)? {
+    if tx.rows.has_block(&Filter::from(&key))? {
         return Err(TxError::Refused(PairingError::Blocked { key }));
     }
     close(tx, &key, &code, RequestEnd::Approved)?;
@@ -127,7 +127,7 @@ fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
     if found.is_some()
         && let Some(request) = tx.rows.request_by_code(code)?
     {
-        if !tx.over().is(&request) {
+        if !tx.overdue().includes(&request) {
             return Ok(request);
         }
         tx.expire_each(vec![request])?;
@@ -152,9 +152,10 @@ fn close(tx: &mut Tx<'_>, key: &SenderKey, code: &PairingCode, end: RequestEnd) 
 
 /// What became of a code within 24 hours: this is told, and costs nothing.
 fn told_apart(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingError>> {
-    let (after, until) = (tx.now - seconds(REJECTED_FOR), tx.now + leeway());
-    let last = tx.rows.outcome_of_code(code, after, until)?;
-    Ok(last.map(|row| {
+    let recent = tx.now - seconds(REJECTED_FOR) + 1..=tx.now + leeway();
+    let mut outcomes = tx.rows.outcomes_of_code(code)?.into_iter();
+    let newest = outcomes.find(|row| recent.contains(&row.ended.at.unix_timestamp()));
+    Ok(newest.map(|row| {
         let (key, at) = (row.key, row.ended.at);
         match row.ended.end {
             RequestEnd::Approved => PairingError::AlreadyApproved { key, at },

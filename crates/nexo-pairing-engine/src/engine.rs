@@ -3,19 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use derive_setters::Setters;
 use nexo_pairing_core::{
     Clock, OsRandom, PairingError, RandomSource, SystemClock, WarningLimiter, limits,
 };
 
-use crate::port::{PortError, ReadRows, WriteRows};
+use crate::maintenance::Maintenance;
+use crate::port::{PortError, Rows};
 use crate::redemption::ReplayWarnings;
 use crate::refusal::{TxError, TxResult};
 use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
-use crate::upkeep::Upkeep;
 
 /// The configuration of an engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct EngineOptions {
     /// The clock by which repeated warnings are held back. Default: the operating system's.
@@ -31,29 +33,6 @@ impl Default for EngineOptions {
     fn default() -> Self {
         let (clock, random) = (SystemClock::shared(), OsRandom::shared());
         Self { clock, random, audit_days: limits::AUDIT_DAYS.default }
-    }
-}
-
-impl EngineOptions {
-    /// The same options, with this [`clock`](Self::clock).
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The same options, with this [`random`](Self::random).
-    #[must_use]
-    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
-        self.random = random;
-        self
-    }
-
-    /// The same options, with this [`audit_days`](Self::audit_days).
-    #[must_use]
-    pub fn with_audit_days(mut self, audit_days: u32) -> Self {
-        self.audit_days = audit_days;
-        self
     }
 }
 
@@ -98,11 +77,11 @@ impl<S: Storage> PairingEngine<S> {
         &self.0.storage
     }
 
-    /// What is to be done now and then: ends and deletes what is over. A storage with a watcher of its
-    /// own does it by itself.
+    /// The periodic maintenance, which ends overdue rows and trims old ones. A storage with a watcher
+    /// of its own runs it by itself.
     #[must_use]
-    pub fn upkeep(&self) -> Upkeep {
-        Upkeep::all(self.0.options.audit_days)
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance::all(self.0.options.audit_days)
     }
 
     pub(crate) fn random(&self) -> &Arc<dyn RandomSource> {
@@ -121,7 +100,7 @@ impl<S: Storage> PairingEngine<S> {
         R: From<PairingError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> TxResult<T, R> + Send + Sync + 'static,
     {
-        let run = move |rows: &mut dyn WriteRows| match operation(&mut Tx::new(rows)) {
+        let run = move |rows: &mut dyn Rows| match operation(&mut Tx::new(rows)) {
             Ok(value) => Ok(Ok(value)),
             Err(TxError::Refused(refusal)) => Ok(Err(refusal)),
             Err(TxError::Failed(error)) => Err(error),
@@ -133,7 +112,7 @@ impl<S: Storage> PairingEngine<S> {
     pub(crate) async fn read<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: FnOnce(&dyn ReadRows) -> Result<T, PortError> + Send + 'static,
+        F: FnOnce(&dyn Rows) -> Result<T, PortError> + Send + 'static,
     {
         self.0.storage.read(caller, operation).await
     }

@@ -1,15 +1,17 @@
 //! Ends, blocks and seeds, for one account of a channel or for all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use data_encoding::HEXLOWER;
 use nexo_pairing_core::rules::RequestEnd;
 use nexo_pairing_core::{
-    AccountId, Actor, BlockOutcome, BlockedSender, ChannelId, Filter, PairingCode, PairingError,
+    AccountId, AccountKey, Actor, BlockOutcome, BlockedSender, Filter, PairingCode, PairingError,
     SeedReport, SenderId, SenderKey, Target,
 };
+use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
 
-use crate::port::{LockKey, RequestRow};
+use crate::port::{GrantEnd, LockKey, PortResult, RequestRow, Seed};
 use crate::refusal::{TxError, TxResult};
 use crate::state::at;
 use crate::tx::{Subject, Tx};
@@ -17,8 +19,7 @@ use crate::tx::{Subject, Tx};
 /// Ends the live grants of a target.
 pub(crate) fn revoke(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResult<Vec<SenderKey>> {
     tx.lock(locks(target))?;
-    tx.expire_of(target)?;
-    let revoked = tx.rows.revoke_grants(target, tx.now, actor)?;
+    let revoked = revoke_all(tx, &Filter::from(target), actor)?;
     for key in &revoked {
         tx.audit(actor.as_str(), "revoke", Subject::key(key), Value::Null)?;
     }
@@ -33,12 +34,13 @@ pub(crate) fn block(
     reason: Option<&str>,
 ) -> TxResult<BlockOutcome> {
     tx.lock(locks(target))?;
-    tx.expire_of(target)?;
+    let filter = Filter::from(target);
+    let revoked = revoke_all(tx, &filter, actor)?;
     let Target { channel, scope, sender, .. } = target.clone();
     let (via, words) = (actor.as_str().to_owned(), reason.map(str::to_owned));
     tx.rows.put_block(&BlockedSender::new(channel, scope, sender, at(tx.now), via, words))?;
-    let revoked = tx.rows.revoke_grants(target, tx.now, actor)?;
-    let requests = tx.rows.requests_of(target)?;
+    let mut requests = tx.rows.requests(&filter)?;
+    requests.sort_by(|one, next| one.key.cmp(&next.key));
     let mut dropped = Vec::with_capacity(requests.len());
     for RequestRow { key, code, .. } in requests {
         if tx.close(&key, &code, RequestEnd::Blocked, tx.now, 0)? {
@@ -48,6 +50,14 @@ pub(crate) fn block(
     let detail = reason.map_or(Value::Null, |reason| json!({ "reason": reason }));
     tx.audit(actor.as_str(), "block", Subject::target(target), detail)?;
     Ok(BlockOutcome::new(revoked, dropped))
+}
+
+/// Ends the grants that match, overdue ones as of their expiry; returns the others, by account.
+fn revoke_all(tx: &mut Tx<'_>, filter: &Filter, actor: &Actor) -> PortResult<Vec<SenderKey>> {
+    tx.expire_of(filter)?;
+    let mut revoked = tx.rows.end_grants(filter, GrantEnd::Revoked { at: tx.now, via: actor })?;
+    revoked.sort_unstable();
+    Ok(revoked)
 }
 
 /// Takes a block back: this one, and no narrower or wider one.
@@ -63,31 +73,32 @@ pub(crate) fn unblock(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResu
 /// Lets in a list of senders, for good.
 pub(crate) fn seed(
     tx: &mut Tx<'_>,
-    channel: &ChannelId,
-    account: &AccountId,
+    on: &AccountKey,
     senders: &[SenderId],
     actor: &Actor,
 ) -> TxResult<SeedReport> {
+    let (channel, account) = on;
     // Blocks of a single sender lock the channel too, so that it does for any number of senders.
     tx.lock([
         LockKey::Channel(channel.clone()),
         LockKey::Account(channel.clone(), account.clone()),
     ])?;
     tx.expire()?;
-    let blocked = tx.rows.blocked_on(channel, account)?;
+    let filter = Filter::all().with_channel(channel.clone()).with_account(account.clone());
+    let mut blocked = HashSet::new();
+    tx.rows.visit_blocks(&filter, &mut |block| {
+        blocked.insert(block.sender_id);
+    })?;
     let key = |sender: &SenderId| SenderKey::new(channel.clone(), account.clone(), sender.clone());
     // Before anything is written: a refusal is not rolled back.
     if let Some(sender) = senders.iter().find(|sender| blocked.contains(*sender)) {
         return Err(TxError::Refused(PairingError::Blocked { key: key(sender) }));
     }
-    let seeded = tx.rows.seed_grants(channel, account, senders, tx.now, actor)?;
-    let filter = Filter::all().with_channel(channel.clone()).with_account(account.clone());
-    let (over, mut requests) = (tx.over(), HashMap::<SenderId, PairingCode>::new());
-    tx.rows.visit_requests(&filter, &mut |request| {
-        if !over.is(&request) {
-            requests.insert(request.key.sender_id, request.code);
-        }
-    })?;
+    let seeded = tx.rows.seed_grants(&Seed { account: on, senders, at: tx.now, via: actor })?;
+    let (overdue, requests) = (tx.overdue(), tx.rows.requests(&filter)?);
+    let live = requests.into_iter().filter(|request| !overdue.includes(request));
+    let mut requests: HashMap<SenderId, PairingCode> =
+        live.map(|request| (request.key.sender_id, request.code)).collect();
     for sender in senders {
         if let Some(code) = requests.remove(sender) {
             tx.close(&key(sender), &code, RequestEnd::Approved, tx.now, 0)?;
@@ -101,8 +112,32 @@ pub(crate) fn seed(
     Ok(report)
 }
 
+/// Erases a target. A hash of it, with `salt`, stands for it in the audit log from now on.
+pub(crate) fn forget(
+    tx: &mut Tx<'_>,
+    target: &Target,
+    actor: &Actor,
+    salt: &[u8],
+) -> TxResult<Vec<SenderKey>> {
+    tx.lock(locks(target))?;
+    // The salt is kept nowhere, so that nobody can try all telephone numbers.
+    let mut digest = Context::new(&SHA256);
+    digest.update(salt);
+    digest.update(target.sender.as_str().as_bytes());
+    let pseudonym = format!("sha256:{}", HEXLOWER.encode(digest.finish().as_ref()));
+    let erased = tx.rows.erase(target, &pseudonym)?;
+    if !erased.changed {
+        return Ok(Vec::new());
+    }
+    let (channel, scope) = (target.channel.as_str(), target.scope.as_str());
+    let subject = Subject::sender(channel, scope, &pseudonym);
+    tx.audit(actor.as_str(), "forget", subject, Value::Null)?;
+    let accounts = erased.accounts.into_iter().map(AccountId::from_stored);
+    Ok(accounts.map(|account| target.key_on(account)).collect())
+}
+
 /// What an operation on a target decides on.
-pub(crate) fn locks(target: &Target) -> [LockKey; 2] {
+fn locks(target: &Target) -> [LockKey; 2] {
     let Target { channel, sender, .. } = target;
     [LockKey::Channel(channel.clone()), LockKey::Sender(channel.clone(), sender.clone())]
 }

@@ -13,9 +13,9 @@ mod adapters;
 mod backend;
 mod code;
 mod engine;
-mod erase;
 mod grant;
 mod list;
+mod maintenance;
 mod modes;
 mod port;
 mod redemption;
@@ -26,14 +26,14 @@ mod session;
 mod state;
 mod storage;
 mod tx;
-mod upkeep;
 
 pub use engine::{EngineOptions, PairingEngine};
+pub use maintenance::{Maintenance, Progress};
 pub use port::{
-    AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, Erased, LockKey, OutcomeRow, Over,
-    PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, RequestCounts, RequestRow,
-    Seeded, SessionRow, Sha256, Trim, WriteRows,
+    AccountRow, AdapterRow, Attempt, AttemptKind, AttemptTable, AuditRow, AuditTable, AuditTrim,
+    BlockTable, Erased, GrantEnd, GrantTable, LockKey, ModeTable, OutcomeRow, OutcomeTable,
+    Overdue, PortError, PortResult, RedemptionRow, RedemptionTable, Repeats, RequestCounts,
+    RequestRow, RequestTable, Rows, Seed, Seeded, SessionRow, SessionTable, Sha256, Trim,
 };
 pub use state::{at, sender_state};
 pub use storage::{Caller, Storage};
-pub use upkeep::{Progress, Upkeep};

@@ -1,35 +1,35 @@
 //! Reads what there is, for people and programs.
 
-use nexo_pairing_core::{AllowedSender, BlockedSender, Filter, PendingRequest, SenderKey};
+use nexo_pairing_core::{AllowedSender, Filter, PendingRequest, SenderKey};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::port::{PortResult, ReadRows};
+use crate::port::{PortResult, RequestRow, Rows};
 use crate::state::{at, grant_life, request_life};
 
 /// Whether a sender holds a live grant and is not blocked.
-pub(crate) fn is_allowed(rows: &dyn ReadRows, key: &SenderKey) -> PortResult<bool> {
+pub(crate) fn is_allowed(rows: &dyn Rows, key: &SenderKey) -> PortResult<bool> {
     let life = rows.grant(key)?.as_ref().and_then(grant_life);
-    Ok(life.is_some_and(|life| life.holds(now(rows))) && !rows.is_blocked(key)?)
+    Ok(life.is_some_and(|life| life.holds(now(rows))) && !rows.has_block(&Filter::from(key))?)
 }
 
 /// The live requests, oldest first.
-pub(crate) fn pending(rows: &dyn ReadRows, filter: &Filter) -> PortResult<Vec<PendingRequest>> {
-    let (now, mut pending) = (now(rows), Vec::new());
-    rows.visit_requests(filter, &mut |request| {
-        if request_life(&request).holds(now) {
-            let meta = serde_json::from_str(&request.meta).unwrap_or(Value::Null);
-            let (created_at, expires_at) = (at(request.created_at), at(request.expires_at));
-            let (key, code) = (request.key, request.code);
-            pending.push(PendingRequest::new(key, code, created_at, expires_at, meta));
-        }
-    })?;
-    Ok(pending)
+pub(crate) fn pending(rows: &dyn Rows, filter: &Filter) -> PortResult<Vec<PendingRequest>> {
+    let (now, mut requests) = (now(rows), rows.requests(filter)?);
+    requests.retain(|request| request_life(request).holds(now));
+    requests.sort_by_key(|request| request.created_at);
+    let pending = requests.into_iter().map(
+        |RequestRow { key, code, created_at, expires_at, meta, .. }| {
+            let meta = serde_json::from_str(&meta).unwrap_or(Value::Null);
+            PendingRequest::new(key, code, at(created_at), at(expires_at), meta)
+        },
+    );
+    Ok(pending.collect())
 }
 
 /// Gives the grants to `each`, one after the other.
 pub(crate) fn each_allowed(
-    rows: &dyn ReadRows,
+    rows: &dyn Rows,
     filter: &Filter,
     include_revoked: bool,
     mut each: impl FnMut(AllowedSender),
@@ -53,15 +53,6 @@ fn ended(grant: &AllowedSender, now: OffsetDateTime) -> Option<OffsetDateTime> {
     Some(grant.expires_at.map_or(now, |until| until.min(now)))
 }
 
-/// Gives the blocks to `each`, one after the other.
-pub(crate) fn each_blocked(
-    rows: &dyn ReadRows,
-    filter: &Filter,
-    mut each: impl FnMut(BlockedSender),
-) -> PortResult<()> {
-    rows.visit_blocks(filter, &mut each)
-}
-
-fn now(rows: &dyn ReadRows) -> OffsetDateTime {
+fn now(rows: &dyn Rows) -> OffsetDateTime {
     at(rows.now().unix_timestamp())
 }

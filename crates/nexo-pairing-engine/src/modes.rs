@@ -11,7 +11,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde_json::json;
 
-use crate::port::{AccountRow, LockKey, PortError, PortResult, ReadRows};
+use crate::port::{AccountRow, LockKey, PortError, PortResult, Rows};
 use crate::refusal::{TxError, TxResult, Within};
 use crate::tx::{Subject, Tx};
 
@@ -21,19 +21,19 @@ const UNKNOWN: &str = "unknown_account";
 /// What is remembered; `None` when nothing was ever in force here. There is no mode until it is said,
 /// and when it was forgotten, which has a mark: no process takes the words of another one away, nor
 /// does a backup from before they were said.
-pub(crate) fn remembered(rows: &dyn ReadRows) -> PortResult<Option<RememberedModes>> {
-    from_rows(rows.accounts()?)
+pub(crate) fn remembered(rows: &dyn Rows) -> PortResult<Option<RememberedModes>> {
+    from_rows(&rows.accounts()?)
 }
 
-fn from_rows(rows: Vec<AccountRow>) -> PortResult<Option<RememberedModes>> {
+fn from_rows(rows: &[AccountRow]) -> PortResult<Option<RememberedModes>> {
     let (mut all, mut named, mut former) = (None, BTreeMap::new(), BTreeMap::new());
     let mut forgotten = BTreeSet::new();
     for row in rows {
-        let said = said(&row)?;
+        let said = said(row)?;
         if row.forgotten {
             forgotten.insert(row.account.clone());
         }
-        match (row.account, said) {
+        match (row.account.clone(), said) {
             (None, said) => all = Some((said, row.named)),
             (Some(key), said) if row.named => drop(named.insert(key, said)),
             (Some(key), Some(said)) => drop(former.insert(key, said)),
@@ -72,7 +72,7 @@ impl Resolved {
 /// Finds the modes in force: what is wanted, over what the process has in force, or else over what is
 /// remembered.
 pub(crate) fn resolve(
-    rows: &dyn ReadRows,
+    rows: &dyn Rows,
     wanted: &Wanted,
 ) -> PortResult<Result<Resolved, ModesError>> {
     let stored = remembered(rows)?;
@@ -108,20 +108,19 @@ pub(crate) fn forget(
     actor: &Actor,
 ) -> TxResult<Vec<(Option<AccountKey>, ModeSetting)>> {
     tx.lock([LockKey::Modes])?;
-    let rows = tx.rows.accounts()?;
-    let Some(stored) = from_rows(rows.clone())? else { return Ok(Vec::new()) };
+    let mut rows = tx.rows.accounts()?;
+    let Some(stored) = from_rows(&rows)? else { return Ok(Vec::new()) };
     let is_meant = |it: Option<&AccountKey>| account.is_none() || it == account;
     let forgotten: Vec<_> = words(&stored)
         .filter(|(it, _)| is_meant(*it))
         .map(|(account, said)| (account.cloned(), said.clone()))
         .collect();
-    for row in rows.into_iter().filter(|row| is_meant(row.account.as_ref())) {
-        let named = row.named && account.is_some();
-        let AccountRow { account, .. } = row;
-        let (mode, said_by, said_at) = (None, None, tx.now);
-        let row = AccountRow { account, mode, said_by, said_at, named, forgotten: true };
-        tx.rows.put_account(&row)?;
+    for row in rows.iter_mut().filter(|row| is_meant(row.account.as_ref())) {
+        (row.mode, row.said_by, row.said_at) = (None, None, tx.now);
+        row.named &= account.is_some();
+        row.forgotten = true;
     }
+    tx.rows.replace_accounts(&rows)?;
     for (account, said) in &forgotten {
         let detail = json!({ "before": said.mode.as_str(), "said_by": said.origin });
         tx.audit(actor.as_str(), "forget_mode", subject(account.as_ref()), detail)?;
@@ -147,28 +146,20 @@ fn store(tx: &mut Tx<'_>, old: &RememberedModes, new: &RememberedModes) -> PortR
     for (account, said, named) in [all].into_iter().chain(named).chain(former) {
         let account = account.cloned();
         let row = merged(rows.get(&account), account.clone(), said, named, tx.now);
-        tx.rows.put_account(&row)?;
         rows.insert(account, row);
     }
-    let is_kept = |account: &AccountKey| {
-        new.former().contains_key(account)
-            || new.accounts().is_some_and(|named| named.contains_key(account))
+    let is_in = |modes: &RememberedModes, account: &AccountKey| {
+        modes.former().contains_key(account)
+            || modes.accounts().is_some_and(|named| named.contains_key(account))
     };
-    let gone = old.accounts().into_iter().flat_map(BTreeMap::keys).chain(old.former().keys());
-    for account in gone.filter(|account| !is_kept(account)) {
-        tx.rows.delete_account(account)?;
-        rows.remove(&Some(account.clone()));
-    }
+    rows.retain(|account, _| {
+        account.as_ref().is_none_or(|account| is_in(new, account) || !is_in(old, account))
+    });
     // Beside the row for all accounts.
     if rows.len() > RememberedModes::MAX_ACCOUNTS + 1 {
-        let says_nothing = |row: &&AccountRow| row.mode.is_none() && !row.named;
-        for row in rows.values().filter(says_nothing) {
-            if let Some(account) = &row.account {
-                tx.rows.delete_account(account)?;
-            }
-        }
+        rows.retain(|account, row| account.is_none() || row.mode.is_some() || row.named);
     }
-    Ok(())
+    tx.rows.replace_accounts(&rows.into_values().collect::<Vec<_>>())
 }
 
 /// A row with what is said now: what is not said any more stays, and with it when it was said.

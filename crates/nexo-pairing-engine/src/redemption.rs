@@ -12,10 +12,10 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use crate::port::{
-    LockKey, PortError, PortResult, ReadRows, RedemptionRow, RepeatKind, Repeats, SessionRow,
-    Sha256,
+    LockKey, PortError, PortResult, RedemptionRow, Repeats, Rows, SessionRow, Sha256,
 };
 use crate::refusal::{TxError, TxResult};
+use crate::repeat::RepeatKind;
 use crate::session::end;
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};
@@ -46,22 +46,24 @@ pub(crate) fn redeem(
     let Some(used) = tx.rows.redemption(&claims.nonce)? else {
         return Ok((issue(tx, redemption, new)?, false));
     };
-    let Some(id) = &used.session else { return Err(TxError::Refused(RedeemError::Cancelled)) };
+    let Some(id) = used.session.clone() else {
+        return Err(TxError::Refused(RedeemError::Cancelled));
+    };
     tx.lock([LockKey::Session(id.clone())])?;
-    let row = tx.rows.session(id)?;
+    let row = tx.rows.session(&id)?;
     let is_same = is_by(&used, redemption.claim_id.as_ref());
     match row {
         Some(row) if is_same && row.session.is_live(at(tx.now)) => {
             let session = row.session.clone();
             tx.rows.put_session(&SessionRow { token: new.token.to_vec(), ..row })?;
             let of = (id.as_str(), Some(&session));
-            tx.repeated(RepeatKind::Reissue, &used, of, redemption.peer, false)?;
+            tx.repeated(RepeatKind::Reissue, used, of, redemption.peer, false)?;
             Ok((session, true))
         }
         // Who has the claim id is no thief, and takes nothing from themselves.
         row => {
             let revokes = !is_same && redemption.on_replay != OnReplay::Refuse;
-            Err(replay(tx, redemption, &used, row, revokes, warnings)?)
+            Err(replay(tx, redemption, (used, id), row, revokes, warnings)?)
         }
     }
 }
@@ -100,7 +102,7 @@ fn issue(tx: &mut Tx<'_>, redemption: &Redemption, new: &NewToken) -> PortResult
 fn replay(
     tx: &mut Tx<'_>,
     redemption: &Redemption,
-    used: &RedemptionRow,
+    (used, id): (RedemptionRow, SessionId),
     row: Option<SessionRow>,
     revokes: bool,
     warnings: &ReplayWarnings,
@@ -112,10 +114,10 @@ fn replay(
     };
     let revoked = ended.is_some();
     let session = ended.or(session);
-    let id = used.session.as_ref().map_or("", SessionId::as_str).to_owned();
-    tx.repeated(RepeatKind::Replay, used, (&id, session.as_ref()), redemption.peer, revoked)?;
+    let of = (id.as_str(), session.as_ref());
+    tx.repeated(RepeatKind::Replay, used, of, redemption.peer, revoked)?;
     let warnings = Arc::clone(warnings);
-    tx.rows.after_commit(Box::new(move || warn(&warnings, &id, revoked)));
+    tx.rows.after_commit(Box::new(move || warn(&warnings, id.as_str(), revoked)));
     let session = session.map(Box::new);
     Ok(TxError::Refused(RedeemError::Replayed { session, revoked }))
 }
@@ -151,7 +153,7 @@ pub(crate) fn cancel(
 }
 
 /// What became of a setup code.
-pub(crate) fn state(rows: &dyn ReadRows, nonce: &str) -> PortResult<Option<RedemptionState>> {
+pub(crate) fn state(rows: &dyn Rows, nonce: &str) -> PortResult<Option<RedemptionState>> {
     let Some(used) = rows.redemption(nonce)? else { return Ok(None) };
     let Some(id) = used.session else { return Ok(Some(RedemptionState::Cancelled)) };
     let session = rows.session(&id)?.map(|row| row.session);

@@ -4,8 +4,17 @@
 use nexo_pairing_core::{Actor, PeerAddress, Session};
 use serde_json::json;
 
-use crate::port::{LockKey, PortResult, RedemptionRow, RepeatKind, Repeats};
+use crate::port::{LockKey, PortResult, RedemptionRow, Repeats};
 use crate::tx::{Subject, Tx};
+
+/// The kind of a repeated claim.
+#[derive(Clone, Copy)]
+pub(crate) enum RepeatKind {
+    /// By another client than the first, or too late: it gets nothing.
+    Replay,
+    /// By the same client, which lost the response: it gets another token.
+    Reissue,
+}
 
 /// How many repeated claims of a code are audited one by one.
 const AUDITED_SINGLY: i64 = 5;
@@ -23,10 +32,10 @@ impl Repeats {
 }
 
 impl RedemptionRow {
-    fn repeats(&self, kind: RepeatKind) -> Repeats {
+    fn repeats(&mut self, kind: RepeatKind) -> &mut Repeats {
         match kind {
-            RepeatKind::Replay => self.replays,
-            RepeatKind::Reissue => self.reissues,
+            RepeatKind::Replay => &mut self.replays,
+            RepeatKind::Reissue => &mut self.reissues,
         }
     }
 }
@@ -36,19 +45,19 @@ impl Tx<'_> {
     pub(crate) fn repeated(
         &mut self,
         kind: RepeatKind,
-        used: &RedemptionRow,
+        mut used: RedemptionRow,
         session: (&str, Option<&Session>),
         peer: Option<PeerAddress>,
         revoked: bool,
     ) -> PortResult<()> {
-        let mut repeats = used.repeats(kind);
+        let repeats = used.repeats(kind);
         repeats.total += 1;
         repeats.last_at = Some(self.now);
         repeats.last_peer = peer;
         if revoked || repeats.is_due(self.now) {
-            self.audit_repeated(kind, session, revoked, &mut repeats)?;
+            self.audit_repeated(kind, session, revoked, repeats)?;
         }
-        self.rows.put_repeats(&used.nonce, kind, &repeats)
+        self.rows.put_repeats(&used)
     }
 
     /// Audits repeated claims that no later one gave an entry: the flood that they belong to is over.
@@ -61,15 +70,15 @@ impl Tx<'_> {
         self.lock(nonces.iter().cloned().map(LockKey::Nonce))?;
         for nonce in nonces {
             // Once more, as they may have been claimed again until they were locked.
-            let Some(used) = self.rows.redemption(&nonce)? else { continue };
-            let Some(id) = &used.session else { continue };
-            let session = self.rows.session(id)?.map(|row| row.session);
+            let Some(mut used) = self.rows.redemption(&nonce)? else { continue };
+            let Some(id) = used.session.clone() else { continue };
+            let session = self.rows.session(&id)?.map(|row| row.session);
             for kind in [RepeatKind::Replay, RepeatKind::Reissue] {
-                let mut repeats = used.repeats(kind);
+                let repeats = used.repeats(kind);
                 if repeats.total > repeats.audited && repeats.is_due(self.now) {
                     let session = (id.as_str(), session.as_ref());
-                    self.audit_repeated(kind, session, false, &mut repeats)?;
-                    self.rows.put_repeats(&used.nonce, kind, &repeats)?;
+                    self.audit_repeated(kind, session, false, repeats)?;
+                    self.rows.put_repeats(&used)?;
                 }
             }
         }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use nexo_pairing_core::rules::{self, EndedRequest, Limits, MessageFacts, Rule, SenderFacts};
 use nexo_pairing_core::{
-    Actor, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, UpsertOutcome, Validity,
+    Actor, Filter, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, UpsertOutcome,
+    Validity,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::port::{LockKey, PortResult, ReadRows, RequestCounts, RequestRow};
+use crate::port::{LockKey, PortResult, RequestCounts, RequestRow, Rows};
 use crate::refusal::{TxError, TxResult};
 use crate::state::{at, grant_life, request_life};
-use crate::tx::{SHARE, Subject, Tx, seconds, target_of};
+use crate::tx::{SHARE, Subject, Tx, seconds};
 
 /// How often a new code is drawn before giving up: that one is taken has a chance of 1 in 10 million
 /// at 3000 requests.
@@ -27,7 +28,7 @@ pub(crate) fn upsert(
     let keys: Vec<SenderKey> = keys(request).collect();
     tx.lock(locks(request, &keys))?;
     for key in &keys {
-        tx.expire_of(&target_of(key))?;
+        tx.expire_of(&Filter::from(key))?;
     }
     let mut facts = Facts::of(tx.rows, request, &keys)?;
     let (message, limits) = (MessageFacts::of_request(request), Limits::of_request(request));
@@ -36,8 +37,8 @@ pub(crate) fn upsert(
     if rule == Rule::Challenge {
         // All who make a request wait for this lock, on whichever account, so only they ask for it.
         tx.lock([LockKey::Requests])?;
-        let SenderKey { channel, account_id, .. } = &request.key;
-        facts.counts = tx.rows.count_requests(channel, account_id, tx.over())?;
+        let SenderKey { channel, account_id, .. } = request.key.clone();
+        facts.counts = tx.rows.count_requests(&(channel, account_id), tx.overdue())?;
         rule = rule_at(tx.now, &facts);
     }
     let now = at(tx.now);
@@ -77,7 +78,7 @@ fn create(
         let mut bytes = [0; 7];
         random.fill(&mut bytes).map_err(|error| TxError::Refused(error.into()))?;
         let code = PairingCode::from_random(bytes);
-        if tx.rows.is_code_known(&code)? {
+        if !tx.rows.outcomes_of_code(&code)?.is_empty() {
             continue;
         }
         let row = RequestRow {
@@ -131,14 +132,15 @@ struct Facts {
 
 impl Facts {
     /// What the rows say, beside how many requests there are.
-    fn of(rows: &dyn ReadRows, request: &NewRequest, keys: &[SenderKey]) -> PortResult<Self> {
-        let has_blocks = request.has_unreadable_id && rows.has_blocks(&request.key.channel)?;
+    fn of(rows: &dyn Rows, request: &NewRequest, keys: &[SenderKey]) -> PortResult<Self> {
+        let of_channel = Filter::all().with_channel(request.key.channel.clone());
+        let has_blocks = request.has_unreadable_id && rows.has_block(&of_channel)?;
         let mut facts = Self { has_blocks, ..Self::default() };
         for key in keys {
-            facts.is_blocked |= rows.is_blocked(key)?;
+            facts.is_blocked |= rows.has_block(&Filter::from(key))?;
             facts.grants.extend(rows.grant(key)?.as_ref().and_then(grant_life));
             facts.waits.extend(rows.last_outcome(key)?.as_ref().and_then(EndedRequest::wait));
-            facts.requests.extend(rows.request(key)?);
+            facts.requests.extend(rows.requests(&Filter::from(key))?);
         }
         Ok(facts)
     }

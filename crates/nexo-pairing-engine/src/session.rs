@@ -7,13 +7,13 @@ use nexo_pairing_core::{
 };
 use serde_json::json;
 
-use crate::port::{LockKey, PortResult, ReadRows, SessionRow, Sha256};
+use crate::port::{LockKey, PortResult, Rows, SessionRow, Sha256};
 use crate::refusal::TxResult;
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};
 
 /// The live session that has this token.
-pub(crate) fn live_of_token(rows: &dyn ReadRows, token: &Sha256) -> PortResult<Option<Session>> {
+pub(crate) fn live_of_token(rows: &dyn Rows, token: &Sha256) -> PortResult<Option<Session>> {
     let now = at(rows.now().unix_timestamp());
     let found = rows.session_by_token(token)?.map(|row| row.session);
     Ok(found.filter(|session| session.is_live(now)))
@@ -21,19 +21,15 @@ pub(crate) fn live_of_token(rows: &dyn ReadRows, token: &Sha256) -> PortResult<O
 
 /// Whether there is a session with this token that has not ended. Asked before a write, for which
 /// others have to wait: anybody may present any token, and a device one that was revoked.
-pub(crate) fn has_not_ended(rows: &dyn ReadRows, token: &Sha256) -> PortResult<bool> {
+pub(crate) fn has_not_ended(rows: &dyn Rows, token: &Sha256) -> PortResult<bool> {
     let now = rows.now().unix_timestamp();
     Ok(rows.session_by_token(token)?.is_some_and(|row| can_end(&row.session, now)))
 }
 
 /// The sessions, oldest first.
-pub(crate) fn list(rows: &dyn ReadRows, include_ended: bool) -> PortResult<Vec<Session>> {
-    let (now, mut sessions) = (at(rows.now().unix_timestamp()), Vec::new());
-    rows.visit_sessions(&mut |session| {
-        if include_ended || session.is_live(now) {
-            sessions.push(session);
-        }
-    })?;
+pub(crate) fn list(rows: &dyn Rows, include_ended: bool) -> PortResult<Vec<Session>> {
+    let (now, mut sessions) = (at(rows.now().unix_timestamp()), rows.sessions()?);
+    sessions.retain(|session| include_ended || session.is_live(now));
     Ok(sessions)
 }
 

@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 
 use nexo_pairing_core::rules::EndedRequest;
-use nexo_pairing_core::{AccountScope, AllowedSender, SenderKey, SenderState, Validity};
+use nexo_pairing_core::{AccountScope, AllowedSender, Filter, SenderKey, SenderState, Validity};
 use time::OffsetDateTime;
 
-use crate::port::{PortResult, ReadRows, RequestRow};
+use crate::port::{PortResult, RequestRow, Rows};
 
 /// What a gate decides on a sender by, whole: for a storage that tells its replicas of each key that
 /// changed. A block for all accounts has a key on the account `*`.
@@ -14,11 +14,7 @@ use crate::port::{PortResult, ReadRows, RequestRow};
 /// # Errors
 ///
 /// [`PortError`](crate::PortError) when the storage fails.
-pub fn sender_state(
-    rows: &dyn ReadRows,
-    key: &SenderKey,
-    is_blocked: bool,
-) -> PortResult<SenderState> {
+pub fn sender_state(rows: &dyn Rows, key: &SenderKey, is_blocked: bool) -> PortResult<SenderState> {
     let SenderKey { channel, account_id, sender_id } = key.clone();
     let mut state = SenderState::stranger(
         channel,
@@ -27,7 +23,8 @@ pub fn sender_state(
     );
     state.blocked = Some(is_blocked);
     state.allowed = rows.grant(key)?.as_ref().and_then(grant_life);
-    state.pending = rows.request(key)?.map(|row| (request_life(&row), at(row.challenged_at)));
+    let request = rows.requests(&Filter::from(key))?.pop();
+    state.pending = request.map(|row| (request_life(&row), at(row.challenged_at)));
     state.waiting = rows.last_outcome(key)?.as_ref().and_then(EndedRequest::wait);
     Ok(state)
 }

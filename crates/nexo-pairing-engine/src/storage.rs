@@ -4,8 +4,8 @@ use std::sync::Weak;
 
 use nexo_pairing_core::{PairingError, Replica};
 
-use crate::port::{PortResult, ReadRows, WriteRows};
-use crate::upkeep::{Progress, Upkeep};
+use crate::maintenance::{Maintenance, Progress};
+use crate::port::{PortResult, Rows};
 
 /// A storage: runs operations, each in one transaction.
 ///
@@ -15,7 +15,7 @@ pub trait Storage: Send + Sync + 'static {
     /// Runs `operation` in a transaction that may write.
     ///
     /// It may be run again when the transaction could not be kept; only what its last run did, and
-    /// asked for by [`WriteRows::after_commit`], counts. When it fails, nothing of it is kept, and
+    /// asked for by [`Rows::after_commit`], counts. When it fails, nothing of it is kept, and
     /// operations that share its transaction are not touched.
     fn write<T, F>(
         &self,
@@ -24,7 +24,7 @@ pub trait Storage: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, PairingError>> + Send
     where
         T: Send + 'static,
-        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static;
+        F: Fn(&mut dyn Rows) -> PortResult<T> + Send + Sync + 'static;
 
     /// Runs `operation` in a transaction that does not write: it reads at one moment.
     fn read<T, F>(
@@ -34,11 +34,14 @@ pub trait Storage: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, PairingError>> + Send
     where
         T: Send + 'static,
-        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static;
+        F: FnOnce(&dyn Rows) -> PortResult<T> + Send + 'static;
 
-    /// Runs `upkeep` in one transaction after the other until it is done, with pauses in which others
-    /// get their turn. It goes on when the future is dropped.
-    fn purge(&self, upkeep: Upkeep) -> impl Future<Output = Result<Progress, PairingError>> + Send;
+    /// Runs `maintenance` in one transaction after the other until it is done, with pauses in which
+    /// others get their turn. It goes on when the future is dropped.
+    fn maintain(
+        &self,
+        maintenance: Maintenance,
+    ) -> impl Future<Output = Result<Progress, PairingError>> + Send;
 
     /// Keeps `replica` up to date until it is dropped, beginning with a complete load. Returns at once;
     /// the load goes on behind it. A storage that others can change confirms a replica at each poll; one
@@ -56,7 +59,7 @@ pub trait Storage: Send + Sync + 'static {
 /// refused for a crowd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// An operator, or the storage's own upkeep.
+    /// An operator, or the storage's own maintenance.
     Operator,
     /// A sender who is not admitted yet, or whoever presents a setup code or a token. A storage may
     /// refuse them with [`PairingError::Overloaded`].

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{
-    AccountId, Actor, PairingCode, PeerAddress, SenderKey, Session, Target, limits, metric,
+    Actor, AuditEvent, Filter, PairingCode, PeerAddress, SenderKey, Session, Target, limits, metric,
 };
 use serde_json::{Value, json};
 
-use crate::port::{AuditRow, LockKey, OutcomeRow, Over, PortResult, RequestRow, Sha256, WriteRows};
+use crate::port::{
+    AuditRow, GrantEnd, LockKey, OutcomeRow, Overdue, PortResult, RequestRow, Rows, Sha256,
+};
 use crate::state::at;
 
 /// How many requests a transaction ends at most beside those that it decides on, and an operation how
@@ -17,7 +19,7 @@ pub(crate) const SHARE: u64 = 50;
 
 /// An operation in its transaction.
 pub(crate) struct Tx<'a> {
-    pub(crate) rows: &'a mut dyn WriteRows,
+    pub(crate) rows: &'a mut dyn Rows,
     /// UTC seconds, since the last lock.
     pub(crate) now: i64,
 }
@@ -55,7 +57,7 @@ impl<'a> Subject<'a> {
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(rows: &'a mut dyn WriteRows) -> Self {
+    pub(crate) fn new(rows: &'a mut dyn Rows) -> Self {
         let now = rows.now().unix_timestamp();
         Self { rows, now }
     }
@@ -72,24 +74,27 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Requests of which this is true are over.
-    pub(crate) fn over(&self) -> Over {
-        Over { until: self.now, future: self.now + seconds(limits::TIMESTAMP_LEEWAY) }
+    /// Which requests are overdue.
+    pub(crate) fn overdue(&self) -> Overdue {
+        Overdue { until: self.now, future: self.now + seconds(limits::TIMESTAMP_LEEWAY) }
     }
 
     /// Adds an entry to the audit log. `detail` never holds a code.
     pub(crate) fn audit(
         &mut self,
         actor: &str,
-        action: &'static str,
+        action: &str,
         subject: Subject<'_>,
         detail: Value,
     ) -> PortResult<()> {
-        let Subject { channel, account, sender, session, device_label } = subject;
-        let at = self.now;
-        let row =
-            AuditRow { at, actor, action, channel, account, sender, session, device_label, detail };
-        self.rows.append_audit(&row)
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let (moment, actor, action) = (at(self.now), actor.to_owned(), action.to_owned());
+        let mut event = AuditEvent::new(0, moment, actor, action, detail);
+        event.channel = owned(subject.channel);
+        event.account_id = owned(subject.account);
+        event.sender_id = owned(subject.sender);
+        let (session, device_label) = (owned(subject.session), owned(subject.device_label));
+        self.rows.append_audit(&AuditRow { event, session, device_label })
     }
 
     /// Adds an entry about a session to the audit log.
@@ -109,28 +114,35 @@ impl<'a> Tx<'a> {
         self.audit(actor.as_str(), action, subject, detail)
     }
 
-    /// Ends a share of the requests and grants that are over, once a transaction. An operation decides
-    /// right without it, on condition that what it decides on is ended before.
+    /// Ends a share of the overdue requests and grants, once a transaction. An operation decides right
+    /// without it, provided that what it decides on is ended before.
     pub(crate) fn expire(&mut self) -> PortResult<()> {
-        if self.rows.takes_upkeep() {
+        if self.rows.claim_maintenance() {
             self.expire_requests(SHARE)?;
-            self.rows.expire_grants(None, self.now, SHARE)?;
+            self.expire_grants(&Filter::all(), SHARE)?;
         }
         Ok(())
     }
 
-    /// Ends what is over of a sender, on an account or on all (`*`), and a share of the rest.
-    pub(crate) fn expire_of(&mut self, target: &Target) -> PortResult<()> {
+    /// Ends all that is overdue and matches, and a share of the rest.
+    pub(crate) fn expire_of(&mut self, filter: &Filter) -> PortResult<()> {
         self.expire()?;
-        let due = self.rows.overdue_requests(Some(target), self.over(), u64::MAX)?;
+        let (overdue, mut due) = (self.overdue(), self.rows.requests(filter)?);
+        due.retain(|request| overdue.includes(request));
         self.expire_each(due)?;
-        self.rows.expire_grants(Some(target), self.now, u64::MAX).map(drop)
+        self.expire_grants(filter, u64::MAX).map(drop)
     }
 
-    /// Ends at most so many requests; how many.
+    /// Ends at most so many requests; returns how many.
     pub(crate) fn expire_requests(&mut self, limit: u64) -> PortResult<u64> {
-        let due = self.rows.overdue_requests(None, self.over(), limit)?;
+        let due = self.rows.overdue_requests(self.overdue(), limit)?;
         self.expire_each(due)
+    }
+
+    /// Ends at most so many grants; returns how many.
+    pub(crate) fn expire_grants(&mut self, filter: &Filter, limit: u64) -> PortResult<u64> {
+        let end = GrantEnd::Expired { until: self.now, limit };
+        Ok(self.rows.end_grants(filter, end)?.len() as u64)
     }
 
     /// Ends requests; how many there were by then, as they may be others', who are not locked. One that
@@ -155,7 +167,7 @@ impl<'a> Tx<'a> {
         Ok(count)
     }
 
-    /// Takes a request away and remembers what became of it. Whether it was there.
+    /// Deletes a request and adds its outcome. Returns whether it was there.
     pub(crate) fn close(
         &mut self,
         key: &SenderKey,
@@ -164,9 +176,13 @@ impl<'a> Tx<'a> {
         moment: i64,
         strikes: u32,
     ) -> PortResult<bool> {
-        let (key, code) = (key.clone(), code.clone());
-        let ended = EndedRequest { end, at: at(moment), strikes };
-        self.rows.close_request(&OutcomeRow { key, code, ended })
+        let was_there = self.rows.delete_request(key, code)?;
+        if was_there {
+            let (key, code) = (key.clone(), code.clone());
+            let ended = EndedRequest { end, at: at(moment), strikes };
+            self.rows.insert_outcome(&OutcomeRow { key, code, ended })?;
+        }
+        Ok(was_there)
     }
 
     /// How many codes of a sender had expired in a row before the one that was made at `created_at`.
@@ -174,17 +190,6 @@ impl<'a> Tx<'a> {
         let last = self.rows.last_outcome(key)?;
         Ok(last.map_or(0, |last| last.strikes_before(at(created_at))))
     }
-}
-
-/// A target of one key.
-pub(crate) fn target_of(key: &SenderKey) -> Target {
-    Target::from(key.clone())
-}
-
-/// A key on an account that a storage names.
-pub(crate) fn key_on(target: &Target, account: String) -> SenderKey {
-    let account = AccountId::from_stored(account);
-    SenderKey::new(target.channel.clone(), account, target.sender.clone())
 }
 
 /// All that is ever stored of a token or a claim id.

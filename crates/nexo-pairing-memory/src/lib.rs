@@ -19,13 +19,13 @@
 //! # }
 //! ```
 //!
-//! Operations end what is over as they meet it; the audit log and what else only grows is trimmed by
-//! [`purge_expired`](nexo_pairing_core::OperatorBackend::purge_expired). A program that runs for weeks
-//! calls it now and then.
+//! Operations expire overdue rows as they meet them; the audit log and other growing tables are trimmed
+//! by [`purge_expired`](nexo_pairing_core::OperatorBackend::purge_expired). A program that runs for weeks
+//! calls it periodically.
 
 mod state;
 mod storage;
-mod write;
+mod tables;
 
 use std::sync::Arc;
 

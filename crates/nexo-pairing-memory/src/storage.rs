@@ -6,9 +6,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 
 use nexo_pairing_core::{Clock, PairingError, Replica, SenderKey};
-use nexo_pairing_engine::{
-    Caller, PortError, PortResult, Progress, ReadRows, Storage, Upkeep, WriteRows,
-};
+use nexo_pairing_engine::{Caller, Maintenance, PortResult, Progress, Rows, Storage};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
@@ -17,7 +15,7 @@ use crate::state::State;
 /// A storage in memory; a clone is the same storage, which ends with the last of them.
 ///
 /// Its operations have to be called within a tokio runtime, on whose threads for blocking work they
-/// run. A write takes the time of what it changes, and is taken back by what was there before.
+/// run. A write that fails is reverted from an undo log.
 #[derive(Debug, Clone)]
 pub struct MemoryStorage {
     inner: Arc<Mutex<Inner>>,
@@ -53,20 +51,13 @@ impl MemoryStorage {
         spawn_blocking(move || job(&mut inner)).await.map_err(PairingError::backend)?
     }
 
-    async fn purge_all(self, upkeep: Upkeep) -> Result<Progress, PairingError> {
-        let mut progress = Progress::default();
-        loop {
-            let piece = move |rows: &mut dyn WriteRows| {
-                let mut progress = progress;
-                let has_more = upkeep.piece(rows, &mut progress)?;
-                Ok((progress, has_more))
-            };
-            let has_more;
-            (progress, has_more) = self.run(move |inner| inner.write(piece)).await?;
-            if !has_more {
-                return Ok(progress);
-            }
+    async fn run_maintenance(self, maintenance: Maintenance) -> Result<Progress, PairingError> {
+        let (mut progress, mut has_more) = (Progress::default(), true);
+        while has_more {
+            let step = move |rows: &mut dyn Rows| maintenance.step(rows, progress);
+            (progress, has_more) = self.run(move |inner| inner.write(step)).await?;
         }
+        Ok(progress)
     }
 }
 
@@ -74,7 +65,7 @@ impl Storage for MemoryStorage {
     async fn write<T, F>(&self, _: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static,
+        F: Fn(&mut dyn Rows) -> PortResult<T> + Send + Sync + 'static,
     {
         self.run(move |inner| inner.write(operation)).await
     }
@@ -82,30 +73,31 @@ impl Storage for MemoryStorage {
     async fn read<T, F>(&self, _: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static,
+        F: FnOnce(&dyn Rows) -> PortResult<T> + Send + 'static,
     {
-        let read = move |inner: &mut Inner| {
+        self.run(move |inner| {
             inner.state.begin(inner.clock.now());
-            operation(&inner.state).map_err(failed)
-        };
-        self.run(read).await
+            Ok(operation(&inner.state)?)
+        })
+        .await
     }
 
-    async fn purge(&self, upkeep: Upkeep) -> Result<Progress, PairingError> {
-        tokio::spawn(self.clone().purge_all(upkeep)).await.map_err(PairingError::backend)?
+    async fn maintain(&self, maintenance: Maintenance) -> Result<Progress, PairingError> {
+        let done = tokio::spawn(self.clone().run_maintenance(maintenance));
+        done.await.map_err(PairingError::backend)?
     }
 
     fn subscribe(&self, replica: Weak<dyn Replica>) {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
         let inner = Arc::clone(&self.inner);
-        let load = move || report(inner.blocking_lock().tell(None));
+        let load = move || report(inner.blocking_lock().tell(&BTreeSet::new()));
         // Nobody has to be within a runtime for this.
         let started = thread::Builder::new().name("pairing-memory".to_owned()).spawn(load);
         report(started.map(drop).map_err(PairingError::backend));
     }
 
     async fn refresh(&self) -> Result<(), PairingError> {
-        self.run(|inner| inner.tell(None)).await
+        self.run(|inner| inner.tell(&BTreeSet::new())).await
     }
 
     async fn probe(&self) -> Result<(), PairingError> {
@@ -116,36 +108,34 @@ impl Storage for MemoryStorage {
 impl Inner {
     fn write<T>(
         &mut self,
-        operation: impl Fn(&mut dyn WriteRows) -> PortResult<T>,
+        operation: impl Fn(&mut dyn Rows) -> PortResult<T>,
     ) -> Result<T, PairingError> {
         self.state.begin(self.clock.now());
-        let written = operation(&mut self.state).map_err(failed);
-        if written.is_err() {
-            self.state.roll_back();
-            return written;
-        }
+        let written = operation(&mut self.state)?;
         let (changed, effects) = self.state.commit();
         self.position += i64::from(!changed.is_empty());
-        report(self.tell(Some(&changed).filter(|changed| !changed.is_empty())));
+        report(self.tell(&changed));
         effects.into_iter().for_each(|effect| effect());
-        written
+        Ok(written)
     }
 
     /// Brings every replica up to date: those that were before what changed just now, by that, and the
     /// others by a complete load.
-    fn tell(&mut self, changed: Option<&BTreeSet<SenderKey>>) -> Result<(), PairingError> {
+    fn tell(&mut self, changed: &BTreeSet<SenderKey>) -> Result<(), PairingError> {
+        // A transaction that failed, or panicked, is not reverted yet.
+        self.state.roll_back();
         let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
         replicas.retain(|replica| replica.strong_count() > 0);
         let live: Vec<_> = replicas.iter().filter_map(Weak::upgrade).collect();
         // Nobody who adds a replica waits for the loads.
         drop(replicas);
-        let state = |key| self.state.sender_state(key).map_err(failed);
+        let state = |key| Ok(self.state.sender_state(key)?);
         let mut told = Ok(());
         for replica in live {
             let as_of = replica.now();
-            let done = match (replica.position(), changed) {
-                (Some(position), _) if position == self.position => Ok(()),
-                (Some(position), Some(changed)) if position == self.position - 1 => {
+            let done = match replica.position() {
+                Some(position) if position == self.position => Ok(()),
+                Some(position) if position == self.position - 1 && !changed.is_empty() => {
                     let changed = changed.iter().map(state).collect::<Result<_, _>>();
                     changed.map(|changed| replica.update(changed, self.position))
                 }
@@ -168,10 +158,6 @@ fn report(told: Result<(), PairingError>) {
     if let Err(error) = told {
         tracing::error!(%error, "a replica cannot follow the storage");
     }
-}
-
-fn failed(error: PortError) -> PairingError {
-    PairingError::backend(error.into_cause())
 }
 
 impl fmt::Debug for Inner {

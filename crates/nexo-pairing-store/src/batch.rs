@@ -11,7 +11,7 @@ use nexo_pairing_engine::Caller;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use crate::rows::{Effects, Rows};
+use crate::rows::{Effects, SqliteRows};
 use crate::{StoreError, StoreOptions};
 
 /// How many writes share a transaction at most, so that the first of them does not wait long for the
@@ -37,7 +37,7 @@ struct Waiting {
 /// A write, and whoever waits for its answer.
 pub(crate) trait Operation: Send {
     /// Does it, and keeps the answer.
-    fn run(&mut self, rows: &mut Rows<'_>) -> rusqlite::Result<()>;
+    fn run(&mut self, rows: &mut SqliteRows<'_>) -> rusqlite::Result<()>;
 
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
@@ -63,7 +63,7 @@ impl Queue {
     ) -> Option<oneshot::Receiver<Result<T, StoreError>>>
     where
         T: Send + 'static,
-        F: Fn(&mut Rows<'_>) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&mut SqliteRows<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let asked = Box::new(Asked { op, value: None, answer });
@@ -127,18 +127,18 @@ pub(crate) fn write(
     let committed = in_transaction(connection, |tx| {
         // Read in the transaction, so that stamps have the order of the commits.
         let now = options.clock.now();
-        let had_upkeep = Cell::new(is_low);
+        let had_maintenance = Cell::new(is_low);
         for mut operation in waiting.by_ref() {
-            let mut rows = Rows::new(tx, now, &had_upkeep);
+            let mut rows = SqliteRows::new(tx, now, &had_maintenance);
             match in_savepoint(tx, || operation.run(&mut rows)) {
                 Ok(Ok(())) => {
-                    written.effects.after.append(&mut rows.effects.after);
+                    written.effects.after_commit.append(&mut rows.effects.after_commit);
                     written.effects.wipe |= rows.effects.wipe;
                     written.operations.push(operation);
                 }
                 Ok(Err(error)) => {
                     // It may have been the one that did it.
-                    had_upkeep.set(is_low);
+                    had_maintenance.set(is_low);
                     operation.answer(Err(StoreError::sqlite(path, error)));
                 }
                 // A full disk and the like take back what came before, too.
@@ -206,9 +206,9 @@ struct Asked<T, F> {
 impl<T, F> Operation for Asked<T, F>
 where
     T: Send,
-    F: Fn(&mut Rows<'_>) -> rusqlite::Result<T> + Send,
+    F: Fn(&mut SqliteRows<'_>) -> rusqlite::Result<T> + Send,
 {
-    fn run(&mut self, rows: &mut Rows<'_>) -> rusqlite::Result<()> {
+    fn run(&mut self, rows: &mut SqliteRows<'_>) -> rusqlite::Result<()> {
         self.value = Some((self.op)(rows)?);
         Ok(())
     }
@@ -226,7 +226,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use nexo_pairing_engine::WriteRows;
+    use nexo_pairing_engine::Rows;
     use rusqlite::params;
 
     use super::*;
@@ -253,7 +253,7 @@ mod tests {
 
     fn push<F>(queue: &Queue, op: F) -> Answer
     where
-        F: Fn(&mut Rows<'_>) -> rusqlite::Result<i64> + Send + 'static,
+        F: Fn(&mut SqliteRows<'_>) -> rusqlite::Result<i64> + Send + 'static,
     {
         queue.push(Caller::Stranger, op).unwrap()
     }
@@ -290,7 +290,7 @@ mod tests {
     fn what_one_that_fails_put_away_is_put_away_by_the_next() {
         let put_away = |queue: &Queue, then: &'static str| {
             push(queue, move |rows| {
-                let was_done = !rows.takes_upkeep();
+                let was_done = !rows.claim_maintenance();
                 rows.connection.execute(then, ())?;
                 Ok(i64::from(was_done))
             })
@@ -307,7 +307,7 @@ mod tests {
     fn on_a_disk_that_is_low_on_space_no_operation_ends_more_than_it_decides_on() {
         let mut connection = Connection::open_in_memory().unwrap();
         let (queue, options) = (Queue::default(), StoreOptions::default());
-        let takes = |rows: &mut Rows<'_>| Ok(rows.takes_upkeep());
+        let takes = |rows: &mut SqliteRows<'_>| Ok(rows.claim_maintenance());
         let mut answers: Vec<_> =
             (0..2).map(|_| queue.push(Caller::Operator, takes).unwrap()).collect();
         let path = Path::new("pairing.db");
@@ -345,7 +345,7 @@ mod tests {
         let (told, rows) = written(|queue| {
             let mut answers: Vec<_> = (0..MAX_WAITING as i64).map(|x| insert(queue, x)).collect();
             assert!(queue.push(Caller::Stranger, |_| Ok(())).is_none());
-            let operator = |rows: &mut Rows<'_>| {
+            let operator = |rows: &mut SqliteRows<'_>| {
                 rows.connection.execute("INSERT INTO t VALUES (-1)", ())?;
                 Ok(-1)
             };
@@ -363,8 +363,9 @@ mod tests {
         let (told, rows) = written(|queue| {
             let kept = insert(queue, 1);
             (2..=MAX_WAITING as i64).for_each(|x| drop(insert(queue, x)));
-            let operator =
-                |rows: &mut Rows<'_>| rows.connection.execute("INSERT INTO t VALUES (-1)", ());
+            let operator = |rows: &mut SqliteRows<'_>| {
+                rows.connection.execute("INSERT INTO t VALUES (-1)", ())
+            };
             drop(queue.push(Caller::Operator, operator));
             vec![kept]
         });

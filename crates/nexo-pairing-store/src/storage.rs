@@ -1,6 +1,6 @@
 //! The storage: its threads, and how an operation gets to them.
 
-mod upkeep;
+mod maintenance;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use nexo_pairing_core::{Clock, PairingError, Replica};
-use nexo_pairing_engine::{Caller, PortResult, Progress, ReadRows, Storage, Upkeep, WriteRows};
+use nexo_pairing_engine::{Caller, Maintenance, PortResult, Progress, Rows, Storage};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::batch::{self, Queue};
 use crate::feed::Feed;
 use crate::open::{self, Opened, place, previous};
-use crate::rows::{self, Rows};
+use crate::rows::{SqliteRows, sqlite_error};
 use crate::space::{self, Space};
 use crate::watch::{Answer, Watcher};
 use crate::worker::{self, Holder, Jobs, Worker};
@@ -46,8 +46,8 @@ struct Shared {
     options: StoreOptions,
     queue: Queue,
     feed: Arc<Feed>,
-    /// Whether the upkeep is at work.
-    is_purging: AtomicBool,
+    /// Whether the periodic maintenance is running.
+    is_maintaining: AtomicBool,
     space: Space,
 }
 
@@ -84,8 +84,8 @@ impl SqliteStorage {
 
     fn new(path: PathBuf, writer: Worker, reader: Option<Worker>, options: StoreOptions) -> Self {
         let (queue, feed) = (Queue::default(), Arc::default());
-        let (is_purging, space) = (AtomicBool::default(), Space::default());
-        let shared = Arc::new(Shared { path, options, queue, feed, is_purging, space });
+        let (is_maintaining, space) = (AtomicBool::default(), Space::default());
+        let shared = Arc::new(Shared { path, options, queue, feed, is_maintaining, space });
         Self { inner: Inner { watcher: Mutex::default(), writer, reader, shared } }
     }
 
@@ -114,7 +114,7 @@ impl SqliteStorage {
         if let Some(watcher) = &*watcher {
             return watcher.refresh(answer);
         }
-        let (jobs, housekeeper) = (writer.jobs().clone(), Arc::clone(shared));
+        let (jobs, maintained) = (writer.jobs().clone(), Arc::clone(shared));
         let threads = [writer.jobs().clone(), reader.jobs().clone()];
         let started = Watcher::start(
             Holder::of(shared.path.clone(), shared.options.copy_before_upgrade),
@@ -122,7 +122,7 @@ impl SqliteStorage {
             Arc::clone(&shared.feed),
             shared.options.poll_interval.max(Duration::from_millis(1)),
             shared.options.check_interval,
-            move || housekeeper.run_upkeep(&jobs),
+            move || maintained.run_maintenance(&jobs),
             // Each closes its file, if that is not there any more, before it does anything.
             move || threads.iter().for_each(|jobs| drop(jobs.send(|_| ()))),
         )?;
@@ -138,10 +138,10 @@ impl Storage for SqliteStorage {
     async fn write<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static,
+        F: Fn(&mut dyn Rows) -> PortResult<T> + Send + Sync + 'static,
     {
         let shared = Arc::clone(&self.inner.shared);
-        let answered = shared.queue.push(caller, move |rows| operation(rows).map_err(rows::sqlite));
+        let answered = shared.queue.push(caller, move |rows| operation(rows).map_err(sqlite_error));
         let answered = answered.ok_or_else(|| StoreError::QueueFull {
             path: shared.path.clone(),
             waiting: batch::MAX_WAITING,
@@ -154,7 +154,7 @@ impl Storage for SqliteStorage {
     async fn read<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,
-        F: FnOnce(&dyn ReadRows) -> PortResult<T> + Send + 'static,
+        F: FnOnce(&dyn Rows) -> PortResult<T> + Send + 'static,
     {
         let shared = Arc::clone(&self.inner.shared);
         let path = shared.path.clone();
@@ -165,9 +165,9 @@ impl Storage for SqliteStorage {
         Ok(read.await?)
     }
 
-    async fn purge(&self, upkeep: Upkeep) -> Result<Progress, PairingError> {
+    async fn maintain(&self, maintenance: Maintenance) -> Result<Progress, PairingError> {
         let (shared, writer) = (Arc::clone(&self.inner.shared), self.inner.writer.jobs().clone());
-        Ok(worker::once("pairing-purge", move || shared.purge(&writer, upkeep)).await?)
+        Ok(worker::once("pairing-purge", move || shared.maintain(&writer, maintenance)).await?)
     }
 
     fn subscribe(&self, replica: Weak<dyn Replica>) {
@@ -207,11 +207,11 @@ impl Storage for SqliteStorage {
 fn read<T>(
     connection: &Connection,
     clock: &dyn Clock,
-    operation: impl FnOnce(&dyn ReadRows) -> PortResult<T>,
+    operation: impl FnOnce(&dyn Rows) -> PortResult<T>,
 ) -> rusqlite::Result<T> {
     let _tx = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
-    let had_upkeep = Cell::new(true);
-    operation(&Rows::new(connection, clock.now(), &had_upkeep)).map_err(rows::sqlite)
+    let had_maintenance = Cell::new(true);
+    operation(&SqliteRows::new(connection, clock.now(), &had_maintenance)).map_err(sqlite_error)
 }
 
 impl Shared {
@@ -247,7 +247,7 @@ impl Shared {
         if written.operations.is_empty() {
             return;
         }
-        written.effects.after.into_iter().for_each(|effect| effect());
+        written.effects.after_commit.into_iter().for_each(|effect| effect());
         // The writes are done, whatever becomes of this: replicas that cannot follow know it.
         if let Err(error) = self.publish(opened) {
             tracing::error!(%error, "the replicas cannot follow the store");

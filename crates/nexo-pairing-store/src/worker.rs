@@ -203,7 +203,7 @@ mod tests {
     use std::time::Duration;
 
     use nexo_pairing_core::Actor;
-    use nexo_pairing_engine::{Attempt, AttemptKind, Storage, WriteRows};
+    use nexo_pairing_engine::{Attempt, AttemptKind, Rows, Storage};
     use tokio::sync::oneshot;
     use tokio::time::timeout;
 
@@ -219,7 +219,7 @@ mod tests {
         let (go, gone) = mpsc::channel::<u8>();
         let (begin, gone) = (Mutex::new(Some(begin)), Mutex::new(gone));
         let attempt = Attempt { kind: AttemptKind::Unknown, at: 1 };
-        let bad = storage.write(Caller::Operator, move |rows: &mut dyn WriteRows| {
+        let bad = storage.write(Caller::Operator, move |rows: &mut dyn Rows| {
             rows.insert_attempt(&Actor::cli(), attempt)?;
             begin.lock().unwrap().take().unwrap().send(()).unwrap();
             Ok(gone.lock().unwrap().recv().expect("it panics on purpose"))
@@ -227,9 +227,8 @@ mod tests {
         let good = async {
             // So that it is not written together with the other one.
             begun.await.unwrap();
-            let good = storage.write(Caller::Operator, |rows: &mut dyn WriteRows| {
-                rows.attempts(&Actor::cli(), 0)
-            });
+            let good = storage
+                .write(Caller::Operator, |rows: &mut dyn Rows| rows.attempts(&Actor::cli(), 0));
             tokio::join!(good, async { drop(go) }).0
         };
         let both = timeout(Duration::from_secs(10), async { tokio::join!(bad, good) });

@@ -172,13 +172,13 @@ pub async fn an_operation_that_fails_anywhere_leaves_nothing<S: Storage>(suite: 
     }
 }
 
-/// Has whatever looks for the requests of a target fail: a block, when it has done most.
+/// Fails a block after it has revoked grants.
 struct NoBlocks;
 
 impl Hooks for NoBlocks {
     fn before(&self, operation: &'static str) -> PortResult<()> {
         match operation {
-            "requests_of" => Err(PortError::new("it fails on purpose")),
+            "put_block" => Err(PortError::new("it fails on purpose")),
             _ => Ok(()),
         }
     }

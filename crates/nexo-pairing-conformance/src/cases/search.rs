@@ -14,20 +14,16 @@ async fn add_entries<S: Storage>(world: &World<S>) {
     let added = world.store.storage().write(Caller::Operator, |rows| {
         rows.lock(&[])?;
         for i in 1_i64..=400 {
-            let of_sender = |names: [&'static str; 2]| names.get((i % 3) as usize).copied();
-            let (sender, session) = (format!("+{}", i % 7), format!("{:016x}", i % 4));
-            let label = format!("phone{}", i % 2);
-            rows.append_audit(&AuditRow {
-                at: START + (i * 37) % 400,
-                actor: "gate",
-                action: ["request", "replay"].get((i % 5) as usize).unwrap_or(&"expire"),
-                channel: of_sender(["whatsapp", "telegram"]),
-                account: of_sender(["personal", "work"]),
-                sender: (i % 3 != 2).then_some(&sender),
-                session: (i % 3 == 2).then_some(&session),
-                device_label: (i % 6 == 2).then_some(&label),
-                detail: json!({ "i": i }),
-            })?;
+            let of_sender = |names: [&str; 2]| names.get((i % 3) as usize).map(|&it| it.to_owned());
+            let action = *["request", "replay"].get((i % 5) as usize).unwrap_or(&"expire");
+            let (at, detail) = (moment(START + (i * 37) % 400), json!({ "i": i }));
+            let mut event = AuditEvent::new(0, at, "gate".to_owned(), action.to_owned(), detail);
+            event.channel = of_sender(["whatsapp", "telegram"]);
+            event.account_id = of_sender(["personal", "work"]);
+            event.sender_id = (i % 3 != 2).then(|| format!("+{}", i % 7));
+            let session = (i % 3 == 2).then(|| format!("{:016x}", i % 4));
+            let device_label = (i % 6 == 2).then(|| format!("phone{}", i % 2));
+            rows.append_audit(&AuditRow { event, session, device_label })?;
         }
         Ok(())
     });

@@ -2,10 +2,10 @@
 //! say, and no more are deleted than asked for.
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
-use nexo_pairing_core::{PairingCode, Session, SessionId};
+use nexo_pairing_core::{AuditEvent, PairingCode, Session, SessionId};
 use nexo_pairing_engine::{
-    Attempt, AttemptKind, AuditRow, Caller, LockKey, OutcomeRow, PortResult, RedemptionRow,
-    Repeats, RequestRow, SessionRow, Trim, WriteRows,
+    Attempt, AttemptKind, AuditRow, AuditTrim, Caller, LockKey, OutcomeRow, PortResult,
+    RedemptionRow, Repeats, RequestRow, Rows, SessionRow, Trim,
 };
 use serde_json::json;
 
@@ -17,10 +17,10 @@ impl<S: Storage> World<S> {
     async fn rows<T: Send + 'static>(
         &self,
         mut locks: Vec<LockKey>,
-        work: impl Fn(&mut dyn WriteRows) -> PortResult<T> + Send + Sync + 'static,
+        work: impl Fn(&mut dyn Rows) -> PortResult<T> + Send + Sync + 'static,
     ) -> T {
         locks.sort_unstable();
-        let locked = move |rows: &mut dyn WriteRows| {
+        let locked = move |rows: &mut dyn Rows| {
             rows.lock(&locks)?;
             work(rows)
         };
@@ -38,29 +38,24 @@ fn of_requests() -> Vec<LockKey> {
 }
 
 /// Adds a request of `+1`, which ends so long after the start.
-fn add_outcome(
-    rows: &mut dyn WriteRows,
-    number: u8,
-    end: RequestEnd,
-    after: i64,
-) -> PortResult<()> {
+fn add_outcome(rows: &mut dyn Rows, number: u8, end: RequestEnd, after: i64) -> PortResult<()> {
     let (key, code) = (key("+1"), code(number));
     let ended = EndedRequest { end, at: moment(START + after), strikes: 0 };
     let outcome = OutcomeRow { key: key.clone(), code: code.clone(), ended };
-    assert!(!rows.close_request(&outcome)?, "there is none yet");
+    assert!(!rows.delete_request(&key, &code)?, "there is none yet");
     let (created_at, expires_at) = (START, START + 3600);
     let meta = "null".to_owned();
     let request = RequestRow { key, code, created_at, expires_at, challenged_at: START, meta };
     assert!(rows.insert_request(&request)?);
-    assert!(rows.close_request(&outcome)?);
-    Ok(())
+    assert!(rows.delete_request(&outcome.key, &outcome.code)?);
+    rows.insert_outcome(&outcome)
 }
 
 /// Of which of these numbers there is an outcome.
-fn known(rows: &dyn WriteRows, numbers: std::ops::Range<u8>) -> PortResult<Vec<u8>> {
+fn known(rows: &dyn Rows, numbers: std::ops::Range<u8>) -> PortResult<Vec<u8>> {
     let mut known = Vec::new();
     for number in numbers {
-        if rows.is_code_known(&code(number))? {
+        if !rows.outcomes_of_code(&code(number))?.is_empty() {
             known.push(number);
         }
     }
@@ -76,8 +71,9 @@ pub async fn the_newest_outcomes_are_those_that_were_written_last<S: Storage>(su
                 add_outcome(rows, number, RequestEnd::Rejected, -i64::from(number))?;
             }
             assert_eq!(rows.last_outcome(&key("+1"))?.unwrap().at, moment(START - 11));
-            let first = rows.trim(Trim::OutcomesBeyond(5), 3)?;
-            let rest = rows.trim(Trim::OutcomesBeyond(5), 100)?;
+            let beyond = Trim::Outcomes { keep: 5, until: i64::MIN, expired_until: i64::MIN };
+            let first = rows.trim(beyond, 3)?;
+            let rest = rows.trim(beyond, 100)?;
             Ok((first, rest, known(rows, 0..12)?))
         })
         .await;
@@ -93,7 +89,7 @@ pub async fn expiries_are_remembered_for_longer<S: Storage>(suite: &Suite<S>) {
                 add_outcome(rows, number, end, 10 * i64::from(number))?;
             }
             let (until, expired_until) = (START + 50, START + 29);
-            let trimmed = rows.trim(Trim::Outcomes { until, expired_until }, 100)?;
+            let trimmed = rows.trim(Trim::Outcomes { keep: 100, until, expired_until }, 100)?;
             Ok((trimmed, known(rows, 0..9)?))
         })
         .await;
@@ -194,22 +190,15 @@ pub async fn the_audit_log_is_trimmed_up_to_the_first_entry_that_stays<S: Storag
         .rows(Vec::new(), |rows| {
             // The third is from the future, and says nothing about what follows.
             for at in [1, 2, 900, 3, 60, 4] {
-                rows.append_audit(&AuditRow {
-                    at: START + at,
-                    actor: "gate",
-                    action: "expire",
-                    channel: None,
-                    account: None,
-                    sender: None,
-                    session: None,
-                    device_label: None,
-                    detail: json!(at),
-                })?;
+                let (actor, action) = ("gate".to_owned(), "expire".to_owned());
+                let event = AuditEvent::new(0, moment(START + at), actor, action, json!(at));
+                rows.append_audit(&AuditRow { event, session: None, device_label: None })?;
             }
             let (oldest, newest) = (START + 50, START + 100);
-            let first = rows.trim_audit(i64::MIN, oldest, newest, 2)?;
-            let second = rows.trim_audit(first.unwrap(), oldest, newest, 1)?;
-            let third = rows.trim_audit(second.unwrap(), oldest, newest, 100)?;
+            let from = |after| AuditTrim { after, oldest, newest };
+            let first = rows.trim_audit(from(i64::MIN), 2)?;
+            let second = rows.trim_audit(from(first.unwrap()), 1)?;
+            let third = rows.trim_audit(from(second.unwrap()), 100)?;
             Ok((first < second, third))
         })
         .await;

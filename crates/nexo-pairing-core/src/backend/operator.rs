@@ -262,6 +262,12 @@ impl Target {
     pub fn new(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
         Self { channel, scope, sender }
     }
+
+    /// The key of the sender on an account.
+    #[must_use]
+    pub fn key_on(&self, account: AccountId) -> SenderKey {
+        SenderKey::new(self.channel.clone(), account, self.sender.clone())
+    }
 }
 
 impl From<SenderKey> for Target {

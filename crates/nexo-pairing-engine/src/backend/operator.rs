@@ -17,7 +17,7 @@ use crate::modes::Wanted;
 use crate::refusal::Within;
 use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
-use crate::{PairingEngine, adapters, code, erase, grant, list, modes};
+use crate::{PairingEngine, adapters, code, grant, list, modes};
 
 #[async_trait]
 impl<S: Storage> OperatorBackend for PairingEngine<S> {
@@ -67,17 +67,16 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
         senders: &[SenderId],
         actor: &Actor,
     ) -> Result<SeedReport, PairingError> {
-        let (channel, account) = (channel.clone(), account.clone());
+        let on = (channel.clone(), account.clone());
         let (senders, actor) = (senders.to_vec(), actor.clone());
-        let seed = move |tx: &mut Tx<'_>| grant::seed(tx, &channel, &account, &senders, &actor);
-        self.write(Caller::Operator, seed).await
+        self.write(Caller::Operator, move |tx| grant::seed(tx, &on, &senders, &actor)).await
     }
 
     async fn forget(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError> {
         let mut salt = [0; 32];
         self.random().fill(&mut salt)?;
         let (target, actor) = (target.clone(), actor.clone());
-        self.write(Caller::Operator, move |tx| erase::forget(tx, &target, &actor, &salt)).await
+        self.write(Caller::Operator, move |tx| grant::forget(tx, &target, &actor, &salt)).await
     }
 
     async fn unlock(&self, locked: &Actor, actor: &Actor) -> Result<bool, PairingError> {
@@ -135,7 +134,7 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
     }
 
     async fn purge_expired(&self) -> Result<u64, PairingError> {
-        Ok(self.storage().purge(self.upkeep()).await?.expired)
+        Ok(self.storage().maintain(self.maintenance()).await?.expired)
     }
 
     async fn remembered_modes(&self) -> Result<RememberedModes, PairingError> {
@@ -232,7 +231,7 @@ impl<S: Storage> PairingEngine<S> {
     ) -> Result<T, PairingError> {
         let filter = filter.clone();
         let folded = self.read(Caller::Operator, move |rows| {
-            list::each_blocked(rows, &filter, |block| fold(&mut state, block))?;
+            rows.visit_blocks(&filter, &mut |block| fold(&mut state, block))?;
             Ok(state)
         });
         folded.await

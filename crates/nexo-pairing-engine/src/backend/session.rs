@@ -14,11 +14,11 @@ use nexo_pairing_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::port::ReadRows;
+use crate::maintenance::Maintenance;
+use crate::port::Rows;
 use crate::redemption::NewToken;
 use crate::storage::{Caller, Storage};
 use crate::tx::{Tx, sha256};
-use crate::upkeep::Upkeep;
 use crate::{PairingEngine, redemption, session};
 
 #[async_trait]
@@ -70,7 +70,7 @@ impl<S: Storage> SessionBackend for PairingEngine<S> {
     ) -> Result<Option<Session>, PairingError> {
         check_ttl("ttl", ttl)?;
         let hash = sha256(token.as_str());
-        let has_not_ended = move |rows: &dyn ReadRows| session::has_not_ended(rows, &hash);
+        let has_not_ended = move |rows: &dyn Rows| session::has_not_ended(rows, &hash);
         if !self.read(Caller::Stranger, has_not_ended).await? {
             return Ok(None);
         }
@@ -79,7 +79,7 @@ impl<S: Storage> SessionBackend for PairingEngine<S> {
 
     async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError> {
         let hash = sha256(token.as_str());
-        let has_not_ended = move |rows: &dyn ReadRows| session::has_not_ended(rows, &hash);
+        let has_not_ended = move |rows: &dyn Rows| session::has_not_ended(rows, &hash);
         if !self.read(Caller::Stranger, has_not_ended).await? {
             return Ok(false);
         }
@@ -115,7 +115,7 @@ impl<S: Storage> SessionBackend for PairingEngine<S> {
     }
 
     async fn purge_sessions(&self) -> Result<u64, PairingError> {
-        Ok(self.storage().purge(Upkeep::sessions()).await?.sessions)
+        Ok(self.storage().maintain(Maintenance::sessions()).await?.sessions)
     }
 
     async fn record(&self, actor: &Actor, event: SetupEvent) -> Result<(), PairingError> {

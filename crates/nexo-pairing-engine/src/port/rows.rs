@@ -1,11 +1,13 @@
 //! The rows of the port, and what is locked and trimmed.
 
-use nexo_pairing_core::rules::EndedRequest;
+use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
+use time::OffsetDateTime;
+
+use crate::state::at;
 use nexo_pairing_core::{
-    AccountId, AccountKey, Actor, ChannelId, PairingCode, PeerAddress, SenderId, SenderKey,
-    Session, SessionId,
+    AccountId, AccountKey, Actor, AllowedSender, AuditEvent, ChannelId, PairingCode, PeerAddress,
+    SenderId, SenderKey, Session, SessionId,
 };
-use serde_json::Value;
 
 /// What an operation decides on, in the order in which everybody locks it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,13 +36,13 @@ pub enum LockKey {
     Import,
 }
 
-/// From when on a request is over: its end is up to `until`, or it was made after `future`, by a clock
-/// that was set back since.
+/// When a request is overdue: it expired up to `until`, or was made after `future`, by a clock that was
+/// set back since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Over {
-    /// The last end of a request that is over.
+pub struct Overdue {
+    /// The last expiry of an overdue request.
     pub until: i64,
-    /// The last moment at which a request that is not over was made.
+    /// The last moment at which a request that is not overdue was made.
     pub future: i64,
 }
 
@@ -52,10 +54,10 @@ impl LockKey {
     }
 }
 
-impl Over {
-    /// Whether a request is over.
+impl Overdue {
+    /// Whether a request is overdue.
     #[must_use]
-    pub fn is(self, request: &RequestRow) -> bool {
+    pub fn includes(self, request: &RequestRow) -> bool {
         request.expires_at <= self.until || request.created_at > self.future
     }
 }
@@ -99,7 +101,39 @@ pub struct OutcomeRow {
     pub ended: EndedRequest,
 }
 
-/// What a seed did.
+/// How grants end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantEnd<'a> {
+    /// All of them are revoked.
+    Revoked {
+        /// When.
+        at: i64,
+        /// By whom.
+        via: &'a Actor,
+    },
+    /// Those that expired are revoked as of their expiry, by `expiry`: 0.1.8 knows no other end.
+    Expired {
+        /// The last expiry that counts.
+        until: i64,
+        /// How many are revoked at most. Which, if there are more, is the storage's choice.
+        limit: u64,
+    },
+}
+
+/// Permanent grants on one account.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed<'a> {
+    /// The account.
+    pub account: &'a AccountKey,
+    /// The senders, each once.
+    pub senders: &'a [SenderId],
+    /// When.
+    pub at: i64,
+    /// By whom.
+    pub via: &'a Actor,
+}
+
+/// The result of a seed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seeded {
     /// How many grants are new.
@@ -108,12 +142,14 @@ pub struct Seeded {
     pub renewed: u64,
 }
 
-/// What an erasure did.
+/// The result of an erasure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
     /// The accounts, `*` among them, on which the target had a row, each once, in order.
     pub accounts: Vec<String>,
-    /// Whether anything was changed, the audit log included.
+    /// Whether anything was changed: a row, an entry of the audit log, or what the storage keeps for
+    /// its own purposes, such as a list of changes. So storages may differ for a target of which only
+    /// the latter is left.
     pub changed: bool,
 }
 
@@ -158,25 +194,25 @@ impl AttemptKind {
 
 /// A new entry of the audit log.
 #[derive(Debug, Clone)]
-pub struct AuditRow<'a> {
-    /// When.
-    pub at: i64,
-    /// Who did it.
-    pub actor: &'a str,
-    /// What was done.
-    pub action: &'static str,
-    /// The channel, if it concerns one.
-    pub channel: Option<&'a str>,
-    /// The account, or `*`, if it concerns one.
-    pub account: Option<&'a str>,
-    /// The sender, or the pseudonym of one who was forgotten, if it concerns one.
-    pub sender: Option<&'a str>,
+pub struct AuditRow {
+    /// The entry; the storage gives it its [`seq`](AuditEvent::seq).
+    pub event: AuditEvent,
     /// The session, if it concerns one.
-    pub session: Option<&'a str>,
-    /// What the device of the session is called.
-    pub device_label: Option<&'a str>,
-    /// What else is worth knowing; never a code.
-    pub detail: Value,
+    pub session: Option<String>,
+    /// The label of the session's device.
+    pub device_label: Option<String>,
+}
+
+/// Which entries of the audit log are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditTrim {
+    /// Only entries after this one are examined.
+    pub after: i64,
+    /// The last moment of an entry that is deleted.
+    pub oldest: i64,
+    /// The last moment of an entry that stays. A later one, from the future, says nothing about those
+    /// that follow it.
+    pub newest: i64,
 }
 
 /// What is remembered of an account.
@@ -232,15 +268,6 @@ pub struct RedemptionRow {
     pub reissues: Repeats,
 }
 
-/// Which repeated claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RepeatKind {
-    /// By another client than the first, or too late: it gives nothing.
-    Replay,
-    /// By the same client, whose answer was lost: it gives another token.
-    Reissue,
-}
-
 /// Repeated claims of a setup code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repeats {
@@ -270,13 +297,13 @@ pub struct SessionRow {
 /// Rows that are trimmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trim {
-    /// All outcomes but the newest so many.
-    OutcomesBeyond(u64),
-    /// Outcomes up to `until`, and expiries up to `expired_until`.
+    /// Outcomes that are not among the newest `keep`, or ended up to `until`.
     Outcomes {
+        /// How many stay at most.
+        keep: u64,
         /// The newest that is deleted.
         until: i64,
-        /// The newest expiry that is deleted.
+        /// The newest expiry that is deleted, in place of `until`.
         expired_until: i64,
     },
     /// Attempts up to then.
@@ -300,4 +327,56 @@ pub enum Trim {
     },
     /// Whatever the storage keeps for its own purposes beyond what it needs, such as a list of changes.
     Own,
+}
+
+impl GrantEnd<'_> {
+    /// How many grants end at most.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        match self {
+            Self::Revoked { .. } => u64::MAX,
+            Self::Expired { limit, .. } => *limit,
+        }
+    }
+
+    /// When a grant ends by this; `None` if it does not, or has ended before.
+    #[must_use]
+    pub fn of(&self, grant: &AllowedSender) -> Option<OffsetDateTime> {
+        match self {
+            _ if grant.revoked_at.is_some() => None,
+            Self::Revoked { at: moment, .. } => Some(at(*moment)),
+            Self::Expired { until, .. } => grant.expires_at.filter(|end| *end <= at(*until)),
+        }
+    }
+}
+
+impl AuditTrim {
+    /// Whether an entry stays, and with it those that follow.
+    #[must_use]
+    pub fn keeps(&self, event: &AuditEvent) -> bool {
+        let at = event.at.unix_timestamp();
+        self.oldest < at && at <= self.newest
+    }
+}
+
+impl Trim {
+    /// Whether an outcome is old enough.
+    #[must_use]
+    pub fn is_old_outcome(&self, outcome: &OutcomeRow) -> bool {
+        let EndedRequest { end, at: ended_at, .. } = outcome.ended;
+        matches!(self, Self::Outcomes { until, expired_until, .. }
+            if ended_at <= at(if end == RequestEnd::Expired { *expired_until } else { *until }))
+    }
+
+    /// Whether a session has expired, or is old enough.
+    #[must_use]
+    pub fn is_old_session(&self, session: &Session) -> bool {
+        match (self, session.revoked_at) {
+            (Self::ExpiredSessions(until), None) => session.expires_at <= at(*until),
+            (Self::Sessions { revoked_until, expired_until }, Some(revoked_at)) => {
+                revoked_at <= at(*revoked_until) && session.expires_at <= at(*expired_until)
+            }
+            _ => false,
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Searches the audit log by its indexes.
 
 use nexo_pairing_core::{AuditEvent, AuditQuery};
+use nexo_pairing_engine::at;
 use rusqlite::{Connection, Row, named_params};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use nexo_pairing_engine::at;
+use super::transaction::filter_params;
 
 /// The sessions of a device: the given id, and all that ever had the given label.
 const SESSIONS: &str = "SELECT ?1
@@ -14,7 +15,7 @@ const SESSIONS: &str = "SELECT ?1
         WHERE device_label = ?1 AND session_id IS NOT NULL";
 
 /// The newest entries that match, the oldest of them first.
-pub(crate) fn search(
+pub(super) fn search(
     connection: &Connection,
     query: &AuditQuery,
 ) -> rusqlite::Result<Vec<AuditEvent>> {
@@ -42,10 +43,10 @@ fn newest(
     query: &AuditQuery,
     session: Option<&str>,
 ) -> rusqlite::Result<Vec<AuditEvent>> {
-    let filter = &query.filter;
+    let [channel, account, sender] = filter_params(&query.filter);
     let lead = if session.is_some() {
         Lead::Session
-    } else if filter.sender.is_some() {
+    } else if sender.is_some() {
         Lead::Sender
     } else if query.action.is_some() {
         Lead::Action
@@ -56,9 +57,9 @@ fn newest(
     };
     let mut statement = connection.prepare_cached(&lead.sql())?;
     let parameters = named_params! {
-        ":channel": filter.channel.as_ref().map(AsRef::<str>::as_ref),
-        ":account": filter.account.as_ref().map(AsRef::<str>::as_ref),
-        ":sender": filter.sender.as_ref().map(AsRef::<str>::as_ref),
+        ":channel": channel,
+        ":account": account,
+        ":sender": sender,
         ":action": query.action,
         ":session": session,
         ":since": query.since.map_or(i64::MIN, whole_seconds),
@@ -127,16 +128,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect;
-
-    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
-        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        plan.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap()
-    }
+    use crate::rows::transaction::tests::plan;
 
     #[test]
     fn every_search_goes_by_an_index_and_none_scans_the_log() {
-        let connection = inspect::empty(std::path::Path::new(":memory:")).unwrap();
         for (lead, by) in [
             (Lead::Session, "INDEX pairing_audit_session (session_id=? AND rowid<?)"),
             (Lead::Sender, "INDEX pairing_audit_sender (sender_id=? AND rowid<?)"),
@@ -144,7 +139,7 @@ mod tests {
             (Lead::Time, "INDEX pairing_audit_at (at>? AND at<?)"),
             (Lead::Order, "INTEGER PRIMARY KEY (rowid<?)"),
         ] {
-            let plan = plan(&connection, &lead.sql());
+            let plan = plan(&lead.sql());
             let found = plan.iter().any(|step| *step == format!("SEARCH pairing_audit USING {by}"));
             assert!(found, "{lead:?}: {plan:#?}");
             let chosen = "SEARCH pairing_audit USING INTEGER PRIMARY KEY (rowid=?)";
@@ -154,7 +149,7 @@ mod tests {
             let sorts = plan.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY");
             assert_eq!(sorts, matches!(lead, Lead::Action | Lead::Time), "{lead:?}: {plan:#?}");
         }
-        let plan = plan(&connection, SESSIONS);
+        let plan = plan(SESSIONS);
         assert!(!plan.iter().any(|step| step.contains("SCAN pairing")), "{plan:#?}");
     }
 }

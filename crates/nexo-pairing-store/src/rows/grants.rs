@@ -1,53 +1,32 @@
 //! `pairing_allow_from`: the grants. 0.1.8 writes it too, and knows `revoked_at` and no expiry.
 
-use nexo_pairing_core::{
-    AccountId, Actor, AllowedSender, ChannelId, Filter, SenderId, SenderKey, Target,
-};
-use nexo_pairing_engine::{Seeded, at};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use nexo_pairing_core::{AllowedSender, Filter, SenderKey};
+use nexo_pairing_engine::{GrantEnd, GrantTable, PortResult, Seed, Seeded, at};
+use rusqlite::{Row, params};
 use serde_json::json;
 
-use super::columns::{
-    self, OF_FILTER, OF_TARGET, change, filter_params, key_on, key_params, sender_key,
-    target_params,
+use super::transaction::{
+    OF_KEY, SqliteRows, filter_params, integer, key_params, of_filter, sender_key,
 };
 
 const SELECT: &str = "SELECT channel, account_id, sender_id, approved_at, approved_via, expires_at,
         revoked_at, note
     FROM pairing_allow_from";
 
-pub(super) fn get(
-    connection: &Connection,
-    key: &SenderKey,
-) -> rusqlite::Result<Option<AllowedSender>> {
-    let sql = format!("{SELECT} WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3");
-    connection.prepare_cached(&sql)?.query_row(key_params(key), read).optional()
-}
-
-/// The order of the primary key, so that nothing is sorted.
-fn visit_sql() -> String {
-    format!("{SELECT} WHERE {OF_FILTER} ORDER BY channel, account_id, sender_id")
-}
-
-pub(super) fn visit(
-    connection: &Connection,
-    filter: &Filter,
-    each: &mut dyn FnMut(AllowedSender),
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(&visit_sql())?;
-    let mut rows = statement.query(filter_params(filter))?;
-    while let Some(row) = rows.next()? {
-        each(read(row)?);
+impl GrantTable for SqliteRows<'_> {
+    fn grant(&self, key: &SenderKey) -> PortResult<Option<AllowedSender>> {
+        self.one(&format!("{SELECT} WHERE {OF_KEY}"), key_params(key), read)
     }
-    Ok(())
-}
 
-pub(super) fn put(connection: &Connection, grant: &AllowedSender) -> rusqlite::Result<()> {
-    let (channel, account) = (grant.channel.as_str(), grant.account_id.as_str());
-    let sender = grant.sender_id.as_str();
-    let approved_at = grant.approved_at.unix_timestamp();
-    connection
-        .prepare_cached(
+    fn visit_grants(&self, filter: &Filter, each: &mut dyn FnMut(AllowedSender)) -> PortResult<()> {
+        self.visit(&visit_sql(filter), filter_params(filter), read, each)
+    }
+
+    fn put_grant(&mut self, grant: &AllowedSender) -> PortResult<()> {
+        let key = grant.key();
+        let [channel, account, sender] = key_params(&key);
+        let approved_at = grant.approved_at.unix_timestamp();
+        self.change(
             "INSERT INTO pairing_allow_from
                     (channel, account_id, sender_id, approved_at, approved_via, note)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -55,104 +34,79 @@ pub(super) fn put(connection: &Connection, grant: &AllowedSender) -> rusqlite::R
                     approved_at = excluded.approved_at, approved_via = excluded.approved_via,
                     note = excluded.note, revoked_at = NULL, revoked_via = NULL,
                     expires_at = NULL",
-        )?
-        .execute(params![channel, account, sender, approved_at, grant.approved_via, grant.note])?;
-    if let Some(expires_at) = grant.expires_at {
-        // On its own: with the revival in one statement it would look like one of 0.1.8's.
-        connection
-            .prepare_cached(
-                "UPDATE pairing_allow_from SET expires_at = ?4
-                    WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
-            )?
-            .execute(params![channel, account, sender, expires_at.unix_timestamp()])?;
+            params![channel, account, sender, approved_at, grant.approved_via, grant.note],
+        )?;
+        if let Some(expires_at) = grant.expires_at {
+            // On its own: with the revival in one statement it would look like one of 0.1.8's.
+            self.change(
+                &format!("UPDATE pairing_allow_from SET expires_at = ?4 WHERE {OF_KEY}"),
+                params![channel, account, sender, expires_at.unix_timestamp()],
+            )?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-pub(super) fn seed(
-    connection: &Connection,
-    channel: &ChannelId,
-    account: &AccountId,
-    senders: &[SenderId],
-    at: i64,
-    via: &Actor,
-) -> rusqlite::Result<Seeded> {
-    // The list as one parameter: a statement for each of 10,000 senders took four times as long.
-    let list = json!(senders).to_string();
-    let grants = params![channel.as_str(), account.as_str(), list, at, via.as_str()];
-    let inserted = connection
-        .prepare_cached(
+    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<Seeded> {
+        let ((channel, account), senders) = (seed.account, seed.senders);
+        // The list as one parameter: a statement for each of 10,000 senders took four times as long.
+        let list = json!(senders).to_string();
+        let grants = params![channel.as_str(), account.as_str(), list, seed.at, seed.via.as_str()];
+        let inserted = self.change(
             "INSERT INTO pairing_allow_from
                     (channel, account_id, sender_id, approved_at, approved_via)
                 SELECT ?1, ?2, value, ?4, ?5 FROM json_each(?3) WHERE true
                 ON CONFLICT DO NOTHING",
-        )?
-        .execute(grants)?;
-    let renewed = if inserted == senders.len() {
-        0
-    } else {
-        connection
-            .prepare_cached(
-                "UPDATE pairing_allow_from SET revoked_at = NULL, revoked_via = NULL,
-                        expires_at = NULL, approved_at = ?4, approved_via = ?5
-                    WHERE channel = ?1 AND account_id = ?2
-                        AND sender_id IN (SELECT value FROM json_each(?3))
-                        AND (revoked_at IS NOT NULL OR expires_at IS NOT NULL)",
-            )?
-            .execute(grants)?
-    };
-    Ok(Seeded { inserted: inserted as u64, renewed: renewed as u64 })
+            grants,
+        )?;
+        if inserted == senders.len() as u64 {
+            return Ok(Seeded { inserted, renewed: 0 });
+        }
+        let renewed = self.change(
+            "UPDATE pairing_allow_from SET revoked_at = NULL, revoked_via = NULL,
+                    expires_at = NULL, approved_at = ?4, approved_via = ?5
+                WHERE channel = ?1 AND account_id = ?2
+                    AND sender_id IN (SELECT value FROM json_each(?3))
+                    AND (revoked_at IS NOT NULL OR expires_at IS NOT NULL)",
+            grants,
+        )?;
+        Ok(Seeded { inserted, renewed })
+    }
+
+    fn end_grants(&mut self, filter: &Filter, end: GrantEnd<'_>) -> PortResult<Vec<SenderKey>> {
+        let [channel, account, sender] = filter_params(filter);
+        match end {
+            GrantEnd::Revoked { at, via } => {
+                let sql = format!(
+                    "UPDATE pairing_allow_from SET revoked_at = ?4, revoked_via = ?5
+                        WHERE revoked_at IS NULL AND {} RETURNING channel, account_id, sender_id",
+                    of_filter(filter)
+                );
+                self.all(&sql, params![channel, account, sender, at, via.as_str()], sender_key)
+            }
+            GrantEnd::Expired { until, limit } => {
+                let row = params![channel, account, sender, until, integer(limit)];
+                self.all(&expire_sql(filter), row, sender_key)
+            }
+        }
+    }
 }
 
-pub(super) fn revoke(
-    connection: &Connection,
-    target: &Target,
-    at: i64,
-    via: &Actor,
-) -> rusqlite::Result<Vec<SenderKey>> {
-    let [channel, scope, sender] = target_params(target);
-    let sql = format!(
-        "UPDATE pairing_allow_from SET revoked_at = ?4, revoked_via = ?5
-            WHERE revoked_at IS NULL AND {OF_TARGET} RETURNING account_id"
-    );
-    let mut revoke = connection.prepare_cached(&sql)?;
-    let mut revoked = revoke
-        .query_map(params![channel, scope, sender, at, via.as_str()], |row| row.get(0))?
-        .collect::<Result<Vec<String>, _>>()?;
-    // They come in no particular order.
-    revoked.sort_unstable();
-    Ok(revoked.into_iter().map(|account| key_on(target, account)).collect())
+/// In the order of the primary key, so that nothing is sorted.
+fn visit_sql(filter: &Filter) -> String {
+    let of_filter = of_filter(filter);
+    format!("{SELECT} WHERE {of_filter} ORDER BY channel, account_id, sender_id")
 }
 
-pub(super) fn expire(
-    connection: &Connection,
-    of: Option<&Target>,
-    until: i64,
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    // 0.1.8 knows no expiry, but it knows `revoked_at`.
-    let Some(target) = of else {
-        let expire = "UPDATE pairing_allow_from SET revoked_at = expires_at, revoked_via = 'expiry'
-            WHERE rowid IN (SELECT rowid FROM pairing_allow_from
-                WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?1
-                ORDER BY expires_at LIMIT ?2)";
-        return change(connection, expire, &[until], limit);
-    };
-    let [channel, scope, sender] = target_params(target);
-    let sql = format!(
+/// 0.1.8 knows no expiry, but it knows `revoked_at`.
+fn expire_sql(filter: &Filter) -> String {
+    format!(
         "UPDATE pairing_allow_from SET revoked_at = expires_at, revoked_via = 'expiry'
-            WHERE expires_at <= ?4 AND revoked_at IS NULL AND {OF_TARGET}"
-    );
-    let expired =
-        connection.prepare_cached(&sql)?.execute(params![channel, scope, sender, until])?;
-    Ok(expired as u64)
-}
-
-pub(super) fn delete_of_target(
-    connection: &Connection,
-    target: &Target,
-) -> rusqlite::Result<Vec<String>> {
-    columns::delete_of_target(connection, "pairing_allow_from", target)
+            WHERE rowid IN (SELECT rowid FROM pairing_allow_from
+                WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expires_at <= ?4 AND {}
+                ORDER BY expires_at LIMIT ?5)
+            RETURNING channel, account_id, sender_id",
+        of_filter(filter)
+    )
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<AllowedSender> {
@@ -165,10 +119,24 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AllowedSender> {
 
 #[cfg(test)]
 mod tests {
-    use crate::rows::tests::sorts_nothing;
+    use nexo_pairing_core::{AccountId, ChannelId, Filter, SenderId};
+
+    use crate::rows::transaction::tests::{plan, sorts_nothing};
 
     #[test]
     fn grants_are_read_in_the_order_of_an_index() {
-        sorts_nothing(&super::visit_sql());
+        sorts_nothing(&super::visit_sql(&Filter::all()));
+    }
+
+    #[test]
+    fn expired_grants_are_found_by_indexes() {
+        let of_sender = Filter::all()
+            .with_channel(ChannelId::parse("telegram").unwrap())
+            .with_sender(SenderId::parse("1").unwrap());
+        let of_key = of_sender.clone().with_account(AccountId::default_account());
+        for filter in [Filter::all(), of_sender, of_key] {
+            let plan = plan(&super::expire_sql(&filter));
+            assert!(!plan.iter().any(|step| step.contains("SCAN")), "{plan:?}");
+        }
     }
 }

@@ -1,99 +1,53 @@
-//! `pairing_finished`: what became of requests.
+//! `pairing_finished`: how requests ended.
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
-use nexo_pairing_core::{PairingCode, SenderKey, Target};
-use nexo_pairing_engine::{OutcomeRow, at};
-use rusqlite::{Connection, OptionalExtension, params};
+use nexo_pairing_core::{PairingCode, SenderKey};
+use nexo_pairing_engine::{OutcomeRow, OutcomeTable, PortResult, at};
+use rusqlite::params;
 
-use super::columns::{self, change, integer, key_params, sender_key};
+use super::transaction::{OF_KEY, SqliteRows, key_params, sender_key};
 
-pub(super) fn last(
-    connection: &Connection,
-    key: &SenderKey,
-) -> rusqlite::Result<Option<EndedRequest>> {
-    let last = connection
-        .prepare_cached(
+/// Deletes all but the newest `?1`, and those up to `?2`, or `?3` for expiries.
+pub(super) const TRIM: &str = "DELETE FROM pairing_finished WHERE seq IN
+    (SELECT seq FROM pairing_finished
+        WHERE seq <= (SELECT max(seq) FROM pairing_finished) - ?1
+            OR at <= iif(outcome = 'expired', ?3, ?2) ORDER BY seq LIMIT ?4)";
+
+impl OutcomeTable for SqliteRows<'_> {
+    fn last_outcome(&self, key: &SenderKey) -> PortResult<Option<EndedRequest>> {
+        let sql = format!(
             "SELECT outcome, at, strikes FROM pairing_finished
-                WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3
-                ORDER BY seq DESC LIMIT 1",
-        )?
-        .query_row(key_params(key), |row| {
+                WHERE {OF_KEY} ORDER BY seq DESC LIMIT 1"
+        );
+        let last = self.one(&sql, key_params(key), |row| {
             let (outcome, at, strikes): (String, i64, i64) = row.try_into()?;
             Ok(ended(&outcome, at, strikes))
-        })
-        .optional()?;
-    Ok(last.flatten())
-}
+        })?;
+        Ok(last.flatten())
+    }
 
-pub(super) fn of_code(
-    connection: &Connection,
-    code: &PairingCode,
-    after: i64,
-    until: i64,
-) -> rusqlite::Result<Option<OutcomeRow>> {
-    let last = connection
-        .prepare_cached(
-            "SELECT channel, account_id, sender_id, outcome, at, strikes FROM pairing_finished
-                WHERE code = ?1 AND at > ?2 AND at <= ?3 ORDER BY seq DESC LIMIT 1",
-        )?
-        .query_row(params![code.as_str(), after, until], |row| {
-            let outcome: String = row.get(3)?;
+    fn outcomes_of_code(&self, code: &PairingCode) -> PortResult<Vec<OutcomeRow>> {
+        let select = "SELECT channel, account_id, sender_id, outcome, at, strikes, code
+            FROM pairing_finished WHERE code = ?1 ORDER BY seq DESC";
+        let outcomes = self.all(select, [code.as_str()], |row| {
+            let (key, outcome) = (sender_key(row)?, row.get::<_, String>(3)?);
             let ended = ended(&outcome, row.get(4)?, row.get(5)?);
-            let key = sender_key(row)?;
-            Ok(ended.map(|ended| OutcomeRow { key, code: code.clone(), ended }))
-        })
-        .optional()?;
-    Ok(last.flatten())
-}
+            let code = PairingCode::from_stored(row.get(6)?);
+            Ok(ended.map(|ended| OutcomeRow { key, code, ended }))
+        })?;
+        Ok(outcomes.into_iter().flatten().collect())
+    }
 
-pub(super) fn insert(connection: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()> {
-    let OutcomeRow { key, code, ended } = outcome;
-    connection
-        .prepare_cached(
-            "INSERT INTO pairing_finished
+    fn insert_outcome(&mut self, outcome: &OutcomeRow) -> PortResult<()> {
+        let OutcomeRow { key, code, ended } = outcome;
+        let [channel, account, sender] = key_params(key);
+        let (end, at) = (ended.end.as_str(), ended.at.unix_timestamp());
+        let insert = "INSERT INTO pairing_finished
                 (code, outcome, at, channel, account_id, sender_id, strikes)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            code.as_str(),
-            ended.end.as_str(),
-            ended.at.unix_timestamp(),
-            key.channel.as_str(),
-            key.account_id.as_str(),
-            key.sender_id.as_str(),
-            ended.strikes
-        ])
-        .map(drop)
-}
-
-pub(super) fn delete_of_target(
-    connection: &Connection,
-    target: &Target,
-) -> rusqlite::Result<Vec<String>> {
-    columns::delete_of_target(connection, "pairing_finished", target)
-}
-
-pub(super) fn trim_beyond(
-    connection: &Connection,
-    newest: u64,
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    let delete = "DELETE FROM pairing_finished WHERE seq IN
-        (SELECT seq FROM pairing_finished
-            WHERE seq <= (SELECT max(seq) FROM pairing_finished) - ?1 ORDER BY seq LIMIT ?2)";
-    change(connection, delete, &[integer(newest)], limit)
-}
-
-pub(super) fn trim(
-    connection: &Connection,
-    until: i64,
-    expired_until: i64,
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    let delete = "DELETE FROM pairing_finished WHERE seq IN
-        (SELECT seq FROM pairing_finished
-            WHERE at <= iif(outcome = 'expired', ?2, ?1) ORDER BY seq LIMIT ?3)";
-    change(connection, delete, &[until, expired_until], limit)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let row = params![code.as_str(), end, at, channel, account, sender, ended.strikes];
+        self.change(insert, row).map(drop)
+    }
 }
 
 /// An outcome as it is stored; `None` for one that this version does not know.

@@ -1,78 +1,67 @@
 //! `pairing_redemptions`: the setup codes that were used or cancelled.
 
 use nexo_pairing_core::SessionId;
-use nexo_pairing_engine::{RedemptionRow, RepeatKind, Repeats};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use nexo_pairing_engine::{PortResult, RedemptionRow, RedemptionTable, Repeats};
+use rusqlite::{Row, params};
 
-use super::columns::{change, integer, peer, stored_peer};
+use super::transaction::{SqliteRows, peer, stored_peer};
 
 const SELECT: &str = "SELECT nonce, session_id, claim_id_sha256, redeemed_at, expires_at, peer,
         replays, last_replay_at, last_replay_peer, replays_audited, replays_audited_at,
         reissues, last_reissue_at, last_reissue_peer, reissues_audited, reissues_audited_at
     FROM pairing_redemptions";
 
-pub(super) fn get(connection: &Connection, nonce: &str) -> rusqlite::Result<Option<RedemptionRow>> {
-    let sql = format!("{SELECT} WHERE nonce = ?1");
-    connection.prepare_cached(&sql)?.query_row([nonce], read).optional()
-}
+/// Deletes those that expired up to `?1`, but the newest `?2`.
+pub(super) const TRIM: &str = "DELETE FROM pairing_redemptions WHERE rowid IN
+    (SELECT rowid FROM pairing_redemptions WHERE expires_at <= ?1
+        AND rowid <= (SELECT max(rowid) FROM pairing_redemptions) - ?2
+        ORDER BY rowid LIMIT ?3)";
 
-pub(super) fn unaudited(connection: &Connection) -> rusqlite::Result<Vec<RedemptionRow>> {
-    let sql = format!("{SELECT} WHERE (replays > replays_audited OR reissues > reissues_audited)");
-    connection.prepare_cached(&sql)?.query_map((), read)?.collect()
-}
+impl RedemptionTable for SqliteRows<'_> {
+    fn redemption(&self, nonce: &str) -> PortResult<Option<RedemptionRow>> {
+        self.one(&format!("{SELECT} WHERE nonce = ?1"), [nonce], read)
+    }
 
-pub(super) fn insert(connection: &Connection, row: &RedemptionRow) -> rusqlite::Result<bool> {
-    let added = connection
-        .prepare_cached(
+    fn unaudited_redemptions(&self) -> PortResult<Vec<RedemptionRow>> {
+        let unaudited = "(replays > replays_audited OR reissues > reissues_audited)";
+        self.all(&format!("{SELECT} WHERE {unaudited}"), (), read)
+    }
+
+    fn insert_redemption(&mut self, redemption: &RedemptionRow) -> PortResult<bool> {
+        let RedemptionRow { nonce, session, claim_id, redeemed_at, expires_at, peer, .. } =
+            redemption;
+        let session = session.as_ref().map(SessionId::as_str);
+        let added = self.change(
             "INSERT INTO pairing_redemptions
                     (nonce, session_id, claim_id_sha256, redeemed_at, expires_at, peer)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            row.nonce,
-            row.session.as_ref().map(SessionId::as_str),
-            row.claim_id,
-            row.redeemed_at,
-            row.expires_at,
-            stored_peer(row.peer)
-        ])?;
-    Ok(added == 1)
-}
+            params![nonce, session, claim_id, redeemed_at, expires_at, stored_peer(*peer)],
+        )?;
+        Ok(added == 1)
+    }
 
-pub(super) fn put_repeats(
-    connection: &Connection,
-    nonce: &str,
-    kind: RepeatKind,
-    repeats: &Repeats,
-) -> rusqlite::Result<()> {
-    let put = match kind {
-        RepeatKind::Replay => {
-            "UPDATE pairing_redemptions SET replays = ?2, last_replay_at = ?3,
-                last_replay_peer = ?4, replays_audited = ?5, replays_audited_at = ?6
-                WHERE nonce = ?1"
-        }
-        RepeatKind::Reissue => {
-            "UPDATE pairing_redemptions SET reissues = ?2, last_reissue_at = ?3,
-                last_reissue_peer = ?4, reissues_audited = ?5, reissues_audited_at = ?6
-                WHERE nonce = ?1"
-        }
-    };
-    let Repeats { total, last_at, last_peer, audited, audited_at } = repeats;
-    let row = params![nonce, total, last_at, stored_peer(*last_peer), audited, audited_at];
-    connection.prepare_cached(put)?.execute(row).map(drop)
-}
-
-pub(super) fn trim(
-    connection: &Connection,
-    expired_until: i64,
-    keep: u64,
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    let delete = "DELETE FROM pairing_redemptions WHERE rowid IN
-        (SELECT rowid FROM pairing_redemptions WHERE expires_at <= ?1
-            AND rowid <= (SELECT max(rowid) FROM pairing_redemptions) - ?2
-            ORDER BY rowid LIMIT ?3)";
-    change(connection, delete, &[expired_until, integer(keep)], limit)
+    fn put_repeats(&mut self, redemption: &RedemptionRow) -> PortResult<()> {
+        let RedemptionRow { nonce, replays, reissues, .. } = redemption;
+        let put = "UPDATE pairing_redemptions SET replays = ?2, last_replay_at = ?3,
+                last_replay_peer = ?4, replays_audited = ?5, replays_audited_at = ?6,
+                reissues = ?7, last_reissue_at = ?8, last_reissue_peer = ?9,
+                reissues_audited = ?10, reissues_audited_at = ?11
+            WHERE nonce = ?1";
+        let row = params![
+            nonce,
+            replays.total,
+            replays.last_at,
+            stored_peer(replays.last_peer),
+            replays.audited,
+            replays.audited_at,
+            reissues.total,
+            reissues.last_at,
+            stored_peer(reissues.last_peer),
+            reissues.audited,
+            reissues.audited_at
+        ];
+        self.change(put, row).map(drop)
+    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RedemptionRow> {

@@ -1,191 +1,85 @@
-//! `pairing_pending`: the requests. 0.1.8 writes it too, without an end and without a challenge.
+//! `pairing_pending`: the requests. 0.1.8 writes it too, without an expiry and without a challenge.
 
-use nexo_pairing_core::{AccountId, ChannelId, Filter, PairingCode, SenderKey, Target};
-use nexo_pairing_engine::{Over, RequestCounts, RequestRow};
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use nexo_pairing_core::{AccountKey, Filter, PairingCode, SenderKey};
+use nexo_pairing_engine::{Overdue, PortResult, RequestCounts, RequestRow, RequestTable};
+use rusqlite::{Row, params};
 
-use super::columns::{
-    self, OF_FILTER, OF_TARGET, filter_params, integer, key_params, sender_key, target_params,
+use super::transaction::{
+    OF_KEY, SqliteRows, filter_params, integer, key_params, of_filter, sender_key,
 };
 
 const SELECT: &str = "SELECT channel, account_id, sender_id, code, created_at,
         coalesce(expires_at, created_at + 3600), coalesce(last_challenged_at, created_at), meta_json
     FROM pairing_pending";
 
-/// Those that are over at `?1`, or were made after `?2`, by the two indexes that are made for it.
-const OVER: &str = "(coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?2)";
+/// Those that expired up to `?1`, or were made after `?2`, by the two indexes that are made for it.
+const OVERDUE: &str = "(coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?2)";
 
-pub(super) fn get(
-    connection: &Connection,
-    key: &SenderKey,
-) -> rusqlite::Result<Option<RequestRow>> {
-    let sql = format!("{SELECT} WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3");
-    one(connection, &sql, key_params(key))
-}
-
-pub(super) fn by_code(
-    connection: &Connection,
-    code: &PairingCode,
-) -> rusqlite::Result<Option<RequestRow>> {
-    one(connection, &format!("{SELECT} WHERE code = ?1"), [code.as_str()])
-}
-
-pub(super) fn visit(
-    connection: &Connection,
-    filter: &Filter,
-    each: &mut dyn FnMut(RequestRow),
-) -> rusqlite::Result<()> {
-    let sql = format!("{SELECT} WHERE {OF_FILTER} ORDER BY created_at, rowid");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(filter_params(filter))?;
-    while let Some(row) = rows.next()? {
-        each(read(row)?);
+impl RequestTable for SqliteRows<'_> {
+    fn requests(&self, filter: &Filter) -> PortResult<Vec<RequestRow>> {
+        let sql = format!("{SELECT} WHERE {} ORDER BY rowid", of_filter(filter));
+        self.all(&sql, filter_params(filter), read)
     }
-    Ok(())
-}
 
-pub(super) fn count(
-    connection: &Connection,
-    channel: &ChannelId,
-    account: &AccountId,
-    over: Over,
-) -> rusqlite::Result<RequestCounts> {
-    // Those that are over are few, and found by indexes.
-    let sql = format!(
-        "WITH over AS (SELECT channel, account_id FROM pairing_pending WHERE {OVER})
-        SELECT (SELECT count(*) FROM pairing_pending WHERE channel = ?3 AND account_id = ?4)
-                - (SELECT count(*) FROM over WHERE channel = ?3 AND account_id = ?4),
-            (SELECT count(*) FROM pairing_pending) - (SELECT count(*) FROM over),
-            (SELECT count(*) FROM pairing_pending)"
-    );
-    let parameters = params![over.until, over.future, channel.as_str(), account.as_str()];
-    let (of_account, live, stored): (u32, u32, u32) =
-        connection.prepare_cached(&sql)?.query_row(parameters, |row| row.try_into())?;
-    let [of_account, live, stored] = [of_account, live, stored].map(u64::from);
-    Ok(RequestCounts { of_account, live, stored })
-}
-
-pub(super) fn overdue(
-    connection: &Connection,
-    of: Option<&Target>,
-    over: Over,
-    limit: u64,
-) -> rusqlite::Result<Vec<RequestRow>> {
-    let limit = integer(limit);
-    match of {
-        None => {
-            let found = params![over.until, over.future, limit];
-            all(connection, &in_order(&format!("{OVER} LIMIT ?3")), found)
-        }
-        Some(target) => {
-            let sql = in_order(&format!(
-                "{OVER} AND channel = ?3 AND sender_id = ?5 AND (?4 = '*' OR account_id = ?4) LIMIT ?6"
-            ));
-            let [channel, scope, sender] = target_params(target);
-            all(connection, &sql, params![over.until, over.future, channel, scope, sender, limit])
-        }
+    fn request_by_code(&self, code: &PairingCode) -> PortResult<Option<RequestRow>> {
+        self.one(&format!("{SELECT} WHERE code = ?1"), [code.as_str()], read)
     }
-}
 
-/// Those that are found by `which`, in the order in which they were added, whichever index found them
-/// first.
-fn in_order(which: &str) -> String {
-    format!(
-        "{SELECT} WHERE rowid IN (SELECT rowid FROM pairing_pending WHERE {which}) ORDER BY rowid"
-    )
-}
+    fn overdue_requests(&self, overdue: Overdue, limit: u64) -> PortResult<Vec<RequestRow>> {
+        let Overdue { until, future } = overdue;
+        self.all(&overdue_sql(), params![until, future, integer(limit)], read)
+    }
 
-pub(super) fn of_target(
-    connection: &Connection,
-    target: &Target,
-) -> rusqlite::Result<Vec<RequestRow>> {
-    let sql = format!("{SELECT} WHERE {OF_TARGET} ORDER BY account_id");
-    all(connection, &sql, target_params(target))
-}
+    fn count_requests(&self, on: &AccountKey, overdue: Overdue) -> PortResult<RequestCounts> {
+        // Overdue requests are few, and found by indexes.
+        let sql = format!(
+            "WITH overdue AS (SELECT channel, account_id FROM pairing_pending WHERE {OVERDUE})
+            SELECT (SELECT count(*) FROM pairing_pending WHERE channel = ?3 AND account_id = ?4)
+                    - (SELECT count(*) FROM overdue WHERE channel = ?3 AND account_id = ?4),
+                (SELECT count(*) FROM pairing_pending) - (SELECT count(*) FROM overdue),
+                (SELECT count(*) FROM pairing_pending)"
+        );
+        let row = params![overdue.until, overdue.future, on.0.as_str(), on.1.as_str()];
+        let counts = self.one(&sql, row, |row| {
+            let (of_account, live, stored): (u32, u32, u32) = row.try_into()?;
+            let [of_account, live, stored] = [of_account, live, stored].map(u64::from);
+            Ok(RequestCounts { of_account, live, stored })
+        })?;
+        Ok(counts.unwrap_or_default())
+    }
 
-/// Whether a request has this code, or an outcome that is still kept had it.
-pub(super) fn is_code_known(connection: &Connection, code: &PairingCode) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM pairing_pending WHERE code = ?1)
-                OR EXISTS (SELECT 1 FROM pairing_finished WHERE code = ?1)",
-        )?
-        .query_row([code.as_str()], |row| row.get(0))
-}
-
-pub(super) fn insert(connection: &Connection, request: &RequestRow) -> rusqlite::Result<bool> {
-    let RequestRow { key, code, created_at, expires_at, challenged_at, meta } = request;
-    let added = connection
-        .prepare_cached(
+    fn insert_request(&mut self, request: &RequestRow) -> PortResult<bool> {
+        let RequestRow { key, code, created_at, expires_at, challenged_at, meta } = request;
+        let [channel, account, sender] = key_params(key);
+        let code = code.as_str();
+        let insert =
             "INSERT INTO pairing_pending (channel, account_id, sender_id, code, created_at,
-                    meta_json, expires_at, last_challenged_at)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            key.channel.as_str(),
-            key.account_id.as_str(),
-            key.sender_id.as_str(),
-            code.as_str(),
-            created_at,
-            meta,
-            expires_at,
-            challenged_at
-        ])?;
-    Ok(added == 1)
+                meta_json, expires_at, last_challenged_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+        let row =
+            params![channel, account, sender, code, created_at, meta, expires_at, challenged_at];
+        Ok(self.change(insert, row)? > 0)
+    }
+
+    fn set_challenged_at(&mut self, key: &SenderKey, at: i64) -> PortResult<()> {
+        let [channel, account, sender] = key_params(key);
+        let sql = format!("UPDATE pairing_pending SET last_challenged_at = ?4 WHERE {OF_KEY}");
+        self.change(&sql, params![channel, account, sender, at]).map(drop)
+    }
+
+    fn delete_request(&mut self, key: &SenderKey, code: &PairingCode) -> PortResult<bool> {
+        let [channel, account, sender] = key_params(key);
+        let sql = format!("DELETE FROM pairing_pending WHERE {OF_KEY} AND code = ?4");
+        Ok(self.change(&sql, [channel, account, sender, code.as_str()])? > 0)
+    }
 }
 
-pub(super) fn set_challenged_at(
-    connection: &Connection,
-    key: &SenderKey,
-    at: i64,
-) -> rusqlite::Result<()> {
-    let [channel, account, sender] = key_params(key);
-    connection
-        .prepare_cached(
-            "UPDATE pairing_pending SET last_challenged_at = ?4
-                WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3",
-        )?
-        .execute(params![channel, account, sender, at])
-        .map(drop)
-}
-
-/// Deletes the request of a sender, if it has this code. Whether it has.
-pub(super) fn delete(
-    connection: &Connection,
-    key: &SenderKey,
-    code: &PairingCode,
-) -> rusqlite::Result<bool> {
-    let [channel, account, sender] = key_params(key);
-    let deleted = connection
-        .prepare_cached(
-            "DELETE FROM pairing_pending
-                WHERE channel = ?1 AND account_id = ?2 AND sender_id = ?3 AND code = ?4",
-        )?
-        .execute([channel, account, sender, code.as_str()])?;
-    Ok(deleted > 0)
-}
-
-pub(super) fn delete_of_target(
-    connection: &Connection,
-    target: &Target,
-) -> rusqlite::Result<Vec<String>> {
-    columns::delete_of_target(connection, "pairing_pending", target)
-}
-
-fn one(
-    connection: &Connection,
-    sql: &str,
-    parameters: impl Params,
-) -> rusqlite::Result<Option<RequestRow>> {
-    connection.prepare_cached(sql)?.query_row(parameters, read).optional()
-}
-
-fn all(
-    connection: &Connection,
-    sql: &str,
-    parameters: impl Params,
-) -> rusqlite::Result<Vec<RequestRow>> {
-    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+/// In the order in which they were added, whichever index found them first.
+fn overdue_sql() -> String {
+    format!(
+        "{SELECT} WHERE rowid IN
+            (SELECT rowid FROM pairing_pending WHERE {OVERDUE} LIMIT ?3) ORDER BY rowid"
+    )
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
@@ -202,19 +96,59 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::path::Path;
+
+    use nexo_pairing_core::{AccountId, ChannelId, SenderId};
+    use time::OffsetDateTime;
+
     use super::*;
     use crate::inspect;
+    use crate::rows::transaction::tests::plan;
+
+    #[test]
+    fn a_request_ends_once_and_only_by_its_own_code() {
+        let connection = inspect::empty(Path::new(":memory:")).unwrap();
+        let (now, had_maintenance) = (OffsetDateTime::UNIX_EPOCH, Cell::new(false));
+        let mut rows = SqliteRows::new(&connection, now, &had_maintenance);
+        let key = SenderKey::new(
+            ChannelId::from_stored("test".to_owned()),
+            AccountId::from_stored("main".to_owned()),
+            SenderId::from_stored("+1".to_owned()),
+        );
+        let [old, code] = [[1; 7], [2; 7]].map(PairingCode::from_random);
+        let (created_at, expires_at, challenged_at) = (0, 1, 0);
+        let meta = "null".to_owned();
+        let (whose, its) = (key.clone(), code.clone());
+        let request =
+            RequestRow { key: whose, code: its, created_at, expires_at, challenged_at, meta };
+        assert!(rows.insert_request(&request).unwrap());
+        // As an operation does that found one which ended meanwhile.
+        assert!(!rows.delete_request(&key, &old).unwrap());
+        assert_eq!(rows.requests(&Filter::from(&key)).unwrap(), [request]);
+        assert!(rows.delete_request(&key, &code).unwrap());
+        assert!(!rows.delete_request(&key, &code).unwrap());
+        assert_eq!(rows.requests(&Filter::all()).unwrap(), []);
+    }
 
     #[test]
     fn requests_that_are_over_are_found_by_indexes() {
-        let connection = inspect::empty(std::path::Path::new(":memory:")).unwrap();
-        let sql = format!("EXPLAIN QUERY PLAN {}", in_order(&format!("{OVER} LIMIT ?3")));
-        let mut plan = connection.prepare(&sql).unwrap();
-        let steps = plan.query_map([1, 1, 1], |row| row.get::<_, String>("detail")).unwrap();
-        let plan = steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ");
+        let plan = plan(&overdue_sql()).join("; ");
         for index in ["pairing_pending_expiry", "pairing_pending_created"] {
             assert!(plan.contains(index), "{plan}");
         }
         assert!(!plan.contains("SCAN"), "{plan}");
+    }
+
+    #[test]
+    fn the_request_of_a_sender_is_found_by_its_key() {
+        let of_filter = of_filter(&Filter::from(&SenderKey::new(
+            ChannelId::from_stored("test".to_owned()),
+            AccountId::from_stored("main".to_owned()),
+            SenderId::from_stored("+1".to_owned()),
+        )));
+        let plan = plan(&format!("{SELECT} WHERE {of_filter} ORDER BY rowid")).join("; ");
+        assert!(plan.contains("(channel=? AND account_id=? AND sender_id=?)"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

@@ -1,46 +1,44 @@
 //! `pairing_sessions`: the sessions of companion devices.
 
 use nexo_pairing_core::{Session, SessionId};
-use nexo_pairing_engine::{SessionRow, Sha256, at};
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use nexo_pairing_engine::{PortResult, SessionRow, SessionTable, Sha256, at};
+use rusqlite::{Row, params};
 use time::OffsetDateTime;
 
-use super::columns::{change, peer, stored_peer};
+use super::transaction::{SqliteRows, peer, stored_peer};
 
 const SELECT: &str = "SELECT id, profile, device_label, issued_at, expires_at, renew_until,
         last_seen_at, revoked_at, claim_peer, last_peer, named_by_device, token_sha256, revoked_via
     FROM pairing_sessions";
 
-pub(super) fn get(connection: &Connection, id: &SessionId) -> rusqlite::Result<Option<SessionRow>> {
-    one(connection, &format!("{SELECT} WHERE id = ?1"), [id.as_str()])
-}
+/// Revokes those that expired up to `?1`, as of their expiry.
+pub(super) const EXPIRE: &str = "UPDATE pairing_sessions
+    SET revoked_at = expires_at, revoked_via = 'expiry'
+    WHERE rowid IN (SELECT rowid FROM pairing_sessions
+        WHERE revoked_at IS NULL AND expires_at <= ?1 LIMIT ?2)";
 
-pub(super) fn by_token(
-    connection: &Connection,
-    token: &Sha256,
-) -> rusqlite::Result<Option<SessionRow>> {
-    one(connection, &format!("{SELECT} WHERE token_sha256 = ?1"), [token])
-}
+/// Deletes those that were revoked up to `?1` and expired up to `?2`.
+pub(super) const TRIM: &str = "DELETE FROM pairing_sessions WHERE rowid IN
+    (SELECT rowid FROM pairing_sessions WHERE revoked_at <= ?1 AND expires_at <= ?2 LIMIT ?3)";
 
-pub(super) fn visit(
-    connection: &Connection,
-    each: &mut dyn FnMut(Session),
-) -> rusqlite::Result<()> {
-    let sql = format!("{SELECT} ORDER BY issued_at, rowid");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(())?;
-    while let Some(row) = rows.next()? {
-        each(read(row)?.session);
+impl SessionTable for SqliteRows<'_> {
+    fn session(&self, id: &SessionId) -> PortResult<Option<SessionRow>> {
+        self.one(&format!("{SELECT} WHERE id = ?1"), [id.as_str()], read)
     }
-    Ok(())
-}
 
-pub(super) fn put(connection: &Connection, row: &SessionRow) -> rusqlite::Result<()> {
-    let SessionRow { session, token, revoked_via } = row;
-    let seconds = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp);
-    connection
-        .prepare_cached(
-            "INSERT INTO pairing_sessions
+    fn session_by_token(&self, token: &Sha256) -> PortResult<Option<SessionRow>> {
+        self.one(&format!("{SELECT} WHERE token_sha256 = ?1"), [token], read)
+    }
+
+    fn sessions(&self) -> PortResult<Vec<Session>> {
+        let sql = format!("{SELECT} ORDER BY issued_at, rowid");
+        self.all(&sql, (), |row| Ok(read(row)?.session))
+    }
+
+    fn put_session(&mut self, row: &SessionRow) -> PortResult<()> {
+        let SessionRow { session, token, revoked_via } = row;
+        let seconds = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp);
+        let put = "INSERT INTO pairing_sessions
                     (id, token_sha256, profile, device_label, issued_at, expires_at, renew_until,
                         last_seen_at, revoked_at, revoked_via, claim_peer, last_peer,
                         named_by_device)
@@ -48,9 +46,8 @@ pub(super) fn put(connection: &Connection, row: &SessionRow) -> rusqlite::Result
                 ON CONFLICT (id) DO UPDATE SET token_sha256 = excluded.token_sha256,
                     expires_at = excluded.expires_at, last_seen_at = excluded.last_seen_at,
                     revoked_at = excluded.revoked_at, revoked_via = excluded.revoked_via,
-                    last_peer = excluded.last_peer",
-        )?
-        .execute(params![
+                    last_peer = excluded.last_peer";
+        let row = params![
             session.id.as_str(),
             token,
             session.profile,
@@ -64,35 +61,9 @@ pub(super) fn put(connection: &Connection, row: &SessionRow) -> rusqlite::Result
             stored_peer(session.claim_peer),
             stored_peer(session.last_peer),
             session.named_by_device
-        ])
-        .map(drop)
-}
-
-pub(super) fn expire(connection: &Connection, until: i64, limit: u64) -> rusqlite::Result<u64> {
-    let expire = "UPDATE pairing_sessions SET revoked_at = expires_at, revoked_via = 'expiry'
-        WHERE rowid IN (SELECT rowid FROM pairing_sessions
-            WHERE revoked_at IS NULL AND expires_at <= ?1 LIMIT ?2)";
-    change(connection, expire, &[until], limit)
-}
-
-pub(super) fn trim(
-    connection: &Connection,
-    revoked_until: i64,
-    expired_until: i64,
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    let delete = "DELETE FROM pairing_sessions WHERE rowid IN
-        (SELECT rowid FROM pairing_sessions
-            WHERE revoked_at <= ?1 AND expires_at <= ?2 LIMIT ?3)";
-    change(connection, delete, &[revoked_until, expired_until], limit)
-}
-
-fn one(
-    connection: &Connection,
-    sql: &str,
-    parameters: impl Params,
-) -> rusqlite::Result<Option<SessionRow>> {
-    connection.prepare_cached(sql)?.query_row(parameters, read).optional()
+        ];
+        self.change(put, row).map(drop)
+    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<SessionRow> {

@@ -1,59 +1,58 @@
-//! Ends and deletes what is over, in transactions so small that nobody waits long for the lock.
+//! Periodic maintenance, in transactions so small that nobody waits long for the lock.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use nexo_pairing_engine::{Caller, Progress, Upkeep};
+use nexo_pairing_engine::{Caller, Maintenance, Progress};
 
 use super::Shared;
 use crate::StoreError;
-use crate::rows;
+use crate::rows::sqlite_error;
 use crate::space;
 use crate::worker::{self, Jobs};
 
-/// How long a purge lets others have the lock between its transactions: twice as long as they wait
-/// before they try again.
+/// The pause between transactions, in which others get the lock: twice as long as they wait before they
+/// try again.
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl Shared {
-    /// Ends and deletes what is over, behind the caller. One such purge runs at a time.
-    pub(super) fn run_upkeep(self: &Arc<Self>, writer: &Jobs) {
+    /// Runs the maintenance in the background, unless it is running.
+    pub(super) fn run_maintenance(self: &Arc<Self>, writer: &Jobs) {
         // On a disk that is nearly full it would take up what is left of the WAL.
-        if self.space.low(&self.path).is_some() || self.is_purging.swap(true, Ordering::AcqRel) {
+        if self.space.low(&self.path).is_some() || self.is_maintaining.swap(true, Ordering::AcqRel)
+        {
             return;
         }
         // Another program may have cut the WAL short.
         space::reserve(&self.path);
         let (shared, writer) = (Arc::clone(self), writer.clone());
         let started = worker::spawn("pairing-purge", move || {
-            let purged = shared.purge(&writer, Upkeep::all(shared.options.audit_days));
-            shared.is_purging.store(false, Ordering::Release);
-            match purged {
+            let done = shared.maintain(&writer, Maintenance::all(shared.options.audit_days));
+            shared.is_maintaining.store(false, Ordering::Release);
+            match done {
                 // The writer has shut down.
                 Ok(_) | Err(StoreError::Closed) => {}
                 Err(error) => tracing::warn!(%error, "failed to expire overdue rows"),
             }
         });
         if let Err(error) = started {
-            self.is_purging.store(false, Ordering::Release);
+            self.is_maintaining.store(false, Ordering::Release);
             tracing::warn!(%error, "failed to expire overdue rows");
         }
     }
 
-    /// Runs an upkeep in one transaction after the other, with a pause in which others get the lock.
-    pub(super) fn purge(
+    /// Runs a maintenance in one transaction after the other, with pauses.
+    pub(super) fn maintain(
         self: &Arc<Self>,
         writer: &Jobs,
-        upkeep: Upkeep,
+        maintenance: Maintenance,
     ) -> Result<Progress, StoreError> {
         let mut progress = Progress::default();
         loop {
             let mut answered = self.queue.push(Caller::Operator, move |rows| {
-                let mut progress = progress;
-                let has_more = upkeep.piece(rows, &mut progress).map_err(rows::sqlite)?;
-                Ok((progress, has_more))
+                maintenance.step(rows, progress).map_err(sqlite_error)
             });
             // Answered by the job, which is dropped with the writer: the queue is not.
             let (done, outcome) = mpsc::channel();

@@ -1,9 +1,9 @@
-//! Ends what is over and deletes what is too old or too much to keep, in pieces.
+//! Ends overdue rows and trims old ones, in steps.
 
-use nexo_pairing_core::limits;
 use nexo_pairing_core::rules::REJECTED_FOR;
+use nexo_pairing_core::{Filter, limits};
 
-use crate::port::{PortResult, Trim, WriteRows};
+use crate::port::{AuditTrim, PortResult, Rows, Trim};
 use crate::tx::{SHARE, Tx, seconds};
 
 /// How many outcomes are remembered at most, so that strangers cannot fill the disk.
@@ -18,83 +18,80 @@ const KEPT_REDEMPTION: i64 = 48 * 3600;
 /// How many used setup codes are known however long ago they expired.
 const KEPT_REDEMPTIONS: u64 = 10_000;
 
-/// How many rows a piece changes at most. With SQLite it holds the lock for some 10 ms.
-const PIECE: u64 = 1000;
+/// How many rows a step changes at most. With SQLite it holds the lock for some 10 ms.
+const STEP: u64 = 1000;
 
-/// What is to be done now and then, in pieces that a storage runs in a transaction each.
+/// Periodic maintenance, in steps that a storage runs in a transaction each.
 #[derive(Debug, Clone, Copy)]
-pub struct Upkeep {
+pub struct Maintenance {
     /// `None`: sessions only.
     audit_days: Option<u32>,
 }
 
-/// How far an upkeep has come: from one of its transactions to the next.
+/// The progress of a maintenance: from one of its transactions to the next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// How many requests expired.
     pub expired: u64,
     /// How many sessions were deleted.
     pub sessions: u64,
-    /// Up to which entry the audit log was looked through.
+    /// The last entry of the audit log that was examined.
     audit: i64,
 }
 
-impl Upkeep {
+impl Maintenance {
     /// Everything, with an audit log that is kept for so many days.
     #[must_use]
     pub fn all(audit_days: u32) -> Self {
         Self { audit_days: Some(audit_days) }
     }
 
-    /// What concerns sessions and setup codes.
+    /// Only sessions and setup codes.
     #[must_use]
     pub fn sessions() -> Self {
         Self { audit_days: None }
     }
 
-    /// Does the next piece. Whether there may be more to do.
+    /// Runs the next step. Returns the new progress, and whether there may be more to do.
     ///
     /// # Errors
     ///
-    /// [`PortError`](crate::PortError) when the storage fails: nothing of the piece is kept then, and
-    /// `progress` is not changed.
-    pub fn piece(&self, rows: &mut dyn WriteRows, progress: &mut Progress) -> PortResult<bool> {
-        let mut piece = Segment { tx: Tx::new(rows), progress: *progress, left: PIECE };
+    /// [`PortError`](crate::PortError) when the storage fails: nothing of the step is kept then.
+    pub fn step(&self, rows: &mut dyn Rows, progress: Progress) -> PortResult<(Progress, bool)> {
+        let mut step = Step { tx: Tx::new(rows), progress, left: STEP };
         let mut has_more = false;
         if let Some(days) = self.audit_days {
-            has_more = piece.requests_and_grants()?;
-            piece.audit(days)?;
-            piece.attempts()?;
+            has_more = step.requests_and_grants()?;
+            step.audit(days)?;
+            step.trim(Trim::Attempts(step.tx.now - seconds(REJECTED_FOR)))?;
         }
-        piece.sessions()?;
+        step.sessions()?;
         if self.audit_days.is_some() {
-            piece.trim(Trim::Own)?;
+            step.trim(Trim::Own)?;
         }
-        *progress = piece.progress;
-        Ok(has_more || piece.left == 0)
+        Ok((step.progress, has_more || step.left == 0))
     }
 }
 
-struct Segment<'a> {
+struct Step<'a> {
     tx: Tx<'a>,
     progress: Progress,
     /// How many rows may still be changed.
     left: u64,
 }
 
-impl Segment<'_> {
-    /// Ends requests and grants, and trims outcomes. Whether more requests may be over.
+impl Step<'_> {
+    /// Ends requests and grants, and trims outcomes. Returns whether more requests may be overdue.
     fn requests_and_grants(&mut self) -> PortResult<bool> {
         let requests = self.tx.expire_requests(SHARE)?;
         self.progress.expired += requests;
         self.left = self.left.saturating_sub(requests);
-        let grants = self.tx.rows.expire_grants(None, self.tx.now, self.left)?;
+        let grants = self.tx.expire_grants(&Filter::all(), self.left)?;
         self.left = self.left.saturating_sub(grants);
-        self.trim(Trim::OutcomesBeyond(MAX_OUTCOMES))?;
         let until = self.tx.now - seconds(REJECTED_FOR);
         // Expiries count for as long as a sender may wait, come back and let a code expire.
         let expired_until = until - 2 * seconds(REJECTED_FOR);
-        self.trim(Trim::Outcomes { until, expired_until })?;
+        self.trim(Trim::Outcomes { keep: MAX_OUTCOMES, until, expired_until })?;
         Ok(requests == SHARE)
     }
 
@@ -105,17 +102,14 @@ impl Segment<'_> {
         }
         let oldest = self.tx.now - i64::from(days) * 86_400;
         let newest = self.tx.now + seconds(limits::TIMESTAMP_LEEWAY);
-        let looked_at = self.tx.rows.trim_audit(self.progress.audit, oldest, newest, self.left)?;
-        if let Some(looked_at) = looked_at {
-            // To look at an entry takes its time, too.
+        let trim = AuditTrim { after: self.progress.audit, oldest, newest };
+        let examined = self.tx.rows.trim_audit(trim, self.left)?;
+        if let Some(examined) = examined {
+            // Examining an entry takes time, too.
             self.left = 0;
-            self.progress.audit = looked_at;
+            self.progress.audit = examined;
         }
         Ok(())
-    }
-
-    fn attempts(&mut self) -> PortResult<()> {
-        self.trim(Trim::Attempts(self.tx.now - seconds(REJECTED_FOR))).map(drop)
     }
 
     fn sessions(&mut self) -> PortResult<()> {

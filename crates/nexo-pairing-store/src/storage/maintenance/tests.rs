@@ -6,11 +6,11 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use super::*;
-use crate::rows::Rows;
+use crate::rows::SqliteRows;
 use crate::{PairingStore, inspect};
 
 /// How many rows a transaction changes at most, and how many requests it ends.
-const PIECE: i64 = 1000;
+const STEP: i64 = 1000;
 const SHARE: i64 = 50;
 
 fn database(sql: &str) -> Connection {
@@ -23,12 +23,13 @@ fn count(connection: &Connection, table: &str) -> i64 {
     connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap()
 }
 
-/// One transaction of an upkeep: whether there is more to do.
-fn piece(connection: &mut Connection, progress: &mut Progress) -> bool {
+/// One transaction of the maintenance; returns whether there is more to do.
+fn step(connection: &mut Connection, progress: &mut Progress) -> bool {
     let tx = connection.transaction().unwrap();
-    let had_upkeep = Cell::new(false);
-    let mut rows = Rows::new(&tx, OffsetDateTime::now_utc(), &had_upkeep);
-    let has_more = Upkeep::all(365).piece(&mut rows, progress).unwrap();
+    let had_maintenance = Cell::new(false);
+    let mut rows = SqliteRows::new(&tx, OffsetDateTime::now_utc(), &had_maintenance);
+    let has_more;
+    (*progress, has_more) = Maintenance::all(365).step(&mut rows, *progress).unwrap();
     tx.commit().unwrap();
     has_more
 }
@@ -51,13 +52,13 @@ fn each_transaction_of_a_purge_deletes_so_many_rows_at_most() {
     let mut left = [3502, 2500, 11_500];
     let mut transactions = 0;
     loop {
-        let has_more = piece(&mut connection, &mut progress);
+        let has_more = step(&mut connection, &mut progress);
         transactions += 1;
         let before: i64 = left.iter().sum();
         for (left, table) in left.iter_mut().zip(tables) {
             *left = count(&connection, table);
         }
-        assert!(before - left.iter().sum::<i64>() <= PIECE, "{left:?}");
+        assert!(before - left.iter().sum::<i64>() <= STEP, "{left:?}");
         if !has_more {
             break;
         }
@@ -111,9 +112,9 @@ fn each_transaction_of_a_purge_ends_so_many_requests_and_grants_at_most() {
     let mut progress = Progress::default();
     let mut before = overdue(&connection);
     loop {
-        let has_more = piece(&mut connection, &mut progress);
+        let has_more = step(&mut connection, &mut progress);
         let after = overdue(&connection);
-        assert!(before[0] - after[0] <= SHARE && before[1] - after[1] <= PIECE, "{after:?}");
+        assert!(before[0] - after[0] <= SHARE && before[1] - after[1] <= STEP, "{after:?}");
         before = after;
         if !has_more {
             break;
@@ -132,7 +133,7 @@ fn entries_from_the_future_do_not_keep_old_ones_behind_them() {
         INSERT INTO pairing_audit(at, actor, action) SELECT 1000000, 'gate', 'old' FROM n;",
     );
     let mut progress = Progress::default();
-    while piece(&mut connection, &mut progress) {}
+    while step(&mut connection, &mut progress) {}
     assert_eq!(count(&connection, "pairing_audit WHERE action = 'future'"), 2500);
     assert_eq!(count(&connection, "pairing_audit WHERE action = 'old'"), 0);
 }
