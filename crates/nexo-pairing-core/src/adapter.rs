@@ -108,13 +108,6 @@ pub trait PairingChannelAdapter: Send + Sync {
         self.format_challenge_text(&challenge.code.to_string())
     }
 
-    /// [`format_challenge`](Self::format_challenge) for adapters that have to ask somebody else. It is
-    /// what the gate sends. Nobody waits for it longer than for [`send_reply`](Self::send_reply), so
-    /// an adapter that gets no answer in good time falls back to a text of its own.
-    async fn word_challenge(&self, challenge: &Challenge) -> String {
-        self.format_challenge(challenge)
-    }
-
     /// The way that [`send_reply`](Self::send_reply) takes. By [`DeliveryRoute::Broker`] a notice with an
     /// id of which [`normalize_sender`](Self::normalize_sender) makes nothing is dropped while anybody
     /// on the channel is blocked.
@@ -128,6 +121,24 @@ pub trait PairingChannelAdapter: Send + Sync {
     ///
     /// [`PairingError::Delivery`] when it was not handed over.
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError>;
+
+    /// Sends a challenge to a canonical id. This is what the gate calls; it gives up after 10 seconds.
+    ///
+    /// By default it sends what [`format_challenge`](Self::format_challenge) returns by
+    /// [`send_reply`](Self::send_reply). Override it where a challenge is more than one string (plain
+    /// and rich text, buttons) or where another process words it.
+    ///
+    /// # Errors
+    ///
+    /// [`PairingError::Delivery`] when it was not handed over.
+    async fn send_challenge(
+        &self,
+        account: &str,
+        to: &str,
+        challenge: &Challenge,
+    ) -> Result<(), PairingError> {
+        self.send_reply(account, to, &self.format_challenge(challenge)).await
+    }
 
     /// Sends a QR code as a PNG image.
     ///
@@ -195,7 +206,7 @@ mod tests {
         let text = "Your pairing code is K7M9-PQ2X. Give it to the operator of this bot.";
         assert_eq!(Least.format_challenge_text("K7M9-PQ2X"), text);
         assert_eq!(Least.format_challenge(&challenge), text);
-        assert_eq!(at_once(Least.word_challenge(&challenge)), text);
+        assert!(at_once(Least.send_challenge("work", "ana", &challenge)).is_ok());
         assert_eq!(Least.format_verbatim("*as it is*"), "*as it is*");
     }
 

@@ -46,11 +46,8 @@ async fn send(
     account: &AccountId,
     sender: &SenderId,
 ) -> Result<(), PairingError> {
-    let reply = async {
-        let text = adapter.word_challenge(challenge).await;
-        adapter.send_reply(account.as_str(), sender.as_str(), &text).await
-    };
-    tokio::time::timeout(DELIVERY_TIMEOUT, reply)
+    let sent = adapter.send_challenge(account.as_str(), sender.as_str(), challenge);
+    tokio::time::timeout(DELIVERY_TIMEOUT, sent)
         .await
         .unwrap_or_else(|_| Err(PairingError::delivery("the adapter did not answer for 10 s")))
 }

@@ -126,25 +126,6 @@ impl PairingChannelAdapter for PluginAdapter {
         Ok(canonical)
     }
 
-    async fn word_challenge(&self, challenge: &Challenge) -> String {
-        if self.0.options.format == Format::Broker {
-            let body = json!({"code": challenge.code.to_string()});
-            match self.0.call(None, Method::FormatChallengeText, &body, wire::text).await {
-                Ok(text) => return text,
-                Err(error) => {
-                    if let Some(suppressed) = self.0.warnings.allow(()) {
-                        let channel = self.0.channel;
-                        tracing::warn!(
-                            channel, %error, suppressed,
-                            "the plugin did not format the challenge; using the default text"
-                        );
-                    }
-                }
-            }
-        }
-        challenge.plain_text()
-    }
-
     fn format_challenge(&self, challenge: &Challenge) -> String {
         challenge.plain_text()
     }
@@ -156,6 +137,15 @@ impl PairingChannelAdapter for PluginAdapter {
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError> {
         let body = json!({"account": account, "to": to, "text": text});
         self.send(Method::SendReply, &body).await.map_err(PairingError::delivery)
+    }
+
+    async fn send_challenge(
+        &self,
+        account: &str,
+        to: &str,
+        challenge: &Challenge,
+    ) -> Result<(), PairingError> {
+        self.send_reply(account, to, &self.0.challenge_text(challenge).await).await
     }
 
     async fn send_qr_image(&self, account: &str, to: &str, png: &[u8]) -> Result<(), PairingError> {
@@ -170,6 +160,26 @@ impl PairingChannelAdapter for PluginAdapter {
 }
 
 impl Inner {
+    /// The text of a challenge: the plugin's if it is configured to format it and answers, else ours.
+    async fn challenge_text(&self, challenge: &Challenge) -> String {
+        if self.options.format == Format::Broker {
+            let body = json!({"code": challenge.code.to_string()});
+            match self.call(None, Method::FormatChallengeText, &body, wire::text).await {
+                Ok(text) => return text,
+                Err(error) => {
+                    if let Some(suppressed) = self.warnings.allow(()) {
+                        let channel = self.channel;
+                        tracing::warn!(
+                            channel, %error, suppressed,
+                            "the plugin did not format the challenge; using the default text"
+                        );
+                    }
+                }
+            }
+        }
+        challenge.plain_text()
+    }
+
     /// Calls a method of the plugin, within the limits for strangers if they are given.
     async fn call<T>(
         &self,

@@ -58,11 +58,18 @@ impl PairingChannelAdapter for TestAdapter {
         challenge.plain_text()
     }
 
-    async fn word_challenge(&self, challenge: &Challenge) -> String {
-        if self.is_elsewhere.load(Ordering::SeqCst) {
-            return format!("worded elsewhere: {}", challenge.code);
-        }
-        self.format_challenge(challenge)
+    async fn send_challenge(
+        &self,
+        account: &str,
+        to: &str,
+        challenge: &Challenge,
+    ) -> Result<(), PairingError> {
+        let text = if self.is_elsewhere.load(Ordering::SeqCst) {
+            format!("worded elsewhere: {}", challenge.code)
+        } else {
+            self.format_challenge(challenge)
+        };
+        self.send_reply(account, to, &text).await
     }
 
     fn route(&self) -> DeliveryRoute {

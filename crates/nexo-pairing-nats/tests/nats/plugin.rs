@@ -203,36 +203,41 @@ async fn time_outs_on_strangers_keep_nobody_from_asking_about_a_known_sender() {
 async fn a_plugin_that_hangs_with_one_thing_does_the_others() {
     let server = NatsServer::start();
     let _hangs = listener(&server, "plugin.signal.pairing.format_challenge_text").await;
-    let _plugin =
-        Plugin::start(&server, Speaks::Nexo, &[("send_reply", json!({"ok": true}))]).await;
+    let plugin = Plugin::start(&server, Speaks::Nexo, &[("send_reply", json!({"ok": true}))]).await;
     let mut options = plugin_options();
     options.format = Format::Broker;
     options.timeout = Duration::from_millis(200);
     let adapter = PluginAdapter::new(bus(&server).await, options).unwrap();
     let challenge = Challenge::new(PairingCode::parse("K7M9-PQ2X").unwrap(), 60);
-    assert_eq!(adapter.word_challenge(&challenge).await, challenge.plain_text());
-    adapter.send_reply("default", "+1", "text").await.unwrap();
+    adapter.send_challenge("default", "+1", &challenge).await.unwrap();
+    assert_eq!(plugin.asked()[0].1["text"], challenge.plain_text());
 }
 
 #[tokio::test]
 async fn a_plugin_words_the_challenge_where_it_is_asked_to() {
     let server = NatsServer::start();
-    let words = [("format_challenge_text", json!({"text": "*K7M9-PQ2X*"}))];
-    let plugin = Plugin::start(&server, Speaks::Plain, &words).await;
+    let sends = ("send_reply", json!({"ok": true}));
+    let words = ("format_challenge_text", json!({"text": "*K7M9-PQ2X*"}));
+    let plugin = Plugin::start(&server, Speaks::Plain, &[words, sends.clone()]).await;
     let bus = bus(&server).await;
     let challenge = Challenge::new(PairingCode::parse("K7M9-PQ2X").unwrap(), 60);
 
     let ours = PluginAdapter::new(bus.clone(), plugin_options()).unwrap();
-    assert_eq!(ours.word_challenge(&challenge).await, challenge.plain_text());
+    ours.send_challenge("default", "+1", &challenge).await.unwrap();
+    assert_eq!(plugin.asked()[0].1["text"], challenge.plain_text());
     assert_eq!(plugin.times_asked("format_challenge_text"), 0);
 
     let mut options = plugin_options();
     options.format = Format::Broker;
     let theirs = PluginAdapter::new(bus, options).unwrap();
-    assert_eq!(theirs.word_challenge(&challenge).await, "*K7M9-PQ2X*");
-    assert_eq!(plugin.asked()[0].1["code"], "K7M9-PQ2X");
+    theirs.send_challenge("default", "+1", &challenge).await.unwrap();
+    let asked = plugin.asked();
+    assert_eq!(asked[1].1["code"], "K7M9-PQ2X");
+    assert_eq!(asked[2].1["text"], "*K7M9-PQ2X*");
     plugin.end().await;
-    assert_eq!(theirs.word_challenge(&challenge).await, challenge.plain_text());
+    let plugin = Plugin::start(&server, Speaks::Plain, &[sends]).await;
+    theirs.send_challenge("default", "+1", &challenge).await.unwrap();
+    assert_eq!(plugin.asked()[0].1["text"], challenge.plain_text());
 }
 
 #[tokio::test]

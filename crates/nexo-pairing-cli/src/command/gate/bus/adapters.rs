@@ -7,7 +7,7 @@ use nexo_pairing::bus::Settings;
 use nexo_pairing::config::{Adapter, Config, Notices};
 use nexo_pairing::nats::{Bus, NatsOutbound};
 use nexo_pairing::{
-    Challenge, DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
+    DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
 };
 
 use crate::Result;
@@ -80,10 +80,6 @@ impl PairingChannelAdapter for Silent {
 
     fn is_group(&self, canonical: &str) -> bool {
         self.0.is_group(canonical)
-    }
-
-    fn format_challenge(&self, challenge: &Challenge) -> String {
-        self.0.format_challenge(challenge)
     }
 
     fn route(&self) -> DeliveryRoute {
