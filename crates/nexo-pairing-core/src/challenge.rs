@@ -1,4 +1,4 @@
-//! What a stranger is told, in his operator's language.
+//! The text that carries a code to a stranger.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::PairingCode;
 
-/// A language that the built-in challenge text is there in.
+/// A language of the built-in challenge text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -27,8 +27,7 @@ names! {
 }
 
 impl Language {
-    /// The built-in text. It tells the code and whom to give it to, and nothing of command, host,
-    /// path or version.
+    /// The built-in text: the code and whom to give it to, but no command, host, path or version.
     fn template(self) -> &'static str {
         match self {
             Self::En => {
@@ -47,7 +46,7 @@ impl Language {
     }
 }
 
-/// A code on its way to a stranger, and how to word it.
+/// A code to send to a stranger, and its wording.
 ///
 /// ```
 /// use nexo_pairing_core::{Challenge, PairingCode};
@@ -64,44 +63,44 @@ pub struct Challenge {
     /// The code.
     #[setters(skip)]
     pub code: PairingCode,
-    /// How long it is still valid, in minutes, rounded up.
+    /// The remaining validity in minutes, rounded up.
     #[setters(skip)]
     pub minutes: u64,
-    /// The language of the built-in text.
+    /// The language of the built-in text. Default: English.
     pub language: Language,
-    /// A text that replaces the built-in one, with `{code}`, `{minutes}` and `{command}`. Default:
-    /// the built-in text.
+    /// A text that replaces the built-in one; `{code}`, `{minutes}` and `{command}` are filled in.
+    /// Default: the built-in text.
     #[setters(into)]
     pub template: Option<String>,
 }
 
-/// A part of a challenge text, for adapters that mark the code or escape the rest.
+/// A part of a challenge text, for adapters that mark up the code or escape the rest.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Segment<'a> {
-    /// Words.
+    /// Ordinary text.
     Text(&'a str),
-    /// What the reader is to copy exactly: the code, or the command with it.
+    /// Text to be copied exactly: the code, or the command with it.
     Verbatim(String),
 }
 
 impl fmt::Debug for Segment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(words) => f.debug_tuple("Text").field(words).finish(),
-            // It may be the code.
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            // May contain the code.
             Self::Verbatim(_) => f.write_str("Verbatim(redacted)"),
         }
     }
 }
 
 impl Challenge {
-    /// A challenge with the built-in English text, for a code with `minutes` to live.
+    /// A challenge with the built-in English text, for a code that is valid for `minutes`.
     #[must_use]
     pub fn new(code: PairingCode, minutes: u64) -> Self {
         Self { code, minutes, language: Language::default(), template: None }
     }
 
-    /// The text in segments, placeholders filled in.
+    /// The text as segments, with placeholders filled in.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment<'_>> {
         let mut rest = self.template.as_deref().unwrap_or(self.language.template());
@@ -124,13 +123,13 @@ impl Challenge {
         segments
     }
 
-    /// The text for a channel that shows it as it is.
+    /// The text for channels without markup.
     #[must_use]
     pub fn plain_text(&self) -> String {
         let mut text = String::new();
         for segment in self.segments() {
             match segment {
-                Segment::Text(words) => text.push_str(words),
+                Segment::Text(part) => text.push_str(part),
                 Segment::Verbatim(exact) => text.push_str(&exact),
             }
         }
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_language_tells_the_code_and_the_time_and_nothing_of_us() {
+    fn each_language_has_the_code_and_the_time_and_reveals_nothing_else() {
         for language in [Language::En, Language::Es, Language::Pt] {
             let text = challenge().with_language(language).plain_text();
             assert!(text.contains("K7M9-PQ2X") && text.contains("42 min"), "{text}");
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_language_is_called_the_same_everywhere() {
+    fn a_language_has_one_name_everywhere() {
         for (language, name) in [(Language::En, "en"), (Language::Es, "es"), (Language::Pt, "pt")] {
             assert_eq!((language.as_str(), language.to_string().as_str()), (name, name));
             assert_eq!(serde_json::to_value(language).unwrap(), name);
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_to_copy_is_not_shown_to_who_debugs() {
+    fn debug_redacts_verbatim_segments() {
         let challenge = challenge();
         let shown = format!("{:?}", challenge.segments());
         assert!(shown.contains("Verbatim(redacted)") && !shown.contains("K7M9"), "{shown}");
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_of_the_operator_replaces_the_built_in_text() {
+    fn a_template_replaces_the_built_in_text() {
         let text = |template: &str| {
             challenge().with_language(Language::Es).with_template(template.to_owned()).plain_text()
         };

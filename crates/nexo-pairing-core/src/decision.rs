@@ -1,4 +1,4 @@
-//! What the gate answers.
+//! What the gate decides.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -11,13 +11,13 @@ use crate::{PairingCode, SenderKey, UpsertOutcome};
 pub enum Decision {
     /// Deliver it.
     Admit,
-    /// Withhold it and send its sender this code, now. A caller that answers each `Challenge` with
-    /// one message never floods anyone.
+    /// Withhold it and send its sender this code now. A caller that sends one message for each
+    /// `Challenge` never floods anyone.
     Challenge {
-        /// What the operator approves.
+        /// The code that the operator approves.
         code: PairingCode,
     },
-    /// Withhold it and say nothing.
+    /// Withhold it silently.
     Drop(DropReason),
 }
 
@@ -33,17 +33,16 @@ impl Decision {
     }
 }
 
-/// What a rule decides: a [`Decision`](crate::Decision) whose code, if it needs one, is not known yet.
+/// What a rule decides: a [`Decision`] without its code.
 ///
-/// It is exhaustive on purpose: code that acts on it does not compile until it says what it does with
-/// a new kind.
+/// Exhaustive on purpose: code that acts on it does not compile until it handles a new kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DecisionKind {
     /// Deliver the message.
     Admit,
-    /// Withhold it. The storage makes a request, or repeats the one there is, and its code is sent.
+    /// Withhold it. The store makes a request, or repeats the pending one, and its code is sent.
     Challenge,
-    /// Withhold it and say nothing.
+    /// Withhold it silently.
     Drop(DropReason),
 }
 
@@ -70,26 +69,26 @@ impl DecisionKind {
     }
 }
 
-/// Why a message is withheld in silence.
+/// Why a message is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DropReason {
-    /// Accounts are configured and this one is not among them.
+    /// Accounts are configured, and this one is not among them.
     UnknownAccount,
-    /// The adapter says that this is nobody that can be paired.
+    /// The adapter derives no sender from the raw id.
     NotPairable,
-    /// The operator blocked the sender, or somebody on the channel who may be the sender.
+    /// The sender is blocked, or has an unreadable id while anybody on the channel is blocked.
     Blocked,
-    /// Nobody is challenged in mode `allowlist`, and the sender is not on the list.
+    /// The mode is `allowlist`, and the sender is not on the list.
     NotAllowed,
-    /// The message came in a group: nobody is challenged in front of others.
+    /// The message came in a group; challenges are only sent in direct chats.
     NotDirect,
-    /// The sender was rejected, or let codes expire, and has to wait.
+    /// The sender was rejected or let codes expire, and has to wait.
     Waiting,
-    /// The sender has a code that was sent less than the cooldown ago.
+    /// The sender was sent a code within the cooldown.
     AlreadyChallenged,
-    /// The account has as many requests pending as it may.
+    /// The account, or all accounts together, have the maximum number of live requests.
     PendingFull,
 }
 
@@ -108,8 +107,7 @@ names! {
 }
 
 impl UpsertOutcome {
-    /// The decision that it comes to; for a challenge with whose request it is and when the code
-    /// expires.
+    /// The decision; for a challenge also the key of the request and the expiry of the code.
     #[must_use]
     pub fn into_decision(self) -> (Decision, Option<(SenderKey, OffsetDateTime)>) {
         let reason = match self {
@@ -131,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decisions_have_the_names_of_the_metrics() {
+    fn decisions_have_the_names_in_metrics() {
         let code = PairingCode::from_stored("K7M9PQ2X".into());
         assert_eq!(Decision::Admit.as_str(), "admit");
         assert_eq!(Decision::Challenge { code }.as_str(), "challenge");

@@ -1,11 +1,11 @@
-//! A message as the gate looks at it.
+//! An incoming message, as the gate sees it.
 
 use derive_setters::Setters;
 use serde_json::Value;
 
 use crate::limits;
 
-/// A message that came in, as the channel named its parts: nothing here is trusted yet.
+/// An incoming message in the channel's own terms. Nothing in it is trusted.
 #[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_")]
@@ -13,31 +13,31 @@ pub struct Inbound {
     /// The channel, such as `whatsapp`.
     #[setters(skip)]
     pub channel: String,
-    /// The bot account that got it.
+    /// The bot account that received it.
     #[setters(skip)]
     pub account: String,
-    /// Who wrote, in the channel's own form.
+    /// The sender, as the channel writes it.
     #[setters(skip)]
     pub raw_sender: String,
-    /// Other ids of the same sender that the channel vouches for in this event, in its own form:
-    /// WhatsApp names a sender by phone number and by linked id. At most
-    /// [`MAX_ALT`](Self::MAX_ALT) are looked at.
+    /// Other ids of the same sender that the channel vouches for in this event, as it writes them:
+    /// WhatsApp has phone numbers and linked ids. At most [`MAX_ALT`](Self::MAX_ALT) are used.
+    /// Default: no others.
     pub alt: Vec<String>,
-    /// Whether it came in a group.
+    /// Whether it came in a group. Default: `false`.
     pub is_group: bool,
-    /// What helps the operator to recognise the sender (a display name); kept with a new request
-    /// when it is at most [`MAX_META_BYTES`](Self::MAX_META_BYTES) long.
+    /// What helps the operator to recognize the sender, such as a display name. Stored with a new
+    /// request if it is at most [`MAX_META_BYTES`](Self::MAX_META_BYTES) long. Default: `null`.
     pub meta: Value,
 }
 
 impl Inbound {
-    /// How many other ids of a sender are looked at.
+    /// How many other ids of a sender are used.
     pub const MAX_ALT: usize = limits::MAX_OTHER_IDS;
 
-    /// How long the meta data of a request may be, in bytes of JSON.
+    /// The maximum size of a request's metadata, in bytes of JSON.
     pub const MAX_META_BYTES: usize = limits::MAX_META_BYTES;
 
-    /// A direct message without other ids and without meta data.
+    /// A direct message without other ids and metadata.
     #[must_use]
     pub fn direct(
         channel: impl Into<String>,
@@ -54,8 +54,8 @@ impl Inbound {
         }
     }
 
-    /// The ids of the sender that are looked at: [`raw_sender`](Self::raw_sender), then up to
-    /// [`MAX_ALT`](Self::MAX_ALT) others. An empty one among those is left out.
+    /// The ids of the sender that are used: [`raw_sender`](Self::raw_sender), then up to
+    /// [`MAX_ALT`](Self::MAX_ALT) others. Empty ones among those are skipped.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         let others = self.alt.iter().map(String::as_str).filter(|id| !id.is_empty());
         std::iter::once(self.raw_sender.as_str()).chain(others.take(Self::MAX_ALT))
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_other_ids_are_looked_at_and_an_empty_one_is_not() {
+    fn eight_other_ids_are_used_and_empty_ones_skipped() {
         let alt = (0..10).flat_map(|number| [String::new(), number.to_string()]);
         let inbound = Inbound::direct("whatsapp", "personal", "a").with_alt(alt.collect());
         assert!(inbound.ids().eq(["a", "0", "1", "2", "3", "4", "5", "6", "7"]));

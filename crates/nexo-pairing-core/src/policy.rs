@@ -1,4 +1,4 @@
-//! How an account treats strangers, and what a setup code that is used twice does.
+//! Policies: how an account treats strangers, and how a replayed setup code is handled.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::limits::{self, Bounds};
 use crate::{Language, NewRequest};
 
-/// What an account does with somebody who is not on its list.
+/// What an account does with senders who are not on its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Mode {
-    /// Nobody is asked; only blocked senders are dropped. The default, so that nothing changes
-    /// until the operator says so.
+    /// Everybody but blocked senders is admitted. The default, so that installing pairing changes
+    /// nothing until an operator configures it.
     #[default]
     Open,
-    /// Strangers are dropped in silence.
+    /// Strangers are dropped silently.
     Allowlist,
     /// Strangers are sent a code.
     Pairing,
@@ -29,23 +29,23 @@ names! {
     Mode { Open => "open", Allowlist => "allowlist", Pairing => "pairing" }
 }
 
-/// What a setup code that is presented twice does to the session that it gave.
+/// What happens to a session when its setup code is presented a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnReplay {
-    /// The second one is refused and the session that the first one got is revoked: one of the two
-    /// was a thief, and nobody knows which. The default.
+    /// The second claim is refused and the session of the first is revoked: one of the two devices
+    /// stole the code, and there is no telling which. The default.
     #[default]
     Revoke,
-    /// The second one is refused, the session lives on.
+    /// The second claim is refused; the session stays valid.
     Refuse,
 }
 
 /// How an account treats strangers.
 ///
-/// Deserializes from a [`PolicyOptions`], over the defaults; that and [`with`](Self::with) keep it
-/// within range, what is assigned to its fields is taken as it is.
+/// Deserializes from [`PolicyOptions`] over the defaults. That and [`with`](Self::with) check ranges;
+/// the setters and direct assignment do not.
 ///
 /// ```
 /// use nexo_pairing_core::{Mode, PairingPolicy};
@@ -57,24 +57,26 @@ pub enum OnReplay {
 #[non_exhaustive]
 #[setters(prefix = "with_")]
 pub struct PairingPolicy {
-    /// What happens to strangers. Default [`Mode::Open`].
+    /// What happens to strangers. Default: [`Mode::Open`].
     pub mode: Mode,
-    /// How many live requests the account may have, within [`MAX_PENDING`](limits::MAX_PENDING).
+    /// The maximum number of live requests on the account, within
+    /// [`MAX_PENDING`](limits::MAX_PENDING).
     pub max_pending: u32,
-    /// How long a code lives from its creation, within [`PENDING_TTL`](limits::PENDING_TTL).
+    /// The lifetime of a code, within [`PENDING_TTL`](limits::PENDING_TTL).
     pub pending_ttl: Duration,
-    /// How long after a challenge the same sender is not challenged again, within
+    /// The minimum time between two challenges to the same sender, within
     /// [`CHALLENGE_COOLDOWN`](limits::CHALLENGE_COOLDOWN).
     pub challenge_cooldown: Duration,
-    /// The language of the built-in challenge text. Default English.
+    /// The language of the built-in challenge text. Default: English.
     pub language: Language,
-    /// A text to send instead of the built-in one, with `{code}`, `{minutes}` and `{command}`.
+    /// A text that replaces the built-in one; `{code}`, `{minutes}` and `{command}` are filled in.
+    /// Default: the built-in text.
     #[setters(into, strip_option)]
     pub challenge_text: Option<String>,
 }
 
 impl PairingPolicy {
-    /// The defaults, in this mode.
+    /// The default policy in this mode.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         Self {
@@ -87,11 +89,11 @@ impl PairingPolicy {
         }
     }
 
-    /// This policy, with what `options` says in place of what it said.
+    /// This policy with the fields that `options` sets replaced.
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] when an option is out of range or contradicts another.
+    /// [`PolicyError`] if an option is out of range or contradicts another.
     pub fn with(mut self, options: &PolicyOptions) -> Result<Self, PolicyError> {
         if let Some(mode) = options.mode()? {
             self.mode = mode;
@@ -136,19 +138,19 @@ impl<'de> Deserialize<'de> for PairingPolicy {
     }
 }
 
-/// The limits of an account that the rules go by.
+/// The limits that the rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How many live requests the account may have.
+    /// The maximum number of live requests on the account.
     pub max_pending: u32,
-    /// How many live requests there may be over all accounts.
+    /// The maximum number of live requests on all accounts together.
     pub max_pending_total: u32,
-    /// How long after a challenge the same sender is not challenged again.
+    /// The minimum time between two challenges to the same sender.
     pub challenge_cooldown: Duration,
 }
 
 impl Limits {
-    /// The limits of a policy, beside that over all accounts.
+    /// The limits of a policy, with that over all accounts.
     #[must_use]
     #[inline]
     pub fn of_policy(policy: &PairingPolicy, max_pending_total: u32) -> Self {
@@ -156,7 +158,7 @@ impl Limits {
         Self { max_pending, max_pending_total, challenge_cooldown }
     }
 
-    /// The limits that a request was made with.
+    /// The limits that a request carries.
     #[must_use]
     pub fn of_request(request: &NewRequest) -> Self {
         let NewRequest { max_pending, max_pending_total, cooldown, .. } = *request;
@@ -164,43 +166,36 @@ impl Limits {
     }
 }
 
-/// What a configuration may say of a policy; what it leaves out keeps its value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Setters)]
+/// The policy section of a configuration. A field that is not set leaves the policy as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(prefix = "with_", strip_option)]
 pub struct PolicyOptions {
     /// See [`PairingPolicy::mode`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// The name that 0.1.8 had for mode `pairing` (`true`) and `open` (`false`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// 0.1.8's name for mode `pairing` (`true`) and `open` (`false`).
     pub auto_challenge: Option<bool>,
     /// See [`PairingPolicy::max_pending`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pending: Option<u32>,
-    /// See [`PairingPolicy::pending_ttl`]; in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// See [`PairingPolicy::pending_ttl`], in seconds.
     pub pending_ttl_secs: Option<u64>,
-    /// See [`PairingPolicy::challenge_cooldown`]; in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// See [`PairingPolicy::challenge_cooldown`], in seconds.
     pub challenge_cooldown_secs: Option<u64>,
     /// See [`PairingPolicy::language`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
     /// See [`PairingPolicy::challenge_text`]; within
-    /// [`CHALLENGE_TEXT_BYTES`](limits::CHALLENGE_TEXT_BYTES), with `{code}` or `{command}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// [`CHALLENGE_TEXT_BYTES`](limits::CHALLENGE_TEXT_BYTES), with `{code}` or `{command}` in it.
     #[setters(into)]
     pub challenge_text: Option<String>,
 }
 
 impl PolicyOptions {
-    /// The mode that these options name, in either way.
+    /// The mode that `mode` or `auto_challenge` sets.
     ///
     /// # Errors
     ///
-    /// [`PolicyError::Contradiction`] when they name two.
+    /// [`PolicyError::Contradiction`] if the two differ.
     pub fn mode(&self) -> Result<Option<Mode>, PolicyError> {
         let legacy = self.auto_challenge.map(|on| if on { Mode::Pairing } else { Mode::Open });
         match (self.mode, legacy) {
@@ -212,7 +207,7 @@ impl PolicyOptions {
     }
 }
 
-/// Why options make no policy.
+/// Why options are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -221,22 +216,22 @@ pub enum PolicyError {
     Range {
         /// The option.
         name: &'static str,
-        /// What it says.
+        /// Its value.
         value: u64,
-        /// The least that is allowed.
+        /// The minimum.
         min: u64,
-        /// The most that is allowed.
+        /// The maximum.
         max: u64,
     },
-    /// Two options say different things about the mode.
+    /// `mode` and `auto_challenge` differ.
     #[error("mode is {mode} but auto_challenge is {auto_challenge}; keep `mode` only")]
     Contradiction {
-        /// What `mode` says.
+        /// The value of `mode`.
         mode: Mode,
-        /// What `auto_challenge` says.
+        /// The value of `auto_challenge`.
         auto_challenge: bool,
     },
-    /// The text would not tell the sender his code.
+    /// The text does not contain the code.
     #[error("challenge_text has neither {{code}} nor {{command}}, so nobody would learn the code")]
     NoCode,
 }
@@ -267,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_until_the_operator_says_so() {
+    fn the_default_policy_is_open() {
         assert_eq!(policy("{}").unwrap(), PairingPolicy::new(Mode::Open));
     }
 
     #[test]
-    fn a_mode_is_called_the_same_everywhere() {
+    fn a_mode_has_one_name_everywhere() {
         for (mode, name) in
             [(Mode::Open, "open"), (Mode::Allowlist, "allowlist"), (Mode::Pairing, "pairing")]
         {
@@ -282,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_the_code_or_the_command() {
+    fn a_text_needs_the_code_or_the_command() {
         for text in ["{code}", "{command}", "{code} or {command}"] {
             let options = PolicyOptions { challenge_text: Some(text.into()), ..Default::default() };
             let policy = PairingPolicy::default().with(&options).unwrap();
@@ -291,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_is_told_as_it_was_written() {
+    fn a_contradiction_is_reported_as_written() {
         let error = policy(r#"{"auto_challenge":false,"mode":"pairing"}"#).unwrap_err().to_string();
         assert!(error.contains("mode is pairing but auto_challenge is false"), "{error}");
         let error = policy(r#"{"auto_challenge":true,"mode":"open"}"#).unwrap_err().to_string();
@@ -299,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_name_of_the_modes_is_understood() {
+    fn auto_challenge_of_0_1_8_sets_the_mode() {
         assert_eq!(policy(r#"{"auto_challenge":true}"#).unwrap().mode, Mode::Pairing);
         assert_eq!(policy(r#"{"auto_challenge":false}"#).unwrap().mode, Mode::Open);
         assert!(policy(r#"{"auto_challenge":true,"mode":"allowlist"}"#).is_err());
@@ -307,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_or_unknown_is_refused() {
+    fn values_out_of_range_and_unknown_keys_are_refused() {
         for bad in [
             r#"{"max_pending":0}"#,
             r#"{"max_pending":1001}"#,

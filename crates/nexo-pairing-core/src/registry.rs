@@ -19,7 +19,7 @@ impl PairingAdapterRegistry {
         Self::default()
     }
 
-    /// Adds the adapter of a channel; one that was there for the same channel is replaced.
+    /// Adds the adapter of a channel, in place of an earlier one for the same channel.
     pub fn register(&self, adapter: Arc<dyn PairingChannelAdapter>) {
         let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
         adapters.insert(adapter.channel_id(), adapter);
@@ -31,13 +31,13 @@ impl PairingAdapterRegistry {
         self.adapters.read().unwrap_or_else(PoisonError::into_inner).get(channel_id).cloned()
     }
 
-    /// The channels that have an adapter, in alphabetical order.
+    /// The channels with an adapter, in alphabetical order.
     #[must_use]
     pub fn channels(&self) -> Vec<&'static str> {
         self.adapters.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    /// Whether there is no adapter at all.
+    /// Whether no adapter is registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.adapters.read().unwrap_or_else(PoisonError::into_inner).is_empty()
