@@ -1,23 +1,23 @@
-//! What a channel brings: how its senders are called, and how a text reaches them.
+//! Channel adapters: how sender ids are normalized, and how a text reaches a sender.
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{Challenge, PairingError};
 
-/// Where an adapter hands its payloads: a message bus, a file, a test.
+/// Where an adapter publishes its payloads: a message bus, a file, a test.
 #[async_trait]
 pub trait Outbound: Send + Sync {
     /// Publishes `payload` on `topic`.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Delivery`] when it was not taken over.
+    /// [`PairingError::Delivery`] if it was not accepted.
     async fn publish(&self, topic: &str, payload: Value) -> Result<(), PairingError>;
 }
 
-/// The topic on which the plugin of `channel` takes what goes out through `account`:
-/// `plugin.outbound.<channel>`, with `.<account>` for a named one.
+/// The topic for outgoing messages of an account: `plugin.outbound.<channel>.<account>`, without the
+/// last part for the account `default`.
 ///
 /// ```
 /// use nexo_pairing_core::outbound_topic;
@@ -34,49 +34,47 @@ pub fn outbound_topic(channel: &str, account: &str) -> String {
     }
 }
 
-/// The way that an adapter's messages take: by itself, or by a plugin in another process.
+/// How an adapter's messages travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DeliveryRoute {
-    /// The adapter writes to the channel's own topic.
+    /// The adapter publishes to the channel's topic itself.
     #[default]
     Adapter,
-    /// The adapter asks a plugin in another process to send, and hears whether it did.
+    /// The adapter asks a plugin in another process to send, and gets an answer.
     Broker,
 }
 
-/// A channel, as far as pairing needs to know it.
+/// What pairing needs to know of a channel.
 ///
 /// `channel_id`, `normalize_sender`, `format_challenge_text`, `send_reply` and `send_qr_image` are
-/// those of nexo-pairing 0.1.8; an adapter written for it needs only its error type changed.
+/// those of nexo-pairing 0.1.8; an adapter written for it only needs a new error type.
 #[async_trait]
 pub trait PairingChannelAdapter: Send + Sync {
-    /// The channel, as it stands in the store: `[a-z0-9][a-z0-9_-]{0,31}`.
+    /// The channel id: `[a-z0-9][a-z0-9_-]{0,31}`.
     fn channel_id(&self) -> &'static str;
 
-    /// The canonical id of who wrote, or `None` when this is nobody that can be paired: a
-    /// broadcast, a channel's own account, an id of another service. Everything the channel
-    /// writes for one person has to come out as one id; ids of different kinds must never collide.
+    /// The canonical id of a sender, or `None` for what cannot be paired: a broadcast, the channel's
+    /// own account, an id of another service. All spellings of one person's id must yield the same
+    /// canonical id; ids of different kinds must never collide.
     ///
     /// Called for every message, with at most [`MAX_RAW_ID_BYTES`](crate::limits::MAX_RAW_ID_BYTES):
-    /// it has to be quick and must not block.
+    /// it must be fast and must not block.
     fn normalize_sender(&self, raw: &str) -> Option<String>;
 
-    /// [`normalize_sender`](Self::normalize_sender) for adapters that have to ask somebody else. It
-    /// is asked only where that one says `None`.
+    /// [`normalize_sender`](Self::normalize_sender) for adapters that have to ask another process.
+    /// Called only where that returns `None`.
     ///
     /// # Errors
     ///
-    /// [`PairingError`] when the answer could not be had; the message is then dropped as
-    /// `not_pairable`.
+    /// [`PairingError`] if there was no answer. The message is then dropped as `not_pairable`.
     async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
         Ok(self.normalize_sender(raw))
     }
 
-    /// Whether a raw id that cannot be paired is the channel's own account (Telegram's anonymous
-    /// administrator), of which the channel says that it is no single person. Any other id of which
-    /// no canonical one can be made may be a blocked person's, and is treated as one while anybody
-    /// on the channel is blocked. Default: no.
+    /// Whether a raw id that cannot be paired is an account of the channel itself, such as Telegram's
+    /// anonymous administrator, and not a person's. Any other id without a canonical form may be a
+    /// blocked person's; it counts as blocked while anybody on the channel is. Default: `false`.
     ///
     /// Called with at most [`MAX_RAW_ID_BYTES`](crate::limits::MAX_RAW_ID_BYTES); it must not block.
     fn is_channel_account(&self, raw: &str) -> bool {
@@ -84,33 +82,35 @@ pub trait PairingChannelAdapter: Send + Sync {
         false
     }
 
-    /// Whether a canonical id is a group's, and not a person's. Groups are never challenged.
+    /// Whether a canonical id belongs to a group. Groups are never challenged. Default: `false`.
     fn is_group(&self, canonical: &str) -> bool {
         let _ = canonical;
         false
     }
 
-    /// The text that carries a code (`K7M9-PQ2X`) to a stranger, in the channel's own markup.
+    /// The text that carries a code (`K7M9-PQ2X`) to a stranger, in the channel's markup. Default: an
+    /// English sentence.
     fn format_challenge_text(&self, code: &str) -> String {
         format!("Your pairing code is {code}. Give it to the operator of this bot.")
     }
 
-    /// A text that its reader is to copy exactly, in the channel's own markup: as it is, unless the
-    /// adapter overrides it.
+    /// A text that its reader should copy exactly, in the channel's markup. Default: unchanged.
     fn format_verbatim(&self, text: &str) -> String {
         text.to_owned()
     }
 
-    /// The text of a challenge, with its language, its template and the time that is left. Adapters
-    /// that know no more than 0.1.8's get along with
-    /// [`format_challenge_text`](Self::format_challenge_text).
+    /// The text of a challenge in its language and template, with its remaining time, in the channel's
+    /// markup. Default: [`format_challenge_text`](Self::format_challenge_text) of its code, for
+    /// adapters written for 0.1.8.
     fn format_challenge(&self, challenge: &Challenge) -> String {
         self.format_challenge_text(&challenge.code.to_string())
     }
 
-    /// The way that [`send_reply`](Self::send_reply) takes. By [`DeliveryRoute::Broker`] a notice with an
-    /// id of which [`normalize_sender`](Self::normalize_sender) makes nothing is dropped while anybody
-    /// on the channel is blocked.
+    /// How messages travel. Default: [`DeliveryRoute::Adapter`].
+    ///
+    /// With [`DeliveryRoute::Broker`], a notice with an id that
+    /// [`normalize_sender`](Self::normalize_sender) does not know is dropped while anybody on the
+    /// channel is blocked.
     fn route(&self) -> DeliveryRoute {
         DeliveryRoute::Adapter
     }
@@ -119,18 +119,18 @@ pub trait PairingChannelAdapter: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`PairingError::Delivery`] when it was not handed over.
+    /// [`PairingError::Delivery`] if it was not accepted.
     async fn send_reply(&self, account: &str, to: &str, text: &str) -> Result<(), PairingError>;
 
     /// Sends a challenge to a canonical id. This is what the gate calls; it gives up after 10 seconds.
     ///
-    /// By default it sends what [`format_challenge`](Self::format_challenge) returns by
+    /// By default it passes the text of [`format_challenge`](Self::format_challenge) to
     /// [`send_reply`](Self::send_reply). Override it where a challenge is more than one string (plain
-    /// and rich text, buttons) or where another process words it.
+    /// and rich text, buttons), or where another process writes the text.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Delivery`] when it was not handed over.
+    /// [`PairingError::Delivery`] if it was not accepted.
     async fn send_challenge(
         &self,
         account: &str,
@@ -144,8 +144,8 @@ pub trait PairingChannelAdapter: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`PairingError::Unsupported`] unless the adapter overrides it; [`PairingError::Delivery`]
-    /// when it was not handed over.
+    /// [`PairingError::Unsupported`] unless overridden; [`PairingError::Delivery`] if it was not
+    /// accepted.
     async fn send_qr_image(&self, account: &str, to: &str, png: &[u8]) -> Result<(), PairingError> {
         let _ = (account, to, png);
         Err(PairingError::Unsupported { channel: self.channel_id(), what: "images" })
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{PairingAdapterRegistry, PairingCode};
 
-    /// As little as an adapter can be.
+    /// The smallest possible adapter.
     struct Least;
 
     #[async_trait]
@@ -179,16 +179,16 @@ mod tests {
         }
     }
 
-    /// What a future comes to that has nothing to wait for.
+    /// Polls a future that is ready at once.
     fn at_once<T>(future: impl Future<Output = T>) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,
-            Poll::Pending => panic!("it waits"),
+            Poll::Pending => panic!("pending"),
         }
     }
 
     #[test]
-    fn what_an_adapter_leaves_out_follows_from_what_it_has() {
+    fn provided_methods_have_their_documented_defaults() {
         assert_eq!(at_once(Least.resolve_sender("raw:ana")).unwrap().as_deref(), Some("ana"));
         assert_eq!(at_once(Least.resolve_sender("ana")).unwrap(), None);
         assert!(!Least.is_group("-100") && !Least.is_channel_account("777000"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_without_words_of_its_own_tells_the_code() {
+    fn the_default_text_has_the_code() {
         let challenge = Challenge::new(PairingCode::from_stored("K7M9PQ2X".into()), 60);
         let text = "Your pairing code is K7M9-PQ2X. Give it to the operator of this bot.";
         assert_eq!(Least.format_challenge_text("K7M9-PQ2X"), text);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_has_one_adapter_for_a_channel() {
+    fn a_registry_has_one_adapter_per_channel() {
         let registry = PairingAdapterRegistry::new();
         assert!(registry.is_empty() && registry.get("least").is_none());
         let adapter: Arc<dyn PairingChannelAdapter> = Arc::new(Least);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_topic_names_an_account_unless_there_is_only_one() {
+    fn the_topic_names_the_account_unless_it_is_the_default() {
         assert_eq!(outbound_topic("telegram", "work"), "plugin.outbound.telegram.work");
         assert_eq!(outbound_topic("telegram", "default"), "plugin.outbound.telegram");
         assert_eq!(outbound_topic("telegram", ""), "plugin.outbound.telegram");

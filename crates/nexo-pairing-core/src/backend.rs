@@ -1,4 +1,4 @@
-//! The contracts between a store and its users: gates, operators, and servers of sessions.
+//! The contracts between a store and its users: gates, operators and session servers.
 
 mod gate;
 mod into;

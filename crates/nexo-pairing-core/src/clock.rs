@@ -1,4 +1,4 @@
-//! Where the time comes from, so that tests can bring their own.
+//! The source of time, which tests replace.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-/// A wall clock, and a clock that only goes forward.
+/// A wall clock and a monotonic clock.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The time of day, in UTC. It may jump, in both directions.
+    /// The wall clock, in UTC. It may jump in both directions.
     fn now(&self) -> OffsetDateTime;
 
-    /// The time since some fixed moment. It never goes back; use it to measure how long ago
-    /// something was.
+    /// The monotonic clock: the time since an arbitrary start. Use it to measure durations.
     fn elapsed(&self) -> Duration;
 }
 
@@ -23,7 +22,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl SystemClock {
-    /// The clock of the operating system, as a backend or a gate takes it.
+    /// The clock of the operating system, in the form that options take.
     #[must_use]
     pub fn shared() -> Arc<dyn Clock> {
         Arc::new(Self)
@@ -41,7 +40,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: it stands still until it is told to move.
+/// A clock for tests that moves only when told to.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,27 +54,27 @@ impl Clock for SystemClock {
 /// ```
 #[derive(Debug)]
 pub struct ManualClock {
-    /// Nanoseconds since the Unix epoch, for the wall clock.
+    /// The wall clock, in nanoseconds since the Unix epoch.
     wall: AtomicI64,
-    /// Nanoseconds, for the clock that only goes forward.
-    steady: AtomicI64,
+    /// The monotonic clock, in nanoseconds.
+    monotonic: AtomicI64,
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock that starts at `now`.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Arc<Self> {
-        Arc::new(Self { wall: AtomicI64::new(nanoseconds(now)), steady: AtomicI64::new(0) })
+        Arc::new(Self { wall: AtomicI64::new(nanoseconds(now)), monotonic: AtomicI64::new(0) })
     }
 
-    /// Lets time pass, on both clocks.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
         self.wall.fetch_add(by, Ordering::SeqCst);
-        self.steady.fetch_add(by, Ordering::SeqCst);
+        self.monotonic.fetch_add(by, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock, as an operator or a time server would; it may go back.
+    /// Sets the wall clock, possibly back.
     pub fn set(&self, now: OffsetDateTime) {
         self.wall.store(nanoseconds(now), Ordering::SeqCst);
     }
@@ -88,11 +87,11 @@ impl Clock for ManualClock {
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.steady.load(Ordering::SeqCst).unsigned_abs())
+        Duration::from_nanos(self.monotonic.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
-/// Nanoseconds since the Unix epoch; good for the years 1678 to 2261.
+/// Nanoseconds since the Unix epoch; valid for the years 1678 to 2261.
 fn nanoseconds(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos()).unwrap_or(i64::MAX)
 }
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_when_it_is_told_to() {
+    fn a_manual_clock_moves_when_told_to() {
         let clock = ManualClock::new(OffsetDateTime::UNIX_EPOCH);
         assert_eq!((clock.now().unix_timestamp(), clock.elapsed()), (0, Duration::ZERO));
         clock.advance(Duration::from_hours(1));
@@ -113,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_clocks_go() {
+    fn the_system_clocks_advance() {
         let (clock, start) = (SystemClock::shared(), SystemClock.elapsed());
         assert!((clock.now() - OffsetDateTime::now_utc()).abs() < time::Duration::MINUTE);
         let limit = Instant::now() + Duration::from_secs(10);
         while clock.elapsed() <= start {
-            assert!(Instant::now() < limit, "it stands still");
+            assert!(Instant::now() < limit, "the clock does not advance");
             std::thread::yield_now();
         }
     }

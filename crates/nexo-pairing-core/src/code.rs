@@ -1,23 +1,23 @@
-//! The one-time code that a stranger reads out to the operator.
+//! Pairing codes: one-time codes that a stranger gives to the operator.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// 32 characters without the confusable `0`, `1`, `I` and `O`; a character's value is its index.
+/// 32 characters, without the confusable `0`, `1`, `I` and `O`. A character's value is its index.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
-/// How many characters a code has.
+/// The number of characters in a code.
 const LENGTH: usize = 8;
 
-/// The longest input that is looked at: a code, wrapped in whatever an operator pasted around it.
+/// The maximum length of an input: a code with whatever was pasted around it.
 const MAX_INPUT_BYTES: usize = 256;
 
 /// A pairing code: 7 random characters and 1 check character of
 /// `ABCDEFGHJKLMNPQRSTUVWXYZ23456789`.
 ///
 /// [`Display`](fmt::Display) writes it for people (`K7M9-PQ2X`), [`as_str`](Self::as_str) and
-/// `serde` for machines (`K7M9PQ2X`). A code is a secret until it is used: `Debug` does not show
+/// `serde` for machines (`K7M9PQ2X`). A code is a secret until it is used, so `Debug` does not show
 /// it.
 ///
 /// ```
@@ -31,17 +31,17 @@ const MAX_INPUT_BYTES: usize = 256;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct PairingCode(Box<str>);
 
-/// Why an input is no code.
+/// Why an input is not a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodeError {
-    /// It does not have eight characters of the alphabet.
+    /// It does not consist of eight characters of the alphabet.
     #[error("a code has 8 characters of ABCDEFGHJKLMNPQRSTUVWXYZ23456789")]
     Form,
 }
 
 impl PairingCode {
-    /// Makes a code of 7 random bytes, of each of which 5 bits are used (35 bits in all).
+    /// A code from 7 random bytes, of which 5 bits each are used (35 bits in all).
     #[must_use]
     pub fn from_random(random: [u8; LENGTH - 1]) -> Self {
         let mut values = [0; LENGTH];
@@ -55,15 +55,15 @@ impl PairingCode {
         Self(values.iter().map(|&value| char::from(ALPHABET[usize::from(value)])).collect())
     }
 
-    /// Reads a code that a person typed or pasted.
+    /// Parses a code that a person typed or pasted.
     ///
     /// Case, white space, hyphens, brackets, quotes and full-width forms do not matter; zero-width
-    /// characters are dropped. The check character is not looked at: see
+    /// characters are ignored. The check character is not verified: see
     /// [`is_consistent`](Self::is_consistent).
     ///
     /// # Errors
     ///
-    /// [`CodeError::Form`] when what remains is not eight characters of the alphabet.
+    /// [`CodeError::Form`] if the rest is not eight characters of the alphabet.
     pub fn parse(input: &str) -> Result<Self, CodeError> {
         if input.len() > MAX_INPUT_BYTES {
             return Err(CodeError::Form);
@@ -77,14 +77,14 @@ impl PairingCode {
         }
     }
 
-    /// Takes a code that a store already holds, as it is.
+    /// Takes a code from a database unchecked.
     #[must_use]
     pub fn from_stored(code: String) -> Self {
         Self(code.into_boxed_str())
     }
 
-    /// Whether the check character fits: every single wrong character and every swap of two is
-    /// caught. Codes made by 0.1.8 have none, so look a code up before asking.
+    /// Whether the check character matches. It detects every wrong character and every swap of two.
+    /// Codes of 0.1.8 have no check character, so look a code up before you check it.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         let mut values = [0; LENGTH];
@@ -137,7 +137,7 @@ fn narrow(c: char) -> char {
     }
 }
 
-/// What people and messengers put into and around a code without meaning it.
+/// Characters that people and messengers add in and around a code.
 fn is_decoration(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '-' | '_' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '`' | '\'' | '"')

@@ -1,4 +1,4 @@
-//! What can go wrong, and whose fault it is.
+//! The error of gates and stores.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use time::OffsetDateTime;
 use crate::timestamp::rfc3339_seconds;
 use crate::{CodeError, IdError, RandomError, SenderKey};
 
-/// What pairing refuses or could not do.
+/// Why an operation was refused or failed.
 ///
-/// The first group is what an operator is told about a code, the second what a caller passed, the
-/// third what the machine failed to do.
+/// There are three groups: refusals of an operator's code or sender, invalid arguments, and failures
+/// of the channel or the store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairingError {
-    /// No request has this code, and none had it within 24 hours. It costs an attempt.
+    /// No request has, or had within 24 hours, this code. It costs an attempt.
     #[error("no pending request has this code; {attempts_left} more wrong codes lock you out")]
     UnknownCode {
-        /// How many wrong codes may follow before the actor is locked out.
+        /// How many more wrong codes lock the actor out.
         attempts_left: u32,
     },
-    /// The code was mistyped: its check character does not fit. It costs nothing.
+    /// The code was mistyped: its check character does not match. It costs nothing.
     #[error("the code was mistyped: its check character does not fit")]
     MistypedCode,
-    /// The code ran out before it was used.
+    /// The code expired unused.
     #[error("the code of {key} expired at {}", rfc3339_seconds(*at))]
     Expired {
         /// Whose request it was.
@@ -32,7 +32,7 @@ pub enum PairingError {
         /// When it expired.
         at: OffsetDateTime,
     },
-    /// The code was approved already.
+    /// The code was already approved.
     #[error("the code of {key} was approved already, at {}", rfc3339_seconds(*at))]
     AlreadyApproved {
         /// Whose request it was.
@@ -40,7 +40,7 @@ pub enum PairingError {
         /// When it was approved.
         at: OffsetDateTime,
     },
-    /// The request was rejected already, or its sender was blocked.
+    /// The request was already rejected, or its sender was blocked.
     #[error("the request of {key} was rejected already, at {}", rfc3339_seconds(*at))]
     AlreadyRejected {
         /// Whose request it was.
@@ -48,36 +48,36 @@ pub enum PairingError {
         /// When it was rejected.
         at: OffsetDateTime,
     },
-    /// Too many wrong codes.
+    /// The actor is locked out after too many wrong codes.
     #[error("locked out after too many wrong codes, for another {} s", .remaining.as_secs())]
     LockedOut {
-        /// How long the lockout still lasts.
+        /// The rest of the lockout.
         remaining: Duration,
     },
-    /// The sender is blocked, so he cannot be let in.
+    /// The sender is blocked and cannot be admitted.
     #[error("{key} is blocked")]
     Blocked {
         /// Who is blocked.
         key: SenderKey,
     },
 
-    /// An id is none.
+    /// An id is invalid.
     #[error(transparent)]
     Id(#[from] IdError),
-    /// A code is none.
+    /// A code is malformed.
     #[error(transparent)]
     Code(#[from] CodeError),
-    /// A value is out of its range.
+    /// A value is out of range.
     #[error("{name} is {value}: {expected}")]
     Invalid {
         /// Which value.
         name: &'static str,
-        /// What was given.
+        /// The rejected value.
         value: String,
         /// What is allowed.
         expected: &'static str,
     },
-    /// The channel cannot do what was asked of it.
+    /// The channel does not support the operation.
     #[error("the channel {channel} cannot send {what}")]
     Unsupported {
         /// The channel.
@@ -86,27 +86,28 @@ pub enum PairingError {
         what: &'static str,
     },
 
-    /// A message was not handed over to its channel.
+    /// The channel did not accept a message.
     #[error("the message was not handed over to the channel")]
     Delivery(#[source] Box<dyn Error + Send + Sync>),
-    /// The state of the store is not known, so nothing can be decided: the caller drops.
+    /// The gate's copy of the store is out of date and cannot be refreshed, so nothing can be decided.
+    /// Drop the message.
     #[error("the state of the store is older than {} s and cannot be refreshed", .max_staleness.as_secs())]
     Stale {
-        /// How old the state may be.
+        /// The maximum age of the copy.
         max_staleness: Duration,
-        /// Why it could not be refreshed, when that is known.
+        /// Why it could not be refreshed, if known.
         #[source]
         source: Option<Box<PairingError>>,
     },
-    /// The store is damaged, so that a blocked sender may be missing from it: nobody is let in only for
-    /// not being on a list.
+    /// The store is damaged, and a block may be missing from it: nobody is admitted merely because they
+    /// are not blocked.
     #[error("the store is damaged: {problem}")]
     Damaged {
-        /// What a check of the store found.
+        /// What the check of the store found.
         problem: String,
     },
-    /// The store has no room for more work of this kind: too much of it waits, or the disk is nearly
-    /// full. Nothing was changed; the same call may succeed later.
+    /// The store has no capacity for this kind of work: its queue or the disk is nearly full. Nothing
+    /// was changed; the same call may succeed later.
     #[error("the store takes no more work of this kind now")]
     Overloaded(#[source] Box<dyn Error + Send + Sync>),
     /// The store failed.
@@ -120,17 +121,17 @@ impl PairingError {
         Self::Backend(cause.into())
     }
 
-    /// A refusal of a store that has no room for more work, with its cause.
+    /// A refusal of a store without capacity, with its cause.
     pub fn overloaded(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Overloaded(cause.into())
     }
 
-    /// A failure to hand a message over, with its cause.
+    /// A failed delivery, with its cause.
     pub fn delivery(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Delivery(cause.into())
     }
 
-    /// The stable name of this kind of error, for programs: `unknown_code`, `locked_out`, …
+    /// The stable name of this kind of error for programs, such as `unknown_code`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -166,7 +167,7 @@ mod tests {
     use crate::{AccountId, ChannelId, SenderId};
 
     #[test]
-    fn every_kind_has_its_name() {
+    fn every_kind_has_a_name() {
         let key = || {
             SenderKey::new(
                 ChannelId::parse("whatsapp").unwrap(),
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_told_in_utc_and_whole_seconds() {
+    fn times_are_in_utc_and_whole_seconds() {
         let (channel, account) = (ChannelId::parse("whatsapp"), AccountId::parse("work"));
         let sender = SenderId::parse("+14155550100").unwrap();
         let key = SenderKey::new(channel.unwrap(), account.unwrap(), sender);

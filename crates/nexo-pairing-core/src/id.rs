@@ -202,32 +202,32 @@ impl Actor {
         Self("cli".into())
     }
 
-    /// A list of senders that was let in at once.
+    /// A list of senders that was admitted at once.
     #[must_use]
     pub fn seed() -> Self {
         Self("seed".into())
     }
 
-    /// The gate itself, for what no operator did.
+    /// The gate, for what it does by itself.
     #[must_use]
     pub fn gate() -> Self {
         Self("gate".into())
     }
 
-    /// The configuration, for what changed because of what it says.
+    /// The configuration, for changes that it causes.
     #[must_use]
     pub fn config() -> Self {
         Self("config".into())
     }
 
-    /// A companion device, for what it did with the setup code or the session that it presented.
+    /// A companion device, for what it does with its setup code or session.
     #[must_use]
     pub fn device() -> Self {
         Self("device".into())
     }
 }
 
-/// What every grant and every request belongs to: one sender on one account of one channel.
+/// The key of grants and requests: one sender on one account of one channel.
 ///
 /// A grant on one account says nothing about another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -236,12 +236,12 @@ pub struct SenderKey {
     pub channel: ChannelId,
     /// The bot account on it.
     pub account_id: AccountId,
-    /// Who wrote.
+    /// The sender.
     pub sender_id: SenderId,
 }
 
 impl SenderKey {
-    /// A key of its three parts.
+    /// A key from its three parts.
     #[must_use]
     pub fn new(channel: ChannelId, account_id: AccountId, sender_id: SenderId) -> Self {
         Self { channel, account_id, sender_id }
@@ -254,13 +254,13 @@ impl fmt::Display for SenderKey {
     }
 }
 
-/// One account of a channel, or all of them, also future ones. Written `*` when all.
+/// One account of a channel, or all of them, including future ones. Written `*` for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum AccountScope {
     /// Every account of the channel.
     All,
-    /// This one.
+    /// This account.
     One(AccountId),
 }
 
@@ -274,7 +274,7 @@ impl AccountScope {
         }
     }
 
-    /// Takes a scope that a store holds, as it is.
+    /// Takes a scope from a database unchecked.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         if text == "*" { Self::All } else { Self::One(AccountId::from_stored(text)) }
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_are_kept_as_they_are() {
+    fn senders_are_kept_unchanged() {
         for good in
             ["+5491155556666", "'; DROP TABLE pairing_allow_from; --", "ünï", &"s".repeat(256)]
         {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_id_is_taken_as_it_is_but_never_read_so_from_outside() {
+    fn a_stored_id_is_not_checked_but_one_from_outside_is() {
         assert_eq!(ChannelId::from_stored("Old Channel".into()).as_str(), "Old Channel");
         assert!(serde_json::from_str::<ChannelId>("\"Old Channel\"").is_err());
     }

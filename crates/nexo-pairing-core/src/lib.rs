@@ -1,12 +1,13 @@
-//! The types and traits that everything in `nexo-pairing` is built on.
+//! The types and traits that all crates of `nexo-pairing` share.
 //!
-//! This crate is for the authors of **channel adapters** and of **stores**: depend on it, and on
-//! nothing else of ours. Applications want the facade, `nexo-pairing`. It does no I/O, starts no
-//! thread and stays small on purpose: a type that only one crate needs lives in that crate.
+//! This crate is for authors of **channel adapters** and **stores**, who need no other crate of
+//! `nexo-pairing`. Applications use the facade, `nexo-pairing`. It does no I/O, starts no threads, and
+//! is deliberately small: a type that only one crate needs lives in that crate.
 //!
-//! * An adapter implements [`PairingChannelAdapter`] and hands what it sends to an [`Outbound`].
-//! * A gate works on a [`GateBackend`], commands and consoles on an [`OperatorBackend`], a server on a
-//!   [`SessionBackend`]. `nexo-pairing-engine` implements the three over the row operations of a storage.
+//! * An adapter implements [`PairingChannelAdapter`] and publishes its messages on an [`Outbound`].
+//! * A gate uses a [`GateBackend`], commands and consoles an [`OperatorBackend`], a server a
+//!   [`SessionBackend`]. `nexo-pairing-engine` implements all three on the row operations of a storage.
+//! * [`rules::evaluate`] has the rules of admission, [`limits`] all bounds and defaults.
 
 #[macro_use]
 mod macros;

@@ -1,26 +1,26 @@
-//! Every bound and default that more than one place has to know: the libraries, the configuration,
-//! what errors and `--help` say, and the documents.
+//! The bounds and defaults that several places share: the libraries, the configuration, errors, `--help`
+//! and the documents.
 //!
-//! A number is changed here and nowhere else. What only one module needs (how long a queue is, when
-//! a connection counts as idle) stays in that module.
+//! A number is changed here and nowhere else. What only one module needs, such as the length of a queue,
+//! stays in that module.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The least, the most, and the value where nothing is said.
+/// A minimum, a maximum and a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds<T> {
-    /// The least that is allowed.
+    /// The minimum.
     pub min: T,
-    /// The most that is allowed.
+    /// The maximum.
     pub max: T,
-    /// The value where nothing is said.
+    /// The default.
     pub default: T,
 }
 
 impl<T: Copy> Bounds<T> {
-    /// The bounds and the default of a number that only one place has to know.
+    /// Bounds with a default.
     #[must_use]
     pub const fn new(min: T, max: T, default: T) -> Self {
         Self { min, max, default }
@@ -43,146 +43,146 @@ impl<T: PartialOrd> Bounds<T> {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-// Strangers and their requests.
+// Requests.
 
-/// How many live requests an account may have. An operator can look through a few; the more there
-/// are, the likelier a guessed code is one of them.
+/// The number of live requests on an account. An operator can review a few; the more there are, the
+/// likelier a guessed code is one of them.
 pub const MAX_PENDING: Bounds<u32> = Bounds { min: 1, max: 1000, default: 3 };
 
-/// How many live requests there may be over all accounts, where nothing else is said: a store with
-/// so many takes some 2 MB on the disk, and a gate some 20 MB if each is on an account of its own.
+/// The default maximum of live requests on all accounts together. They take about 2 MB on disk and,
+/// in a gate, about 20 MB of memory if each is on its own account.
 pub const MAX_PENDING_TOTAL: u32 = 4096;
 
-/// How long a pairing code lives from its creation: long enough for an operator to notice it, and
-/// not so long that codes pile up.
+/// The lifetime of a pairing code: long enough for an operator to notice it, short enough that codes do
+/// not pile up.
 pub const PENDING_TTL: Bounds<Duration> =
     Bounds { min: Duration::from_secs(60), max: DAY, default: Duration::from_secs(60 * 60) };
 
-/// How long after a challenge the same sender is not challenged again. The least keeps a bot that
-/// answers itself from filling a chat.
+/// The minimum time between two challenges to the same sender. Its minimum keeps a bot that answers
+/// itself from flooding a chat.
 pub const CHALLENGE_COOLDOWN: Bounds<Duration> =
     Bounds { min: Duration::from_secs(10), max: DAY, default: Duration::from_secs(5 * 60) };
 
-/// The length of a configured challenge text, in bytes: no channel takes much longer messages.
+/// The length of a configured challenge text, in bytes. No channel accepts much longer messages.
 pub const CHALLENGE_TEXT_BYTES: RangeInclusive<usize> = 1..=1000;
 
-/// What a challenge text has to be, in words: see [`CHALLENGE_TEXT_BYTES`].
+/// The form of a challenge text, for errors: see [`CHALLENGE_TEXT_BYTES`].
 pub const CHALLENGE_TEXT_FORM: &str = "1 to 1000 bytes with `{code}` or `{command}` in it";
 
-/// The longest sender id, as its channel wrote it, that an adapter is asked about, in bytes.
+/// The maximum length of a raw sender id that is passed to an adapter, in bytes.
 pub const MAX_RAW_ID_BYTES: usize = 1024;
 
-/// The longest event that a gate reads, on a pipe without the end of its line, or on a bus, in bytes.
+/// The maximum size of an event that a gate reads from a pipe, without its newline, or a bus, in bytes.
 /// Longer ones are rejected.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// How many other ids of a sender are looked at: channels name one or two.
+/// The maximum number of other ids of a sender. Channels name one or two.
 pub const MAX_OTHER_IDS: usize = 8;
 
-/// The longest metadata that is kept with a request, in bytes of JSON. Longer ones are left out.
+/// The maximum size of metadata stored with a request, in bytes of JSON. Longer metadata is left out.
 pub const MAX_META_BYTES: usize = 4096;
 
-/// How old what a gate knows may be when its store cannot be read. Beyond that, nothing is decided.
+/// The maximum age of a gate's copy of a store that cannot be read. Beyond that, nothing is decided.
 pub const MAX_STALENESS: Duration = Duration::from_secs(5);
 
-/// How far ahead of the clock a time stamp may be without being from the future: no more than clocks
-/// that are kept in time differ.
+/// How far ahead of the clock a timestamp may be without counting as future: the difference to expect
+/// between synchronized clocks.
 pub const TIMESTAMP_LEEWAY: Duration = Duration::from_secs(5);
 
-/// How long the canonical form of an id that a plugin gave is remembered, as it can be configured:
-/// the default asks a plugin once an hour about the same id.
+/// How long a plugin's answer about an id is cached. With the default, a plugin is asked about the same
+/// id once an hour.
 pub const ID_CACHE_TTL: Bounds<Duration> =
     Bounds { min: Duration::from_secs(1), max: DAY, default: Duration::from_secs(60 * 60) };
 
-// What operators write.
+// Operators.
 
-/// How long a grant that expires may be limited to. Whoever means longer leaves the limit out.
+/// The lifetime of a grant that expires.
 pub const GRANT_TTL: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(10 * 365 * DAY.as_secs());
 
-/// [`GRANT_TTL`] in words.
+/// [`GRANT_TTL`], for errors.
 pub const GRANT_TTL_FORM: &str = "at least a second, at most ten years";
 
-/// The longest note, in bytes.
+/// The maximum length of a note, in bytes.
 pub const MAX_NOTE_BYTES: usize = 500;
 
-/// What a note has to be, in words: see [`MAX_NOTE_BYTES`].
+/// The form of a note, for errors: see [`MAX_NOTE_BYTES`].
 pub const NOTE_FORM: &str = "at most 500 bytes, no control characters";
 
-/// For how many days the audit log is kept; the most is a hundred years.
+/// The retention of the audit log in days, up to a hundred years.
 pub const AUDIT_DAYS: Bounds<u32> = Bounds { min: 1, max: 36_500, default: 365 };
 
-/// How many accounts can be remembered with their modes. All of them are read at every start.
+/// The maximum number of accounts with remembered modes. All of them are read at every start.
 pub const MAX_KNOWN_ACCOUNTS: usize = 10_000;
 
-/// How many channels with an adapter in another process are remembered at most.
+/// The maximum number of remembered channels with an adapter in another process.
 pub const MAX_REMOTE_CHANNELS: usize = 1000;
 
 // Setup codes.
 
-/// How long a setup code lives: it is scanned at once, or taken to another room.
+/// The lifetime of a setup code: it is scanned at once, or carried to another room.
 pub const SETUP_CODE_TTL: Bounds<Duration> =
     Bounds { min: Duration::from_secs(1), max: DAY, default: Duration::from_secs(60) };
 
-/// The longest device label, in bytes of UTF-8.
+/// The maximum length of a device label, in bytes of UTF-8.
 pub const MAX_LABEL_BYTES: usize = 128;
 
-/// What a device label has to be, in words: see [`MAX_LABEL_BYTES`].
+/// The form of a device label, for errors: see [`MAX_LABEL_BYTES`].
 pub const LABEL_FORM: &str = "1 to 128 bytes, no control characters";
 
-/// The same, for errors that say what a part must.
+/// [`LABEL_FORM`] after "must".
 pub(crate) const LABEL_RULE: &str = "have 1 to 128 bytes and no control characters";
 
-/// The longest profile, in bytes.
+/// The maximum length of a profile, in bytes.
 pub const MAX_PROFILE_BYTES: usize = 64;
 
-/// What a profile has to be, in words: see [`MAX_PROFILE_BYTES`].
+/// The form of a profile, for errors: see [`MAX_PROFILE_BYTES`].
 pub const PROFILE_FORM: &str = "[a-z0-9][a-z0-9._-]{0,63}";
 
-/// The same, for errors that say what a part must.
+/// [`PROFILE_FORM`] after "must".
 pub(crate) const PROFILE_RULE: &str = "be of the form [a-z0-9][a-z0-9._-]{0,63}";
 
-/// The longest URL in a setup code, in bytes.
+/// The maximum length of a URL in a setup code, in bytes.
 pub const MAX_URL_BYTES: usize = 1024;
 
-/// The longest bootstrap token that is read or written, in bytes.
+/// The maximum length of a bootstrap token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 2048;
 
-/// The longest payload that is read or written, in bytes, with the white space around it.
+/// The maximum length of a setup code's payload, in bytes, with surrounding white space.
 pub const MAX_PAYLOAD_BYTES: usize = 4096;
 
-/// How long after its expiry a companion still tries a setup code, since its clock may be wrong. The
-/// server, which decides, allows none of it.
+/// How long after its expiry a companion still tries a setup code, as its own clock may be wrong. The
+/// server decides by its clock, without leeway.
 pub const SETUP_CODE_LEEWAY: Duration = Duration::from_secs(30);
 
-/// The length of a public URL as it is configured, in bytes: more than a setup code takes, so that
-/// the error can be about what is too long in it.
+/// The length of a configured public URL, in bytes: more than a setup code takes, so that the error can
+/// name the part that is too long.
 pub const PUBLIC_URL_BYTES: RangeInclusive<usize> = 1..=2048;
 
-/// What a public URL has to be, in words: see [`PUBLIC_URL_BYTES`].
+/// The form of a public URL, for errors: see [`PUBLIC_URL_BYTES`].
 pub const PUBLIC_URL_FORM: &str = "a URL of 1 to 2048 bytes";
 
-/// The longest host name, in bytes: that of the DNS.
+/// The maximum length of a host name in the DNS, in bytes.
 pub const MAX_HOST_BYTES: usize = 253;
 
 // Sessions.
 
-/// How long a session lives, also from a renewal on.
+/// The lifetime of a session, and of its extension by a renewal.
 pub const SESSION_TTL: Bounds<Duration> = Bounds {
     min: Duration::from_secs(1),
     max: Duration::from_secs(365 * DAY.as_secs()),
     default: DAY,
 };
 
-/// [`SESSION_TTL`] in words.
+/// [`SESSION_TTL`], for errors.
 pub const SESSION_TTL_FORM: &str = "at least a second, at most 365 days";
 
-/// How long a session lives, as it can be configured: below a minute, companions would do nothing
-/// but renew theirs.
+/// The lifetime of a session, as it can be configured: below a minute, companions would renew
+/// constantly.
 pub const CONFIGURED_SESSION_TTL: Bounds<Duration> =
     Bounds { min: Duration::from_secs(60), ..SESSION_TTL };
 
-/// For how long a session can be renewed, from its beginning on. Zero is not at all.
+/// How long after its beginning a session can be renewed. Zero disables renewal.
 pub const SESSION_RENEWAL: Bounds<Duration> = Bounds {
     min: Duration::ZERO,
     max: SESSION_TTL.max,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn words_say_the_numbers() {
+    fn forms_contain_the_numbers() {
         assert!(NOTE_FORM.contains(&format!("at most {MAX_NOTE_BYTES} bytes")));
         for (text, bytes) in
             [(CHALLENGE_TEXT_FORM, CHALLENGE_TEXT_BYTES), (PUBLIC_URL_FORM, PUBLIC_URL_BYTES)]

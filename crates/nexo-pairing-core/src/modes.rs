@@ -1,36 +1,36 @@
-//! Which mode is in force for each account: what a configuration says, over what was said before.
+//! The mode in force for each account: what is configured, or else what was configured before.
 //!
-//! What is absent never widens anything: words that are lost stay in force as they are remembered,
-//! and where nothing was ever said there is no mode.
+//! Absence never widens access: a setting that disappears from the configuration stays in force as
+//! remembered, and an account that never had one has no mode.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{AccountId, ChannelId, Mode, limits};
 
-/// A bot account: the channel, and the account on it.
+/// A bot account: its channel, and the account on it.
 pub type AccountKey = (ChannelId, AccountId);
 
-/// The origin of the mode that `--open` stands for: it is for one run, so it is not kept.
+/// The origin of the mode that `--open` sets. It is for one run and not remembered.
 const FOR_ONE_RUN: &str = "flag --open";
 
-/// A mode that was said in words.
+/// An explicitly configured mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModeSetting {
     /// The mode.
     pub mode: Mode,
-    /// Where it was said: the path of a file, `environment NEXO_PAIRING_…` or `flag --…`.
+    /// Where it was configured: the path of a file, `environment NEXO_PAIRING_…` or `flag --…`.
     pub origin: String,
 }
 
 impl ModeSetting {
-    /// A mode, and where it was said.
+    /// A mode and its origin.
     #[must_use]
     pub fn new(mode: Mode, origin: impl Into<String>) -> Self {
         Self { mode, origin: origin.into() }
     }
 
-    /// Mode `open` for this run, as the flag `--open` says it.
+    /// Mode `open` for one run, as set by the flag `--open`.
     #[must_use]
     pub fn open_for_one_run() -> Self {
         Self::new(Mode::Open, FOR_ONE_RUN)
@@ -41,17 +41,17 @@ impl ModeSetting {
     }
 }
 
-/// What one configuration says of modes.
+/// The modes in a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfiguredModes {
-    /// For accounts that have no mode of their own.
+    /// The mode of accounts without their own.
     pub default: Option<ModeSetting>,
-    /// The accounts that are known, each with its own mode, if it has one. `None`: the configuration
-    /// names no accounts.
+    /// The known accounts, each with its own mode, if any. `None`: the configuration does not list
+    /// accounts.
     pub accounts: Option<BTreeMap<AccountKey, Option<ModeSetting>>>,
 }
 
-/// What was last in force, and was said in words.
+/// The explicit modes that were last in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RememberedModes {
     default: Option<ModeSetting>,
@@ -67,40 +67,39 @@ pub struct ModesInForce {
     kept: Vec<RetainedModes>,
 }
 
-/// Something that stays in force although the configuration does not say it any more.
+/// A setting that stays in force although the configuration no longer has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetainedModes {
-    /// The mode of accounts that have none of their own.
+    /// The mode of accounts without their own.
     Default(ModeSetting),
     /// The mode of one account.
     Account(AccountKey, ModeSetting),
-    /// Which accounts are known, and how many they are.
+    /// The list of known accounts, with its length.
     Accounts(usize),
 }
 
-/// Why no modes are in force.
+/// Why no modes can be put in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModesError {
-    /// Nothing says a mode, and nothing did before.
+    /// No mode is configured or remembered.
     #[error("no mode is set")]
     Unset,
-    /// Nothing says a mode for one account, and it was not known before.
+    /// No mode is configured or remembered for an account.
     #[error("no mode is set for {}/{}", .0.0, .0.1)]
     UnsetFor(AccountKey),
-    /// More accounts than can be remembered, with those that are configured no more.
-    #[error("{0} accounts are more than the {max} that can be remembered", max = RememberedModes::MAX_ACCOUNTS)]
+    /// More accounts than can be remembered, including those no longer configured.
+    #[error("{0} accounts exceed the {max} that can be remembered", max = RememberedModes::MAX_ACCOUNTS)]
     TooMany(usize),
 }
 
 impl RememberedModes {
-    /// How many accounts are remembered at most.
+    /// The maximum number of remembered accounts.
     pub const MAX_ACCOUNTS: usize = limits::MAX_KNOWN_ACCOUNTS;
 
-    /// Modes as a store holds them: the default, the accounts that are known, accounts that are not
-    /// known any more but had a mode of their own, and accounts whose own mode was forgotten; `None`
-    /// among the last: everything was.
+    /// Modes from a database: the default, the known accounts, formerly known accounts that had their
+    /// own mode, and accounts whose own mode was forgotten, where `None` means that everything was.
     #[must_use]
     pub fn from_stored(
         default: Option<ModeSetting>,
@@ -111,31 +110,31 @@ impl RememberedModes {
         Self { default, accounts, former, forgotten }
     }
 
-    /// The mode of accounts that have none of their own.
+    /// The mode of accounts without their own.
     #[must_use]
     pub fn default_mode(&self) -> Option<&ModeSetting> {
         self.default.as_ref()
     }
 
-    /// The accounts that are known, each with its own mode, if it has one. `None`: all are known.
+    /// The known accounts, each with its own mode, if any. `None`: all accounts are known.
     #[must_use]
     pub fn accounts(&self) -> Option<&BTreeMap<AccountKey, Option<ModeSetting>>> {
         self.accounts.as_ref()
     }
 
-    /// Accounts that are not known any more, with the modes that they had, unless that was `open`.
+    /// Formerly known accounts with their own modes, except for mode `open`.
     #[must_use]
     pub fn former(&self) -> &BTreeMap<AccountKey, ModeSetting> {
         &self.former
     }
 
-    /// Whether messages to this account are decided at all.
+    /// Whether messages to this account are decided at all: it is known.
     #[must_use]
     pub fn is_known(&self, account: &AccountKey) -> bool {
         self.accounts.as_ref().is_none_or(|known| known.contains_key(account))
     }
 
-    /// The mode that was in force for an account, or for any that is not named.
+    /// The mode that was in force for an account; for `None`, that of accounts that are not listed.
     #[must_use]
     pub fn mode(&self, account: Option<&AccountKey>) -> Option<&ModeSetting> {
         match (&self.accounts, account) {
@@ -145,19 +144,19 @@ impl RememberedModes {
         }
     }
 
-    /// The modes in force under a configuration that says `words`, when these were in force before.
-    /// `fallback` counts where nothing else was said, now or before.
+    /// The modes in force under the configuration `words`, after these were in force. `fallback` applies
+    /// where no default is configured or remembered.
     ///
     /// # Errors
     ///
-    /// [`ModesError`] when there is no mode for an account, or there are too many accounts.
+    /// [`ModesError`] if an account has no mode, or there are too many accounts.
     pub fn resolve(
         &self,
         words: &ConfiguredModes,
         fallback: Option<ModeSetting>,
     ) -> Result<ModesInForce, ModesError> {
         let mut kept = Vec::new();
-        let remembered = self.default.clone().filter(|said| !said.is_for_one_run());
+        let remembered = self.default.clone().filter(|setting| !setting.is_for_one_run());
         let keeps_default = words.default.is_none() && remembered.is_some();
         let default = words.default.clone().or(remembered).or(fallback);
         let mut accounts = words.accounts.clone();
@@ -171,7 +170,7 @@ impl RememberedModes {
             if let Some(own) = own {
                 kept.push(RetainedModes::Account(account.clone(), own.clone()));
             } else if default.is_none() || (keeps_default && !self.is_known(account)) {
-                // A default that is not said any more is no word on an account that was not there.
+                // A remembered default does not extend to accounts that are new.
                 return Err(ModesError::UnsetFor(account.clone()));
             } else {
                 needs_default = true;
@@ -179,8 +178,8 @@ impl RememberedModes {
         }
         match &default {
             None if needs_default => return Err(ModesError::Unset),
-            Some(said) if needs_default && keeps_default => {
-                kept.insert(0, RetainedModes::Default(said.clone()));
+            Some(setting) if needs_default && keeps_default => {
+                kept.insert(0, RetainedModes::Default(setting.clone()));
             }
             _ => {}
         }
@@ -188,9 +187,9 @@ impl RememberedModes {
         Ok(ModesInForce { remembered: remembered.with_former(self)?, kept })
     }
 
-    /// What a process that has `self` in force goes on from, after others have written `stored`:
-    /// what its own words were, except for what was forgotten there. What is only absent there was
-    /// not forgotten: the database may be another one, or an older backup.
+    /// The modes from which a process with `self` in force continues, after others wrote `stored`: its
+    /// own, without what was forgotten there. What is merely absent there was not forgotten: the
+    /// database may be another one, or an older backup.
     #[must_use]
     pub fn less_forgotten(&self, stored: &Self) -> Self {
         if stored.forgotten.contains(&None) {
@@ -204,21 +203,21 @@ impl RememberedModes {
         Self { default: self.default.clone(), accounts, ..Self::default() }.with_all_former(stored)
     }
 
-    /// Whether the same is in force and remembered, whatever was forgotten.
+    /// Whether both have the same modes, regardless of what was forgotten.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         (&self.default, &self.accounts, &self.former)
             == (&other.default, &other.accounts, &other.former)
     }
 
-    /// The own words of an account, also of one that is not known any more.
+    /// An account's own mode, even if it is no longer known.
     fn own(&self, account: &AccountKey) -> Option<&ModeSetting> {
         let known = self.accounts.as_ref().and_then(|known| known.get(account)?.as_ref());
         known.or_else(|| self.former.get(account))
     }
 
-    /// With the words of accounts that `before` had and `self` does not know. Mode `open` is not among
-    /// them: such an account is refused until it is named again, and then needs words.
+    /// Adds the modes of accounts that `before` had and `self` does not know. Mode `open` is left out:
+    /// such an account is refused until it is listed again, and then needs an explicit mode.
     fn with_former(self, before: &Self) -> Result<Self, ModesError> {
         let all = self.with_all_former(before);
         match all.accounts.as_ref().map_or(0, BTreeMap::len) + all.former.len() {
@@ -243,29 +242,29 @@ impl RememberedModes {
 }
 
 impl ModesInForce {
-    /// What is to be remembered of them.
+    /// The modes to remember.
     #[must_use]
     pub fn remembered(&self) -> &RememberedModes {
         &self.remembered
     }
 
-    /// What the configuration does not say any more, and stays in force.
+    /// What stays in force although the configuration no longer has it.
     #[must_use]
     pub fn kept(&self) -> &[RetainedModes] {
         &self.kept
     }
 
-    /// Whether messages on a channel are decided at all: an account on it is known.
+    /// Whether messages on a channel are decided at all: it has a known account.
     #[must_use]
     pub fn decides_on(&self, channel: &ChannelId) -> bool {
         let known = self.remembered.accounts();
         known.is_none_or(|known| known.keys().any(|(of, _)| of == channel))
     }
 
-    /// The mode of an account; `None` when it is not known.
+    /// The mode of an account; `None` if the account is not known.
     #[must_use]
     pub fn mode(&self, channel: &ChannelId, account: &AccountId) -> Option<Mode> {
         let account = (channel.clone(), account.clone());
-        self.remembered.mode(Some(&account)).map(|said| said.mode)
+        self.remembered.mode(Some(&account)).map(|setting| setting.mode)
     }
 }

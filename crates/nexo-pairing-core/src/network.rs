@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A network such as `10.0.0.0/8` or `fd00::/8`; an address alone is a network of one.
+/// A network such as `10.0.0.0/8` or `fd00::/8`. A plain address is a network of one.
 ///
 /// ```
 /// use nexo_pairing_core::Network;
@@ -24,8 +24,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether `peer` is in this network. An IPv4 address that is written as an IPv6 one
-    /// (`::ffff:10.1.2.3`) counts as the IPv4 address.
+    /// Whether `peer` is in this network. An IPv4-mapped IPv6 address (`::ffff:10.1.2.3`) counts as
+    /// IPv4.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
         match (self.address, peer.to_canonical()) {
@@ -39,36 +39,36 @@ impl Network {
         }
     }
 
-    /// How many bits all its addresses have in common: 0 to 32, for IPv6 to 128.
+    /// The prefix length: 0 to 32, for IPv6 to 128.
     #[must_use]
     pub fn prefix(&self) -> u8 {
         self.prefix
     }
 
-    /// Whether it is a network of IPv6 addresses.
+    /// Whether it is an IPv6 network.
     #[must_use]
     pub fn is_ipv6(&self) -> bool {
         self.address.is_ipv6()
     }
 }
 
-/// The bits of the network's part in an address of `width` bits.
+/// The network mask of an address of `width` bits.
 fn mask(prefix: u8, width: u8) -> u128 {
     let host = u32::from(width - prefix);
     u128::MAX.checked_shl(host).unwrap_or(0)
 }
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// It is no address, or the length behind the slash is none for it.
+    /// The address or the prefix length is invalid.
     #[error("not a network such as 10.0.0.0/8, fd00::/8 or 127.0.0.1")]
     Form,
-    /// The address goes on behind the network's part, so that it is not clear what was meant.
-    #[error("has bits behind its first {prefix}: one address is written without the `/{prefix}`")]
+    /// The address has bits set after the prefix, so the intent is unclear.
+    #[error("has bits set after its first {prefix}: write a single address without `/{prefix}`")]
     HostBits {
-        /// How many bits the network's part has.
+        /// The prefix length.
         prefix: u8,
     },
 }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_is_read_and_written() {
+    fn a_network_is_parsed_and_displayed() {
         for (text, written) in [
             ("127.0.0.1/32", "127.0.0.1/32"),
             ("127.0.0.1", "127.0.0.1/32"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_network_is_refused() {
+    fn invalid_networks_are_refused() {
         for bad in ["", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "a/8"] {
             assert_eq!(bad.parse::<Network>(), Err(NetworkError::Form), "{bad}");
         }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_contains_its_addresses_only() {
+    fn a_network_contains_only_its_addresses() {
         let contains = |network: &str, peer: &str| {
             network.parse::<Network>().unwrap().contains(peer.parse().unwrap())
         };

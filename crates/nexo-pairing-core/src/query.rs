@@ -1,4 +1,4 @@
-//! Which rows, and which entries of the audit log, to read.
+//! Filters for lists and the audit log.
 
 use derive_setters::Setters;
 use time::OffsetDateTime;
@@ -7,7 +7,7 @@ use crate::{
     AccountId, AccountScope, AuditEvent, BlockedSender, ChannelId, SenderId, SenderKey, Target,
 };
 
-/// Which rows a listing shows; what is `None` is not asked.
+/// A filter for lists. `None` matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_", strip_option)]
@@ -21,7 +21,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Everything.
+    /// Matches everything.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
@@ -63,34 +63,33 @@ impl From<&Target> for Filter {
     }
 }
 
-/// Which entries of the audit log to read: the newest that match all that is given.
+/// A query of the audit log: the newest entries that match all conditions.
 #[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_", strip_option)]
 pub struct AuditQuery {
-    /// Of this channel, account and sender. Default: any.
+    /// With this channel, account and sender. Default: any.
     pub filter: Filter,
     /// With this action, such as `replay`. Default: any.
     #[setters(into)]
     pub action: Option<String>,
-    /// About this session, by its id, or about all sessions of the devices with this label. Default:
-    /// any.
+    /// About the session with this id, or all sessions of devices with this label. Default: any.
     #[setters(into)]
     pub device: Option<String>,
-    /// At or after this moment. Default: any.
+    /// At or after this time. Default: any.
     pub since: Option<OffsetDateTime>,
-    /// Before this moment. Default: any.
+    /// Before this time. Default: any.
     pub until: Option<OffsetDateTime>,
-    /// With a smaller `seq`: the `seq` of the oldest entry of a page gives the page before it, whatever
-    /// is written meanwhile. Default: any.
+    /// With a smaller `seq`. The `seq` of a page's oldest entry yields the page before it, regardless of
+    /// entries written meanwhile. Default: any.
     pub before: Option<i64>,
-    /// How many entries at most.
+    /// The maximum number of entries.
     #[setters(skip)]
     pub limit: u32,
 }
 
 impl AuditQuery {
-    /// The newest entries of all.
+    /// The newest entries.
     #[must_use]
     pub fn newest(limit: u32) -> Self {
         Self {
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_asks_for_what_it_was_told_and_nothing_else() {
+    fn a_filter_has_only_the_conditions_that_were_set() {
         let channel = ChannelId::parse("telegram").unwrap();
         let (account, sender) = (AccountId::default_account(), SenderId::parse("1").unwrap());
         let filter = Filter::all().with_channel(channel.clone()).with_sender(sender.clone());

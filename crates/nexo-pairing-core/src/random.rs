@@ -1,19 +1,19 @@
-//! Where randomness comes from, so that tests can bring their own.
+//! The source of randomness, which tests replace.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A source of unpredictable bytes: of codes, keys, nonces and tokens.
+/// A source of unpredictable bytes for codes, keys, nonces and tokens.
 pub trait RandomSource: fmt::Debug + Send + Sync {
     /// Fills `bytes`.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] when there is no randomness; nothing is then made of `bytes`.
+    /// [`RandomError`] if there is no randomness. `bytes` must not be used then.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
 }
 
-/// There is no randomness to be had.
+/// Randomness is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct RandomError {
@@ -21,7 +21,7 @@ pub struct RandomError {
 }
 
 impl RandomError {
-    /// There is none, for this reason.
+    /// An error with this reason.
     #[must_use]
     pub fn new(reason: &'static str) -> Self {
         Self { reason }
@@ -30,7 +30,7 @@ impl RandomError {
 
 impl Default for RandomError {
     fn default() -> Self {
-        Self::new("there are no random bytes to be had")
+        Self::new("no random bytes are available")
     }
 }
 
@@ -40,7 +40,7 @@ impl Default for RandomError {
 pub struct OsRandom;
 
 impl OsRandom {
-    /// The generator of the operating system, as a store or an issuer takes it.
+    /// The generator of the operating system, in the form that options take.
     #[must_use]
     pub fn shared() -> Arc<dyn RandomSource> {
         Arc::new(Self)
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_operating_system_gives_other_bytes_each_time() {
+    fn the_operating_system_returns_different_bytes_each_time() {
         let draw = || {
             let mut bytes = [0; 32];
             OsRandom::shared().fill(&mut bytes).unwrap();

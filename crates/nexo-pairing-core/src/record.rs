@@ -1,4 +1,4 @@
-//! What a store keeps, as it tells it.
+//! Records returned by a store.
 
 use std::time::Duration;
 
@@ -10,31 +10,31 @@ use time::serde::rfc3339;
 
 use crate::{AccountId, AccountScope, ChannelId, PairingCode, SenderId, SenderKey, limits};
 
-/// A stranger who waits for the operator.
+/// A request that awaits the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PendingRequest {
     /// The channel.
     pub channel: ChannelId,
-    /// The account he wrote to.
+    /// The account that received the message.
     pub account_id: AccountId,
-    /// Who he is.
+    /// The sender.
     pub sender_id: SenderId,
-    /// What the operator approves.
+    /// The code that the operator approves.
     pub code: PairingCode,
-    /// When he wrote first.
+    /// When the sender first wrote.
     #[serde(with = "rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When the code runs out.
+    /// When the code expires.
     #[serde(with = "rfc3339")]
     pub expires_at: OffsetDateTime,
-    /// What the channel said about him, such as a display name. He may have chosen it himself.
+    /// What the channel said about the sender, such as a display name. It may be self-chosen.
     #[serde(default)]
     pub meta: Value,
 }
 
 impl PendingRequest {
-    /// A request, for stores to build.
+    /// Builds a request, for stores.
     #[must_use]
     pub fn new(
         key: SenderKey,
@@ -48,7 +48,7 @@ impl PendingRequest {
     }
 }
 
-/// What the operator just let in.
+/// The result of an approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApprovedRequest {
@@ -56,18 +56,18 @@ pub struct ApprovedRequest {
     pub channel: ChannelId,
     /// The account.
     pub account_id: AccountId,
-    /// Who was let in.
+    /// The admitted sender.
     pub sender_id: SenderId,
-    /// When.
+    /// When the grant was made.
     #[serde(with = "rfc3339")]
     pub approved_at: OffsetDateTime,
-    /// Until when; `None` for good.
+    /// When the grant expires; `None` for never.
     #[serde(with = "rfc3339::option", default)]
     pub expires_at: Option<OffsetDateTime>,
 }
 
 impl ApprovedRequest {
-    /// An approval, for stores to build.
+    /// Builds a result, for stores.
     #[must_use]
     pub fn new(
         key: SenderKey,
@@ -79,7 +79,7 @@ impl ApprovedRequest {
     }
 }
 
-/// What the operator just refused.
+/// The result of a rejection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RejectedRequest {
@@ -87,15 +87,15 @@ pub struct RejectedRequest {
     pub channel: ChannelId,
     /// The account.
     pub account_id: AccountId,
-    /// Who was refused.
+    /// The rejected sender.
     pub sender_id: SenderId,
-    /// When.
+    /// When the request was rejected.
     #[serde(with = "rfc3339")]
     pub rejected_at: OffsetDateTime,
 }
 
 impl RejectedRequest {
-    /// A rejection, for stores to build.
+    /// Builds a result, for stores.
     #[must_use]
     pub fn new(key: SenderKey, rejected_at: OffsetDateTime) -> Self {
         let SenderKey { channel, account_id, sender_id } = key;
@@ -103,7 +103,7 @@ impl RejectedRequest {
     }
 }
 
-/// A grant: who is let in, since when, until when, and who said so.
+/// A grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AllowedSender {
@@ -111,26 +111,26 @@ pub struct AllowedSender {
     pub channel: ChannelId,
     /// The account.
     pub account_id: AccountId,
-    /// Who is let in.
+    /// The admitted sender.
     pub sender_id: SenderId,
-    /// Since when.
+    /// When the grant was made.
     #[serde(with = "rfc3339")]
     pub approved_at: OffsetDateTime,
-    /// Who let him in.
+    /// The actor who made it.
     pub approved_via: String,
-    /// Until when; `None` for good.
+    /// When the grant expires; `None` for never.
     #[serde(with = "rfc3339::option", default)]
     pub expires_at: Option<OffsetDateTime>,
-    /// When the grant ended, if it did.
+    /// When the grant ended; `None` if it has not.
     #[serde(with = "rfc3339::option", default)]
     pub revoked_at: Option<OffsetDateTime>,
-    /// What the operator noted.
+    /// The operator's note.
     #[serde(default)]
     pub note: Option<String>,
 }
 
 impl AllowedSender {
-    /// A grant for good, for stores to build.
+    /// Builds a grant that never expires, for stores.
     #[must_use]
     pub fn new(key: SenderKey, approved_at: OffsetDateTime, approved_via: String) -> Self {
         let SenderKey { channel, account_id, sender_id } = key;
@@ -153,7 +153,7 @@ impl AllowedSender {
     }
 }
 
-/// Somebody whom the operator never wants to hear from.
+/// A block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BlockedSender {
@@ -161,20 +161,20 @@ pub struct BlockedSender {
     pub channel: ChannelId,
     /// The account, or `*` for all.
     pub account_id: AccountScope,
-    /// Who is blocked.
+    /// The blocked sender.
     pub sender_id: SenderId,
-    /// Since when.
+    /// When the block was made.
     #[serde(with = "rfc3339")]
     pub blocked_at: OffsetDateTime,
-    /// Who blocked him.
+    /// The actor who made it.
     pub blocked_via: String,
-    /// Why, if the operator said so.
+    /// The operator's reason, if given.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
 impl BlockedSender {
-    /// A block, for stores to build.
+    /// Builds a block, for stores.
     #[must_use]
     pub fn new(
         channel: ChannelId,
@@ -188,102 +188,99 @@ impl BlockedSender {
     }
 }
 
-/// What a block did besides being there.
+/// The side effects of a block.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BlockOutcome {
-    /// The grants that it ended.
+    /// The keys whose grant it ended.
     pub revoked: Vec<SenderKey>,
-    /// The requests that it dropped.
+    /// The keys whose request it dropped.
     pub dropped: Vec<SenderKey>,
 }
 
 impl BlockOutcome {
-    /// The report of a block, for stores to build.
+    /// Builds an outcome, for stores.
     #[must_use]
     pub fn new(revoked: Vec<SenderKey>, dropped: Vec<SenderKey>) -> Self {
         Self { revoked, dropped }
     }
 }
 
-/// How somebody is let in.
+/// The terms of a grant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_", strip_option)]
 pub struct Grant {
-    /// For how long, within [`GRANT_TTL`](limits::GRANT_TTL); `None` for good.
+    /// The lifetime, within [`GRANT_TTL`](limits::GRANT_TTL). Default: `None`, for no limit.
     pub expires_in: Option<Duration>,
-    /// What the operator wants to remember about it: at most
-    /// [`MAX_NOTE_BYTES`](limits::MAX_NOTE_BYTES), no control characters.
+    /// A note for operators: at most [`MAX_NOTE_BYTES`](limits::MAX_NOTE_BYTES), no control characters.
+    /// Default: none.
     #[setters(into)]
     pub note: Option<String>,
 }
 
 impl Grant {
-    /// The longest that a grant may be limited to: the end of [`limits::GRANT_TTL`].
+    /// The maximum lifetime of a limited grant: the end of [`limits::GRANT_TTL`].
     pub const MAX_EXPIRES_IN: Duration = *limits::GRANT_TTL.end();
 
-    /// The longest note, in bytes.
-    pub const MAX_NOTE_BYTES: usize = limits::MAX_NOTE_BYTES;
-
-    /// A grant for good, without a note.
+    /// A grant without limit and note.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::default()
     }
 }
 
-/// What `seed` did with its senders.
+/// The result of [`seed`](crate::OperatorBackend::seed).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SeedReport {
-    /// How many are new.
+    /// How many senders are new.
     pub inserted: u64,
-    /// How many had been revoked, or had run out, and are let in again.
+    /// How many had a revoked or expired grant, and are admitted again.
     pub reactivated: u64,
-    /// How many were let in already.
+    /// How many were already admitted.
     pub unchanged: u64,
 }
 
 impl SeedReport {
-    /// A report, for stores to build.
+    /// Builds a report, for stores.
     #[must_use]
     pub fn new(inserted: u64, reactivated: u64, unchanged: u64) -> Self {
         Self { inserted, reactivated, unchanged }
     }
 }
 
-/// What became of a stranger's message in the store.
+/// How a store handled a stranger's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpsertOutcome {
-    /// A new request was made: send this code.
+    /// It made a new request: send this code.
     Created {
-        /// Whose request it is.
+        /// The key of the request.
         key: SenderKey,
         /// The new code.
         code: PairingCode,
-        /// When it runs out.
+        /// When the code expires.
         expires_at: OffsetDateTime,
     },
-    /// The request is there and its cooldown is over: send this code again.
+    /// A request is pending and its cooldown is over: send this code again.
     Repeated {
-        /// Whose request it is: the sender's, or that of another id he has.
+        /// The key of the request, which may have another id of the sender.
         key: SenderKey,
-        /// The code it had.
+        /// The code of the request.
         code: PairingCode,
-        /// When it runs out.
+        /// When the code expires.
         expires_at: OffsetDateTime,
     },
-    /// The request is there and was challenged less than the cooldown ago.
+    /// A request is pending and its sender was challenged within the cooldown.
     AlreadyChallenged,
-    /// The sender was rejected, or let codes expire, and has to wait.
+    /// The sender was rejected or let codes expire, and has to wait.
     Waiting,
-    /// The account has as many live requests as it may.
+    /// The account, or all accounts together, have the maximum number of live requests.
     PendingFull,
-    /// The sender is let in, by now.
+    /// The sender has been allowed meanwhile.
     Allowed,
-    /// The sender is blocked, by now.
+    /// The sender has been blocked meanwhile.
     Blocked,
 }
 
@@ -291,27 +288,27 @@ pub enum UpsertOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// Its place in the log; it only grows.
+    /// The sequence number, which only grows.
     pub seq: i64,
     /// When it happened.
     #[serde(with = "rfc3339")]
     pub at: OffsetDateTime,
-    /// Who did it.
+    /// The actor.
     pub actor: String,
-    /// What was done: `request`, `approve`, `reject`, `expire`, `seed`, `revoke`, `block`, …
+    /// The action, such as `request`, `approve` or `block`.
     pub action: String,
-    /// The channel, if it concerns one.
+    /// The channel, if any.
     pub channel: Option<String>,
-    /// The account, or `*`, if it concerns one.
+    /// The account or `*`, if any.
     pub account_id: Option<String>,
-    /// The sender, if it concerns one; a hash once he was forgotten.
+    /// The sender, if any; a hash once they were forgotten.
     pub sender_id: Option<String>,
-    /// What else is worth knowing; never a code.
+    /// Details; never a code.
     pub detail: Value,
 }
 
 impl AuditEvent {
-    /// An entry that concerns nobody in particular, for stores to build.
+    /// Builds an entry without channel, account and sender, for stores.
     #[must_use]
     pub fn new(seq: i64, at: OffsetDateTime, actor: String, action: String, detail: Value) -> Self {
         let (channel, account_id, sender_id) = (None, None, None);
@@ -324,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grant_is_for_good_and_without_a_note_unless_it_is_told() {
+    fn a_grant_has_no_limit_and_no_note_by_default() {
         assert_eq!(Grant::unlimited(), Grant { expires_in: None, note: None });
         let grant = Grant::unlimited().with_expires_in(Grant::MAX_EXPIRES_IN).with_note("a friend");
         assert_eq!(grant.expires_in.map(|it| it.as_secs()), Some(315_360_000), "ten years");

@@ -1,68 +1,68 @@
-//! Which channels have their adapter in another process: what a configuration says, over what was said
-//! before.
+//! Channels whose adapter runs in another process: as configured, or else as configured before.
 //!
-//! Without its adapter, the ids of such a channel are taken as they are written, and may be those of
-//! somebody else. So an adapter that is absent is missed until words say that it is not needed.
+//! Without its adapter, such a channel's ids are not normalized and may be confused with somebody
+//! else's. An adapter that disappears from the configuration is therefore an error until an explicit
+//! setting says that it is not needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{ChannelId, limits};
 
-/// What one configuration says of adapters in other processes.
+/// The adapters in other processes, as a configuration has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfiguredAdapters {
-    /// Nothing.
+    /// The key is absent.
     #[default]
     Absent,
-    /// That there are none: an empty list. Where that was said.
+    /// An empty list, with its origin.
     Empty(String),
-    /// That these channels have one, and where that was said.
+    /// These channels, with their origin.
     Channels(BTreeSet<ChannelId>, String),
 }
 
-/// The channels that were said to have their adapter in another process, each with where that was said.
+/// The channels that were configured with an adapter in another process, each with its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RememberedAdapters(BTreeMap<ChannelId, String>);
 
-/// Why a configuration that names fewer adapters than were named before is refused.
+/// Why a configuration of adapters is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdaptersError {
-    /// Channels that another process served are not among the adapters any more.
+    /// Channels that another process served are no longer configured.
     #[error(
-        "pairing.adapters does not name {} any more, which another process served: without it, ids are \
-         taken as they are written, and a stranger may have one that is allowed",
+        "pairing.adapters no longer names {}, which another process served: without it, ids are not \
+         normalized, and a stranger may have one that is allowed",
         Listed(.0)
     )]
     Lost(BTreeSet<ChannelId>),
     /// More channels than can be remembered.
-    #[error("{0} channels are more than the {max} whose adapters can be remembered", max = RememberedAdapters::MAX_CHANNELS)]
+    #[error("{0} channels exceed the {max} whose adapters can be remembered", max = RememberedAdapters::MAX_CHANNELS)]
     TooMany(usize),
 }
 
 impl RememberedAdapters {
-    /// How many channels are remembered at most.
+    /// The maximum number of remembered channels.
     pub const MAX_CHANNELS: usize = limits::MAX_REMOTE_CHANNELS;
 
-    /// Channels as a store holds them, each with where it was said that it is served elsewhere.
+    /// Channels from a database, each with its origin.
     #[must_use]
     pub fn from_stored(channels: BTreeMap<ChannelId, String>) -> Self {
         Self(channels)
     }
 
-    /// The channels, each with where it was said that another process serves it.
+    /// The channels, each with its origin.
     #[must_use]
     pub fn channels(&self) -> &BTreeMap<ChannelId, String> {
         &self.0
     }
 
-    /// What is to be remembered under a configuration that says `words`. `is_exposed`: whether messages
-    /// of a channel would be decided by their ids as they are written.
+    /// What to remember under the configuration `words`. `is_exposed` tells whether messages of a channel
+    /// would be decided without an adapter.
     ///
     /// # Errors
     ///
-    /// [`AdaptersError::Lost`] when a channel that is remembered would be exposed without words;
+    /// [`AdaptersError::Lost`] if a remembered channel is exposed without an explicit setting;
     /// [`AdaptersError::TooMany`].
     pub fn resolve(
         &self,
@@ -87,7 +87,7 @@ impl RememberedAdapters {
     }
 }
 
-/// The first of them, and how many more there are.
+/// Displays the first channels and the number of the rest.
 struct Listed<'a>(&'a BTreeSet<ChannelId>);
 
 impl std::fmt::Display for Listed<'_> {

@@ -1,7 +1,7 @@
 //! The rules of admission: their names, their order, and what each decides.
 //!
-//! [`evaluate`] is the only place that knows the order. The gate calls it on its snapshot; a storage
-//! calls it on the rows of a transaction, for a stranger whom the gate would challenge.
+//! Only [`evaluate`] knows the order. The gate calls it on its copy of the lists; the engine calls it on
+//! the rows of a transaction, for a stranger whom the gate would challenge.
 
 mod waiting;
 
@@ -16,8 +16,8 @@ pub use crate::policy::Limits;
 use crate::{DecisionKind, DropReason, Mode, NewRequest, UpsertOutcome, Validity};
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
-/// Which rule decides on a message: the first that matches. `now` is asked for at most once, and only
-/// where something has an end.
+/// Returns the rule that decides on a message: the first that matches. `now` is called at most once, and
+/// only if a period has to be checked.
 #[inline]
 pub fn evaluate(
     message: &MessageFacts,
@@ -27,7 +27,7 @@ pub fn evaluate(
 ) -> Rule {
     let mode = message.mode;
     let now = LazyCell::new(now);
-    let holds = |span: &Validity| *span == Validity::Always || span.holds(*now);
+    let holds = |validity: &Validity| *validity == Validity::Always || validity.holds(*now);
 
     match message.freshness {
         Freshness::Stale { may_have_blocks } if mode != Mode::Open || may_have_blocks => {
@@ -48,7 +48,7 @@ pub fn evaluate(
     if mode == Mode::Open {
         return Rule::Open;
     }
-    if sender.grants().any(|span| holds(&span)) {
+    if sender.grants().any(|grant| holds(&grant)) {
         return Rule::Allowed;
     }
     match mode {
@@ -58,10 +58,10 @@ pub fn evaluate(
     if !message.is_direct {
         return Rule::NotDirect;
     }
-    if sender.waits().any(|span| holds(&span)) {
+    if sender.waits().any(|wait| holds(&wait)) {
         return Rule::Waiting;
     }
-    if let Some((_, challenged_at)) = sender.requests().find(|(life, _)| holds(life)) {
+    if let Some((_, challenged_at)) = sender.requests().find(|(validity, _)| holds(validity)) {
         let cooldown = time::Duration::try_from(limits.challenge_cooldown);
         let until = challenged_at.saturating_add(cooldown.unwrap_or(time::Duration::MAX));
         let is_recent = holds(&Validity::Between(challenged_at, until));
@@ -75,26 +75,26 @@ pub fn evaluate(
     Rule::Challenge
 }
 
-/// What is known of a message before its sender is looked up.
+/// What is known about a message before its sender is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageFacts {
     /// The mode of its account.
     pub mode: Mode,
-    /// Whether what is known of senders can be trusted.
+    /// Whether the lists are up to date.
     pub freshness: Freshness,
-    /// Whether its account is one of those that are configured, if any are.
+    /// Whether its account is configured, or no accounts are.
     pub is_known_account: bool,
-    /// Whether the adapter makes a sender of who wrote.
+    /// Whether the adapter derives a sender from its raw id.
     pub is_pairable: bool,
-    /// Whether it names an id of which no canonical one can be made: it may be anybody's.
+    /// Whether it has an id without a canonical form, which may be anybody's.
     pub has_unreadable_id: bool,
-    /// Whether it came in the sender's own chat with the bot.
+    /// Whether it came in a direct chat.
     pub is_direct: bool,
 }
 
 impl MessageFacts {
-    /// The facts of a message that a storage makes a request for: all that needs no look at its rows
-    /// was decided by the gate.
+    /// The facts of a message that a request is made for. The gate has already decided everything that
+    /// does not depend on rows.
     #[must_use]
     pub fn of_request(request: &NewRequest) -> Self {
         Self {
@@ -108,75 +108,76 @@ impl MessageFacts {
     }
 }
 
-/// Whether what is known of senders can be trusted.
+/// Whether the lists are up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// It is the storage's.
+    /// They match the store.
     Current,
-    /// It is too old, and could not be refreshed.
+    /// They are too old and could not be refreshed.
     Stale {
-        /// Whether anybody is blocked, or was ever, or may be as nothing was ever read.
+        /// Whether anybody is or was blocked, or may be because the lists were never read.
         may_have_blocks: bool,
     },
 }
 
-/// What is known of the sender of a message, by all of their ids. Each is asked for only when a rule
-/// needs it.
+/// What is known about the sender of a message, under all of their ids. A method is called only when a
+/// rule needs it.
 pub trait SenderFacts {
-    /// Whether anybody is blocked on the message's channel, on whichever account.
+    /// Whether anybody is blocked on the message's channel, on any account.
     fn has_blocks(&self) -> bool;
 
-    /// Whether the sender is blocked on the message's account, or on all.
+    /// Whether the sender is blocked on the message's account or on all accounts.
     fn is_blocked(&self) -> bool;
 
-    /// When the sender's grants on the message's account hold, without those that were revoked.
+    /// The validities of the sender's grants on the message's account, without revoked ones.
     fn grants(&self) -> impl Iterator<Item = Validity>;
 
-    /// While the sender has to wait for a code of the message's account.
+    /// The periods in which the sender has to wait for a code on the message's account.
     fn waits(&self) -> impl Iterator<Item = Validity>;
 
-    /// When the sender's requests on the message's account live, and when each was last challenged.
+    /// The validities of the sender's requests on the message's account, with the last challenge of
+    /// each.
     fn requests(&self) -> impl Iterator<Item = (Validity, OffsetDateTime)>;
 
-    /// How many requests of the message's account live at `now`.
+    /// The number of live requests on the message's account at `now`.
     fn live_requests(&self, now: OffsetDateTime) -> usize;
 
-    /// How many requests of all accounts live at `now`.
+    /// The number of live requests on all accounts at `now`.
     fn live_requests_in_all(&self, now: OffsetDateTime) -> usize;
 }
 
-/// The rules of the gate; the first that matches decides. The discriminant is the number that
-/// `explain` and the documentation use.
+/// The rules of the gate, of which the first that matches decides. The discriminant is the number in
+/// `explain` and in the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The state cannot be trusted: nothing is decided, the caller drops.
+    /// The lists are out of date: nothing is decided, and the caller drops.
     Stale = 1,
-    /// Accounts are configured and this one is not among them.
+    /// Accounts are configured, and this one is not among them.
     UnknownAccount = 2,
-    /// The sender, or an id he also has, is blocked; or the event has an id of which no canonical one
-    /// can be made while anybody on the channel is blocked.
+    /// An id of the sender is blocked; or the message has an id without a canonical form while anybody
+    /// on the channel is blocked.
     Blocked = 3,
     /// The adapter derives no sender from the raw id. Mode `open` admits the message.
     NotPairable = 4,
-    /// Mode `open`: nobody is asked.
+    /// Mode `open`: the sender is admitted.
     Open = 5,
-    /// The sender, or an id he also has, holds a live grant.
+    /// An id of the sender has a live grant.
     Allowed = 6,
-    /// Mode `allowlist`: strangers are dropped in silence.
+    /// Mode `allowlist`: strangers are dropped silently.
     NotAllowed = 7,
-    /// The message came in a group, or the id is a group's.
+    /// The message came in a group, or the sender id is a group's.
     NotDirect = 8,
-    /// The sender was rejected, or let codes expire.
+    /// The sender was rejected or let codes expire, and has to wait.
     Waiting = 9,
-    /// A request is pending and was challenged less than the cooldown ago.
+    /// A request is pending, with a challenge within the cooldown.
     AlreadyChallenged = 10,
-    /// A request is pending: the same code again.
+    /// A request is pending: its code is sent again.
     ChallengeAgain = 11,
-    /// The account has as many live requests as it may.
+    /// The account, or all accounts together, have the maximum number of live requests.
     PendingFull = 12,
-    /// A new request, a new code.
+    /// A new request with a new code.
     Challenge = 13,
 }
 
@@ -200,7 +201,7 @@ names! {
 }
 
 impl Rule {
-    /// What the rule decides on an account in this mode; `None` where that is nothing: the gate
+    /// What the rule decides on an account in this mode. `None` for [`Stale`](Self::Stale): the gate
     /// returns an error, and its caller drops the message.
     #[must_use]
     #[inline]
@@ -228,30 +229,28 @@ impl Rule {
         self as u8
     }
 
-    /// What the rule says, as a sentence for the operator.
+    /// Why the rule applies, as a sentence for the operator.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Stale => "the state of the store is not known, so nobody is let in",
-            Self::UnknownAccount => "accounts are configured and this one is not among them",
-            Self::NotPairable => {
-                "the channel's adapter says that nobody can be paired with this id"
-            }
+            Self::Stale => "the store cannot be read, so nobody is admitted",
+            Self::UnknownAccount => "accounts are configured, and this one is not among them",
+            Self::NotPairable => "the channel's adapter does not accept this id",
             Self::Blocked => {
-                "one of the sender's ids is blocked, or cannot be read while somebody on the channel is \
+                "one of the sender's ids is blocked, or cannot be read while anybody on the channel is \
                  blocked"
             }
-            Self::Open => "the account's mode is open: nobody is asked",
-            Self::Allowed => "the sender, or another of his ids, is allowed",
-            Self::NotAllowed => "the account's mode is allowlist and the sender is not on the list",
-            Self::NotDirect => "groups are never challenged; let a group in with `seed`",
-            Self::Waiting => "the sender was rejected, or let codes expire, and has to wait",
-            Self::AlreadyChallenged => "the sender was sent his code only a moment ago",
-            Self::ChallengeAgain => "the sender's request is pending: the same code is sent again",
-            Self::PendingFull => {
-                "as many requests are pending as may be, on this account or in all"
+            Self::Open => "the account's mode is open: everybody is admitted",
+            Self::Allowed => "the sender, or another of their ids, is allowed",
+            Self::NotAllowed => {
+                "the account's mode is allowlist, and the sender is not on the list"
             }
-            Self::Challenge => "a stranger in mode pairing: a new code is sent",
+            Self::NotDirect => "groups are never challenged; admit a group with `seed`",
+            Self::Waiting => "the sender was rejected or let codes expire, and has to wait",
+            Self::AlreadyChallenged => "the sender was sent a code only a moment ago",
+            Self::ChallengeAgain => "the sender's request is pending: the same code is sent again",
+            Self::PendingFull => "this account, or all together, have too many pending requests",
+            Self::Challenge => "the sender is a stranger in mode pairing: a new code is sent",
         }
     }
 }
@@ -271,7 +270,7 @@ impl UpsertOutcome {
         }
     }
 
-    /// What a storage answers by a rule that needs no code; `None` for the two that do.
+    /// The outcome of a rule that needs no code; `None` for the two that do.
     #[must_use]
     pub fn without_code(rule: Rule) -> Option<Self> {
         match rule {
@@ -280,7 +279,7 @@ impl UpsertOutcome {
             Rule::Waiting => Some(Self::Waiting),
             Rule::PendingFull => Some(Self::PendingFull),
             Rule::Allowed => Some(Self::Allowed),
-            // The gate decides by these before it asks a storage; nobody is let in by them here.
+            // The gate decides these before it asks a store. Here they must admit nobody.
             Rule::Stale
             | Rule::UnknownAccount
             | Rule::NotPairable

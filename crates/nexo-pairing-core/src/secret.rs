@@ -1,37 +1,37 @@
-//! What a device proves itself with: kept in memory only, and wiped from there.
+//! Secrets of devices: session tokens and claim ids.
 
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroizing;
 
-/// Why a text is no session token or no claim id. It shows nothing of the text.
+/// Why a text is not a valid session token or claim id. Shows nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// It is shorter or longer than its kind allows.
+    /// It is too short or too long.
     #[error("the {kind} has {length} bytes, it must have {min} to {max}")]
     Length {
         /// Which secret: `session token` or `claim id`.
         kind: &'static str,
         /// Its length in bytes.
         length: usize,
-        /// The least that is allowed, in bytes.
+        /// The minimum, in bytes.
         min: usize,
-        /// The most that is allowed, in bytes.
+        /// The maximum, in bytes.
         max: usize,
     },
-    /// It has a character that its kind does not allow.
+    /// It has an invalid character.
     #[error("the {kind} must consist of {form}")]
     Form {
         /// Which secret.
         kind: &'static str,
-        /// What is allowed.
+        /// The allowed characters.
         form: &'static str,
     },
 }
 
-/// What the two kinds of secret have in common: they differ in what is allowed.
+/// What both kinds of secret have in common.
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal, $max:literal, $random:literal,
         $form:literal, $is_valid:expr) => {
@@ -40,17 +40,17 @@ macro_rules! secret {
         pub struct $name(Zeroizing<Box<str>>);
 
         impl $name {
-            /// The least that one has, in bytes.
+            /// The minimum length, in bytes.
             pub const MIN_BYTES: usize = $min;
 
-            /// The most that one has, in bytes.
+            /// The maximum length, in bytes.
             pub const MAX_BYTES: usize = $max;
 
-            /// Reads one that comes from outside.
+            /// Parses a secret that comes from outside.
             ///
             /// # Errors
             ///
-            /// [`SecretError`] when it is too short, too long or of another form.
+            /// [`SecretError`] if it is too short, too long or of another form.
             pub fn parse(text: &str) -> Result<Self, SecretError> {
                 let (kind, min, max, length) = ($kind, $min, $max, text.len());
                 let is_valid: fn(&u8) -> bool = $is_valid;
@@ -63,13 +63,13 @@ macro_rules! secret {
                 }
             }
 
-            /// One of these random bytes, as base64url.
+            /// A secret from these random bytes, as base64url.
             #[must_use]
             pub fn from_random(bytes: &[u8; $random]) -> Self {
                 Self(Zeroizing::new(BASE64URL_NOPAD.encode(bytes).into()))
             }
 
-            /// The secret, for the one that it is meant for and for nobody else.
+            /// The secret itself. Do not log it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -85,21 +85,20 @@ macro_rules! secret {
 }
 
 secret!(
-    /// What a device presents with each request. Ours are 32 random bytes in 43 characters of
-    /// base64url; those of 0.1.8 are anything from 8 to 256 printable ASCII characters without spaces.
+    /// The bearer token of a session, which a device presents with each request: 32 random bytes in 43
+    /// characters of base64url. 0.1.8's are 8 to 256 printable ASCII characters without spaces.
     ///
-    /// Whoever has it is the device: it is stored nowhere, `Debug` does not show it, and it is wiped
-    /// from memory when it is dropped.
+    /// Stores keep only its hash, `Debug` does not show it, and it is wiped from memory on drop.
     SessionToken, "session token", 8, 256, 32, "printable ASCII characters without spaces",
     u8::is_ascii_graphic
 );
 
 secret!(
-    /// What a client gives with its setup code so that it can ask again after a lost answer: at least
-    /// 128 random bits, in 22 to 128 characters of `A-Z a-z 0-9 _ -`.
+    /// An id that a client sends with its setup code, to repeat the claim after a lost response: at least
+    /// 128 random bits in 22 to 128 characters of `A-Z a-z 0-9 _ -`.
     ///
-    /// With it, and the setup code, another session token can be had, so `Debug` does not show it; it
-    /// is wiped from memory when it is dropped.
+    /// Together with the setup code it yields a session token, so `Debug` does not show it, and it is
+    /// wiped from memory on drop.
     ClaimId, "claim id", 22, 128, 24, "letters, digits, `_` and `-`",
     |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 );
@@ -117,13 +116,13 @@ mod tests {
             let error = SessionToken::parse(bad).unwrap_err();
             assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
         }
-        // Its length is looked at before anything else.
+        // The length is checked first.
         let error = SessionToken::parse(&"ñ".repeat(1000)).unwrap_err();
         assert!(matches!(error, SecretError::Length { length: 2000, max: 256, .. }), "{error}");
     }
 
     #[test]
-    fn claim_ids_have_room_for_128_random_bits() {
+    fn claim_ids_have_22_to_128_characters() {
         for good in ["AZaz09_-AZaz09_-AZaz09", &"c".repeat(128)] {
             assert!(ClaimId::parse(good).is_ok(), "{good}");
         }
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_of_random_bytes_can_be_read_again() {
+    fn random_secrets_can_be_parsed() {
         let token = SessionToken::from_random(&[0xff; 32]);
         assert_eq!(SessionToken::parse(token.as_str()).unwrap().as_str().len(), 43);
         let claim_id = ClaimId::from_random(&[0xff; 24]);

@@ -1,4 +1,4 @@
-//! What a companion device gets for a setup code, and what becomes of it.
+//! Sessions of companion devices, and how setup codes become sessions.
 
 mod error;
 mod import;
@@ -23,41 +23,41 @@ pub use peer::PeerAddress;
 /// How often [`touch`](crate::SessionBackend::touch) writes, at most.
 const TOUCH_INTERVAL: time::Duration = time::Duration::MINUTE;
 
-/// What a companion device may do, and until when.
+/// The session of a companion device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Session {
-    /// By what an operator names it.
+    /// The id by which operators name it.
     pub id: SessionId,
-    /// What the device is: `companion-v1`, or another.
+    /// The kind of device, such as `companion-v1`.
     pub profile: String,
-    /// What the operator calls the device, or what it calls itself: see `named_by_device`.
+    /// The device's label, chosen by the operator or, if `named_by_device`, by the device.
     pub device_label: Option<String>,
-    /// Whether `device_label` is the device's own choice: nobody vouches for it.
+    /// Whether the device chose `device_label` itself: nobody vouches for it.
     pub named_by_device: bool,
-    /// Since when.
+    /// When the session began.
     #[serde(with = "rfc3339")]
     pub issued_at: OffsetDateTime,
-    /// From when on its token is refused.
+    /// When its token expires.
     #[serde(with = "rfc3339")]
     pub expires_at: OffsetDateTime,
-    /// As far as a renewal can put `expires_at`.
+    /// The latest `expires_at` that a renewal can set.
     #[serde(with = "rfc3339")]
     pub renew_until: OffsetDateTime,
-    /// When the device was last heard of, give or take a minute.
+    /// When the device was last seen, to the minute.
     #[serde(with = "rfc3339::option")]
     pub last_seen_at: Option<OffsetDateTime>,
-    /// When it was ended, if it was; `expires_at` where it ran out and that was noticed.
+    /// When the session ended, if it has. For an expired session that was cleaned up: `expires_at`.
     #[serde(with = "rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
-    /// Where the setup code was claimed from, if that is known.
+    /// The address that claimed the setup code, if known.
     pub claim_peer: Option<PeerAddress>,
-    /// Where the device was last heard of from, when `last_seen_at` was written, if that is known.
+    /// The address of the device at `last_seen_at`, if known.
     pub last_peer: Option<PeerAddress>,
 }
 
 impl Session {
-    /// A session that its device has not used yet, for stores to build.
+    /// Builds a session that its device has not used yet, for stores.
     #[must_use]
     pub fn new(
         id: SessionId,
@@ -81,15 +81,15 @@ impl Session {
         }
     }
 
-    /// Whether its token is accepted at `now`. One that was issued in the future, by a clock that was
-    /// set back since, is not.
+    /// Whether its token is valid at `now`. A session from the future, issued before the clock was set
+    /// back, is not.
     #[must_use]
     pub fn is_live(&self, now: OffsetDateTime) -> bool {
         self.revoked_at.is_none() && Validity::Between(self.issued_at, self.expires_at).holds(now)
     }
 
-    /// Whether [`touch`](crate::SessionBackend::touch) has something to write at `now`: at most once a
-    /// minute, so that not every request is a write.
+    /// Whether [`touch`](crate::SessionBackend::touch) would write at `now`: at most once a minute, so
+    /// that not every request is a write.
     #[must_use]
     pub fn wants_touch(&self, now: OffsetDateTime) -> bool {
         self.last_seen_at.is_none_or(|seen| {
@@ -98,30 +98,29 @@ impl Session {
     }
 }
 
-/// A setup code that is to be turned into a session.
+/// A request to redeem a setup code for a session.
 #[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_", strip_option)]
 pub struct Redemption {
-    /// What the token claims, once its signature was checked.
+    /// The claims of the token, after its signature was verified.
     #[setters(skip)]
     pub claims: TokenClaims,
-    /// By what the client is known again when it asks once more, after an answer that was lost.
-    /// Default: none, then asking again is a replay.
+    /// Identifies the client if it repeats the claim after a lost response. Default: none; a repetition
+    /// is then a replay.
     pub claim_id: Option<ClaimId>,
-    /// What the device calls itself, in the
-    /// [`LABEL_FORM`](crate::limits::LABEL_FORM). Only used when the claims have no label.
-    /// Default: none.
+    /// The label that the device chose, of the form [`LABEL_FORM`](crate::limits::LABEL_FORM). Used only
+    /// if the claims have no label. Default: none.
     #[setters(into)]
     pub device_label: Option<String>,
-    /// How long the session lives, within [`SESSION_TTL`].
+    /// The lifetime of the session, within [`SESSION_TTL`] and by default its default.
     pub session_ttl: Duration,
-    /// How long after its beginning the session can still be renewed, within [`SESSION_RENEWAL`]; less
-    /// than `session_ttl`, such as 0, is not at all.
+    /// How long after its beginning the session can be renewed, within [`SESSION_RENEWAL`] and by
+    /// default its default. Less than `session_ttl`, such as 0, disables renewal.
     pub renew_for: Duration,
-    /// The address of the client. It goes into the audit log and the list of devices. Default: unknown.
+    /// The client's address, for the audit log and the list of devices. Default: unknown.
     pub peer: Option<PeerAddress>,
-    /// What a setup code that is presented twice does. Default: the session is revoked.
+    /// How a replay is handled. Default: [`OnReplay::Revoke`].
     pub on_replay: OnReplay,
 }
 
@@ -147,69 +146,68 @@ impl Redemption {
 pub struct IssuedSession {
     /// The session.
     pub session: Session,
-    /// What the device presents from now on. It is stored nowhere.
+    /// The token that the device presents from now on. Stores keep only its hash.
     pub token: SessionToken,
-    /// Whether the same client had it before, and only its token is new. Who asks for that again and
-    /// again writes each time: whoever lets strangers ask keeps count of it.
+    /// Whether this repeats an earlier claim: the session existed, and only its token is new. Each
+    /// repetition is a write, so limit how often a client may repeat.
     pub is_repeated: bool,
 }
 
 impl IssuedSession {
-    /// A session with its token, for stores to build.
+    /// Builds an issued session, for stores.
     #[must_use]
     pub fn new(session: Session, token: SessionToken, is_repeated: bool) -> Self {
         Self { session, token, is_repeated }
     }
 }
 
-/// What cancelling a setup code did.
+/// The result of cancelling a setup code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cancellation {
-    /// It cannot be used any more.
+    /// It can no longer be used.
     Cancelled,
-    /// It had been cancelled before.
+    /// It was cancelled before.
     AlreadyCancelled,
-    /// It was used before; this is its session, unless that is no longer kept.
+    /// It was used before. Has its session, unless that was deleted.
     AlreadyUsed(Option<Session>),
 }
 
-/// What became of a setup code.
+/// The state of a used or cancelled setup code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedemptionState {
     /// It was cancelled.
     Cancelled,
-    /// It was used; this is its session, live or not.
+    /// It was used. Has its session, live or ended.
     Claimed(Session),
-    /// It was used long ago; its session is no longer kept.
+    /// It was used long ago, and its session was deleted.
     Forgotten,
 }
 
-/// Something that was done outside of the store and belongs into its audit log. Nothing of it may be a
-/// secret.
+/// An event outside the store for its audit log. It must not contain secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetupEvent {
     /// A setup code was issued.
     CodeIssued {
-        /// What the device will be.
+        /// The profile of the device.
         profile: String,
-        /// What the operator calls the device.
+        /// The operator's label for the device.
         device_label: Option<String>,
-        /// From when on the code is refused.
+        /// When the code expires.
         expires_at: OffsetDateTime,
-        /// Where the device will connect.
+        /// The URL that the device connects to.
         url: String,
     },
-    /// A new key signs from now on.
+    /// A new key became the signing key.
     KeyRotated {
         /// The id of the new key.
         key_id: String,
     },
-    /// What a key signed is not accepted any more.
+    /// Signatures of a key are no longer accepted.
     KeyRetired {
-        /// The id of that key.
+        /// The id of the key.
         key_id: String,
     },
 }

@@ -1,9 +1,8 @@
-//! Text that others wrote, made fit for a terminal, a log or a file name.
+//! Makes untrusted text safe for terminals, logs and file names.
 
 use std::error::Error;
 
-/// The text with everything made visible that moves the cursor, turns the reading direction or
-/// cannot be seen.
+/// Escapes characters that move the cursor, change the reading direction or are invisible.
 ///
 /// ```
 /// assert_eq!(nexo_pairing_core::text::escape("a\u{1b}[2J\nb"), r"a\u{1b}[2J\nb");
@@ -21,10 +20,10 @@ pub fn escape(text: &str) -> String {
     visible
 }
 
-/// [`escape`], and at most `max` characters of it; the last one is `…` where something was left out.
+/// [`escape`]s the text and truncates it to `max` characters, the last of which is then `…`.
 #[must_use]
 pub fn truncate(text: &str, max: usize) -> String {
-    // Nothing becomes shorter by being escaped: what lies behind is never shown.
+    // Escaping never shortens a text, so the rest is never shown.
     let visible = escape(&text.chars().take(max.saturating_add(1)).collect::<String>());
     if visible.chars().count() <= max {
         return visible;
@@ -32,8 +31,7 @@ pub fn truncate(text: &str, max: usize) -> String {
     visible.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// The beginning of a value that is refused, for the error that says so: 40 characters, escaped as in
-/// a string of Rust.
+/// The beginning of a rejected value, for its error: 40 characters, escaped as in a Rust string.
 ///
 /// ```
 /// assert_eq!(nexo_pairing_core::text::excerpt("a\"\n"), r#"a\"\n"#);
@@ -44,7 +42,7 @@ pub fn excerpt(value: &str) -> String {
     value.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
-/// Whether a character moves the cursor, turns the reading direction or cannot be seen.
+/// Whether a character moves the cursor, changes the reading direction or is invisible.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -55,8 +53,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// An error with its causes on one line, escaped. A cause that the text before it already has is not
-/// repeated.
+/// An error with its causes on one line, escaped. A cause whose text already appeared is skipped.
 ///
 /// ```
 /// use nexo_pairing_core::{PairingError, text::error_chain};
@@ -85,14 +82,14 @@ mod tests {
     use crate::PairingError;
 
     #[test]
-    fn what_would_play_tricks_is_made_visible() {
+    fn hidden_characters_are_escaped() {
         assert_eq!(escape("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\nb");
         assert_eq!(escape("\u{202e}moc.live\u{200b}"), "\\u{202e}moc.live\\u{200b}");
         assert_eq!(escape("Ünï 名前 😀"), "Ünï 名前 😀");
     }
 
     #[test]
-    fn a_long_text_is_cut_after_it_was_escaped() {
+    fn a_long_text_is_truncated_after_escaping() {
         assert_eq!(truncate("short", 5), "short");
         assert_eq!(truncate("longer", 5), "long…");
         assert_eq!(truncate("\u{1b}\u{1b}\u{1b}", 8), "\\u{1b}\\…");
@@ -100,6 +97,7 @@ mod tests {
         assert_eq!(truncate("abc", 0), "…");
         assert_eq!(truncate("abc", usize::MAX), "abc");
     }
+
     #[test]
     fn a_chain_is_escaped() {
         let error = PairingError::backend("gone\u{1b}[2J");

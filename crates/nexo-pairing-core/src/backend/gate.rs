@@ -1,4 +1,4 @@
-//! What a gate needs of a store.
+//! The contract between a gate and a store.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -11,29 +11,28 @@ use super::Replica;
 use crate::limits;
 use crate::{PairingError, SenderId, SenderKey, UpsertOutcome};
 
-/// What a gate needs of a store: to make requests, and a copy of the lists that is kept up to date.
+/// What a gate needs from a store: requests, and a copy of the lists that stays up to date.
 ///
-/// An operation that has returned `Ok` is durable and is seen by every subscribed [`Replica`] before it
-/// returns. Every read and write of one operation is one transaction, and operations take effect as if
-/// they ran one after the other. A future that is dropped leaves its operation done or not done, never
-/// half. A minor version may add operations.
+/// An operation that returned `Ok` is durable, and every subscribed [`Replica`] has seen it. An
+/// operation is one transaction; operations take effect as if they ran one after the other. A dropped
+/// future leaves its operation done or not done, never half done. A minor version may add operations.
 #[async_trait]
 pub trait GateBackend: Send + Sync {
-    /// Makes a request for a stranger, or finds the one he has; all conditions of
-    /// [`UpsertOutcome`] are checked in the transaction that writes, so they hold under any
-    /// concurrency. `Created` and `Repeated` are stamped as challenged now.
+    /// Makes a request for a stranger, or finds the pending one. All conditions of [`UpsertOutcome`]
+    /// are checked in the transaction that writes, so they hold under any concurrency. `Created` and
+    /// `Repeated` record a challenge now.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn upsert_pending(&self, request: NewRequest) -> Result<UpsertOutcome, PairingError>;
 
-    /// Takes back the stamp of a challenge that was not delivered, so that a message that comes
-    /// `retry_after` from now is challenged again (given the cooldown of its request).
+    /// Records that a challenge was not delivered: the sender's next message is challenged again from
+    /// `retry_after` on, instead of from the end of `cooldown`.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn challenge_undelivered(
         &self,
         key: &SenderKey,
@@ -42,18 +41,18 @@ pub trait GateBackend: Send + Sync {
     ) -> Result<(), PairingError>;
 
     /// Keeps `replica` up to date until it is dropped, beginning with a complete load. Returns at
-    /// once; the load goes on behind it.
+    /// once; the load runs in the background.
     fn subscribe(&self, replica: Weak<dyn Replica>);
 
     /// Brings every subscribed replica up to date now.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store cannot be read.
+    /// [`PairingError::Backend`] if the store cannot be read.
     async fn refresh(&self) -> Result<(), PairingError>;
 }
 
-/// What a new request is made of, and the limits of its account.
+/// A new request, and the limits of its account.
 #[derive(Debug, Clone, PartialEq, Eq, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_")]
@@ -61,22 +60,25 @@ pub struct NewRequest {
     /// Whose request it is.
     #[setters(skip)]
     pub key: SenderKey,
-    /// Other ids of the same sender: a grant, a block, a request or a wait of theirs counts.
+    /// Other ids of the same sender. Their grants, blocks, requests and waits count too. Default: none.
     #[setters(skip)]
     pub alt: Vec<SenderId>,
-    /// Whether the event has another id, of which no canonical one could be made: it may be a blocked
-    /// person's. Default `false`.
+    /// Whether the message has another id without a canonical form, which may be a blocked person's.
+    /// Default: `false`.
     pub has_unreadable_id: bool,
-    /// What helps the operator to recognise the sender.
+    /// What helps the operator to recognize the sender. Default: `null`.
     pub meta: Value,
-    /// How many live requests the account may have.
+    /// The maximum number of live requests on the account. Default: that of
+    /// [`MAX_PENDING`](limits::MAX_PENDING).
     pub max_pending: u32,
-    /// How many live requests there may be over all accounts: whoever can name accounts that nobody
-    /// configured gets `max_pending` requests on each.
+    /// The maximum number of live requests on all accounts together, as a stranger who can invent
+    /// accounts gets `max_pending` requests on each. Default:
+    /// [`MAX_PENDING_TOTAL`](limits::MAX_PENDING_TOTAL).
     pub max_pending_total: u32,
-    /// How long the code lives.
+    /// The lifetime of the code. Default: that of [`PENDING_TTL`](limits::PENDING_TTL).
     pub ttl: Duration,
-    /// How long after a challenge the sender is not challenged again.
+    /// The minimum time between two challenges to the sender. Default: that of
+    /// [`CHALLENGE_COOLDOWN`](limits::CHALLENGE_COOLDOWN).
     pub cooldown: Duration,
 }
 
@@ -99,7 +101,7 @@ impl NewRequest {
         }
     }
 
-    /// The same request, with this [`alt`](Self::alt).
+    /// Sets the [`alt`](#structfield.alt) field of this struct.
     #[must_use]
     pub fn with_alt(mut self, alt: impl IntoIterator<Item = SenderId>) -> Self {
         self.alt = alt.into_iter().collect();

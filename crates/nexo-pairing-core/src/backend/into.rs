@@ -1,13 +1,12 @@
-//! What functions take that share a store with their caller.
+//! A conversion for functions that share a store with their caller.
 
 use std::sync::Arc;
 
 use super::{GateBackend, OperatorBackend, SessionBackend};
 
-/// A store that implements the contract `B`, or an `Arc` of one: what constructors take, so that they
-/// can be given whichever the caller has.
+/// A store that implements the contract `B`, or an `Arc` of one: constructors accept either.
 ///
-/// Implemented for all of these, where `B` is one of `dyn GateBackend`, `dyn OperatorBackend` and
+/// Implemented for all of these, where `B` is `dyn GateBackend`, `dyn OperatorBackend` or
 /// `dyn SessionBackend`:
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! What operators do with a store.
+//! The contract between operators and a store.
 
 use async_trait::async_trait;
 
@@ -9,19 +9,19 @@ use crate::{
     RememberedAdapters, RememberedModes, SeedReport, SenderId, SenderKey,
 };
 
-/// What operators do with a store: decide, list, read the audit log.
+/// What operators do with a store: decide on senders, list them, read the audit log.
 ///
-/// An operation that has returned `Ok` is durable and is seen by every subscribed [`Replica`](crate::Replica) before it
-/// returns. Every read and write of one operation is one transaction, and operations take effect as if
-/// they ran one after the other. A future that is dropped leaves its operation done or not done, never
-/// half. A minor version may add operations.
+/// An operation that returned `Ok` is durable, and every subscribed [`Replica`](crate::Replica) has seen
+/// it. An operation is one transaction; operations take effect as if they ran one after the other. A
+/// dropped future leaves its operation done or not done, never half done. A minor version may add
+/// operations.
 #[async_trait]
 pub trait OperatorBackend: Send + Sync {
-    /// Lets in whoever has `code` (as a person typed it).
+    /// Admits the sender whose request has `code`, as a person typed it.
     ///
     /// # Errors
     ///
-    /// Why not: [`PairingError::UnknownCode`], [`MistypedCode`](PairingError::MistypedCode),
+    /// [`PairingError::UnknownCode`], [`MistypedCode`](PairingError::MistypedCode),
     /// [`Expired`](PairingError::Expired), [`AlreadyApproved`](PairingError::AlreadyApproved),
     /// [`AlreadyRejected`](PairingError::AlreadyRejected), [`LockedOut`](PairingError::LockedOut),
     /// [`Blocked`](PairingError::Blocked); [`Invalid`](PairingError::Invalid) for a grant out of
@@ -33,21 +33,21 @@ pub trait OperatorBackend: Send + Sync {
         grant: Grant,
     ) -> Result<ApprovedRequest, PairingError>;
 
-    /// Refuses the request that has `code`; its sender is not challenged for 24 hours.
+    /// Rejects the request with `code`. Its sender is not challenged for 24 hours.
     ///
     /// # Errors
     ///
     /// As for [`approve`](Self::approve): a wrong code costs the same attempt.
     async fn reject(&self, code: &str, actor: &Actor) -> Result<RejectedRequest, PairingError>;
 
-    /// Ends the grants of a target; says which.
+    /// Ends the grants of a target. Returns their keys.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn revoke(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
 
-    /// Blocks a target: ends his grants and drops his requests.
+    /// Blocks a target: ends its grants and drops its requests.
     ///
     /// # Errors
     ///
@@ -59,18 +59,18 @@ pub trait OperatorBackend: Send + Sync {
         reason: Option<&str>,
     ) -> Result<BlockOutcome, PairingError>;
 
-    /// Takes a block back; restores nothing of what it ended. `false` when there was none.
+    /// Removes a block, but restores nothing that it ended. `false` if the target was not blocked.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn unblock(&self, target: &Target, actor: &Actor) -> Result<bool, PairingError>;
 
-    /// Lets in a list of senders at once: all of them or, on an error, none.
+    /// Admits a list of senders at once: all of them or, on an error, none.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Blocked`] when one of them is blocked; [`PairingError::Backend`].
+    /// [`PairingError::Blocked`] if one of them is blocked; [`PairingError::Backend`].
     async fn seed(
         &self,
         channel: &ChannelId,
@@ -79,74 +79,74 @@ pub trait OperatorBackend: Send + Sync {
         actor: &Actor,
     ) -> Result<SeedReport, PairingError>;
 
-    /// Erases a person: grants, blocks and requests; the audit log keeps a salted hash in place of
-    /// the id. Says what was erased.
+    /// Erases a person: grants, blocks and requests. The audit log keeps a salted hash in place of the
+    /// id. Returns the erased keys.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn forget(&self, target: &Target, actor: &Actor) -> Result<Vec<SenderKey>, PairingError>;
 
-    /// Takes back an actor's lockout and his failed attempts. `false` when there were none.
+    /// Removes an actor's lockout and failed attempts. `false` if there were none.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn unlock(&self, locked: &Actor, actor: &Actor) -> Result<bool, PairingError>;
 
     /// Whether a sender holds a live grant and is not blocked.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn is_allowed(&self, key: &SenderKey) -> Result<bool, PairingError>;
 
     /// The live requests, oldest first.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn list_pending(&self, filter: &Filter) -> Result<Vec<PendingRequest>, PairingError>;
 
-    /// The grants by channel, account and sender; with those that ended, if asked for.
+    /// The grants by channel, account and sender, with ended ones if `include_revoked`.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn list_allow(
         &self,
         filter: &Filter,
         include_revoked: bool,
     ) -> Result<Vec<AllowedSender>, PairingError>;
 
-    /// The blocks by channel, account and sender. A filter by account also finds blocks for all.
+    /// The blocks by channel, account and sender. A filter by account also matches blocks on all.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn list_blocked(&self, filter: &Filter) -> Result<Vec<BlockedSender>, PairingError>;
 
-    /// The newest `limit` entries of the audit log, oldest of them first.
+    /// The newest `limit` entries of the audit log, oldest first.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn audit(&self, filter: &Filter, limit: u32) -> Result<Vec<AuditEvent>, PairingError>;
 
-    /// Puts away what has run out: requests, grants, old attempts and old audit entries. Says how
-    /// many requests expired.
+    /// Expires overdue requests and grants; deletes old attempts and audit entries past retention.
+    /// Returns how many requests expired.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn purge_expired(&self) -> Result<u64, PairingError>;
 
-    /// The grants that [`list_allow`](Self::list_allow) returns, one after the other: for lists that
-    /// may not fit into memory. `each` is called on a thread that reads, where it must not wait long.
+    /// Calls `each` for the grants that [`list_allow`](Self::list_allow) returns, for lists that may not
+    /// fit into memory. It runs on a reader thread and must not block for long.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn visit_allow(
         &self,
         filter: &Filter,
@@ -154,45 +154,45 @@ pub trait OperatorBackend: Send + Sync {
         each: Box<dyn FnMut(AllowedSender) + Send>,
     ) -> Result<(), PairingError>;
 
-    /// The blocks that [`list_blocked`](Self::list_blocked) returns, as
-    /// [`visit_allow`](Self::visit_allow).
+    /// Calls `each` for the blocks that [`list_blocked`](Self::list_blocked) returns, as
+    /// [`visit_allow`](Self::visit_allow) does.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn visit_blocked(
         &self,
         filter: &Filter,
         each: Box<dyn FnMut(BlockedSender) + Send>,
     ) -> Result<(), PairingError>;
 
-    /// Reads entries of the audit log, the oldest first. Entries that do not match are not read, except
-    /// where only a channel or an account is given: then the log is read backwards until there are
-    /// enough.
+    /// The newest entries of the audit log that match, oldest first. Found by an index, unless only a
+    /// channel or an account is given: then the log is scanned backwards until there are enough.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, PairingError>;
 
-    /// The modes that were last in force; the default where nothing was, or all was forgotten.
+    /// The modes that were last in force; the default if there were none, or all were forgotten.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store cannot be read, or holds a mode that this version does
-    /// not know.
+    /// [`PairingError::Backend`] if the store cannot be read, or has a mode that this version does not
+    /// know.
     async fn remembered_modes(&self) -> Result<RememberedModes, PairingError>;
 
-    /// Finds the modes in force under `words`, remembers them, and notes each change in the audit log.
+    /// Resolves the modes in force under the configuration `words`, remembers them, and audits each
+    /// change.
     ///
-    /// `own` are those that the calling process has in force; `None` when it starts: then it goes on
-    /// from what is remembered. What was forgotten since counts in neither case. `fallback` counts
-    /// where nothing was said, now or before. Nothing is written when nothing changes.
+    /// `own` are the modes that the calling process has in force. At its start that is `None`, and the
+    /// remembered modes count instead. What was forgotten since counts in neither case. `fallback`
+    /// applies where no mode is configured or remembered. Without changes, nothing is written.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`]; within the answer [`ModesError`], when there is no mode for an
-    /// account: then nothing has changed.
+    /// [`PairingError::Backend`]; inside the result [`ModesError`] if an account has no mode. Nothing
+    /// has changed then.
     async fn put_modes_in_force(
         &self,
         words: &ConfiguredModes,
@@ -200,43 +200,44 @@ pub trait OperatorBackend: Send + Sync {
         own: Option<&RememberedModes>,
     ) -> Result<Result<ModesInForce, ModesError>, PairingError>;
 
-    /// Forgets the own mode of an account, which then follows the default as soon as a gate starts or
-    /// reloads; `None` forgets all modes, and which accounts are known. What was forgotten; `None` in
-    /// it is the default.
+    /// Forgets an account's own mode: it follows the default once a gate starts or reloads. `None`
+    /// forgets all modes and the list of known accounts. Returns the forgotten modes, where `None`
+    /// stands for the default.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`].
+    /// [`PairingError::Backend`] if the store fails.
     async fn forget_mode(
         &self,
         account: Option<&AccountKey>,
         actor: &Actor,
     ) -> Result<Vec<(Option<AccountKey>, ModeSetting)>, PairingError>;
 
-    /// The channels that were said to have their adapter in another process.
+    /// The channels whose adapter was configured in another process.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`].
+    /// [`PairingError::Backend`] if the store fails.
     async fn remembered_adapters(&self) -> Result<RememberedAdapters, PairingError>;
 
-    /// Remembers the channels that `after` has and `before` had not, forgets those that only `before`
-    /// had, and notes each in the audit log. Nothing is written when the two are the same.
+    /// Remembers the channels that are only in `after`, forgets those that are only in `before`, and
+    /// audits each change. Writes nothing if the two are equal.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`]; within the answer [`AdaptersError::TooMany`]: then nothing has changed.
+    /// [`PairingError::Backend`]; inside the result [`AdaptersError::TooMany`]. Nothing has changed
+    /// then.
     async fn remember_adapters(
         &self,
         before: &RememberedAdapters,
         after: &RememberedAdapters,
     ) -> Result<Result<(), AdaptersError>, PairingError>;
 
-    /// Forgets that another process served a channel; whether that was remembered.
+    /// Forgets that another process served a channel. `false` if that was not remembered.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`].
+    /// [`PairingError::Backend`] if the store fails.
     async fn forget_adapter(
         &self,
         channel: &ChannelId,
@@ -244,7 +245,7 @@ pub trait OperatorBackend: Send + Sync {
     ) -> Result<bool, PairingError>;
 }
 
-/// Whom an operator means: a sender of a channel, on one account or on all.
+/// The sender that an operation is about, on one account or on all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Target {
@@ -257,7 +258,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// A target of its three parts.
+    /// A target from its three parts.
     #[must_use]
     pub fn new(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
         Self { channel, scope, sender }

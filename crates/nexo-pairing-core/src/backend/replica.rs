@@ -1,4 +1,4 @@
-//! The copy of a store's lists that a gate decides by.
+//! The copy of a store's lists that a gate decides from.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use time::OffsetDateTime;
 use crate::limits;
 use crate::{AccountScope, ChannelId, PairingError, SenderId};
 
-/// A copy, in memory, of what a backend knows about senders: the gate's roster.
+/// An in-memory copy of what a store knows about senders, as a gate keeps it.
 ///
-/// The backend calls these one at a time. A position only grows, except through
+/// The store calls these methods one at a time. Positions only grow, except through
 /// [`replace`](Self::replace).
 pub trait Replica: Send + Sync {
-    /// Up to where this copy is complete; `None` until the first load and after
-    /// [`invalidate`](Self::invalidate).
+    /// The position in the change feed up to which this copy is complete; `None` before the first load
+    /// and after [`invalidate`](Self::invalidate).
     fn position(&self) -> Option<i64>;
 
-    /// Puts `states` in place of everything; a key that is not among them is a stranger's. When
-    /// the iterator yields an error the copy keeps what it had.
+    /// Replaces everything by `states`; keys that are not among them are strangers. If the iterator
+    /// yields an error, the copy keeps its contents.
     ///
     /// # Errors
     ///
@@ -28,52 +28,52 @@ pub trait Replica: Send + Sync {
         position: i64,
     ) -> Result<(), PairingError>;
 
-    /// Puts `states` in place of what was known of their keys, besides blocks of which they do not
-    /// tell.
+    /// Replaces the states of these keys, except for a block whose [`blocked`](SenderState::blocked) is
+    /// `None`.
     fn update(&self, states: Vec<SenderState>, position: i64);
 
-    /// The copy's own time. It is taken before the store is read, and goes back with
-    /// [`heartbeat`](Self::heartbeat).
+    /// The time on the copy's clock. The store reads it before it reads its data, and hands it back
+    /// in [`heartbeat`](Self::heartbeat).
     fn now(&self) -> Duration;
 
-    /// The copy was equal to the store at `as_of`. Called at every poll, changed or not.
+    /// The copy equalled the store at `as_of`. Called at every poll, with or without changes.
     fn heartbeat(&self, as_of: Duration);
 
-    /// What this copy holds is not the store's any more: it must not be used until it is replaced.
+    /// The copy no longer reflects the store: it must not be used until it is replaced.
     fn invalidate(&self);
 
-    /// What a check of the store found damaged; `None` when it found nothing. Somebody who is blocked
-    /// may be missing, so whoever is not on a list must not be let in for that alone. By default
-    /// nothing is done: a copy whose blocks are damaged is invalidated as well.
+    /// The damage that a check of the store found, or `None`. A block may be missing, so a sender must
+    /// not be admitted merely for not being on a list. Does nothing by default: a copy whose blocks
+    /// are damaged is invalidated as well.
     fn set_damage(&self, _damage: Option<&str>) {}
 }
 
-/// Everything a backend knows about one key that a gate decides by.
+/// What a store knows about one key, as far as a gate needs it.
 ///
-/// In a complete load the same key may come in several, each with a part; in an update it comes
-/// once, whole, except that it need not tell of a block that has not changed.
+/// In a complete load a key may come in several parts. In an update it comes once and whole, except
+/// that an unchanged block may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SenderState {
     /// The channel.
     pub channel: ChannelId,
-    /// The account; `All` for a block that is for all accounts.
+    /// The account; `All` for a block on all accounts.
     pub scope: AccountScope,
     /// The sender.
     pub sender: SenderId,
-    /// Whether they are blocked. `None` in an update: as before. A backend says `Some(false)` only of
-    /// a block that was lifted, after it has made sure that nothing keeps it from finding one.
+    /// Whether the sender is blocked. `None` in an update: unchanged. `Some(false)` only for a block that
+    /// was removed, after the store made sure that no damage hides it.
     pub blocked: Option<bool>,
-    /// When his grant holds, if he has one that was not revoked.
+    /// The validity of the grant, if there is one that was not revoked.
     pub allowed: Option<Validity>,
-    /// When his request lives, if he has one, and when he was last challenged.
+    /// The validity of the request, if there is one, and when its sender was last challenged.
     pub pending: Option<(Validity, OffsetDateTime)>,
-    /// When he has to wait for his next code, if he does.
+    /// While the sender has to wait for the next code.
     pub waiting: Option<Validity>,
 }
 
 impl SenderState {
-    /// A key of which nothing is known.
+    /// A key about which nothing is known.
     #[must_use]
     pub fn stranger(channel: ChannelId, scope: AccountScope, sender: SenderId) -> Self {
         let (allowed, pending, waiting) = (None, None, None);
@@ -81,33 +81,33 @@ impl SenderState {
     }
 }
 
-/// From when to when something holds. A beginning in the future means that the clock was set back:
-/// then nothing holds, rather than for ever. Up to [`LEEWAY`](Self::LEEWAY) is no more than a clock
-/// that is kept in time.
+/// The period in which something is valid. A start in the future means that the clock was set back:
+/// it then counts as over, rather than valid for too long. A start up to [`LEEWAY`](Self::LEEWAY) ahead
+/// is accepted, as synchronized clocks differ by that much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Validity {
     /// Always.
     Always,
-    /// From the first moment, up to but not including the second.
+    /// From the first time up to, but not including, the second.
     Between(OffsetDateTime, OffsetDateTime),
 }
 
 impl Validity {
-    /// How far ahead a time stamp may be without being from the future.
+    /// How far ahead of the clock a start may be.
     pub const LEEWAY: Duration = limits::TIMESTAMP_LEEWAY;
 
-    /// Whether it holds at `now`.
+    /// Whether `now` is within the period.
     ///
     /// ```
     /// use nexo_pairing_core::Validity;
     /// use time::{Duration, OffsetDateTime};
     ///
     /// let start = OffsetDateTime::UNIX_EPOCH;
-    /// let span = Validity::Between(start, start + Duration::hours(1));
-    /// assert!(span.holds(start));
-    /// assert!(!span.holds(start + Duration::hours(1)));
-    /// assert!(!span.holds(start - Duration::minutes(1)), "the clock was set back");
+    /// let hour = Validity::Between(start, start + Duration::hours(1));
+    /// assert!(hour.holds(start));
+    /// assert!(!hour.holds(start + Duration::hours(1)));
+    /// assert!(!hour.holds(start - Duration::minutes(1)), "the clock was set back");
     /// ```
     #[must_use]
     pub fn holds(&self, now: OffsetDateTime) -> bool {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_ends_before_its_end_and_may_begin_a_little_ahead() {
+    fn a_period_excludes_its_end_and_may_start_a_little_ahead() {
         let from = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let until = from + Duration::HOUR;
         let holds = |now| Validity::Between(from, until).holds(now);

@@ -1,4 +1,4 @@
-//! What a server of sessions needs of a store.
+//! The contract between a session server and a store.
 
 use std::time::Duration;
 
@@ -10,62 +10,59 @@ use crate::{
     TokenClaims,
 };
 
-/// What becomes of setup codes and of the sessions that they give.
+/// Redeems setup codes, and keeps the sessions of companion devices.
 ///
-/// An operation that has returned `Ok` is durable. Every read and write of one operation is one
-/// transaction, and operations take effect as if they ran one after the other. A future that is
-/// dropped leaves its operation done or not done, never half. A minor version may add operations.
+/// An operation that returned `Ok` is durable. An operation is one transaction; operations take effect
+/// as if they ran one after the other. A dropped future leaves its operation done or not done, never
+/// half done. A minor version may add operations.
 #[async_trait]
 pub trait SessionBackend: Send + Sync {
-    /// Turns a setup code into a session, once: using it up and issuing the session is one
-    /// transaction. A client that gave a claim id and asks again with the same one, while the code has
-    /// not expired, gets a new token for the same session; the token it had is void. Anybody else
-    /// is told that the code was used, and under [`OnReplay::Revoke`](crate::OnReplay)
-    /// the session is revoked. A session that was revoked is never revived.
-    ///
+    /// Redeems a setup code for a session, once. A client that repeats the claim with its claim id
+    /// before the code expires gets a new token for the same session, and its old token becomes
+    /// invalid. Any other repetition is refused as a replay, and under
+    /// [`OnReplay::Revoke`](crate::OnReplay) it revokes the session. A revoked session is never revived.
     ///
     /// # Errors
     ///
-    /// [`RedeemError`]; [`PairingError::Invalid`] in it for a redemption out of its bounds.
+    /// [`RedeemError`]; inside it [`PairingError::Invalid`] for a redemption out of bounds.
     async fn redeem(&self, redemption: Redemption) -> Result<IssuedSession, RedeemError>;
 
-    /// Cancels a setup code, so that it gives no session any more. What was used already stays used.
+    /// Cancels a setup code, so that it cannot be redeemed. A redeemed one stays redeemed.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn cancel(
         &self,
         claims: &TokenClaims,
         actor: &Actor,
     ) -> Result<Cancellation, PairingError>;
 
-    /// What became of the setup code that has this nonce; `None` when nothing did, or when it expired
-    /// long ago.
+    /// The state of the setup code with this nonce; `None` if it was not used, or expired long ago.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn redemption(&self, nonce: &str) -> Result<Option<RedemptionState>, PairingError>;
 
-    /// The live session that a token is of. It is read from the database each time, so that what
-    /// another process revoked is refused by the next call.
+    /// The live session of a token. Reads the database each time, so that a revocation by another
+    /// process takes effect with the next call.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn session(&self, token: &SessionToken) -> Result<Option<Session>, PairingError>;
 
-    /// Records that the device was heard of, and from where. Writes at most once a minute for each
-    /// session; ask [`Session::wants_touch`] first, so that the other calls do not wait for the writer.
+    /// Records when and from where a device was last seen. Writes at most once a minute per session;
+    /// check [`Session::wants_touch`] first, so that other calls need not wait for the writer.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn touch(&self, id: &SessionId, peer: Option<PeerAddress>) -> Result<(), PairingError>;
 
-    /// Lets a live session live for `ttl` (within [`SESSION_TTL`](crate::limits::SESSION_TTL)) from now, but not beyond its
-    /// `renew_until`, and never for less than it had. `None` when the token is of no live session.
+    /// Extends a live session to `ttl` from now, within [`SESSION_TTL`](crate::limits::SESSION_TTL), but
+    /// not beyond its `renew_until`; never shortens it. `None` if the token has no live session.
     ///
     /// # Errors
     ///
@@ -76,39 +73,37 @@ pub trait SessionBackend: Send + Sync {
         ttl: Duration,
     ) -> Result<Option<Session>, PairingError>;
 
-    /// Ends a session, as its device asks for it. `false` when the token is of none that could be
-    /// used.
+    /// Ends a session at the request of its device. `false` if the token has no live session.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn end_session(&self, token: &SessionToken) -> Result<bool, PairingError>;
 
-    /// The live sessions, oldest first; with those that ended, if asked for.
+    /// The live sessions, oldest first, with ended ones if `include_ended`.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn list_sessions(&self, include_ended: bool) -> Result<Vec<Session>, PairingError>;
 
-    /// Revokes a session, as an operator asks for it. `None` when there is none with this id that
-    /// could be used.
+    /// Revokes a session at the request of an operator. `None` if no live session has this id.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn revoke_session(
         &self,
         id: &SessionId,
         actor: &Actor,
     ) -> Result<Option<Session>, PairingError>;
 
-    /// Takes over sessions of another store, all of them or, on an error, none. One whose token is
-    /// known here already is left as it is, revoked or not, so that it may be done again.
+    /// Imports sessions of another store: all of them or, on an error, none. One whose token is already
+    /// known stays as it is, revoked or not, so that an import can be repeated.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Invalid`] for a label or a profile out of its bounds;
+    /// [`PairingError::Invalid`] for a label or profile out of bounds;
     /// [`PairingError::Backend`].
     async fn import_sessions(
         &self,
@@ -116,26 +111,26 @@ pub trait SessionBackend: Send + Sync {
         actor: &Actor,
     ) -> Result<ImportReport, PairingError>;
 
-    /// Ends the sessions that have run out, so that a clock that is set back later does not revive them.
-    /// Deletes those that ended more than 30 days ago, and what is known of setup codes that expired long
-    /// ago. Says how many sessions it deleted. A store that a gate replicas does so by itself.
+    /// Ends expired sessions, so that a clock that is set back does not revive them. Deletes sessions
+    /// that ended more than 30 days ago and records of setup codes that expired long ago. Returns how
+    /// many sessions were deleted. A store with a subscribed replica does this by itself.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn purge_sessions(&self) -> Result<u64, PairingError>;
 
-    /// Writes to the audit log what was done outside of the store.
+    /// Adds an event from outside the store to the audit log.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] when the store fails.
+    /// [`PairingError::Backend`] if the store fails.
     async fn record(&self, actor: &Actor, event: SetupEvent) -> Result<(), PairingError>;
 
-    /// Whether the store can be read and written now: for a health check. What it writes is taken back.
+    /// Health check: reads and writes the store, and rolls back.
     ///
     /// # Errors
     ///
-    /// [`PairingError::Backend`] with what a read or a write would meet.
+    /// [`PairingError::Backend`] if a read or a write fails.
     async fn probe(&self) -> Result<(), PairingError>;
 }

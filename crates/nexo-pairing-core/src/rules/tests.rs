@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{AccountId, ChannelId, PairingCode, PairingPolicy, SenderId, SenderKey};
 
-/// The rules in their order, by the names that metrics and logs have.
+/// The rules in order, with their names in metrics and logs.
 const RULES: [(Rule, &str); 13] = [
     (Rule::Stale, "stale"),
     (Rule::UnknownAccount, "unknown_account"),
@@ -23,7 +23,7 @@ const RULES: [(Rule, &str); 13] = [
 ];
 
 #[test]
-fn rules_have_their_numbers_their_names_and_a_sentence_each() {
+fn rules_have_numbers_names_and_reasons() {
     for (number, (rule, name)) in (1..).zip(RULES) {
         assert_eq!((rule.number(), rule.as_str()), (number, name));
     }
@@ -34,7 +34,7 @@ fn rules_have_their_numbers_their_names_and_a_sentence_each() {
 }
 
 #[test]
-fn a_reason_is_called_the_same_everywhere() {
+fn a_drop_reason_has_one_name_everywhere() {
     for reason in DropReason::ALL {
         let name = reason.as_str();
         assert!(RULES.iter().any(|(_, rule)| *rule == name), "{name}");
@@ -49,7 +49,7 @@ fn a_reason_is_called_the_same_everywhere() {
 }
 
 #[test]
-fn an_outcome_is_that_of_its_rule() {
+fn outcomes_and_rules_agree() {
     let key = SenderKey::new(
         ChannelId::parse("test").unwrap(),
         AccountId::default_account(),
@@ -70,19 +70,19 @@ fn an_outcome_is_that_of_its_rule() {
         let decision = found.decision_kind(Mode::Pairing).and_then(DecisionKind::without_code);
         assert_eq!(outcome.into_decision(), (decision.unwrap(), None));
         let admits = |rule: Rule| rule.decision_kind(Mode::Pairing) == Some(DecisionKind::Admit);
-        assert!(admits(rule) || !admits(found), "{rule:?} lets nobody in");
+        assert!(admits(rule) || !admits(found), "{rule:?} admits nobody");
     }
 }
 
-/// The moment of all cases, in seconds.
+/// The time in all cases, in seconds.
 const NOW: i64 = 1_800_000_000;
 
 const COOLDOWN: i64 = 300;
 
-/// From when to when something holds, in seconds; without an end it does for good.
+/// A period in seconds; without an end, it is always valid.
 type Life = (i64, Option<i64>);
 
-/// The facts of a case, as plainly as they can be said.
+/// The facts of a case as plain data.
 #[derive(Debug)]
 struct Case {
     message: MessageFacts,
@@ -90,7 +90,7 @@ struct Case {
     is_blocked: bool,
     grants: &'static [Life],
     waits: &'static [Life],
-    /// How long each request lives, and when it was last challenged.
+    /// The life of each request, and its last challenge.
     requests: &'static [(Life, i64)],
     live: usize,
     live_in_all: usize,
@@ -130,10 +130,10 @@ fn span((from, until): Life) -> Validity {
     until.map_or(Validity::Always, |until| Validity::Between(at(from), at(until)))
 }
 
-/// A row of the table in `docs/protocol.md`: the rule, when it matches, what it decides.
+/// A row of the table in `docs/protocol.md`: rule, condition, decision.
 type Row = (Rule, fn(&Case) -> bool, fn(&Case) -> &'static str);
 
-/// The table. The first row that matches decides.
+/// The table, of which the first row that matches decides.
 const TABLE: [Row; 13] = [
     (
         Rule::Stale,
@@ -210,7 +210,7 @@ const REQUESTS: &[&[(Life, i64)]] = &[
     &[(OVER, NOW), (LIVE, NOW - COOLDOWN), (LIVE, NOW)],
 ];
 
-/// Every message that there is.
+/// All messages.
 fn messages() -> Vec<MessageFacts> {
     let stale = |may_have_blocks| Freshness::Stale { may_have_blocks };
     let mut messages = Vec::new();
@@ -278,11 +278,11 @@ fn every_combination_of_facts_is_decided_as_the_table_says() {
             }
         }
     }
-    assert_eq!(found.len(), Rule::ALL.len(), "every rule decides on something: {found:?}");
+    assert_eq!(found.len(), Rule::ALL.len(), "every rule decides some case: {found:?}");
 }
 
 #[test]
-fn the_time_is_asked_for_only_where_something_has_an_end() {
+fn the_time_is_read_only_where_a_period_is_checked() {
     let message = MessageFacts {
         mode: Mode::Pairing,
         freshness: Freshness::Current,

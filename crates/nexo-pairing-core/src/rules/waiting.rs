@@ -1,4 +1,4 @@
-//! How long a sender waits whose request came to an end.
+//! How long a sender has to wait after a request ended.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use time::OffsetDateTime;
 
 use crate::Validity;
 
-/// For how long a rejected sender is not challenged; and for how long after their wait a sender who
-/// let codes expire is remembered for it.
+/// How long a rejected sender is not challenged, and how long after a wait earlier expired codes still
+/// count.
 pub const REJECTED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The first wait of a sender who let codes expire; each further one is twice as long.
+/// The first wait after expired codes; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(3600);
 
-/// The longest wait of a sender who let codes expire.
+/// The longest wait after expired codes.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How many codes in a row cost nothing when they expire.
+/// How many codes in a row may expire without a wait.
 const FREE_STRIKES: u32 = 1;
 
-/// How a request came to an end.
+/// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestEnd {
-    /// The operator let the sender in.
+    /// The operator approved it.
     Approved,
-    /// The operator refused it.
+    /// The operator rejected it.
     Rejected,
-    /// The sender was blocked meanwhile.
+    /// Its sender was blocked.
     Blocked,
-    /// Nobody answered while its code lived.
+    /// Its code expired.
     Expired,
 }
 
 names! {
-    /// Its name in a storage.
+    /// Its name in a database.
     RequestEnd {
         Approved => "approved",
         Rejected => "rejected",
@@ -43,26 +43,26 @@ names! {
 }
 
 impl RequestEnd {
-    /// The end that has this name; `None` for the name of an unknown one.
+    /// The end with this name; `None` for an unknown name.
     #[must_use]
     pub fn from_stored(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|end| end.as_str() == name)
     }
 }
 
-/// The newest request of a sender that came to an end.
+/// A sender's most recently ended request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedRequest {
     /// How it ended.
     pub end: RequestEnd,
     /// When it ended.
     pub at: OffsetDateTime,
-    /// How many codes of the sender had expired in a row by then, this one included.
+    /// How many of the sender's codes expired in a row, including this one.
     pub strikes: u32,
 }
 
 impl EndedRequest {
-    /// While its sender has to wait for the next code, if they have to.
+    /// The period in which its sender has to wait for the next code.
     #[must_use]
     pub fn wait(&self) -> Option<Validity> {
         let wait = match self.end {
@@ -73,8 +73,8 @@ impl EndedRequest {
         (!wait.is_zero()).then(|| Validity::Between(self.at, later(self.at, wait)))
     }
 
-    /// How many codes had expired in a row before a request that was made at `created_at`: the count
-    /// goes on for a sender who comes back within [`REJECTED_FOR`] of the end of the wait.
+    /// How many codes expired in a row before a request created at `created_at`. The count continues if
+    /// the sender comes back within [`REJECTED_FOR`] of the end of the wait.
     #[must_use]
     pub fn strikes_before(&self, created_at: OffsetDateTime) -> u32 {
         let until = later(self.at, wait_after(self.strikes) + REJECTED_FOR);
@@ -83,7 +83,7 @@ impl EndedRequest {
     }
 }
 
-/// How long a sender waits whose codes expired so many times in a row.
+/// The wait after this many expired codes in a row.
 #[must_use]
 pub fn wait_after(strikes: u32) -> Duration {
     match strikes.saturating_sub(FREE_STRIKES).checked_sub(1) {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_for_whoever_was_rejected_or_let_codes_expire() {
+    fn rejected_senders_and_those_with_expired_codes_wait() {
         let until = |hours: u64| Some(Validity::Between(at(0), at(hours * HOUR)));
         assert_eq!(ended(RequestEnd::Rejected, 0).wait(), until(24));
         assert_eq!(ended(RequestEnd::Expired, 1).wait(), None);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn strikes_count_on_within_a_day_of_the_end_of_the_wait() {
+    fn strikes_continue_within_a_day_of_the_end_of_the_wait() {
         for (strikes, wait) in [(1, 0), (2, 1), (7, 24)] {
             let last = ended(RequestEnd::Expired, strikes);
             let limit = (wait + 24) * HOUR;

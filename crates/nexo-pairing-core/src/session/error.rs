@@ -1,4 +1,4 @@
-//! Why a setup code gave no session.
+//! The error of redemptions.
 
 use time::OffsetDateTime;
 
@@ -6,32 +6,32 @@ use super::Session;
 use crate::PairingError;
 use crate::timestamp::rfc3339;
 
-/// Why a setup code gave no session.
+/// Why a setup code was not redeemed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedeemError {
-    /// It ran out. Whether it was used before does not matter any more.
+    /// It has expired, used or not.
     #[error("the setup code expired at {}", rfc3339(*at))]
     Expired {
-        /// When it ran out.
+        /// When it expired.
         at: OffsetDateTime,
     },
-    /// It was used before, by somebody else for all we know.
+    /// It was used before, as far as known by another client.
     #[error("the setup code was used already{}", if *.revoked {
         "; the session that it gave is revoked"
     } else {
         ""
     })]
     Replayed {
-        /// The session that it gave, as it is now; `None` when that is no longer kept.
+        /// The session it was redeemed for, as it is now; `None` if that was deleted.
         session: Option<Box<Session>>,
-        /// Whether the session was revoked because of this.
+        /// Whether this replay revoked the session.
         revoked: bool,
     },
     /// It was cancelled before it was used.
     #[error("the setup code was cancelled")]
     Cancelled,
-    /// The redemption is out of its bounds, or the store failed.
+    /// The redemption is out of bounds, or the store failed.
     #[error(transparent)]
     Store(#[from] PairingError),
 }

@@ -1,28 +1,28 @@
-//! Sessions that 0.1.8 kept in a file of their own.
+//! Import of the sessions that 0.1.8 kept in a file.
 
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::SessionToken;
 
-/// A session that another store issued, with its token: the device keeps it.
+/// A session of another store, with its token, which the device keeps.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ImportedSession {
-    /// What the device presents.
+    /// The token that the device presents.
     pub token: SessionToken,
-    /// What the device is.
+    /// The kind of device.
     pub profile: String,
-    /// What the operator calls the device, in the [`LABEL_FORM`](crate::limits::LABEL_FORM).
+    /// The operator's label for the device, of the form [`LABEL_FORM`](crate::limits::LABEL_FORM).
     pub device_label: Option<String>,
-    /// Since when.
+    /// When the session began.
     pub issued_at: OffsetDateTime,
-    /// Until when. It cannot be renewed.
+    /// When the session expires. It cannot be renewed.
     pub expires_at: OffsetDateTime,
 }
 
 impl ImportedSession {
-    /// A session of its five parts. They are checked when it is imported.
+    /// A session from its parts, which are checked at the import.
     #[must_use]
     pub fn new(
         token: SessionToken,
@@ -35,14 +35,14 @@ impl ImportedSession {
     }
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
-    /// How many are new here.
+    /// How many sessions are new.
     pub imported: u64,
-    /// How many were here before, live or not, and were left as they are.
+    /// How many were already known, live or ended, and stay as they are.
     pub unchanged: u64,
-    /// How many were left out because they are not live any more.
+    /// How many were skipped because they have expired.
     pub expired: u64,
 }

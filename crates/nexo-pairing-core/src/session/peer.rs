@@ -1,4 +1,4 @@
-//! The network address of a client: personal data, so `Debug` does not show it.
+//! The network address of a client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use serde::Serialize;
 
 /// The address from which a client claimed a setup code or used its session.
 ///
-/// `Display` and JSON show it, for the audit log and lists of devices. `Debug` does not, so it does not
-/// get into logs and errors.
+/// An address is personal data: `Display` and JSON show it, for the audit log and lists of devices, but
+/// `Debug` does not, to keep it out of logs and errors.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct PeerAddress(IpAddr);
 
 impl PeerAddress {
-    /// Reads an address from the database; `None` if another program wrote something else.
+    /// Parses an address from a database; `None` if another program wrote something else.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
@@ -26,7 +26,7 @@ impl PeerAddress {
     }
 }
 
-/// An IPv4 address that is written as an IPv6 one is stored as IPv4.
+/// An IPv4-mapped IPv6 address becomes an IPv4 address.
 impl From<IpAddr> for PeerAddress {
     fn from(address: IpAddr) -> Self {
         Self(address.to_canonical())
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_shown_in_lists_and_hidden_in_debug() {
+    fn display_and_json_show_the_address_and_debug_does_not() {
         let mapped: IpAddr = "::ffff:203.0.113.7".parse().unwrap();
         let peer = PeerAddress::from(mapped);
         assert_eq!(peer.to_string(), "203.0.113.7");
