@@ -14,7 +14,7 @@ const FORGET_ALL: &str = "nexo-pair forget-mode '*' '*'";
 
 /// The modes that a gate would put in force if it started now.
 pub(crate) async fn in_force(config: &Config, store: &PairingStore) -> Result<ModesInForce> {
-    Ok(store.remembered_modes().await?.resolve(config.mode_words(), None)?)
+    Ok(store.remembered_modes().await?.resolve(config.configured_modes(), None)?)
 }
 
 /// The settings that a reload kept because the configuration has lost them, a sentence each.

@@ -9,7 +9,7 @@ use crate::channels::local_adapters;
 
 /// The adapters in other processes that the configuration sets, without channels that have one here.
 pub(crate) fn configured(config: &Config) -> ConfiguredAdapters {
-    let mut configured = config.adapter_words();
+    let mut configured = config.configured_adapters();
     if let ConfiguredAdapters::Channels(channels, _) = &mut configured {
         let here = local_adapters();
         channels.retain(|channel| here.get(channel.as_str()).is_none());

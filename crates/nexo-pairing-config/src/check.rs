@@ -1,4 +1,4 @@
-//! Compares a value with what its key may say.
+//! Compares a value with what its key allows.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::schema::{self, Entry, Shape, Text};
 use crate::{ConfigError, Origin};
 
-/// Refuses a `value` that `key` may not have.
+/// Rejects a `value` that `key` does not allow.
 pub(crate) fn check(
     origin: &Origin,
     key: &str,
@@ -16,19 +16,24 @@ pub(crate) fn check(
 ) -> Result<(), ConfigError> {
     let allowed = match (shape, value) {
         (Shape::Bool, Value::Bool(_)) => return Ok(()),
-        (Shape::Number(min, max), _)
-            if value.as_u64().is_some_and(|number| (min..=max).contains(&number)) =>
+        (Shape::Number(min, max), _) => match value.as_u64() {
+            Some(number) if (min..=max).contains(&number) => return Ok(()),
+            _ => format!("a whole number from {min} to {max}"),
+        },
+        // Earlier versions substituted `${…}`. Within a path or a URL it would do harm silently.
+        (Shape::Text(_) | Shape::Path(_), Value::String(text))
+            if matches!(origin, Origin::File(_)) && text.contains("${") =>
         {
-            return Ok(());
+            let variable = schema::variable(key);
+            format!(
+                "written out, because `${{…}}` is not substituted here; or set {variable} instead"
+            )
         }
-        (Shape::Text(text) | Shape::Path(text), Value::String(value)) => {
-            match (is_placeholder(origin, value), text.1(value)) {
-                (false, true) => return Ok(()),
-                (true, _) => format!(
-                    "written out, because `${{…}}` is not filled in here; or set {} instead",
-                    schema::variable(key)
-                ),
-                (false, false) => text.0.to_owned(),
+        (Shape::Text(Text(allowed, is_allowed)) | Shape::Path(Text(allowed, is_allowed)), _) => {
+            match value {
+                Value::String(text) if is_allowed(text) => return Ok(()),
+                Value::String(_) | Value::Null => allowed.to_owned(),
+                _ => format!("{allowed}, in quotes"),
             }
         }
         (Shape::Texts(text), Value::Array(items)) => {
@@ -40,21 +45,9 @@ pub(crate) fn check(
             return check_entries(origin, key, entry, items);
         }
         (Shape::Bool, _) => "`true` or `false`".to_owned(),
-        (Shape::Number(min, max), _) => format!("a whole number from {min} to {max}"),
-        (Shape::Text(Text(allowed, _)) | Shape::Path(Text(allowed, _)), Value::Null) => {
-            allowed.to_owned()
-        }
-        (Shape::Text(Text(allowed, _)) | Shape::Path(Text(allowed, _)), _) => {
-            format!("{allowed}, in quotes")
-        }
-        (Shape::Texts(_) | Shape::Entries(_), _) => "a list, `[]` where it is empty".to_owned(),
+        (Shape::Texts(_) | Shape::Entries(_), _) => "a list, `[]` if it is empty".to_owned(),
     };
-    Err(ConfigError::invalid(origin, key, value, allowed))
-}
-
-/// Earlier versions filled in `${…}`. As a part of a path or a URL it would do harm silently.
-fn is_placeholder(origin: &Origin, text: &str) -> bool {
-    matches!(origin, Origin::File(_)) && text.contains("${")
+    Err(ConfigError::not_allowed(origin, key, value, &allowed))
 }
 
 fn check_entries(
@@ -68,21 +61,21 @@ fn check_entries(
         let key = format!("{key}[{at}]");
         let Value::Object(map) = item else {
             let allowed = format!("an entry with {}", entry.required.join(" and "));
-            return Err(ConfigError::invalid(origin, &key, item, allowed));
+            return Err(ConfigError::not_allowed(origin, &key, item, &allowed));
         };
         for (name, value) in map {
             let key = format!("{key}.{name}");
-            let Some(known) = entry.find(name) else {
-                return Err(ConfigError::unknown(origin, &key));
-            };
+            let known = entry.find(name).ok_or_else(|| ConfigError::unknown(origin, &key))?;
             check(origin, &key, known.shape, value)?;
         }
         if let Some(name) = entry.required.iter().find(|name| !map.contains_key(**name)) {
-            return Err(ConfigError::missing(origin, &format!("{key}.{name}")));
+            let problem = "is missing, every entry needs it";
+            return Err(ConfigError::invalid(origin, &format!("{key}.{name}"), problem));
         }
         let identity: Vec<_> = entry.identity.iter().map(|name| map[*name].as_str()).collect();
         if let Some(first) = first.insert(identity, key.clone()) {
-            return Err(ConfigError::duplicate(origin, &key, &first));
+            let problem = format!("duplicates `{}`, keep one of them", origin.spelled(&first));
+            return Err(ConfigError::invalid(origin, &key, problem));
         }
     }
     Ok(())

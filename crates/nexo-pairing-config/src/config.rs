@@ -1,6 +1,5 @@
-//! The configuration in force: every value present, within range, and with its origin.
+//! The effective configuration: every value present, within range, and with its origin.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use nexo_pairing_core::{
@@ -13,7 +12,7 @@ use serde_json::Value;
 use crate::keys::Values;
 use crate::{Nats, Origin};
 
-/// The configuration in force. [`Sources::load`](crate::Sources::load) makes it.
+/// The effective configuration, from [`Sources::load`](crate::Sources::load).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub(crate) home: Option<PathBuf>,
@@ -21,51 +20,44 @@ pub struct Config {
     pub(crate) values: Values,
     pub(crate) gate: PairingPolicy,
     pub(crate) accounts: Option<Vec<Account>>,
-    /// After a reload that found no accounts: those that the file named last, for the ones of them that
-    /// stay known.
+    /// After a reload without accounts: the last ones that the file named, for those that stay known.
     pub(crate) lost_accounts: Vec<Account>,
-    pub(crate) mode_words: ConfiguredModes,
+    pub(crate) configured_modes: ConfiguredModes,
     /// Whether the file gives any key below `pairing:` a value.
     pub(crate) has_pairing: bool,
-    /// What a reload kept.
+    /// The keys that a reload kept.
     pub(crate) kept: Vec<String>,
     pub(crate) nats: Nats,
     pub(crate) provenance: Vec<Setting>,
 }
 
 impl Config {
-    /// Nexo's home directory: `NEXO_HOME`, else `~/.nexo`. `None` when neither is known and
-    /// nothing needed it.
+    /// Nexo's home directory: `NEXO_HOME`, or else `~/.nexo`. `None` if neither is known and nothing
+    /// needed it.
     #[must_use]
     pub fn home(&self) -> Option<&Path> {
         self.home.as_deref()
     }
 
-    /// The configuration file that was read; `None` when there is none.
+    /// The configuration file that was read; `None` without one.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// Whether `peer` is one of the [trusted proxies](Self::trusted_proxies).
+    /// The modes that the file, the environment and the flags set explicitly, and for which accounts.
     #[must_use]
-    pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies().iter().any(|network| network.contains(peer))
+    pub fn configured_modes(&self) -> &ConfiguredModes {
+        &self.configured_modes
     }
 
-    /// Which modes the file, the environment and the flags say in words, and for which accounts.
-    #[must_use]
-    pub fn mode_words(&self) -> &ConfiguredModes {
-        &self.mode_words
-    }
-
-    /// This configuration, with the modes and the accounts that are in force.
+    /// This configuration with these modes and accounts in force.
     #[must_use]
     pub fn with_modes(mut self, modes: &ModesInForce) -> Self {
         let known = modes.remembered().accounts();
-        // Where accounts are named, every other one is refused, also by whoever did not hear of it yet.
+        // If accounts are named, any other one is refused, even by a process that has not read them yet.
         self.gate.mode = match (known, modes.remembered().default_mode()) {
-            (None, Some(said)) => said.mode,
+            (None, Some(default)) => default.mode,
             _ => Mode::Allowlist,
         };
         self.accounts = known.map(|known| {
@@ -82,7 +74,7 @@ impl Config {
     }
 
     /// How this account treats strangers: its entry in `accounts` over `gate` over the defaults.
-    /// An account without an entry has `gate`'s policy. Allocates nothing.
+    /// An account without an entry has the policy of `gate`. Does not allocate.
     #[must_use]
     pub fn policy(&self, channel: &str, account: &str) -> &PairingPolicy {
         let accounts = self.accounts().unwrap_or_default();
@@ -95,22 +87,21 @@ impl Config {
         &self.gate
     }
 
-    /// `accounts`, in order of channel and account; any other account is refused. `None` when not
+    /// `accounts`, in order of channel and account; any other account is refused. `None` if not
     /// configured: then every account is known.
     #[must_use]
     pub fn accounts(&self) -> Option<&[Account]> {
         self.accounts.as_deref()
     }
 
-    /// What is said of adapters in words, not what a [reload](crate::Sources::reload) only kept.
+    /// The adapters that are set explicitly, without those that a [reload](crate::Sources::reload) kept.
     #[must_use]
-    pub fn adapter_words(&self) -> ConfiguredAdapters {
-        let said = self.provenance.iter().find(|said| said.key == "adapters");
-        let Some(Setting { origin, .. }) = said.filter(|said| said.origin != Origin::Default)
-        else {
+    pub fn configured_adapters(&self) -> ConfiguredAdapters {
+        let setting = self.provenance.iter().find(|setting| setting.key == "adapters");
+        let Some(origin) = setting.map(|it| &it.origin).filter(|it| **it != Origin::Default) else {
             return ConfiguredAdapters::Absent;
         };
-        // What the file has lost does not concern another layer.
+        // Entries that the file lost do not concern another layer.
         let is_file = matches!(origin, Origin::File(_));
         let is_kept = |key: &str| is_file && self.kept.iter().any(|kept| kept == key);
         let channels = self.adapters().iter().map(|adapter| adapter.channel.clone());
@@ -124,20 +115,20 @@ impl Config {
         }
     }
 
-    /// `nats`: where the bus is, and how to log in there. Default: nowhere.
+    /// `nats`: the address of the bus, and the login. Default: no server.
     #[must_use]
     pub fn nats(&self) -> &Nats {
         &self.nats
     }
 
-    /// After a [reload](crate::Sources::reload): the keys that the file does not say any more and that
-    /// keep their values, such as `session_ttl_secs`, `adapters[signal]` or `accounts[irc/bot].max_pending`.
+    /// After a [reload](crate::Sources::reload): the keys that the file no longer sets and that keep
+    /// their values, such as `session_ttl_secs`, `adapters[signal]` or `accounts[irc/bot].max_pending`.
     #[must_use]
     pub fn kept(&self) -> &[String] {
         &self.kept
     }
 
-    /// Every key with its value in force and where that came from, in the order of the reference.
+    /// Every key with its effective value and its origin, in the order of the reference.
     #[must_use]
     pub fn provenance(&self) -> &[Setting] {
         &self.provenance
@@ -150,20 +141,20 @@ impl Config {
 pub struct Setting {
     /// The key, such as `gate.mode`.
     pub key: &'static str,
-    /// Its value in force; paths are absolute, what is not set is `null`. `gate.auto_challenge`
-    /// shows as the `gate.mode` that it stands for.
+    /// Its effective value; paths are absolute, `null` if not set. `gate.auto_challenge` shows as the
+    /// `gate.mode` that it stands for.
     pub value: Value,
-    /// Where the value came from.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
-/// A bot account that is configured.
+/// A configured bot account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Account {
     /// The channel.
     pub channel: ChannelId,
-    /// The account on it.
+    /// The account on the channel.
     pub account: AccountId,
     /// How it treats strangers.
     pub policy: PairingPolicy,
@@ -175,7 +166,7 @@ impl Account {
     }
 }
 
-/// The policy of an account, if it is among `accounts`, which are in order.
+/// The policy of an account, if it is among `accounts`, which are sorted.
 fn policy_in<'a>(
     accounts: &'a [Account],
     channel: &str,

@@ -1,4 +1,4 @@
-//! Which texts a key takes.
+//! Which texts a key allows.
 
 use std::net::IpAddr;
 
@@ -21,27 +21,28 @@ pub(crate) fn is_host(text: &str) -> bool {
         || text.parse::<IpAddr>().is_ok()
 }
 
-/// Whether a plugin may be asked below this subject. What the gate itself reads and writes is none of
-/// a plugin's: a question there would come back as a message.
+/// Whether requests to a plugin may be published below this subject: not where the gate itself reads and
+/// writes, since a request there would come back as a message.
 pub(crate) fn is_plugin_prefix(text: &str) -> bool {
-    let mut words = text.split('.');
-    let is_ours = match (words.next(), words.next()) {
+    let mut tokens = text.split('.');
+    let is_reserved = match (tokens.next(), tokens.next()) {
         (Some("plugin"), Some("inbound" | "outbound")) | (Some("pairing"), _) => true,
         (Some(first), _) => first.eq_ignore_ascii_case("_inbox"),
         (None, _) => true,
     };
-    is_subject(text) && !is_ours
+    is_subject(text) && !is_reserved
 }
 
 fn is_subject(text: &str) -> bool {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    text.len() <= 128 && text.split('.').all(|word| !word.is_empty() && word.chars().all(is_inner))
+    text.len() <= 128
+        && text.split('.').all(|token| !token.is_empty() && token.chars().all(is_inner))
 }
 
 pub(crate) fn is_nats_server(text: &str) -> bool {
-    let place = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@/?#\\".contains(c);
-    place.is_some_and(|place| (1..=300).contains(&place.len()) && !place.contains(is_odd))
+    let address = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
+    let is_invalid = |c: char| c.is_whitespace() || c.is_control() || "@/?#\\".contains(c);
+    address.is_some_and(|it| (1..=300).contains(&it.len()) && !it.contains(is_invalid))
 }
 
 pub(crate) fn is_nats_user(text: &str) -> bool {

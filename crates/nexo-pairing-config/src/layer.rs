@@ -1,46 +1,38 @@
-//! One layer of the configuration: what one source says, checked, and ready to be laid over others.
+//! One layer of the configuration: the values that one source sets, checked.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use figment::value::{Dict, Map, Value as FigmentValue};
-use figment::{Figment, Metadata, Profile, Provider, Source};
 use nexo_pairing_core::{Mode, PolicyOptions};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::check;
 use crate::schema::{self, Entry, KEYS, Shape};
-use crate::{ConfigError, Origin, Setting, yaml};
+use crate::{ConfigError, Origin, Setting};
 
-/// What one source says, checked: each key with its value, and where that came from.
+/// The values that one source sets, checked, with their origins.
 #[derive(Debug)]
 pub(crate) struct Layer<'a> {
-    said: BTreeMap<&'static str, (Origin, Value)>,
+    pub(crate) values: BTreeMap<&'static str, (Origin, Value)>,
     base: Option<&'a Path>,
     user_home: Option<&'a str>,
 }
 
 impl<'a> Layer<'a> {
-    /// A layer that says nothing yet. Relative paths in it begin at `base` (else at the working
-    /// directory), and `~` stands for `user_home`.
+    /// An empty layer. Relative paths in it start at `base`, or else at the working directory; `~` stands
+    /// for `user_home`.
     pub(crate) fn new(base: Option<&'a Path>, user_home: Option<&'a str>) -> Self {
-        Self { said: BTreeMap::new(), base, user_home }
+        Self { values: BTreeMap::new(), base, user_home }
     }
 
-    /// The lowest layer; here `null` is a value too.
-    pub(crate) fn defaults(values: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
-        let said = values.into_iter().map(|(key, value)| (key, (Origin::Default, value))).collect();
-        Self { said, ..Self::new(None, None) }
-    }
-
-    /// Says what is in the text of a file.
-    pub(crate) fn say_file(&mut self, origin: &Origin, text: &str) -> Result<(), ConfigError> {
+    /// Sets the keys in the text of a file.
+    pub(crate) fn set_file(&mut self, origin: &Origin, text: &str) -> Result<(), ConfigError> {
         for (name, section) in mapping(origin, "", parse(origin, text)?)? {
             match name.as_str() {
-                "pairing" => self.say_section(origin, section)?,
-                // Nexo puts it into every file of its own.
+                "pairing" => self.set_section(origin, section)?,
+                // Nexo writes it into each of its files.
                 "schema_version" => {}
                 _ => return Err(ConfigError::unknown_root(origin, &name)),
             }
@@ -48,29 +40,24 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// Whether it says anything: a key without a value does not.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.said.is_empty()
-    }
-
-    fn say_section(&mut self, origin: &Origin, section: Value) -> Result<(), ConfigError> {
+    fn set_section(&mut self, origin: &Origin, section: Value) -> Result<(), ConfigError> {
         for (name, value) in mapping(origin, "", section)? {
             if schema::is_section(&name) {
                 for (key, value) in mapping(origin, &name, value)? {
-                    self.say(origin, &format!("{name}.{key}"), value)?;
+                    self.set(origin, &format!("{name}.{key}"), value)?;
                 }
             } else if name.contains('.') {
-                // One way to write a key is enough, and two could disagree.
+                // Two spellings of a key could disagree.
                 return Err(ConfigError::unknown(origin, &format!("{name:?}")));
             } else {
-                self.say(origin, &name, value)?;
+                self.set(origin, &name, value)?;
             }
         }
         Ok(())
     }
 
-    /// Says what is in one of our environment variables. Lists are written as in YAML: `[a,b]`.
-    pub(crate) fn say_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+    /// Sets the key of one of our environment variables. Lists are written as in YAML: `[a,b]`.
+    pub(crate) fn set_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let origin = Origin::Environment(name.to_owned());
         let Some(key) = KEYS.iter().find(|key| schema::variable(key.name) == name) else {
             let name = name.strip_prefix(schema::PREFIX).unwrap_or(name);
@@ -80,14 +67,14 @@ impl<'a> Layer<'a> {
             Shape::Text(_) | Shape::Path(_) => Value::Null,
             _ => parse(&origin, text)?,
         };
-        // An empty variable does not say nothing: more often it is a slip in a script.
+        // An empty variable is an error: it is usually a mistake in a script.
         let value = if value.is_null() { Value::String(text.to_owned()) } else { value };
-        self.say(&origin, key.name, value)
+        self.set(&origin, key.name, value)
     }
 
-    /// Says that `key` is `value`; `null` says nothing, as if the key were commented out, unless that
-    /// would change who is let in.
-    pub(crate) fn say(
+    /// Sets `key` to `value`; `null` sets nothing, as if the key were commented out, unless that would
+    /// change who is admitted.
+    pub(crate) fn set(
         &mut self,
         origin: &Origin,
         key: &str,
@@ -97,7 +84,7 @@ impl<'a> Layer<'a> {
             return Err(ConfigError::unknown(origin, key));
         };
         let (key, shape) = (known.name, known.shape);
-        // No list of accounts lets all of them in, an empty one lets none.
+        // Without a list of accounts, all of them are known; with an empty one, none.
         let needs_value = matches!(shape, Shape::Entries(_)) || known.is_remembered;
         if value.is_null() && !needs_value {
             return Ok(());
@@ -107,29 +94,30 @@ impl<'a> Layer<'a> {
             value = match self.resolve(path) {
                 Ok(path) => path.into(),
                 Err(allowed) => {
-                    return Err(ConfigError::invalid(origin, key, &value, allowed.into()));
+                    return Err(ConfigError::not_allowed(origin, key, &value, allowed));
                 }
             };
         }
-        self.said.insert(key, (origin.clone(), value));
+        self.values.insert(key, (origin.clone(), value));
         Ok(())
     }
 
-    /// Says what the file in force said and this one does not, for a reload; which keys that are.
+    /// For a reload, keeps the values of the previous file that this one does not set, and returns their
+    /// keys.
     pub(crate) fn keep(&mut self, in_force: &[Setting]) -> Vec<String> {
-        let has_login = KEYS.iter().any(|key| key.is_login && self.said.contains_key(key.name));
+        let has_login = KEYS.iter().any(|key| key.is_login && self.values.contains_key(key.name));
         let mut kept = Vec::new();
         for Setting { key, value, origin } in in_force {
             let Some(known) = schema::find(key) else { continue };
             if !matches!(origin, Origin::File(_)) || has_login && known.is_login {
                 continue;
             }
-            // Whoever puts modes in force remembers these, for restarts too.
+            // Remembered keys are kept elsewhere, also across restarts.
             let is_remembered = known.is_remembered;
-            match (self.said.get_mut(key), known.shape) {
+            match (self.values.get_mut(key), known.shape) {
                 (None, _) if is_remembered => {}
                 (None, _) => {
-                    self.said.insert(key, (origin.clone(), value.clone()));
+                    self.values.insert(key, (origin.clone(), value.clone()));
                     kept.push((*key).to_owned());
                 }
                 (Some((_, new)), Shape::Entries(entry)) => {
@@ -141,7 +129,7 @@ impl<'a> Layer<'a> {
         kept
     }
 
-    /// `path` from the root on, or what it has to be for that.
+    /// `path` as an absolute path; the error says what is allowed instead.
     fn resolve(&self, path: &str) -> Result<String, &'static str> {
         let path = match (path.strip_prefix('~'), self.user_home) {
             (Some(rest), Some(home)) => Cow::from(format!("{home}{rest}")),
@@ -149,38 +137,30 @@ impl<'a> Layer<'a> {
             (None, _) => path.into(),
         };
         let path = self.base.unwrap_or(Path::new("")).join(&*path);
-        // Where the working directory is gone, opening the file will tell.
+        // Fails if the working directory is gone; then opening the file reports it.
         let path = std::path::absolute(&path).unwrap_or(path);
         let path = path.into_os_string().into_string();
-        path.map_err(|_| "an absolute path, because the directory it begins at is not UTF-8")
+        path.map_err(|_| "an absolute path, because the directory it starts at is not UTF-8")
     }
 
-    /// Turns `auto_challenge`, the old way to name a mode, into the mode that it stands for: so a
-    /// later layer overrides it, whichever way that one names its mode.
-    pub(crate) fn settle_mode(&mut self) -> Result<(), ConfigError> {
-        let Some((origin, legacy)) = self.said.remove("gate.auto_challenge") else {
+    /// Replaces `auto_challenge`, the old spelling of a mode, with the mode that it stands for, so that a
+    /// later layer overrides it in either spelling.
+    pub(crate) fn resolve_auto_challenge(&mut self) -> Result<(), ConfigError> {
+        let Some((origin, legacy)) = self.values.remove("gate.auto_challenge") else {
             return Ok(());
         };
         let mut options = PolicyOptions::default();
         options.auto_challenge = legacy.as_bool();
-        options.mode = self.said.get("gate.mode").and_then(|said| Mode::deserialize(&said.1).ok());
+        options.mode = self.values.get("gate.mode").and_then(|set| Mode::deserialize(&set.1).ok());
         let mode = options.mode().map_err(|error| ConfigError::policy(&origin, "gate", error))?;
         let mode = mode.unwrap_or_default().as_str();
-        self.said.entry("gate.mode").or_insert((origin, mode.into()));
+        self.values.entry("gate.mode").or_insert((origin, mode.into()));
         Ok(())
-    }
-
-    /// Lays this layer over what is there.
-    pub(crate) fn over(self, figment: Figment) -> Figment {
-        self.said
-            .into_iter()
-            .fold(figment, |below, (key, (origin, value))| below.merge(Said { key, origin, value }))
     }
 }
 
-/// Adds to the list `new` the entries and the keys of entries that only `old` has; if it is remembered,
-/// only keys that are no modes. An empty list is said on purpose, one that is shorter may have lost its
-/// end.
+/// Adds to the list `new` the entries, and keys of entries, that only `old` has; in a remembered list,
+/// only keys that are not modes. An empty list is intended; a shorter one may be truncated.
 fn keep_entries(
     key: &str,
     entry: &Entry,
@@ -216,11 +196,38 @@ fn keep_entries(
     kept
 }
 
+/// Reads one YAML document, strictly. An empty one is `null`.
+///
+/// Anything that readers interpret differently is rejected, or is a text: duplicate keys, `yes` and
+/// `no`, numbers with leading zeros or underscores, tags. The limits are far above what a configuration
+/// needs, and far below what would hurt.
 fn parse(origin: &Origin, text: &str) -> Result<Value, ConfigError> {
-    yaml::parse(text).map_err(|reason| ConfigError::Syntax { origin: origin.clone(), reason })
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 16,
+            flow_nesting_limit: 16,
+            max_anchors: 1000,
+            max_aliases: 10_000,
+            enforce_alias_anchor_ratio: false,
+            max_total_scalar_bytes: 4 << 20,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 100_000,
+            max_replay_stack_depth: 8,
+        },
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| ConfigError::Syntax {
+        origin: origin.clone(),
+        reason: error.render_with_formatter(&serde_saphyr::UserMessageFormatter),
+    })
 }
 
-/// The keys below `key`. None where there is no value: what stands below is commented out.
+/// The keys below `key`; empty if it has no value, since everything below may be commented out.
 fn mapping(
     origin: &Origin,
     key: &str,
@@ -229,39 +236,6 @@ fn mapping(
     match value {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(serde_json::Map::new()),
-        _ => Err(ConfigError::invalid(origin, key, &value, "keys with their values".to_owned())),
-    }
-}
-
-/// One key, its value and its origin, for [`figment`] to merge.
-struct Said {
-    key: &'static str,
-    origin: Origin,
-    value: Value,
-}
-
-impl Provider for Said {
-    fn metadata(&self) -> Metadata {
-        match &self.origin {
-            Origin::Default => Metadata::named("default"),
-            Origin::File(path) => Metadata::from("file", &**path),
-            Origin::Environment(name) => Metadata::from("environment", name.clone()),
-            Origin::Flag(flag) => Metadata::from("flag", flag.clone()),
-        }
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let value = figment::util::nest(self.key, FigmentValue::serialize(&self.value)?);
-        Ok(Profile::Default.collect(value.into_dict().unwrap_or_default()))
-    }
-}
-
-/// The origin that [`Said`] put into `metadata`.
-pub(crate) fn origin(metadata: Option<&Metadata>) -> Origin {
-    match metadata.map(|metadata| (&*metadata.name, &metadata.source)) {
-        Some(("file", Some(Source::File(path)))) => Origin::File(path.clone()),
-        Some(("environment", Some(Source::Custom(name)))) => Origin::Environment(name.clone()),
-        Some(("flag", Some(Source::Custom(flag)))) => Origin::Flag(flag.clone()),
-        _ => Origin::Default,
+        _ => Err(ConfigError::not_allowed(origin, key, &value, "keys with their values")),
     }
 }

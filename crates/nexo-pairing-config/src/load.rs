@@ -1,15 +1,16 @@
-//! Finds the sources, and lays what they say over each other.
+//! Finds the sources and merges them.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
+use derive_setters::Setters;
 
 use crate::layer::Layer;
+use crate::merge::{self, Merged};
 use crate::read::{self, ATTEMPTS, FileSystem, System};
-use crate::{Config, ConfigError, Origin, merge, schema};
+use crate::{Config, ConfigError, Origin, schema};
 
-/// Where the configuration comes from.
+/// The sources of the configuration.
 ///
 /// ```
 /// use nexo_pairing_config::Sources;
@@ -22,13 +23,22 @@ use crate::{Config, ConfigError, Origin, merge, schema};
 /// assert_eq!(config.policy("whatsapp", "personal").mode.as_str(), "pairing");
 /// # Ok::<_, nexo_pairing_config::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(prefix = "with_")]
 pub struct Sources {
+    #[setters(skip)]
     vars: Vec<(OsString, OsString)>,
+    /// `--config`: the configuration file, which then must exist. Default:
+    /// `$NEXO_HOME/config/pairing.yaml`, if it exists.
     config: Option<PathBuf>,
+    /// `--db`: the database; overrides `storage.path` of the other layers.
     db: Option<PathBuf>,
+    /// `--public-url`: overrides `public_url` of the other layers.
     public_url: Option<String>,
+    /// `--auto-challenge`: mode `pairing` for accounts without another one. It is the one flag *below* the
+    /// file and the environment: it replaces the default of `gate.mode`.
     auto_challenge: bool,
+    /// `--nats`: the servers; override `nats.servers` of the other layers unless empty.
     nats: Vec<String>,
 }
 
@@ -47,7 +57,7 @@ impl Sources {
         K: Into<OsString>,
         V: Into<OsString>,
     {
-        // The others may be secrets of other programs, and `Sources` has a `Debug`.
+        // The others may be secrets of other programs, and `Sources` is `Debug`.
         let is_ours = |name: &OsStr| {
             name == "NEXO_HOME"
                 || name == "HOME"
@@ -58,73 +68,34 @@ impl Sources {
         Self { vars, ..Self::default() }
     }
 
-    /// `--config`: the configuration file, which then has to exist. Without it,
-    /// `$NEXO_HOME/config/pairing.yaml`, if there is one.
-    #[must_use]
-    pub fn with_config(mut self, path: Option<PathBuf>) -> Self {
-        self.config = path;
-        self
-    }
-
-    /// `--db`: the database, whatever the other layers say of `storage.path`.
-    #[must_use]
-    pub fn with_db(mut self, path: Option<PathBuf>) -> Self {
-        self.db = path;
-        self
-    }
-
-    /// The path that [`with_db`](Self::with_db) gives: known also where the configuration cannot be
-    /// read.
+    /// The path that [`with_db`](Self::with_db) set: known even if the configuration cannot be read.
     #[must_use]
     pub fn db(&self) -> Option<&Path> {
         self.db.as_deref()
     }
 
-    /// `--public-url`: whatever the other layers say of `public_url`.
-    #[must_use]
-    pub fn with_public_url(mut self, url: Option<String>) -> Self {
-        self.public_url = url;
-        self
-    }
-
-    /// `--auto-challenge`: mode `pairing` for accounts that say nothing else. It is the one flag
-    /// that lies *below* the file and the environment: it replaces the default of `gate.mode`.
-    #[must_use]
-    pub fn with_auto_challenge(mut self, on: bool) -> Self {
-        self.auto_challenge = on;
-        self
-    }
-
-    /// `--nats`: the servers, whatever the other layers say of `nats.servers`; none says nothing.
-    #[must_use]
-    pub fn with_nats(mut self, servers: Vec<String>) -> Self {
-        self.nats = servers;
-        self
-    }
-
-    /// Reads the file, and lays defaults, file, environment and flags over each other. A process that
-    /// runs with a configuration already calls [`reload`](Self::reload).
+    /// Reads the file and merges defaults, file, environment and flags. A running process calls
+    /// [`reload`](Self::reload) instead.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when a source is not readable, or says anything that is unknown, of the wrong
-    /// type, out of range or contradictory, also where a later layer overrides it.
+    /// [`ConfigError`] if a source cannot be read, or contains anything that is unknown, of the wrong
+    /// type, out of range or contradictory, even if a later layer overrides it.
     pub fn load(&self) -> Result<Config, ConfigError> {
         self.load_from(&System)
     }
 
     /// Reads everything again, for a process that runs with `old`: on an error, keep that.
     ///
-    /// What is absent changes nothing. Where `old` came of a file that says something below
-    /// `pairing:`, one that is gone, empty or without any of it is an error here. A key that the file
-    /// of `old` gave a value keeps that value, unless the new file gives it another one:
-    /// [`Config::kept`] lists such keys. A file that is being written, or is not complete, is tried
-    /// again for a quarter of a second.
+    /// What is absent changes nothing. If the file of `old` set anything below `pairing:`, a file that is
+    /// gone, empty or sets nothing there is an error. A key that the file of `old` set keeps its value,
+    /// unless the new file sets another one: [`Config::kept`] lists such keys. A file that is being
+    /// written, or is incomplete, is tried again for a quarter of a second.
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load); [`ConfigError::Lost`], [`ConfigError::Changing`] and
-    /// [`ConfigError::Cut`] besides.
+    /// As for [`load`](Self::load), and [`ConfigError::Lost`], [`ConfigError::Changing`] and
+    /// [`ConfigError::Truncated`].
     pub fn reload(&self, old: &Config) -> Result<Config, ConfigError> {
         self.reload_from(&System, old)
     }
@@ -139,76 +110,68 @@ impl Sources {
         files: &dyn FileSystem,
         old: &Config,
     ) -> Result<Config, ConfigError> {
-        // Whatever is wrong may be right as soon as its writer is done.
+        // Anything wrong may be right as soon as the writer is done.
         retry(files, |_| true, || self.layered(files, Some(old)))
     }
 
-    /// The layers over each other, as they are now. For a reload over `old`, the file is looked at
-    /// twice, and what it has lost is kept.
+    /// Loads and merges the layers once. For a reload over `old`, the file is read carefully, and values
+    /// that it lost are kept.
     fn layered(&self, files: &dyn FileSystem, old: Option<&Config>) -> Result<Config, ConfigError> {
         let home = self.home()?;
         let user_home = self.var("HOME")?;
         let path = self.path(home.as_deref())?;
         let file = match read::text(files, &path, self.config.is_some(), old.is_some())? {
-            Some(text) if old.is_some() && read::is_cut(&text) => {
-                return Err(ConfigError::Cut { path });
+            Some(text) if old.is_some() && read::is_truncated(&text) => {
+                return Err(ConfigError::Truncated { path });
             }
             text => text.map(|text| (path, text)),
         };
+        let flag = |name: &str| Origin::Flag(name.to_owned());
 
         let mut defaults = merge::defaults(home.as_deref());
         if self.auto_challenge {
-            let flag = Origin::Flag("--auto-challenge".to_owned());
-            defaults.say(&flag, "gate.mode", "pairing".into())?;
+            defaults.set(&flag("--auto-challenge"), "gate.mode", "pairing".into())?;
         }
-        let mut layers = vec![defaults];
 
-        let (mut has_pairing, mut kept) = (false, Vec::new());
+        let base = file.as_ref().and_then(|(path, _)| path.parent());
+        let mut from_file = Layer::new(base, user_home);
         if let Some((path, text)) = &file {
-            let mut layer = Layer::new(path.parent(), user_home);
-            layer.say_file(&Origin::File(path.clone()), text)?;
-            has_pairing = !layer.is_empty();
-            kept = old.map(|old| layer.keep(&old.provenance)).unwrap_or_default();
-            layers.push(layer);
+            from_file.set_file(&Origin::File(path.clone()), text)?;
         }
-        if let Some(old) = old
-            && let Some(path) = &old.file
-            && old.has_pairing
-            && !has_pairing
-        {
-            return Err(ConfigError::Lost { path: path.clone() });
+        let has_pairing = !from_file.values.is_empty();
+        let mut kept = Vec::new();
+        if let Some(old) = old {
+            if let (Some(path), true, false) = (&old.file, old.has_pairing, has_pairing) {
+                return Err(ConfigError::Lost { path: path.clone() });
+            }
+            if file.is_some() {
+                kept = from_file.keep(&old.provenance);
+            }
         }
 
         let mut environment = Layer::new(None, user_home);
         for (name, value) in &self.vars {
             let name = name.to_string_lossy();
             if name.starts_with(schema::PREFIX) {
-                environment.say_variable(&name, utf8(value, &name)?)?;
+                environment.set_variable(&name, utf8(value, &name)?)?;
             }
         }
-        layers.push(environment);
 
         let mut flags = Layer::new(None, user_home);
         if let Some(db) = &self.db {
             let db = utf8(db.as_os_str(), "the path of --db")?;
-            flags.say(&Origin::Flag("--db".to_owned()), "storage.path", db.into())?;
+            flags.set(&flag("--db"), "storage.path", db.into())?;
         }
         if let Some(url) = &self.public_url {
-            let flag = Origin::Flag("--public-url".to_owned());
-            flags.say(&flag, "public_url", url.as_str().into())?;
+            flags.set(&flag("--public-url"), "public_url", url.as_str().into())?;
         }
         if !self.nats.is_empty() {
-            let flag = Origin::Flag("--nats".to_owned());
-            flags.say(&flag, "nats.servers", self.nats.clone().into())?;
+            flags.set(&flag("--nats"), "nats.servers", self.nats.clone().into())?;
         }
-        layers.push(flags);
 
-        let mut figment = Figment::new();
-        for mut layer in layers {
-            layer.settle_mode()?;
-            figment = layer.over(figment);
-        }
-        let config = merge::config(figment, home, file.map(|(path, _)| path))?;
+        let mut layers = [defaults, from_file, environment, flags];
+        layers.iter_mut().try_for_each(Layer::resolve_auto_challenge)?;
+        let config = Merged::new(layers).config(home, file.map(|(path, _)| path))?;
         let lost_accounts = match (&config.accounts, old) {
             (None, Some(old)) => old.accounts.as_ref().unwrap_or(&old.lost_accounts).clone(),
             _ => Vec::new(),
@@ -216,7 +179,7 @@ impl Sources {
         Ok(Config { has_pairing, kept, lost_accounts, ..config })
     }
 
-    /// Nexo's home directory, if anything says where it is.
+    /// Nexo's home directory, if known.
     fn home(&self) -> Result<Option<PathBuf>, ConfigError> {
         let home = match self.var("NEXO_HOME")? {
             Some(home) => PathBuf::from(home),
@@ -244,15 +207,15 @@ impl Sources {
     }
 }
 
-/// Tries until it succeeds, fails for good, or has tried often enough.
+/// Tries until it succeeds, fails permanently, or has tried often enough.
 fn retry(
     files: &dyn FileSystem,
-    is_passing: impl Fn(&ConfigError) -> bool,
+    is_transient: impl Fn(&ConfigError) -> bool,
     attempt: impl Fn() -> Result<Config, ConfigError>,
 ) -> Result<Config, ConfigError> {
     let mut result = attempt();
     for _ in 1..ATTEMPTS {
-        if !result.as_ref().is_err_and(&is_passing) {
+        if !result.as_ref().is_err_and(&is_transient) {
             break;
         }
         files.pause();
@@ -266,6 +229,6 @@ fn utf8<'a>(text: &'a OsStr, what: &str) -> Result<&'a str, ConfigError> {
 }
 
 fn absolute(path: PathBuf) -> PathBuf {
-    // It fails for an empty path and where the working directory is gone; opening will tell.
+    // Fails for an empty path or without a working directory; then opening the file reports it.
     std::path::absolute(&path).unwrap_or(path)
 }

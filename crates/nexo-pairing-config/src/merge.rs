@@ -1,25 +1,32 @@
-//! The ends of the layering: the defaults that it begins with, and the configuration that comes out.
+//! Merges the layers into a configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
+use figment::value::{Dict, Value as FigmentValue};
 use nexo_pairing_core::{
     AccountId, AccountKey, ChannelId, ConfiguredModes, Mode, ModeSetting, PairingPolicy,
     PolicyOptions,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::keys::{KEYS, Values};
+use crate::keys::Values;
 use crate::layer::Layer;
-use crate::merged::Merged;
-use crate::schema::{Key, Unset};
-use crate::{Account, Config, ConfigError, Nats};
+use crate::schema::{KEYS, Key, Unset};
+use crate::{Account, Config, ConfigError, Nats, Origin, Setting};
 
-/// The built-in defaults; the paths among them are in `home`, if there is one.
+/// The lowest layer: the built-in defaults, with paths in `home`. Only here is `null` a value.
 pub(crate) fn defaults(home: Option<&Path>) -> Layer<'static> {
-    Layer::defaults(KEYS.iter().filter_map(|key| Some((key.name, default(key, home)?))))
+    let mut layer = Layer::new(None, None);
+    for key in KEYS {
+        if let Some(value) = default(key, home) {
+            layer.values.insert(key.name, (Origin::Default, value));
+        }
+    }
+    layer
 }
 
 fn default(key: &Key, home: Option<&Path>) -> Option<Value> {
@@ -34,37 +41,138 @@ fn default(key: &Key, home: Option<&Path>) -> Option<Value> {
     }
 }
 
-/// The configuration that the merged layers make.
-pub(crate) fn config(
-    figment: Figment,
-    home: Option<PathBuf>,
-    file: Option<PathBuf>,
-) -> Result<Config, ConfigError> {
-    let merged = Merged::new(figment);
-    let gate = PairingPolicy::default()
-        .with(&merged.get::<Gate>("gate")?.options)
-        .map_err(|error| ConfigError::policy(&merged.origin("gate.mode"), "gate", error))?;
-    let (accounts, words) = accounts(&merged, &gate)?.unzip();
-    let mode_words = ConfiguredModes {
-        default: merged
-            .get::<Option<Mode>>("gate.mode")?
-            .map(|mode| ModeSetting::new(mode, merged.origin("gate.mode").to_string())),
-        accounts: words,
-    };
-    check_home(&merged)?;
-    Ok(Config {
-        values: Values::read(&merged)?,
-        accounts,
-        lost_accounts: Vec::new(),
-        gate,
-        mode_words,
-        has_pairing: false,
-        kept: Vec::new(),
-        nats: nats(&merged)?,
-        provenance: KEYS.iter().filter_map(|key| merged.setting(key.name)).collect(),
-        home,
-        file,
-    })
+/// The merged layers: the values, and the origin of each key.
+pub(crate) struct Merged {
+    values: FigmentValue,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Merged {
+    /// Merges the layers; a later one overrides those before.
+    pub(crate) fn new<'a>(layers: impl IntoIterator<Item = Layer<'a>>) -> Self {
+        let (mut figment, mut origins) = (Figment::new(), BTreeMap::new());
+        for (key, (origin, value)) in layers.into_iter().flat_map(|layer| layer.values) {
+            figment = figment.merge((key, value));
+            origins.insert(key, origin);
+        }
+        Self { values: figment.find_value("").unwrap_or_else(|_| Dict::new().into()), origins }
+    }
+
+    /// The value of a key or a section. Whatever passed [`crate::check`] can be read; the error is for a
+    /// wrong declaration.
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
+        let unset = Dict::new().into();
+        self.values.find_ref(key).unwrap_or(&unset).deserialize().map_err(|error| {
+            let allowed = format!("something else: {}", error.kind);
+            let value = self.json(key).unwrap_or_default();
+            ConfigError::not_allowed(&self.origin(key), key, &value, &allowed)
+        })
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    fn json(&self, key: &str) -> Option<Value> {
+        serde_json::to_value(self.values.find_ref(key)?).ok()
+    }
+
+    fn setting(&self, key: &'static str) -> Option<Setting> {
+        Some(Setting { key, value: self.json(key)?, origin: self.origin(key) })
+    }
+
+    /// The configuration that the layers make.
+    pub(crate) fn config(
+        &self,
+        home: Option<PathBuf>,
+        file: Option<PathBuf>,
+    ) -> Result<Config, ConfigError> {
+        let gate = PairingPolicy::default()
+            .with(&self.get::<Gate>("gate")?.options)
+            .map_err(|error| ConfigError::policy(&self.origin("gate.mode"), "gate", error))?;
+        let (accounts, modes) = self.accounts(&gate)?.unzip();
+        let default = self.get::<Option<Mode>>("gate.mode")?;
+        let default =
+            default.map(|mode| ModeSetting::new(mode, self.origin("gate.mode").to_string()));
+        self.check_home()?;
+        Ok(Config {
+            values: Values::read(self)?,
+            accounts,
+            lost_accounts: Vec::new(),
+            gate,
+            configured_modes: ConfiguredModes { default, accounts: modes },
+            has_pairing: false,
+            kept: Vec::new(),
+            nats: self.nats()?,
+            provenance: KEYS.iter().filter_map(|key| self.setting(key.name)).collect(),
+            home,
+            file,
+        })
+    }
+
+    /// The configured accounts with their policies, in order, for [`Config::policy`] to search.
+    fn accounts(
+        &self,
+        gate: &PairingPolicy,
+    ) -> Result<Option<(Vec<Account>, AccountModes)>, ConfigError> {
+        #[derive(Deserialize)]
+        struct Entry {
+            channel: ChannelId,
+            account: AccountId,
+            #[serde(flatten)]
+            options: PolicyOptions,
+        }
+        let Some(entries) = self.get::<Option<Vec<Entry>>>("accounts")? else {
+            return Ok(None);
+        };
+        let origin = self.origin("accounts");
+        let (mut accounts, mut modes) = (Vec::new(), AccountModes::new());
+        for (at, Entry { channel, account, options }) in entries.into_iter().enumerate() {
+            let inconsistent =
+                |error| ConfigError::policy(&origin, &format!("accounts[{at}]"), error);
+            let mode = options.mode().map_err(inconsistent)?;
+            let mode = mode.map(|mode| ModeSetting::new(mode, origin.to_string()));
+            let policy = gate.clone().with(&options).map_err(inconsistent)?;
+            modes.insert((channel.clone(), account.clone()), mode);
+            accounts.push(Account { channel, account, policy });
+        }
+        accounts.sort_by(|a, b| a.key().cmp(&b.key()));
+        Ok(Some((accounts, modes)))
+    }
+
+    /// The connection to the bus. Each layer was checked by itself, but they may contradict each other.
+    fn nats(&self) -> Result<Nats, ConfigError> {
+        let is_set = |key: &str| self.json(key).is_some_and(|value| !value.is_null());
+        let invalid =
+            |key, problem: String| Err(ConfigError::invalid(&self.origin(key), key, problem));
+        let logins = ["nats.credentials_file", "nats.nkey_file", "nats.user", "nats.token_file"];
+        if let Some(key) = logins.into_iter().filter(|key| is_set(key)).nth(1) {
+            return invalid(key, "is a second way to log in: keep one of them".to_owned());
+        }
+        for (key, other) in [
+            ("nats.user", "nats.password_file"),
+            ("nats.password_file", "nats.user"),
+            ("nats.tls_cert_file", "nats.tls_key_file"),
+            ("nats.tls_key_file", "nats.tls_cert_file"),
+        ] {
+            if is_set(key) && !is_set(other) {
+                return invalid(key, format!("needs `{other}` beside it"));
+            }
+        }
+        self.get("nats")
+    }
+
+    /// Rejects a path that is not set and has no default without a home directory.
+    fn check_home(&self) -> Result<(), ConfigError> {
+        for key in KEYS {
+            if let Unset::InHome { what, .. } = key.unset
+                && self.json(key.name).is_none_or(|value| value.is_null())
+            {
+                return Err(ConfigError::NoHome { needed: what });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The policy among the keys of `gate`.
@@ -74,81 +182,5 @@ struct Gate {
     options: PolicyOptions,
 }
 
-/// The accounts with their own words on their modes.
-type AccountWords = BTreeMap<AccountKey, Option<ModeSetting>>;
-
-/// The configured accounts with their policies, in order, for [`Config::policy`] to search.
-fn accounts(
-    merged: &Merged,
-    gate: &PairingPolicy,
-) -> Result<Option<(Vec<Account>, AccountWords)>, ConfigError> {
-    #[derive(Deserialize)]
-    struct Entry {
-        channel: ChannelId,
-        account: AccountId,
-        #[serde(flatten)]
-        options: PolicyOptions,
-    }
-    let Some(entries) = merged.get::<Option<Vec<Entry>>>("accounts")? else {
-        return Ok(None);
-    };
-    let origin = merged.origin("accounts");
-    let account = |(at, entry): (usize, Entry)| {
-        let own =
-            entry.options.mode().and_then(|own| Ok((gate.clone().with(&entry.options)?, own)));
-        let (policy, own) =
-            own.map_err(|error| ConfigError::policy(&origin, &format!("accounts[{at}]"), error))?;
-        let key = (entry.channel.clone(), entry.account.clone());
-        let own = own.map(|mode| ModeSetting::new(mode, origin.to_string()));
-        Ok((Account { channel: entry.channel, account: entry.account, policy }, (key, own)))
-    };
-    let (mut accounts, words): (Vec<_>, AccountWords) = entries
-        .into_iter()
-        .enumerate()
-        .map(account)
-        .collect::<Result<Vec<_>, ConfigError>>()?
-        .into_iter()
-        .unzip();
-    accounts.sort_by(|a, b| a.key().cmp(&b.key()));
-    Ok(Some((accounts, words)))
-}
-
-/// The connection to the bus. The layers are checked one by one before, and may contradict each other.
-fn nats(merged: &Merged) -> Result<Nats, ConfigError> {
-    let nats: Nats = merged.get("nats")?;
-    let unfit = |key: &str, problem| Err(ConfigError::unfit(&merged.origin(key), key, problem));
-    let ways = [
-        ("nats.credentials_file", nats.credentials_file.is_some()),
-        ("nats.nkey_file", nats.nkey_file.is_some()),
-        ("nats.user", nats.user.is_some()),
-        ("nats.token_file", nats.token_file.is_some()),
-    ];
-    if let Some((key, _)) = ways.iter().filter(|(_, is_set)| *is_set).nth(1) {
-        return unfit(key, "is one way to log in beside another: keep one of them");
-    }
-    let (user, password) = (nats.user.is_some(), nats.password_file.is_some());
-    let (cert, tls_key) = (nats.tls_cert_file.is_some(), nats.tls_key_file.is_some());
-    for (key, is_alone, problem) in [
-        ("nats.user", user && !password, "needs `nats.password_file` beside it"),
-        ("nats.password_file", password && !user, "needs `nats.user` beside it"),
-        ("nats.tls_cert_file", cert && !tls_key, "needs `nats.tls_key_file` beside it"),
-        ("nats.tls_key_file", tls_key && !cert, "needs `nats.tls_cert_file` beside it"),
-    ] {
-        if is_alone {
-            return unfit(key, problem);
-        }
-    }
-    Ok(nats)
-}
-
-/// Refuses a path that nobody says and that has no home to be in.
-fn check_home(merged: &Merged) -> Result<(), ConfigError> {
-    for key in KEYS {
-        if let Unset::InHome { what, .. } = key.unset
-            && merged.json(key.name).is_none_or(|value| value.is_null())
-        {
-            return Err(ConfigError::NoHome { needed: what });
-        }
-    }
-    Ok(())
-}
+/// The accounts with the modes that are set for them.
+type AccountModes = BTreeMap<AccountKey, Option<ModeSetting>>;

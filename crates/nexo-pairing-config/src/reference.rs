@@ -1,4 +1,4 @@
-//! The keys as the documents list them.
+//! The reference of all keys, for the documents.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::schema::{Entry, KEYS, Key, Shape, Unset};
 
-/// All keys with what they are for, what they may say and what holds where they do not: tables in
-/// Markdown, as `docs/configuration.md` has them.
+/// All keys with their meaning, allowed values and defaults: the Markdown tables of
+/// `docs/configuration.md`.
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::new();
@@ -26,10 +26,10 @@ fn table<'a>(
     keys: impl Iterator<Item = (&'a str, &'a Key)>,
     is_required: impl Fn(&str) -> bool,
 ) {
-    text.push_str("| key | what it says | allowed | default |\n| --- | --- | --- | --- |\n");
+    text.push_str("| key | meaning | allowed | default |\n| --- | --- | --- | --- |\n");
     for (name, key) in keys {
         let default = if is_required(name) {
-            "has to be said".to_owned()
+            "required".to_owned()
         } else if matches!(key.unset, Unset::Alias) {
             String::new()
         } else if name != key.name {
@@ -56,7 +56,7 @@ fn allowed(key: &Key) -> String {
         Shape::Bool => "`true`, `false`".to_owned(),
         Shape::Number(min, max) => format!("{min} to {max}"),
         Shape::Text(text) => text.0.to_owned(),
-        // The rules for paths are those of all of them, and stand beside the table.
+        // The rules are the same for all paths, and are described beside the table.
         Shape::Path(_) => "a path".to_owned(),
         Shape::Texts(text) => format!("a list; each is {}", text.0),
         Shape::Entries(Entry { required, .. }) => {
@@ -110,8 +110,8 @@ mod tests {
         let (_, accounts) = reference.split_once("An entry of `accounts`:").unwrap();
         let (accounts, adapters) = accounts.split_once("An entry of `adapters`:").unwrap();
         for row in [
-            "| `account` | The account on it. | an account: [A-Za-z0-9_-]{1,64} | has to be said |",
-            "| `max_pending` | How many live requests an account may have. | 1 to 1000 | that of \
+            "| `account` | The account on the channel. | an account: [A-Za-z0-9_-]{1,64} | required |",
+            "| `max_pending` | The maximum number of live requests per account. | 1 to 1000 | that of \
              `gate.max_pending` |",
         ] {
             assert!(accounts.contains(row), "{accounts}");

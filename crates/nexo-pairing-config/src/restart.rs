@@ -1,9 +1,9 @@
-//! What a process that runs looks at only when it starts.
+//! The keys that a process reads only at startup.
 
 use crate::Config;
 use crate::schema::{KEYS, Key};
 
-/// A command that runs for long, and reads its configuration again when it is told to.
+/// A long-running command, which can reload its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Process {
@@ -22,22 +22,23 @@ impl Process {
         }
     }
 
-    /// The keys that it looks at only when it starts, in the order of the reference; a section, where
-    /// that holds for all of it.
+    /// The keys that it reads only at startup, in the order of the reference; a section if that holds
+    /// for all its keys.
     #[must_use]
     pub fn start_only(self) -> Vec<&'static str> {
-        self.among_start_only(|_| true)
+        self.start_only_where(|_| true)
     }
 
-    fn among_start_only(self, is_meant: impl Fn(&str) -> bool) -> Vec<&'static str> {
-        let keys = KEYS.iter().filter(|key| key.start_only.contains(&self) && is_meant(key.name));
+    fn start_only_where(self, is_included: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        let keys =
+            KEYS.iter().filter(|key| key.start_only.contains(&self) && is_included(key.name));
         let name = |key: &Key| key.section().filter(|name| self.is_whole(name)).unwrap_or(key.name);
         let mut names: Vec<_> = keys.map(name).collect();
         names.dedup();
         names
     }
 
-    /// Whether a section has several keys, all of which count only at the start.
+    /// Whether a section has several keys, all of which are read only at startup.
     fn is_whole(self, section: &str) -> bool {
         let mut keys = KEYS.iter().filter(|key| key.section() == Some(section));
         keys.clone().nth(1).is_some() && keys.all(|key| key.start_only.contains(&self))
@@ -45,15 +46,15 @@ impl Process {
 }
 
 impl Config {
-    /// What has another value here than when `process` started with `started_with`, although it needs a
-    /// restart to count: of its [keys](Process::start_only).
+    /// The [keys](Process::start_only) that differ from `started_with`, with which `process` started:
+    /// their changes need a restart.
     #[must_use]
     pub fn needs_restart(&self, started_with: &Self, process: Process) -> Vec<&'static str> {
         let value = |config: &Self, key: &str| {
             let setting = config.provenance().iter().find(|setting| setting.key == key);
             setting.map(|setting| setting.value.clone())
         };
-        process.among_start_only(|key| value(self, key) != value(started_with, key))
+        process.start_only_where(|key| value(self, key) != value(started_with, key))
     }
 }
 
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn each_process_has_the_keys_that_it_looks_at_when_it_starts() {
+    fn each_process_has_the_keys_that_it_reads_at_startup() {
         assert_eq!(Process::Gate.start_only(), ["storage.path", "nats", "audit_days"]);
         let serve =
             ["storage.path", "setup_code.secret_path", "setup_code.secret_external", "audit_days"];
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_and_needs_a_restart_is_named_to_whom_it_concerns() {
+    fn changed_keys_that_need_a_restart_are_named_for_the_process_that_reads_them() {
         let before = config(&[("NEXO_PAIRING_GATE__MODE", "open")]);
         let after = config(&[
             ("NEXO_PAIRING_NATS__SERVERS", "[nats://h:1]"),

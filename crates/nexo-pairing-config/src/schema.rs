@@ -1,44 +1,44 @@
-//! What can be said of a key, and how keys are found. The keys themselves are in [`crate::keys`].
+//! The properties of a key, and how keys are found. The keys themselves are in [`crate::keys`].
 
 use std::time::Duration;
 
 use nexo_pairing_core::limits::Bounds;
 use serde_json::{Value, json};
 
+use crate::Process;
 pub(crate) use crate::keys::KEYS;
-use crate::{Origin, Process};
 
-/// What the names of our environment variables begin with.
+/// The prefix of our environment variables.
 pub(crate) const PREFIX: &str = "NEXO_PAIRING_";
 
-/// A key: its name, what it may say, and what holds where nobody says it.
+/// A key: its name, the allowed values and the default.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
-    /// The name, such as `gate.mode`; of a key of an entry, what is written there.
+    /// The name, such as `gate.mode`; for a key of an entry, its name there.
     pub(crate) name: &'static str,
-    /// What it is for, in Markdown.
+    /// Its purpose, in Markdown.
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
     pub(crate) unset: Unset,
-    /// What holds where it is unset, if the value does not say it.
+    /// The default in words, if the value does not tell.
     pub(crate) meaning_unset: &'static str,
-    /// Who looks at it only when it starts.
+    /// The processes that read it only at startup.
     pub(crate) start_only: &'static [Process],
-    /// Whether the database remembers it, so that a reload does not have to keep it. To be without a
-    /// value would change who is let in, so it needs one.
+    /// Whether the database remembers it, so that a reload does not have to keep it. It must not be
+    /// without a value: that would change who is admitted.
     pub(crate) is_remembered: bool,
-    /// Whether it is one way to log in among others, of which a new one replaces an old one.
+    /// Whether it belongs to a login, which a new login replaces as a whole.
     pub(crate) is_login: bool,
-    /// Whether an entry of `accounts` may have it as well, by the last part of its name.
+    /// Whether an entry of `accounts` may have it too, by the last part of its name.
     pub(crate) is_per_account: bool,
 }
 
-/// What a key may say.
+/// The values that a key allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape {
     /// `true` or `false`.
     Bool,
-    /// A whole number from … to ….
+    /// A whole number within these bounds.
     Number(u64, u64),
     /// A text.
     Text(Text),
@@ -50,43 +50,43 @@ pub(crate) enum Shape {
     Entries(&'static Entry),
 }
 
-/// What texts are allowed, in words, and whether one is.
+/// The allowed texts in words, and whether a text is allowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text(pub(crate) &'static str, pub(crate) fn(&str) -> bool);
 
-/// What an entry of a list has.
+/// The keys of an entry of a list.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Its own keys; those that it has of [`KEYS`] come besides.
+    /// Its own keys, in addition to those it has of [`KEYS`].
     pub(crate) keys: &'static [Key],
-    /// Whether it has the keys that are said [for each account](Key::is_per_account).
+    /// Whether it has the keys [for each account](Key::is_per_account).
     pub(crate) is_account: bool,
-    /// The keys that it cannot be without.
+    /// The keys that it must have.
     pub(crate) required: &'static [&'static str],
-    /// The keys that tell it from the other entries.
+    /// The keys that identify it.
     pub(crate) identity: &'static [&'static str],
 }
 
-/// What a key is where nobody says it.
+/// The default of a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Unset {
-    /// It has no value.
+    /// No value.
     Null,
-    /// It is another way to say a key, and has no value of its own.
+    /// None: it is another spelling of a key.
     Alias,
     /// This number.
     Number(u64),
-    /// What this makes.
+    /// The value of this function.
     Value(fn() -> Value),
     /// A path below Nexo's home directory.
     InHome {
         below: &'static str,
-        /// What is there.
+        /// What it is.
         what: &'static str,
     },
 }
 
-/// How a key is declared: by its shape, then by what else there is to say of it.
+/// A key is declared by its shape, then by its other properties.
 impl Key {
     const fn of(shape: Shape, unset: Unset) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Key {
         }
     }
 
-    /// `false` unless it is said.
+    /// Default `false`.
     pub(crate) const fn flag() -> Self {
         Self::of(Shape::Bool, Unset::Value(|| json!(false)))
     }
@@ -121,7 +121,7 @@ impl Key {
         Self::of(Shape::Text(Text(allowed, is_allowed)), Unset::Null)
     }
 
-    /// No text unless they are said.
+    /// Default: empty.
     pub(crate) const fn texts(allowed: &'static str, is_allowed: fn(&str) -> bool) -> Self {
         Self::of(Shape::Texts(Text(allowed, is_allowed)), Unset::Value(|| json!([])))
     }
@@ -170,7 +170,7 @@ impl Key {
         Self { is_per_account: true, ..self }
     }
 
-    /// The section that it stands in, if it stands in one.
+    /// Its section, if it has one.
     pub(crate) fn section(&self) -> Option<&'static str> {
         Some(self.name.split_once('.')?.0)
     }
@@ -195,9 +195,9 @@ impl Entry {
 }
 
 const PATH: &str =
-    "a path: absolute, relative, or `~/…`; other shorthands and variables are not filled in";
+    "a path: absolute, relative, or `~/…`; other shorthands and variables are not substituted";
 
-/// `~somebody` and `$VARIABLE` are for a shell to fill in; without one they would become odd
+/// `~name` and `$VARIABLE` are for a shell to substitute; taken literally, they would become odd
 /// directories.
 fn is_path(text: &str) -> bool {
     let is_plain_start = match text.strip_prefix('~') {
@@ -212,7 +212,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// Whether keys stand below `name`.
+/// Whether `name` is a section.
 pub(crate) fn is_section(name: &str) -> bool {
     sections().any(|section| section == name)
 }
@@ -221,21 +221,21 @@ fn sections() -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter_map(Key::section)
 }
 
-/// The environment variable that stands for `key`.
+/// The environment variable for `key`.
 pub(crate) fn variable(key: &str) -> String {
-    // What is inside a list has no variable of its own; its name goes on as in a file.
+    // A key within a list has no variable of its own; it is spelled as in a file.
     let end = key.find('[').unwrap_or(key.len());
     let (name, inner) = key.split_at(end);
     format!("{PREFIX}{}{inner}", name.replace('.', "__").to_uppercase())
 }
 
-/// The known key that is the most like `key`.
-pub(crate) fn nearest(key: &str, origin: &Origin) -> String {
-    // No key has a digit in it, so this turns `accounts[7].moed` into `accounts[].moed`.
+/// The known key, or, with `sections`, also the known section, that is most similar to `key`.
+pub(crate) fn nearest(key: &str, sections: bool) -> String {
+    // No key contains a digit, so this turns `accounts[7].moed` into `accounts[].moed`.
     let key: String = key.chars().filter(|c| !c.is_ascii_digit()).take(100).collect();
     let mut known: Vec<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
-    if matches!(origin, Origin::File(_)) {
-        known.extend(sections().map(str::to_owned));
+    if sections {
+        known.extend(self::sections().map(str::to_owned));
     }
     for list in KEYS {
         if let (Shape::Entries(entry), true) = (list.shape, key.contains('[')) {

@@ -52,33 +52,25 @@ impl Written {
 }
 
 impl FileSystem for Written {
-    fn open(&self, _: &Path) -> io::Result<Box<dyn OpenFile>> {
-        match self.order.borrow().front().map_or(&self.states[self.last], |at| &self.states[*at]) {
-            Some(_) => Ok(Box::new(self.clone())),
-            None => Err(ErrorKind::NotFound.into()),
+    fn read(&self, _: &Path, _: u64) -> io::Result<(Option<Stamp>, Vec<u8>)> {
+        let next = self.order.borrow().front().copied().unwrap_or(self.last);
+        if self.states[next].is_none() {
+            return Err(ErrorKind::NotFound.into());
         }
+        let stamp = self.look_at_stamp();
+        Ok((stamp, self.look().1.unwrap_or_default().as_bytes().to_vec()))
     }
 
     fn stamp(&self, _: &Path) -> io::Result<Option<Stamp>> {
         Ok(self.look_at_stamp())
     }
 
-    fn is_there(&self, _: &Path) -> bool {
+    fn exists(&self, _: &Path) -> bool {
         false
     }
 
     fn pause(&self) {
         self.pauses.set(self.pauses.get() + 1);
-    }
-}
-
-impl OpenFile for Written {
-    fn stamp(&self) -> io::Result<Option<Stamp>> {
-        Ok(self.look_at_stamp())
-    }
-
-    fn read(&mut self, _: u64) -> io::Result<Vec<u8>> {
-        Ok(self.look().1.unwrap_or_default().as_bytes().to_vec())
     }
 }
 
@@ -114,8 +106,8 @@ impl Running {
     }
 
     fn with(read: Config, remembered: &Remembered, before: Option<&Self>) -> Option<Self> {
-        let modes = remembered.modes.resolve(read.mode_words(), None).ok()?;
-        let words = read.adapter_words();
+        let modes = remembered.modes.resolve(read.configured_modes(), None).ok()?;
+        let words = read.configured_adapters();
         let was_exposed =
             |channel: &ChannelId| before.is_some_and(|before| before.takes_ids_as_written(channel));
         let in_force = read.clone().with_modes(&modes);
@@ -186,7 +178,7 @@ const OPEN: &str = "pairing:
 ";
 
 #[test]
-fn no_part_of_a_file_admits_a_stranger_whom_the_whole_refused() {
+fn no_part_of_a_file_admits_a_stranger_that_the_whole_file_rejects() {
     for whole in [CONFIGURED, OPEN, ADAPTED] {
         let running = Running::start(Some(whole), &Remembered::default()).unwrap();
         for length in 0..whole.len() {
@@ -194,7 +186,7 @@ fn no_part_of_a_file_admits_a_stranger_whom_the_whole_refused() {
             let reloaded = running.reload(&Written::still(Some(part)));
             // A process that starts has nothing else to go by than the file as it stands.
             let started = Running::start(Some(part), &running.remembered);
-            let started = started.filter(|_| !is_cut(part));
+            let started = started.filter(|_| !is_truncated(part));
             for after in [reloaded, started].into_iter().flatten() {
                 for account in ACCOUNTS {
                     assert!(running.admits(account) || !after.admits(account), "{account}: {part}");
@@ -210,7 +202,7 @@ fn no_part_of_a_file_admits_a_stranger_whom_the_whole_refused() {
 }
 
 #[test]
-fn a_reload_that_meets_a_writer_waits_for_the_whole_file_in_every_order() {
+fn a_reload_during_a_write_waits_for_the_whole_file_in_every_order() {
     let running = Running::start(Some(OPEN), &Remembered::default()).unwrap();
     // The file as it was, emptied, growing line by line and byte by byte in its middle, and whole.
     let cuts = (0..OPEN.len()).filter(|at| OPEN[..*at].ends_with('\n') || (60..90).contains(at));
@@ -263,7 +255,7 @@ const WHOLE: &str = "pairing:
 ";
 
 #[test]
-fn a_reload_keeps_what_a_file_lost_wherever_it_was_cut() {
+fn a_reload_keeps_what_a_file_lost_wherever_it_was_truncated() {
     let old = sources().load_from(&Written::still(Some(WHOLE))).unwrap();
     let whole = Config { kept: Vec::new(), ..old.clone() };
     let mut lost = 0;
@@ -283,7 +275,7 @@ fn a_reload_keeps_what_a_file_lost_wherever_it_was_cut() {
 }
 
 #[test]
-fn a_reload_takes_what_is_said_in_words() {
+fn a_reload_applies_explicit_changes() {
     let old = sources().load_from(&Written::still(Some(WHOLE))).unwrap();
     let reload = |text: &str| sources().reload_from(&Written::still(Some(text)), &old).unwrap();
     let new =
@@ -304,7 +296,7 @@ fn a_reload_takes_what_is_said_in_words() {
 }
 
 #[test]
-fn a_file_that_is_written_all_the_time_is_given_up() {
+fn a_file_that_is_written_all_the_time_is_an_error() {
     let running = Running::start(Some(OPEN), &Remembered::default()).unwrap();
     let states: Vec<_> = (0..100).map(|_| Some(OPEN.to_owned())).collect();
     let order: Vec<usize> = (0..99).collect();

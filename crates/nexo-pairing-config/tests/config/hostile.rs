@@ -13,7 +13,7 @@ fn bomb(lines: usize) -> String {
 }
 
 #[test]
-fn nasty_yaml_is_refused() {
+fn hostile_yaml_is_rejected() {
     for text in [
         bomb(9),
         bomb(100),
@@ -71,7 +71,7 @@ fn nasty_yaml_is_refused() {
 }
 
 #[test]
-fn nasty_variables_are_refused() {
+fn hostile_variables_are_rejected() {
     for text in ["[".repeat(100_000), "[{".repeat(50_000), bomb(9), "[*a]".into(), "!x [a]".into()]
     {
         let home = Home::new().var("NEXO_PAIRING_ACCOUNTS", &text);
@@ -81,7 +81,7 @@ fn nasty_variables_are_refused() {
 }
 
 #[test]
-fn any_bytes_at_all_make_no_panic() {
+fn no_bytes_cause_a_panic() {
     // A small generator of its own, so that a failure is the same everywhere.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move |below: usize| {
@@ -107,7 +107,7 @@ fn any_bytes_at_all_make_no_panic() {
 }
 
 #[test]
-fn a_mutated_sample_makes_no_panic() {
+fn no_mutated_sample_causes_a_panic() {
     let sample: &str = "pairing:\n  storage: {path: /x}\n  gate: {mode: pairing, max_pending: 3}\n  \
         accounts:\n    - {channel: whatsapp, account: personal}\n  audit_days: 365\n";
     let home = Home::new();

@@ -41,7 +41,7 @@ pairing:
 ";
 
 #[test]
-fn nothing_at_all_is_the_defaults() {
+fn without_sources_the_defaults_apply() {
     let home = Home::new();
     let config = home.load().unwrap();
     assert_eq!(config.home(), Some(home.dir.path()));
@@ -73,8 +73,11 @@ fn the_whole_sample_is_read() {
     assert_eq!(config.setup_code_ttl(), Duration::from_secs(600));
     assert_eq!(config.public_url(), Some("wss://nexo.example.com/pair"));
     assert_eq!(config.ws_cleartext_allow(), ["kitchen-pi.local"]);
-    assert!(config.is_trusted_proxy("127.0.0.1".parse().unwrap()));
-    assert!(!config.is_trusted_proxy("127.0.0.2".parse().unwrap()));
+    let is_trusted = |address: &str| {
+        let address = address.parse().unwrap();
+        config.trusted_proxies().iter().any(|network| network.contains(address))
+    };
+    assert!(is_trusted("127.0.0.1") && !is_trusted("127.0.0.2"));
 
     let personal = config.policy("whatsapp", "personal");
     assert_eq!((personal.mode, personal.language), (Mode::Pairing, Language::Es));
@@ -119,7 +122,7 @@ pairing:
 }
 
 #[test]
-fn what_is_commented_out_says_nothing() {
+fn a_key_that_is_commented_out_is_not_set() {
     for text in [
         "",
         "# nothing\n",
@@ -138,7 +141,7 @@ fn what_is_commented_out_says_nothing() {
 }
 
 #[test]
-fn every_layer_covers_those_below() {
+fn every_layer_overrides_those_below() {
     let home = Home::with_file(
         "pairing: {storage: {path: /file.db}, audit_days: 30, session_ttl_secs: 600}",
     )
@@ -169,7 +172,7 @@ fn every_layer_covers_those_below() {
 }
 
 #[test]
-fn the_environment_says_what_a_file_can() {
+fn the_environment_can_set_every_key() {
     let home = Home::new()
         .var("NEXO_PAIRING_SETUP_CODE__SECRET_PATH", "/run/secrets/[pairing], 1.key")
         .var("NEXO_PAIRING_SETUP_CODE__SECRET_EXTERNAL", "true")
@@ -194,7 +197,7 @@ fn the_environment_says_what_a_file_can() {
 }
 
 #[test]
-fn variables_of_others_are_none_of_our_business() {
+fn variables_of_other_programs_are_ignored() {
     let home = Home::new()
         .var("NEXO_PAIRINGS", "x")
         .var("nexo_pairing_gate__mode", "x")
@@ -204,7 +207,7 @@ fn variables_of_others_are_none_of_our_business() {
 }
 
 #[test]
-fn the_old_name_of_a_mode_counts_as_the_mode() {
+fn the_old_spelling_of_a_mode_counts_as_the_mode() {
     let home = Home::with_file("pairing: {gate: {auto_challenge: true}}");
     let config = home.load().unwrap();
     assert_eq!(config.policy("a", "b").mode, Mode::Pairing);
@@ -221,7 +224,7 @@ fn the_old_name_of_a_mode_counts_as_the_mode() {
 }
 
 #[test]
-fn auto_challenge_is_for_those_who_say_nothing_else() {
+fn auto_challenge_applies_to_accounts_without_a_mode() {
     let mode = |text: &str| {
         let config = Home::with_file(text).sources().with_auto_challenge(true).load().unwrap();
         let mode = config.policy("telegram", "bot").mode;
@@ -239,7 +242,7 @@ fn auto_challenge_is_for_those_who_say_nothing_else() {
 }
 
 #[test]
-fn an_account_takes_from_the_gate_what_it_does_not_say() {
+fn an_account_inherits_the_keys_of_the_gate() {
     let config = Home::with_file(
         "
 pairing:
@@ -261,13 +264,13 @@ pairing:
 }
 
 #[test]
-fn an_empty_list_of_accounts_is_not_the_same_as_none() {
+fn an_empty_list_of_accounts_differs_from_no_list() {
     let config = Home::with_file("pairing: {accounts: []}").load().unwrap();
     assert_eq!(config.accounts(), Some(&[][..]));
 }
 
 #[test]
-fn paths_are_relative_to_the_file_that_says_them() {
+fn paths_are_relative_to_their_file() {
     let home = Home::with_file("pairing: {storage: {path: ../data/p.db}}");
     let path = home.load().unwrap().storage_path().to_owned();
     assert_eq!(path, home.path("config/../data/p.db"));
@@ -298,7 +301,7 @@ fn the_home_of_nexo_is_found() {
 }
 
 #[test]
-fn no_home_is_needed_where_everything_is_said() {
+fn no_home_is_needed_if_every_path_is_set() {
     let home = Home::with_file("pairing: {storage: {path: /a}, setup_code: {secret_path: /b}}");
     let sources = Sources::from_vars::<String, String>([]).with_config(Some(home.file()));
     let config = sources.load().unwrap();
@@ -307,7 +310,7 @@ fn no_home_is_needed_where_everything_is_said() {
 }
 
 #[test]
-fn the_provenance_names_every_key_with_its_value_in_force() {
+fn the_provenance_has_every_key_with_its_effective_value() {
     let home = Home::with_file(SAMPLE);
     let config = home.load().unwrap();
     let settings: Vec<_> = config.provenance().iter().map(|s| (s.key, &s.value)).collect();
@@ -357,7 +360,7 @@ fn the_provenance_names_every_key_with_its_value_in_force() {
 }
 
 #[test]
-fn notices_go_where_the_gate_is_told_and_nowhere_else() {
+fn notices_are_a_key_of_the_gate_only() {
     for (file, notices) in [
         ("pairing: {}", Notices::Both),
         ("pairing: { gate: { notices: both } }", Notices::Both),

@@ -1,16 +1,16 @@
-//! What is refused, and what the operator is told.
+//! What is rejected, and the errors that the operator sees.
 
 use nexo_pairing_config::{ConfigError, Sources};
 use nexo_pairing_core::PairingPolicy;
 
 use crate::{Home, message};
 
-/// What is said of a file with this below `pairing:`.
+/// The error for a file with this below `pairing:`.
 fn file(text: &str) -> String {
     Home::with_file(format!("pairing: {{{text}}}")).error()
 }
 
-/// What is said of an environment with this variable.
+/// The error for an environment with this variable.
 fn variable(name: &str, value: &str) -> String {
     Home::new().var(name, value).error()
 }
@@ -50,7 +50,7 @@ fn an_unknown_key_in_a_file_is_named_with_its_nearest() {
 }
 
 #[test]
-fn a_key_that_does_not_stand_below_pairing_is_told_where_to_stand() {
+fn a_key_outside_of_pairing_is_named_with_its_place() {
     for (text, key, nearest) in [
         ("paring: {}", "paring", "pairing"),
         ("storage: {path: /x}", "storage", "pairing.storage"),
@@ -71,21 +71,24 @@ fn an_unknown_variable_is_named_with_its_nearest() {
         ("NEXO_PAIRING_STORAGE", "NEXO_PAIRING_STORAGE__PATH"),
         ("NEXO_PAIRING_AUDIT_DAY", "NEXO_PAIRING_AUDIT_DAYS"),
     ] {
-        let told = variable(name, "1");
+        let error = variable(name, "1");
         assert!(
-            told.ends_with(&format!(" in the environment, did you mean `{nearest}`?")),
-            "{told}"
+            error.ends_with(&format!(" in the environment, did you mean `{nearest}`?")),
+            "{error}"
         );
     }
-    let told = variable("NEXO_PAIRING_GATE__MOED", "pairing");
-    assert!(told.starts_with("unknown key `NEXO_PAIRING_GATE__MOED` in the environment"), "{told}");
+    let error = variable("NEXO_PAIRING_GATE__MOED", "pairing");
+    assert!(
+        error.starts_with("unknown key `NEXO_PAIRING_GATE__MOED` in the environment"),
+        "{error}"
+    );
     assert!(variable("NEXO_PAIRING_", "").starts_with("unknown key `NEXO_PAIRING_`"));
-    let told = variable("NEXO_PAIRING_ACCOUNTS", "[{chanel: a, account: b}]");
-    assert!(told.starts_with("unknown key `NEXO_PAIRING_ACCOUNTS[0].chanel`"), "{told}");
+    let error = variable("NEXO_PAIRING_ACCOUNTS", "[{chanel: a, account: b}]");
+    assert!(error.starts_with("unknown key `NEXO_PAIRING_ACCOUNTS[0].chanel`"), "{error}");
 }
 
 #[test]
-fn a_value_of_the_wrong_type_or_out_of_range_is_told_with_what_is_allowed() {
+fn a_value_of_the_wrong_type_or_out_of_range_is_named_with_what_is_allowed() {
     for (text, key, value, allowed) in [
         ("storage: /x", "storage", "/x", "keys with their values"),
         ("storage: {path: 7}", "storage.path", "7", "a path: absolute, relative, or `~/…`"),
@@ -109,7 +112,7 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_told_with_what_is_allowed() {
         ("public_url: ''", "public_url", "", "a URL of 1 to 2048 bytes"),
         ("public_url: [a]", "public_url", "[\"a\"]", "a URL"),
         ("public_url: 'wss://${HOST}'", "public_url", "wss://${HOST}", "written out"),
-        ("ws_cleartext_allow: a", "ws_cleartext_allow", "a", "a list, `[]` where it is empty"),
+        ("ws_cleartext_allow: a", "ws_cleartext_allow", "a", "a list, `[]` if it is empty"),
         ("ws_cleartext_allow: ['ws://a']", "ws_cleartext_allow[0]", "ws://a", "a host name or"),
         ("ws_cleartext_allow: [a, 1]", "ws_cleartext_allow[1]", "1", "a host name or an addr"),
         ("ws_cleartext_allow: [null]", "ws_cleartext_allow[0]", "null", "a host name or an"),
@@ -125,7 +128,7 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_told_with_what_is_allowed() {
             "hi",
             "1 to 1000 bytes with `{code}`",
         ),
-        ("accounts: ", "accounts", "null", "a list, `[]` where it is empty"),
+        ("accounts: ", "accounts", "null", "a list, `[]` if it is empty"),
         ("accounts: {a: b}", "accounts", "{\"a\":\"b\"}", "a list"),
         ("accounts: [a]", "accounts[0]", "a", "an entry with channel and account"),
         (
@@ -140,7 +143,7 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_told_with_what_is_allowed() {
         ("adapters: [{prefix: plugin.outbound.a}]", "adapters[0].prefix", "plugin.outbound.a", "a"),
         ("adapters: [{prefix: pairing}]", "adapters[0].prefix", "pairing", "a subject such as"),
         ("adapters: [{prefix: _INBOX.a}]", "adapters[0].prefix", "_INBOX.a", "a subject such as"),
-        ("nats: {servers: nats://a}", "nats.servers", "nats://a", "a list, `[]` where it is empty"),
+        ("nats: {servers: nats://a}", "nats.servers", "nats://a", "a list, `[]` if it is empty"),
         ("nats: {servers: ['a:4222']}", "nats.servers[0]", "a:4222", "`nats://HOST:PORT` or `tls:"),
         ("nats: {servers: ['nats://']}", "nats.servers[0]", "nats://", "`nats://HOST:PORT` or"),
         ("nats: {servers: ['nats://a/b']}", "nats.servers[0]", "nats://a/b", "`nats://HOST:PORT`"),
@@ -149,47 +152,47 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_told_with_what_is_allowed() {
         ("adapters: [{cache_ttl_secs: 0}]", "adapters[0].cache_ttl_secs", "0", "a whole number"),
         ("audit_days: 36501", "audit_days", "36501", "a whole number from 1 to 36500"),
     ] {
-        let told = file(text);
+        let error = file(text);
         let expected = format!("`pairing.{key}` in FILE is `{value}`, it has to be {allowed}");
-        assert!(told.starts_with(&expected), "{told}\n{expected}");
+        assert!(error.starts_with(&expected), "{error}\n{expected}");
     }
 }
 
 #[test]
-fn a_bad_variable_is_told_by_its_name() {
+fn a_bad_variable_is_named() {
     for (name, value, allowed) in [
         ("GATE__MAX_PENDING", "many", "a whole number from 1 to 1000"),
         ("GATE__MODE", "", "`open`, `allowlist` or `pairing`"),
         ("AUDIT_DAYS", "", "a whole number from 1 to 36500"),
         ("PUBLIC_URL", "", "a URL of 1 to 2048 bytes"),
-        ("WS_CLEARTEXT_ALLOW", "a.local", "a list, `[]` where it is empty"),
+        ("WS_CLEARTEXT_ALLOW", "a.local", "a list, `[]` if it is empty"),
     ] {
-        let told = variable(&format!("NEXO_PAIRING_{name}"), value);
+        let error = variable(&format!("NEXO_PAIRING_{name}"), value);
         let expected = format!(
             "`NEXO_PAIRING_{name}` in the environment is `{value}`, it has to be {allowed}"
         );
-        assert_eq!(told, expected);
+        assert_eq!(error, expected);
     }
-    let told = variable("NEXO_PAIRING_WS_CLEARTEXT_ALLOW", "[a");
-    let expected = "environment NEXO_PAIRING_WS_CLEARTEXT_ALLOW cannot be read as YAML: ";
-    assert!(told.starts_with(expected), "{told}");
+    let error = variable("NEXO_PAIRING_WS_CLEARTEXT_ALLOW", "[a");
+    let expected = "environment NEXO_PAIRING_WS_CLEARTEXT_ALLOW is not valid YAML: ";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
-fn a_bad_flag_is_told_by_its_name() {
+fn a_bad_flag_is_named() {
     let sources = Home::new().sources().with_db(Some("".into()));
-    let told = message(&sources.load().unwrap_err());
-    assert!(told.starts_with("`--db` on the command line is ``, it has to be a path"), "{told}");
+    let error = message(&sources.load().unwrap_err());
+    assert!(error.starts_with("`--db` on the command line is ``, it has to be a path"), "{error}");
 }
 
 #[test]
-fn a_value_is_refused_also_where_a_later_layer_covers_it() {
+fn a_value_is_rejected_even_if_a_later_layer_overrides_it() {
     let home = Home::with_file("pairing: {audit_days: 0}").var("NEXO_PAIRING_AUDIT_DAYS", "1");
     assert!(home.error().starts_with("`pairing.audit_days` in FILE is `0`"));
 }
 
 #[test]
-fn an_entry_has_what_it_needs_and_is_there_once() {
+fn an_entry_has_its_required_keys_and_is_unique() {
     assert_eq!(
         file("accounts: [{channel: whatsapp}]"),
         "`pairing.accounts[0].account` in FILE is missing, every entry needs it"
@@ -198,24 +201,24 @@ fn an_entry_has_what_it_needs_and_is_there_once() {
         file(
             "accounts: [{channel: a, account: b}, {channel: a, account: c}, {channel: a, account: b}]"
         ),
-        "`pairing.accounts[2]` in FILE is for the same as `pairing.accounts[0]`, keep one of them"
+        "`pairing.accounts[2]` in FILE duplicates `pairing.accounts[0]`, keep one of them"
     );
     assert_eq!(
         file("adapters: [{channel: a, prefix: b}, {channel: a, prefix: c}]"),
-        "`pairing.adapters[1]` in FILE is for the same as `pairing.adapters[0]`, keep one of them"
+        "`pairing.adapters[1]` in FILE duplicates `pairing.adapters[0]`, keep one of them"
     );
 }
 
 #[test]
-fn a_password_in_a_url_is_refused_and_not_repeated() {
-    let told = file("nats: {servers: ['nats://me:s3cret@bus.example.com']}");
-    assert!(told.contains("`nats://…@bus.example.com`, it has to be"), "{told}");
-    let told = variable("NEXO_PAIRING_NATS__SERVERS", "nats://s3cret@bus");
-    assert!(told.contains("`nats://…@bus`") && !told.contains("s3cret"), "{told}");
+fn a_password_in_a_url_is_rejected_and_not_repeated() {
+    let error = file("nats: {servers: ['nats://me:s3cret@bus.example.com']}");
+    assert!(error.contains("`nats://…@bus.example.com`, it has to be"), "{error}");
+    let error = variable("NEXO_PAIRING_NATS__SERVERS", "nats://s3cret@bus");
+    assert!(error.contains("`nats://…@bus`") && !error.contains("s3cret"), "{error}");
 }
 
 #[test]
-fn ways_to_log_in_that_do_not_go_together_are_refused() {
+fn logins_that_contradict_each_other_are_rejected() {
     for (text, key, problem) in [
         ("user: a", "user", "needs `nats.password_file` beside it"),
         ("password_file: /a", "password_file", "needs `nats.user` beside it"),
@@ -224,16 +227,16 @@ fn ways_to_log_in_that_do_not_go_together_are_refused() {
         (
             "token_file: /a, credentials_file: /b",
             "token_file",
-            "is one way to log in beside another: keep one of them",
+            "is a second way to log in: keep one of them",
         ),
         (
             "user: a, password_file: /b, nkey_file: /c",
             "user",
-            "is one way to log in beside another: keep one of them",
+            "is a second way to log in: keep one of them",
         ),
     ] {
-        let told = file(&format!("nats: {{{text}}}"));
-        assert_eq!(told, format!("`pairing.nats.{key}` in FILE {problem}"));
+        let error = file(&format!("nats: {{{text}}}"));
+        assert_eq!(error, format!("`pairing.nats.{key}` in FILE {problem}"));
     }
     // One layer has the one, another layer the other.
     let home = Home::with_file("pairing: {nats: {token_file: /a}}")
@@ -242,47 +245,47 @@ fn ways_to_log_in_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn two_modes_at_once_are_refused() {
-    let told = "mode is allowlist but auto_challenge is true; keep `mode` only";
+fn two_modes_at_once_are_rejected() {
+    let error = "mode is allowlist but auto_challenge is true; keep `mode` only";
     assert_eq!(
         file("gate: {mode: allowlist, auto_challenge: true}"),
-        format!("`pairing.gate` in FILE is not consistent: {told}")
+        format!("`pairing.gate` in FILE is not consistent: {error}")
     );
     assert_eq!(
         file("accounts: [{channel: a, account: b, mode: allowlist, auto_challenge: true}]"),
-        format!("`pairing.accounts[0]` in FILE is not consistent: {told}")
+        format!("`pairing.accounts[0]` in FILE is not consistent: {error}")
     );
     let home = Home::new()
         .var("NEXO_PAIRING_GATE__MODE", "allowlist")
         .var("NEXO_PAIRING_GATE__AUTO_CHALLENGE", "true");
-    assert!(home.error().ends_with(told));
+    assert!(home.error().ends_with(error));
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused() {
+fn a_duplicate_key_is_rejected() {
     for text in [
         "pairing:\n  gate:\n    mode: pairing\n    mode: open\n",
         "pairing:\n  gate:\n    mode: pairing\n    \"mode\": open\n",
         "pairing: {}\npairing: {}\n",
     ] {
-        let told = Home::with_file(text).error();
-        assert!(told.starts_with("FILE cannot be read as YAML: "), "{told}");
-        assert!(told.contains("duplicate") && told.contains("line "), "{told}");
+        let error = Home::with_file(text).error();
+        assert!(error.starts_with("FILE is not valid YAML: "), "{error}");
+        assert!(error.contains("duplicate") && error.contains("line "), "{error}");
     }
 }
 
 #[test]
-fn no_home_is_told_with_what_to_set() {
-    let told = message(&Sources::from_vars([("HOME", "")]).load().unwrap_err());
-    assert!(told.contains("NEXO_HOME"), "{told}");
+fn a_missing_home_is_named_with_what_to_set() {
+    let error = message(&Sources::from_vars([("HOME", "")]).load().unwrap_err());
+    assert!(error.contains("NEXO_HOME"), "{error}");
     let home = Home::with_file("pairing: {storage: {path: /a}}");
     let sources = Sources::from_vars::<String, String>([]).with_config(Some(home.file()));
-    let told = message(&sources.load().unwrap_err());
-    assert!(told.contains("no default for the key of setup codes: set NEXO_HOME"), "{told}");
+    let error = message(&sources.load().unwrap_err());
+    assert!(error.contains("no default for the key of setup codes: set NEXO_HOME"), "{error}");
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_by_its_path() {
+fn a_file_that_cannot_be_read_is_named() {
     let home = Home::new();
     let missing = home.path("missing.yaml");
     for path in [&missing, home.dir.path()] {
@@ -296,41 +299,41 @@ fn a_file_that_cannot_be_read_is_told_by_its_path() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_leads_nowhere_is_no_absent_file() {
+fn a_dangling_link_is_not_an_absent_file() {
     let home = Home::new();
     std::os::unix::fs::symlink("nowhere", home.file()).unwrap();
     assert!(matches!(home.load(), Err(ConfigError::Read { .. })));
 }
 
 #[test]
-fn a_file_has_a_size_and_an_encoding() {
+fn the_size_and_the_encoding_of_a_file_are_checked() {
     let mut text = "pairing: {}\n#".to_owned();
     text.push_str(&" ".repeat((1 << 20) - text.len()));
     assert!(Home::with_file(&text).load().is_ok());
     text.push(' ');
-    let told = Home::with_file(&text).error();
-    assert_eq!(told, "the configuration file FILE is larger than 1 MiB");
+    let error = Home::with_file(&text).error();
+    assert_eq!(error, "the configuration file FILE is larger than 1 MiB");
     assert_eq!(Home::with_file(b"pairing: \xff").error(), "FILE is not UTF-8");
 }
 
 #[cfg(unix)]
 #[test]
-fn what_is_not_utf8_is_told_by_its_name() {
+fn what_is_not_utf8_is_named() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     let bad = || OsString::from_vec(b"/\xff".into());
-    let told = |sources: Sources| sources.load().unwrap_err().to_string();
+    let error = |sources: Sources| sources.load().unwrap_err().to_string();
     let home = OsString::from("/nonexistent");
     let name = "NEXO_PAIRING_STORAGE__PATH";
-    assert!(told(Sources::from_vars([("NEXO_HOME", bad())])).contains("NEXO_HOME"));
-    assert!(told(Sources::from_vars([(name, bad()), ("NEXO_HOME", home.clone())])).contains(name));
+    assert!(error(Sources::from_vars([("NEXO_HOME", bad())])).contains("NEXO_HOME"));
+    assert!(error(Sources::from_vars([(name, bad()), ("NEXO_HOME", home.clone())])).contains(name));
     let sources = Sources::from_vars([("NEXO_HOME", home.clone())]).with_db(Some(bad().into()));
-    assert!(told(sources).contains("--db"));
+    assert!(error(sources).contains("--db"));
     assert!(Sources::from_vars([("OTHER", bad()), ("NEXO_HOME", home)]).load().is_ok());
 }
 
 #[test]
-fn our_ranges_are_those_of_the_core() {
+fn the_bounds_are_those_of_core() {
     let core = |key: &str, value: u64| {
         let options = serde_json::from_value(serde_json::json!({ key: value })).unwrap();
         PairingPolicy::default().with(&options).is_ok()
@@ -348,9 +351,9 @@ fn our_ranges_are_those_of_the_core() {
 }
 
 #[test]
-fn a_message_shows_no_control_characters_and_not_everything() {
-    let told = file(&format!("on_replay: \"\\e[2J{}\"", "x".repeat(5000)));
-    assert!(!told.contains('\u{1b}') && told.len() < 250, "{told}");
-    let told = file(&format!("? \"\\e{}\"\n: 1", "k".repeat(500)));
-    assert!(!told.contains('\u{1b}') && told.len() < 250, "{told}");
+fn a_message_escapes_control_characters_and_is_shortened() {
+    let error = file(&format!("on_replay: \"\\e[2J{}\"", "x".repeat(5000)));
+    assert!(!error.contains('\u{1b}') && error.len() < 250, "{error}");
+    let error = file(&format!("? \"\\e{}\"\n: 1", "k".repeat(500)));
+    assert!(!error.contains('\u{1b}') && error.len() < 250, "{error}");
 }

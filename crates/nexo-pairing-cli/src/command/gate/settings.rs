@@ -49,7 +49,7 @@ impl Loader {
     /// Reads the configuration for the first time; `open` is the flag `--open`.
     pub(super) fn new(sources: Sources, open: bool) -> Result<Self> {
         let live = LiveConfig::load(Process::Gate, sources)?;
-        if let Some(mode) = &live.current().mode_words().default
+        if let Some(mode) = &live.current().configured_modes().default
             && open
             && mode.mode != Mode::Open
         {
@@ -83,7 +83,7 @@ impl Loader {
         let is_new = !database.exists();
         if is_new {
             // Without a mode, a wrong `NEXO_HOME` must get no database.
-            let configured = self.live.current().mode_words();
+            let configured = self.live.current().configured_modes();
             RememberedModes::default().resolve(configured, self.fallback.clone())?;
         }
         if dry_run {
@@ -111,7 +111,7 @@ impl Loader {
     /// Puts the configuration in force at the start of a gate.
     pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings> {
         let config = self.live.current().clone();
-        let words = config.mode_words();
+        let words = config.configured_modes();
         let (modes, known) = remembered(store).await?;
         let modes = modes.resolve(words, self.fallback.clone())?;
         let adapters = known.resolve(&remote::configured(&config), |channel| {
@@ -172,7 +172,7 @@ impl Loader {
         config: &Config,
     ) -> Result<ModesInForce> {
         let own = self.modes.as_ref().map(ModesInForce::remembered).cloned().unwrap_or_default();
-        let (words, fallback) = (config.mode_words().clone(), self.fallback.clone());
+        let (words, fallback) = (config.configured_modes().clone(), self.fallback.clone());
         let (known, adapters) = self.resolve_adapters(store, config, &own).await?;
         self.adapters.clone_from(&adapters);
         // Cancels the storing of the previous modes.
@@ -232,7 +232,7 @@ impl Loader {
             Ok(Ok((modes, known))) => (own.less_forgotten(&modes), known),
             _ => (own.clone(), self.adapters.clone()),
         };
-        let modes = modes.resolve(config.mode_words(), self.fallback.clone())?;
+        let modes = modes.resolve(config.configured_modes(), self.fallback.clone())?;
         while self.storing.try_join_next().is_some() {}
         let mut wanted = known.clone();
         if !self.storing.is_empty() {
