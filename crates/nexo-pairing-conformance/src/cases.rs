@@ -1,4 +1,4 @@
-//! The cases, by what they are about.
+//! The cases, by subject.
 
 pub mod account;
 pub mod adapter;
@@ -43,7 +43,7 @@ fn all<S: Storage>() -> Vec<Case<S>> {
 type Case<S> = (&'static str, fn(Suite<S>) -> Future<()>);
 
 impl<S: Storage> Suite<S> {
-    /// Runs every case, and tells the names of those that failed: for tests of the suite itself. Use
+    /// Runs every case and returns the names of those that failed. For tests of the suite itself. Use
     /// [`conformance_tests!`](crate::conformance_tests) otherwise.
     #[must_use]
     pub fn failures(&self) -> Vec<&'static str> {

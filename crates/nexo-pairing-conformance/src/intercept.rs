@@ -1,4 +1,4 @@
-//! A storage around another one, whose transactions can be watched, held back and changed.
+//! A storage that wraps another one and can watch, delay and change its transactions.
 
 use std::sync::{Arc, Weak};
 
@@ -16,50 +16,50 @@ use nexo_pairing_engine::{
 };
 use time::OffsetDateTime;
 
-/// What is done once a transaction is committed.
+/// A post-commit effect.
 pub(crate) type Effect = Box<dyn FnOnce() + Send>;
 
-/// What becomes of the operations of an [`Intercepted`] storage. By default nothing is changed.
+/// Hooks into the operations of an [`Intercepted`] storage. By default they change nothing.
 pub(crate) trait Hooks: Send + Sync + 'static {
-    /// A transaction that may write is asked for.
+    /// Called before a write transaction begins.
     fn asked(&self) {}
 
-    /// Whether an operation is run in vain first: what it did is taken back.
+    /// Whether an operation runs once and is rolled back before it runs for good.
     fn is_run_again(&self) -> bool {
         false
     }
 
-    /// A row operation of a transaction that may write is about to be done.
+    /// Called before each row operation of a write transaction.
     fn before(&self, _operation: &'static str) -> PortResult<()> {
         Ok(())
     }
 
-    /// A transaction has its locks.
+    /// Called once a transaction has its locks.
     fn locked(&self) -> PortResult<()> {
         Ok(())
     }
 
-    /// What is done after the commit in place of `effect`.
+    /// Replaces a post-commit effect.
     fn effect(&self, effect: Effect) -> Effect {
         effect
     }
 
-    /// Whether an entry gets into the audit log.
+    /// Whether an entry is written to the audit log.
     fn is_logged(&self) -> bool {
         true
     }
 
-    /// What is told of the number of requests.
+    /// Replaces the counts of requests.
     fn counted(&self, counts: RequestCounts) -> RequestCounts {
         counts
     }
 
-    /// Whether it is known that a setup code was used.
+    /// Whether a used setup code is reported as used.
     fn knows_nonces(&self) -> bool {
         true
     }
 
-    /// What is kept up to date in place of a replica.
+    /// Replaces a replica that subscribes.
     fn replica(&self, replica: Weak<dyn Replica>) -> Weak<dyn Replica> {
         replica
     }
@@ -89,7 +89,7 @@ impl<S: Storage> Storage for Intercepted<S> {
             let (first, hooks) = (Arc::clone(&operation), Arc::clone(&self.hooks));
             let in_vain = move |rows: &mut dyn Rows| {
                 first(&mut HookedRows::new(rows, &*hooks))?;
-                Err::<(), _>(PortError::new("the first run is taken back"))
+                Err::<(), _>(PortError::new("the first run is rolled back"))
             };
             assert!(self.storage.write(caller, in_vain).await.is_err());
         }
@@ -126,7 +126,7 @@ impl<S: Storage> Storage for Intercepted<S> {
 struct HookedRows<'a> {
     rows: &'a mut dyn Rows,
     hooks: &'a dyn Hooks,
-    /// What was locked, in order.
+    /// The locked keys, in order.
     locked: Vec<LockKey>,
 }
 
@@ -145,18 +145,18 @@ impl<'a> HookedRows<'a> {
     }
 }
 
-/// What an operation on the grants or blocks of a target locks.
+/// The locks of an operation on the grants or blocks of a target.
 fn of_target(target: &Target) -> [LockKey; 2] {
     let Target { channel, sender, .. } = target;
     [LockKey::Channel(channel.clone()), LockKey::Sender(channel.clone(), sender.clone())]
 }
 
-/// What an operation on a list of senders locks.
+/// The locks of an operation on a list of senders.
 fn of_list((channel, account): &AccountKey) -> [LockKey; 2] {
     [LockKey::Channel(channel.clone()), LockKey::Account(channel.clone(), account.clone())]
 }
 
-/// What an operation on the rows of a filter locks: the sender, or the list that it reads.
+/// The locks of an operation on the rows of a filter: the sender, or the whole list.
 fn of_filter(filter: &Filter) -> Vec<LockKey> {
     let Some(channel) = filter.channel.clone() else { return Vec::new() };
     match (filter.account.clone(), filter.sender.clone()) {
@@ -166,7 +166,7 @@ fn of_filter(filter: &Filter) -> Vec<LockKey> {
     }
 }
 
-/// Operations on rows that are passed on.
+/// Row operations that are passed through.
 macro_rules! read {
     ($(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty $(, under $keys:expr)?;)*) => {
         $(fn $name(&self $(, $argument: $type)*) -> PortResult<$result> {
@@ -195,7 +195,7 @@ impl Rows for HookedRows<'_> {
     fn lock(&mut self, keys: &[LockKey]) -> PortResult<()> {
         let order: Vec<&LockKey> = self.locked.iter().chain(keys).collect();
         let is_in_order = order.is_sorted_by(|one, next| one < next);
-        assert!(is_in_order, "all operations lock in the same order, each key once: {order:?}");
+        assert!(is_in_order, "locks out of order, or a key locked twice: {order:?}");
         self.hooks.before("lock")?;
         self.rows.lock(keys)?;
         self.locked.extend_from_slice(keys);

@@ -1,6 +1,6 @@
-//! The suite that every storage of `nexo-pairing` passes, ours and those of others.
+//! The suite that every storage of `nexo-pairing` passes, including third-party ones.
 //!
-//! [`conformance_tests!`] makes a test of each case. A storage is made by a function that takes the
+//! [`conformance_tests!`] generates a test for each case. A function opens the storage, given the
 //! clock and the randomness of the case:
 //!
 //! ```
@@ -17,7 +17,7 @@
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
-    reason = "a case that cannot go on has failed"
+    reason = "a panic fails the case"
 )]
 
 #[macro_use]
@@ -39,10 +39,10 @@ mod world;
 pub use suite::run;
 pub use suite::{Capabilities, Environment, Opened, Suite};
 
-/// Makes a test of each case of the suite, in modules named by what they are about.
+/// Generates a test for each case of the suite, in modules named by subject.
 ///
 /// The first argument is a function that makes a new, empty storage of an [`Environment`]: it returns
-/// a future of [`Opened`]. The second says what the storage can do.
+/// a future of [`Opened`]. The second states the capabilities of the storage.
 #[macro_export]
 macro_rules! conformance_tests {
     ($open:expr, $capabilities:expr $(,)?) => {

@@ -8,93 +8,93 @@ macro_rules! for_each_case {
         $callback! {
             $($argument,)*
             account:
-                a_process_loses_nothing_by_another_one_or_by_another_database,
-                an_older_backup_takes_no_words_away,
-                forgetting_ends_the_words_of_one_account_or_of_all,
-                open_for_one_run_is_told_and_not_kept;
+                a_process_keeps_its_modes_beside_another_process_or_database,
+                an_older_backup_removes_no_mode,
+                forgetting_ends_the_mode_of_one_account_or_of_all,
+                open_for_one_run_is_audited_and_not_stored;
             adapter:
-                a_thousand_adapters_are_remembered_and_no_more;
+                at_most_a_thousand_adapters_are_remembered;
             again:
                 an_operation_that_is_run_again_has_one_effect,
                 an_operation_that_fails_anywhere_leaves_nothing,
                 an_operation_that_fails_leaves_its_neighbours;
             audit:
-                everything_that_was_done_is_in_the_log_in_order,
-                what_was_refused_and_what_did_nothing_is_not_in_the_log,
+                every_change_is_audited_in_order,
+                refused_and_ineffective_operations_are_not_audited,
                 no_code_is_ever_in_the_log,
                 the_newest_entries_are_shown_oldest_of_them_first,
-                a_purge_forgets_no_wait_that_still_runs,
-                a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_for_ever;
+                a_purge_keeps_running_waits,
+                a_temporarily_wrong_clock_neither_deletes_entries_nor_keeps_them_for_ever;
             bytes:
-                senders_are_told_apart_by_their_bytes,
-                strangers_are_told_apart_by_their_bytes,
-                accounts_are_told_apart_by_their_bytes,
-                actors_are_told_apart_by_their_bytes,
-                setup_codes_are_told_apart_by_their_bytes;
+                senders_compare_by_bytes,
+                strangers_compare_by_bytes,
+                accounts_compare_by_bytes,
+                actors_compare_by_bytes,
+                setup_codes_compare_by_bytes;
             clock:
                 a_request_from_the_future_has_expired,
                 a_clock_that_is_kept_in_time_may_go_back_five_seconds,
                 a_challenge_from_the_future_starts_no_cooldown,
                 a_lockout_from_the_future_does_not_count,
-                a_lockout_stands_for_the_attempts_that_led_to_it,
+                a_lockout_replaces_the_attempts_that_caused_it,
                 a_wait_from_the_future_does_not_count,
-                an_outcome_from_the_future_is_not_told,
-                a_grant_for_a_time_from_the_future_does_not_hold,
-                a_grant_for_good_takes_the_place_of_one_for_a_time_from_the_future,
-                a_grant_for_a_time_from_the_future_can_be_revoked,
+                an_outcome_from_the_future_is_not_reported,
+                a_temporary_grant_from_the_future_does_not_hold,
+                a_permanent_grant_replaces_a_temporary_one_from_the_future,
+                a_temporary_grant_from_the_future_can_be_revoked,
                 a_block_holds_whatever_the_clock_says,
                 a_clock_set_forward_ends_what_it_passes,
-                a_grant_that_was_put_away_at_its_last_second_stays_so,
+                a_grant_expired_at_its_last_second_stays_expired,
                 the_log_survives_a_clock_that_is_set_back;
             code:
-                an_approved_sender_is_let_in,
-                a_code_is_read_however_it_is_typed,
-                what_is_no_code_is_a_typing_mistake,
-                a_used_code_is_told_apart_and_costs_nothing,
+                an_approved_sender_is_admitted,
+                a_code_is_read_in_any_typed_form,
+                invalid_text_is_a_mistyped_code,
+                a_used_code_has_its_own_error_and_costs_no_attempt,
                 a_mistyped_code_is_free_thirty_times_in_ten_minutes,
                 an_attempt_is_forgotten_after_ten_minutes,
                 a_wrong_code_to_reject_costs_the_same_attempt,
-                a_right_code_does_not_wipe_out_wrong_ones,
-                a_lockout_is_taken_back_and_both_are_in_the_log,
-                attempts_that_count_no_more_are_nothing_to_take_back,
-                one_actors_guesses_do_not_lock_out_another;
+                a_valid_code_does_not_reset_the_attempts,
+                a_lockout_can_be_lifted_and_both_are_audited,
+                expired_attempts_leave_nothing_to_unlock,
+                guesses_of_one_actor_do_not_lock_out_another;
             concurrency:
                 fifty_strangers_at_once_are_three_requests,
                 one_stranger_fifty_times_is_one_challenge,
                 a_code_is_used_once,
-                writers_that_never_rest_all_get_their_turn,
-                what_nobody_waits_for_is_done_or_not_done;
+                busy_writers_all_make_progress,
+                a_dropped_operation_is_done_completely_or_not_at_all;
             forget:
                 a_forgotten_person_is_in_no_list,
                 the_log_keeps_what_happened_under_one_pseudonym,
                 forgetting_on_one_account_leaves_the_others,
                 forgetting_nobody_is_not_in_the_log,
-                a_forgotten_person_may_start_again;
+                a_forgotten_person_can_make_a_new_request;
             grant:
-                a_grant_for_a_time_ends_by_itself,
+                a_temporary_grant_expires,
                 a_new_approval_replaces_the_old_grant,
                 revoking_is_for_one_account_or_for_all,
-                a_grant_that_ran_out_cannot_be_revoked_as_if_it_were_live,
-                a_block_ends_what_the_sender_had,
+                an_expired_grant_cannot_be_revoked,
+                a_block_ends_grants_and_requests,
                 blocks_are_listed_and_keep_their_first_date,
-                taking_a_block_back_restores_nothing,
+                lifting_a_block_restores_nothing,
                 a_block_for_one_account_and_one_for_all_are_two,
-                a_seed_says_what_it_did,
-                a_seed_makes_a_grant_for_a_time_one_for_good,
+                a_seed_reports_its_changes,
+                a_seed_makes_a_temporary_grant_permanent,
                 a_seed_settles_a_request,
-                a_seed_with_a_blocked_sender_lets_nobody_in,
+                a_seed_with_a_blocked_sender_grants_nothing,
                 an_id_is_only_itself,
                 grants_are_listed_by_filter_in_order;
             import:
                 an_import_is_all_or_nothing,
                 a_session_from_the_future_is_left_out;
             replica:
-                a_mirror_begins_with_all_there_is,
-                dropped_mirrors_are_let_go,
-                a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached,
-                what_this_handle_changes_is_there_when_the_operation_returns,
-                one_mirror_that_fails_takes_no_other_with_it,
-                a_refresh_loads_a_mirror_that_was_just_attached;
+                a_replica_starts_with_a_full_load,
+                dropped_replicas_are_released,
+                a_slow_load_delays_no_other_subscription,
+                a_change_through_this_handle_is_visible_on_return,
+                a_failing_replica_affects_no_other,
+                a_refresh_loads_a_new_replica;
             order:
                 approve_and_block,
                 approve_and_reject,
@@ -106,21 +106,21 @@ macro_rules! for_each_case {
             redeem:
                 a_setup_code_gives_a_session,
                 the_client_that_asks_again_gets_a_new_token_for_its_session,
-                somebody_else_with_the_same_code_ends_the_session,
-                where_replays_are_only_refused_the_session_lives_on,
+                another_client_with_the_same_code_ends_the_session,
+                the_session_survives_replays_that_are_only_refused,
                 a_cancelled_code_gives_nothing,
-                a_code_that_expired_in_the_meantime_gives_nothing_and_takes_nothing,
+                a_code_that_expired_meanwhile_changes_nothing,
                 a_code_that_was_used_cannot_be_cancelled,
                 a_session_that_was_revoked_or_ended_is_never_revived,
                 a_clock_that_is_kept_in_time_may_go_back_five_seconds_after_a_claim,
-                a_code_is_good_until_the_very_moment_of_its_expiry,
+                a_code_is_valid_up_to_its_expiry,
                 the_operator_names_a_device_before_it_names_itself,
-                a_redemption_out_of_its_bounds_uses_nothing_up,
+                a_redemption_out_of_bounds_does_not_use_the_code,
                 of_many_at_once_one_gets_a_session_and_a_replay_ends_it,
                 a_client_that_asks_many_times_at_once_has_one_session_and_one_token,
                 a_session_from_the_future_gives_no_other_token_and_a_thief_still_ends_it;
             repeated:
-                a_code_whose_session_is_forgotten_is_counted_too,
+                a_code_whose_session_was_deleted_is_counted,
                 a_clock_that_was_set_back_does_not_stop_the_audit,
                 codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audited;
             request:
@@ -129,45 +129,45 @@ macro_rules! for_each_case {
                 an_account_has_three_requests_and_another_account_three_of_its_own,
                 the_limits_of_a_request_are_the_callers,
                 all_accounts_together_have_a_cap,
-                who_is_let_in_or_blocked_meanwhile_gets_no_code,
+                a_sender_admitted_or_blocked_meanwhile_gets_no_code,
                 another_id_of_the_same_sender_counts,
                 a_challenge_that_was_not_delivered_is_tried_again_after_ten_seconds,
-                who_was_rejected_waits_a_day,
-                expiries_count_by_when_they_were_not_by_when_they_were_noticed,
-                an_approval_ends_the_row_of_expiries,
+                a_rejected_sender_waits_a_day,
+                expiries_count_by_their_own_time,
+                an_approval_resets_the_expiry_count,
                 requests_are_listed_oldest_first_and_by_filter,
-                a_purge_says_how_many_requests_ran_out,
-                what_is_out_of_range_is_refused_before_anything_is_written;
+                a_purge_returns_the_number_of_expired_requests,
+                values_out_of_range_are_refused_before_any_write;
             search:
-                every_combination_of_filters_finds_what_a_look_at_each_entry_finds,
-                pages_leave_nothing_out_and_repeat_nothing_while_others_write,
-                parts_of_a_second_are_no_gap_between_two_spans,
-                a_device_is_found_by_its_label_after_its_session_is_forgotten;
+                every_combination_of_filters_matches_a_full_scan,
+                pages_neither_skip_nor_repeat_entries_during_writes,
+                fractions_of_a_second_leave_no_gap_between_two_ranges,
+                a_device_is_found_by_label_after_its_session_was_deleted;
             session:
-                a_token_that_nobody_has_is_of_no_session,
-                what_has_run_out_is_not_there_to_be_revoked_or_ended,
+                an_unknown_token_has_no_session,
+                an_expired_session_can_be_neither_revoked_nor_ended,
                 a_session_from_the_future_is_not_live_but_can_be_revoked,
                 a_device_ends_its_own_session,
                 a_session_is_renewed_up_to_its_last_day,
                 a_renewal_out_of_range_is_refused,
-                a_device_is_noted_once_a_minute,
+                the_last_use_is_written_once_a_minute,
                 sessions_are_listed_oldest_first,
-                a_session_is_told_in_json_with_rfc_3339_times_and_no_token,
+                a_session_as_json_has_rfc_3339_times_and_no_token,
                 ids_are_sixteen_digits,
-                what_was_done_to_codes_and_keys_is_in_the_audit_log,
-                sessions_are_put_away_thirty_days_after_their_end,
-                the_housekeeping_puts_sessions_away_too,
+                changes_of_codes_and_keys_are_audited,
+                sessions_are_deleted_thirty_days_after_their_end,
+                maintenance_deletes_sessions,
                 a_used_code_stays_used_when_the_clock_jumps_by_ten_years_and_back,
                 a_session_shows_where_it_was_claimed_and_used_from,
                 a_revoked_session_is_refused_by_every_handle_at_once,
-                a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back;
+                an_expired_session_is_not_revived_by_a_clock_set_back;
             trim:
-                the_newest_outcomes_are_those_that_were_written_last,
+                the_newest_outcomes_are_the_last_written,
                 expiries_are_remembered_for_longer,
                 attempts_are_trimmed_by_their_time,
                 sessions_end_before_they_are_deleted,
                 the_newest_setup_codes_stay_known,
-                the_audit_log_is_trimmed_up_to_the_first_entry_that_stays;
+                the_audit_log_is_trimmed_up_to_the_first_kept_entry;
         }
     };
 }

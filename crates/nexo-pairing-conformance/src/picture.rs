@@ -1,11 +1,11 @@
-//! All that can be seen of a store, without what is random.
+//! The visible state of a store, without random values.
 
 use nexo_pairing_core::Filter;
 
 use crate::prelude::*;
 
 impl<S: Storage> World<S> {
-    /// Every list and the audit log, a line for each row.
+    /// Every list and the audit log, one line per row.
     pub(crate) async fn picture(&self) -> Vec<String> {
         let all = Filter::all();
         let mut lines = Vec::new();
@@ -24,7 +24,7 @@ impl<S: Storage> World<S> {
         }
         for event in self.store.audit(&all, 10_000).await.unwrap() {
             let sender = event.sender_id.unwrap_or_default();
-            // A pseudonym is another one each time.
+            // A pseudonym differs each time.
             let sender = sender.split_once(':').map_or(&*sender, |(kind, _)| kind);
             let (at, actor, action) = (event.at, event.actor, event.action);
             lines.push(format!("{at} {actor} {action} {:?} {sender}", event.account_id));

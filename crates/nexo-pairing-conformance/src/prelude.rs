@@ -1,4 +1,4 @@
-//! What every case needs.
+//! Imports of every case.
 
 pub(crate) use nexo_pairing_core::{GateBackend, OperatorBackend, SessionBackend};
 pub(crate) use nexo_pairing_engine::Storage;

@@ -15,7 +15,7 @@ pub struct TestReplica {
     state: Mutex<ReplicaState>,
     changed: Condvar,
     began: Instant,
-    /// Held while loads have to wait.
+    /// Locked while loads must wait.
     gate: Mutex<()>,
 }
 
@@ -35,7 +35,7 @@ pub struct ReplicaState {
     pub updates: u32,
     pub confirmations: u32,
     pub invalidations: u32,
-    /// How many loads were begun.
+    /// The number of loads that began.
     pub begun: u32,
     /// Whether the next loads fail.
     pub is_broken: bool,
@@ -115,13 +115,13 @@ impl TestReplica {
         self.lock().is_broken = is_broken;
     }
 
-    /// Waits for a state that has to come.
+    /// Waits for a state.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&ReplicaState) -> bool) -> ReplicaState {
         let since = Instant::now();
         let mut state = self.lock();
         while !is_so(&state) {
             let left = DEADLINE.saturating_sub(since.elapsed());
-            assert!(!left.is_zero(), "waited in vain until {what}: {:?}", state.lines());
+            assert!(!left.is_zero(), "timed out waiting until {what}: {:?}", state.lines());
             state = self.changed.wait_timeout(state, left).unwrap().0;
         }
         state.clone()
@@ -150,7 +150,7 @@ impl Replica for TestReplica {
         self.change(|state| state.begun += 1);
         drop(self.hold());
         if self.lock().is_broken {
-            return Err(PairingError::backend("this copy takes nothing in"));
+            return Err(PairingError::backend("injected failure of a load"));
         }
         let mut loaded = ReplicaState::default();
         for state in states {
@@ -186,7 +186,7 @@ impl Replica for TestReplica {
     fn heartbeat(&self, as_of: Duration) {
         assert!(as_of <= self.now());
         self.change(|state| {
-            assert!(state.position.is_some(), "what is confirmed was loaded");
+            assert!(state.position.is_some(), "heartbeat before a load");
             state.confirmations += 1;
         });
     }

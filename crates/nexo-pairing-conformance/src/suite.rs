@@ -1,4 +1,4 @@
-//! What a storage has to bring for the suite, and how a case is run.
+//! The environment of a storage under test, and how a case is run.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use nexo_pairing_core::{Clock, RandomSource};
 use nexo_pairing_engine::Storage;
 
-/// What a storage is made with.
+/// The environment that a storage is opened in.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Environment {
     /// The clock of every transaction. It stands still until a case moves it.
     pub clock: Arc<dyn Clock>,
-    /// Where the storage's own randomness comes from, if it needs any.
+    /// The source of the storage's own randomness, if it needs any.
     pub random: Arc<dyn RandomSource>,
 }
 
@@ -23,7 +23,7 @@ impl Environment {
     }
 }
 
-/// What a storage can do that not every storage can. Cases expect accordingly; none is left out.
+/// Capabilities that not every storage has. Cases adapt their expectations; none is skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -33,7 +33,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Those of a storage whose transactions overlap.
+    /// The capabilities of a storage whose transactions overlap.
     #[must_use]
     pub fn overlapping() -> Self {
         Self { overlapping_transactions: true }
@@ -53,7 +53,7 @@ impl<S> Opened<S> {
         Self::with(storage, ())
     }
 
-    /// A storage, and what has to be there for as long as it is: a temporary folder, a server.
+    /// A storage, and what must live as long as it does: a temporary folder, a server.
     pub fn with(storage: S, keeps: impl Any + Send + Sync) -> Self {
         Self { storage, keeps: Box::new(keeps) }
     }

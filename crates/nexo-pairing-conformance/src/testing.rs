@@ -1,4 +1,4 @@
-//! What tests of a storage share: a store on a clock that stands still, short names for ids, codes that
+//! Helpers for tests of a storage: a store on a stopped clock, short names for ids, codes that
 //! count up and a [`TestReplica`].
 
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl<B: GateBackend + OperatorBackend> World<B> {
         self.clock.advance(by);
     }
 
-    /// What a message of this sender does.
+    /// The outcome of a message from this sender.
     pub async fn message(&self, sender: &str) -> UpsertOutcome {
         self.store.upsert_pending(NewRequest::new(key(sender))).await.unwrap()
     }
@@ -55,7 +55,7 @@ impl<B: GateBackend + OperatorBackend> World<B> {
     pub async fn code(&self, sender: &str) -> String {
         match self.message(sender).await {
             UpsertOutcome::Created { code, .. } => code.as_str().to_owned(),
-            other => panic!("{sender} got no new code but {other:?}"),
+            other => panic!("expected a new code for {sender}, got {other:?}"),
         }
     }
 
@@ -74,13 +74,13 @@ impl<B: GateBackend + OperatorBackend> World<B> {
         self.store.is_allowed(&key(sender)).await.unwrap()
     }
 
-    /// The senders that the listing shows as let in.
+    /// The senders with a live grant, as listed.
     pub async fn allowed(&self) -> Vec<String> {
         let allowed = self.store.list_allow(&Filter::all(), false).await.unwrap();
         allowed.into_iter().map(|grant| grant.sender_id.to_string()).collect()
     }
 
-    /// The senders that wait for the operator.
+    /// The senders with a pending request, as listed.
     pub async fn pending(&self) -> Vec<String> {
         let pending = self.store.list_pending(&Filter::all()).await.unwrap();
         pending.into_iter().map(|request| request.sender_id.to_string()).collect()
@@ -96,8 +96,8 @@ impl<B: GateBackend + OperatorBackend> World<B> {
         events.into_iter().map(line).collect()
     }
 
-    /// Leaves a trace of a sender wherever there can be one.
-    pub async fn live_through_everything(&self, id: &str) {
+    /// Leaves a trace of a sender in every table.
+    pub async fn leave_every_trace(&self, id: &str) {
         let target = key(id).into();
         let code = self.code(id).await;
         self.store.reject(&code, &Actor::cli()).await.unwrap();
@@ -125,17 +125,17 @@ impl<B: GateBackend + OperatorBackend> World<B> {
 }
 
 impl<B: SessionBackend> World<B> {
-    /// Uses the code with the number 1.
+    /// Redeems the code with number 1.
     pub async fn redeem(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
         self.store.redeem(redemption(1, claim)).await
     }
 
-    /// A session of its own for each number.
+    /// A new session for each number.
     pub async fn device(&self, number: u64) -> IssuedSession {
         self.store.redeem(redemption(number, None)).await.unwrap()
     }
 
-    /// Whether the token of a session is accepted now.
+    /// Whether the token of a session is valid now.
     pub async fn accepts(&self, issued: &IssuedSession) -> bool {
         self.store.session(&issued.token).await.unwrap().is_some()
     }
@@ -187,12 +187,12 @@ pub fn everywhere(id: &str) -> Target {
     Target::new(channel(), AccountScope::All, sender(id))
 }
 
-/// A code that nobody has and whose check character fits; another one for each number.
+/// An unused code with a valid check character, distinct for each number.
 pub fn unknown(number: u8) -> String {
     PairingCode::from_random([31, 31, 31, 31, 31, 31, number]).as_str().to_owned()
 }
 
-/// The same, but for its check character.
+/// The same code with a wrong check character.
 pub fn mistyped(number: u8) -> String {
     let mut code = unknown(number);
     let last = if code.ends_with('A') { "B" } else { "A" };
@@ -200,7 +200,7 @@ pub fn mistyped(number: u8) -> String {
     code
 }
 
-/// The claims of a code that lives for ten minutes from the start; another one for each number.
+/// The claims of a code that lives for ten minutes from [`START`], distinct for each number.
 pub fn claims(number: u64) -> TokenClaims {
     let (profile, expires_at) = ("companion-v1".to_owned(), moment(START + 600));
     TokenClaims::new(profile, expires_at, format!("{number:032x}"), Some("Ana's phone".into()))
@@ -210,7 +210,7 @@ pub fn claim_id(number: u64) -> ClaimId {
     ClaimId::parse(&format!("claim-{number:022}")).unwrap()
 }
 
-/// What a client does with the code of a number, with a claim id or without one.
+/// The redemption of a numbered code, with or without a claim id.
 pub fn redemption(code: u64, claim: Option<u64>) -> Redemption {
     let mut redemption = Redemption::new(claims(code));
     redemption.claim_id = claim.map(claim_id);

@@ -1,4 +1,4 @@
-//! The suite, tested: a storage with a fault fails the cases that are there for it.
+//! Tests of the suite: a storage with a deliberate fault fails the cases for it.
 
 use std::future::ready;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +12,7 @@ use nexo_pairing_memory::MemoryStorage;
 use crate::intercept::{Hooks, Intercepted};
 use crate::{Capabilities, Opened, Suite};
 
-/// The cases that fail on a storage in memory with a fault.
+/// The cases that fail on a memory storage with a fault.
 fn failures<H: Hooks>(fault: impl Fn() -> H + Send + Sync + 'static) -> Vec<&'static str> {
     let open = move |environment: crate::Environment| {
         let storage = MemoryStorage::new(environment.clock);
@@ -36,7 +36,7 @@ fn a_storage_without_a_fault_fails_nothing() {
     assert_eq!(failures(|| NoFault), [""; 0]);
 }
 
-/// Counts requests before it has its locks: what it tells is what was there one count before.
+/// Counts requests before taking the locks: each count is the previous one.
 #[derive(Default)]
 struct UnlockedCap(Mutex<RequestCounts>);
 
@@ -55,7 +55,7 @@ fn a_cap_that_is_not_locked_fails() {
     );
 }
 
-/// Does not know which setup codes were used.
+/// Forgets which setup codes were used.
 struct ForgetsNonces;
 
 impl Hooks for ForgetsNonces {
@@ -69,7 +69,7 @@ fn a_setup_code_that_can_be_used_twice_fails() {
     let failures = failures(|| ForgetsNonces);
     assert_fails(
         &failures,
-        &["order::redeem_and_redeem", "redeem::somebody_else_with_the_same_code_ends_the_session"],
+        &["order::redeem_and_redeem", "redeem::another_client_with_the_same_code_ends_the_session"],
     );
 }
 
@@ -86,10 +86,10 @@ impl Hooks for LosesEntries {
 #[test]
 fn an_entry_that_is_lost_fails() {
     let failures = failures(LosesEntries::default);
-    assert_fails(&failures, &["audit::everything_that_was_done_is_in_the_log_in_order"]);
+    assert_fails(&failures, &["audit::every_change_is_audited_in_order"]);
 }
 
-/// Leaves out every third update of a replica.
+/// Skips every third update of a replica.
 #[derive(Default)]
 struct SkipsChanges(Mutex<Vec<Arc<dyn Replica>>>);
 
@@ -145,10 +145,7 @@ impl Replica for Skipping {
 #[test]
 fn a_change_feed_that_skips_fails() {
     let failures = failures(SkipsChanges::default);
-    assert_fails(
-        &failures,
-        &["replica::what_this_handle_changes_is_there_when_the_operation_returns"],
-    );
+    assert_fails(&failures, &["replica::a_change_through_this_handle_is_visible_on_return"]);
 }
 
 /// The compiler does not report a case that the list leaves out.

@@ -1,4 +1,4 @@
-//! A storage on a clock that stands still, with an engine whose codes count up.
+//! A storage on a stopped clock, with an engine whose codes count up.
 
 use std::any::Any;
 use std::ops::Deref;
@@ -15,7 +15,7 @@ pub(crate) use crate::testing::*;
 /// A new storage with an engine on it.
 pub(crate) struct World<S> {
     world: testing::World<PairingEngine<S>>,
-    /// What the storage needs for as long as it lives, such as a folder.
+    /// Resources of the storage, such as a folder.
     _keeps: Box<dyn Any + Send + Sync>,
 }
 
@@ -26,7 +26,7 @@ impl<S: Storage> World<S> {
 }
 
 impl<S: Storage> World<Intercepted<S>> {
-    /// A world whose operations on rows are watched, or changed.
+    /// A world with hooks into its row operations.
     pub(crate) async fn hooked(suite: &Suite<S>, hooks: Arc<dyn Hooks>) -> Self {
         Self::with(suite, |storage| Intercepted::new(storage, hooks)).await
     }

@@ -15,6 +15,9 @@ use time::OffsetDateTime;
 
 pub(crate) type Keyed<V> = BTreeMap<SenderKey, V>;
 
+/// Reverts one change of a transaction.
+type Undo = Box<dyn FnOnce(&mut State) + Send>;
+
 /// All that is stored, and the transaction in progress. Small tables, and those that only operators
 /// search, have no index. The number of a row is greater than that of any that was written before it.
 #[derive(Default)]
@@ -37,7 +40,7 @@ pub(crate) struct State {
     /// The keys that replicas have to be told of.
     changed: BTreeSet<SenderKey>,
     /// Reverts each change of the transaction.
-    undo: Vec<Box<dyn FnOnce(&mut State) + Send>>,
+    undo: Vec<Undo>,
 }
 
 /// What is done once a transaction is committed.

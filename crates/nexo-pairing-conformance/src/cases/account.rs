@@ -1,4 +1,4 @@
-//! Which modes are remembered, and what is forgotten.
+//! Remembered and forgotten modes.
 
 use nexo_pairing_core::{
     AccountKey, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce, RememberedModes,
@@ -8,7 +8,7 @@ use crate::prelude::*;
 use crate::world::{World, account, actor, channel};
 use nexo_pairing_engine::PairingEngine;
 
-/// What a configuration says: of all accounts, and of some.
+/// A configuration: the default mode, and the modes of some accounts.
 fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ConfiguredModes {
     let said = |mode| ModeSetting::new(mode, "pairing.yaml");
     let entry = |(name, mode): &(&str, Option<Mode>)| (named(name), mode.map(said));
@@ -36,13 +36,13 @@ fn mode(modes: &ModesInForce, name: &str) -> Option<Mode> {
 const ALLOWLIST: Option<Mode> = Some(Mode::Allowlist);
 const OPEN: Option<Mode> = Some(Mode::Open);
 
-pub async fn a_process_loses_nothing_by_another_one_or_by_another_database<S: Storage>(
+pub async fn a_process_keeps_its_modes_beside_another_process_or_database<S: Storage>(
     suite: &Suite<S>,
 ) {
     let world = World::new(suite).await;
     let said = words(OPEN, Some(&[("a", ALLOWLIST)]));
     let own = start(&world.store, &said).await.unwrap();
-    // Another gate names the account and says nothing of it, and one knows all accounts.
+    // Another gate names the account without a mode, and a third one has no list of accounts.
     let other = start(&world.store, &words(ALLOWLIST, Some(&[("a", None)]))).await.unwrap();
     assert_eq!(mode(&other, "a"), ALLOWLIST);
     let other = words(ALLOWLIST, Some(&[("a", None), ("b", None)]));
@@ -58,7 +58,7 @@ pub async fn a_process_loses_nothing_by_another_one_or_by_another_database<S: St
         let again = store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
         assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
     }
-    // What the other one does not name is forgotten for this one, too.
+    // An account that the other gate does not name is forgotten for this one as well.
     start(&world.store, &words(OPEN, None)).await.unwrap();
     let forgotten = world.store.forget_mode(Some(&named("a")), &actor("cli")).await.unwrap();
     assert_eq!(forgotten.len(), 1);
@@ -66,7 +66,7 @@ pub async fn a_process_loses_nothing_by_another_one_or_by_another_database<S: St
     assert_eq!(mode(&again.unwrap(), "a"), OPEN);
 }
 
-pub async fn an_older_backup_takes_no_words_away<S: Storage>(suite: &Suite<S>) {
+pub async fn an_older_backup_removes_no_mode<S: Storage>(suite: &Suite<S>) {
     let allowed = words(OPEN, Some(&[("a", ALLOWLIST)]));
     let own = start(&World::new(suite).await.store, &allowed).await.unwrap();
     let own = own.remembered();
@@ -83,21 +83,21 @@ pub async fn an_older_backup_takes_no_words_away<S: Storage>(suite: &Suite<S>) {
     let again = trial.store.put_modes_in_force(&nothing, None, Some(own)).await.unwrap();
     assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
 
-    // What was forgotten there was forgotten, whether its words were there or not.
+    // A mode that was forgotten there stays forgotten, whether it was stored there or not.
     let restored = World::new(suite).await;
     start(&restored.store, &named).await.unwrap();
     let account = (channel(), account("a"));
     assert_eq!(restored.store.forget_mode(Some(&account), &actor("cli")).await.unwrap(), []);
     let again = restored.store.put_modes_in_force(&named, None, Some(own)).await.unwrap();
     assert_eq!(mode(&again.unwrap(), "a"), OPEN);
-    // Words end that.
+    // An explicit mode ends that.
     start(&restored.store, &allowed).await.unwrap();
     start(&restored.store, &words(OPEN, Some(&[("b", None)]))).await.unwrap();
     let again = restored.store.put_modes_in_force(&named, None, Some(own)).await.unwrap();
     assert_eq!(mode(&again.unwrap(), "a"), ALLOWLIST);
 }
 
-pub async fn forgetting_ends_the_words_of_one_account_or_of_all<S: Storage>(suite: &Suite<S>) {
+pub async fn forgetting_ends_the_mode_of_one_account_or_of_all<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     start(&world.store, &words(OPEN, Some(&[("a", ALLOWLIST), ("b", ALLOWLIST)]))).await.unwrap();
     let own = start(&world.store, &words(None, None)).await.unwrap();
@@ -118,7 +118,7 @@ pub async fn forgetting_ends_the_words_of_one_account_or_of_all<S: Storage>(suit
     assert!(left.is_same(&RememberedModes::default()), "{left:?}");
 }
 
-pub async fn open_for_one_run_is_told_and_not_kept<S: Storage>(suite: &Suite<S>) {
+pub async fn open_for_one_run_is_audited_and_not_stored<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let fallback = Some(ModeSetting::open_for_one_run());
     let nothing = words(None, None);
@@ -127,5 +127,5 @@ pub async fn open_for_one_run_is_told_and_not_kept<S: Storage>(suite: &Suite<S>)
     assert_eq!(start(&world.store, &nothing).await, Err(ModesError::Unset));
     start(&world.store, &words(ALLOWLIST, None)).await.unwrap();
     let kept = world.store.put_modes_in_force(&nothing, fallback, None).await.unwrap();
-    assert_eq!(mode(&kept.unwrap(), "a"), ALLOWLIST, "it counts only where nothing was said");
+    assert_eq!(mode(&kept.unwrap(), "a"), ALLOWLIST, "it counts only without an explicit mode");
 }

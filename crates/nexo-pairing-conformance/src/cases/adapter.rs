@@ -1,4 +1,4 @@
-//! Which channels are remembered to have their adapter in another process.
+//! Remembered channels whose adapter is in another process.
 
 use nexo_pairing_core::{AdaptersError, ChannelId, ConfiguredAdapters, RememberedAdapters};
 
@@ -14,7 +14,7 @@ async fn stored<S: Storage>(world: &World<S>) -> Vec<String> {
     stored.channels().keys().map(ToString::to_string).collect()
 }
 
-pub async fn a_thousand_adapters_are_remembered_and_no_more<S: Storage>(suite: &Suite<S>) {
+pub async fn at_most_a_thousand_adapters_are_remembered<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let max = RememberedAdapters::MAX_CHANNELS;
     let names: Vec<String> = (0..=max).map(|number| format!("c{number}")).collect();
@@ -28,7 +28,7 @@ pub async fn a_thousand_adapters_are_remembered_and_no_more<S: Storage>(suite: &
     assert_eq!(resolve(&nothing, &names), Err(AdaptersError::TooMany(max + 1)));
     let all = resolve(&nothing, &names[..max]).unwrap();
     world.store.remember_adapters(&nothing, &all).await.unwrap().unwrap();
-    // Nor by two processes that both found room.
+    // The same holds for two processes that both found room.
     let one = resolve(&nothing, &names[max..]).unwrap();
     let error = world.store.remember_adapters(&nothing, &one).await.unwrap().unwrap_err();
     assert_eq!(error, AdaptersError::TooMany(max + 1));

@@ -13,7 +13,7 @@ use crate::testing::TestReplica;
 use crate::testing::redemption;
 use crate::world::{account, channel, everywhere, hours, key, sender, unknown};
 
-/// Keeps the metrics of what is done after commits.
+/// Records the metrics of post-commit effects.
 struct Recorded {
     is_run_again: bool,
     recorder: Arc<DebuggingRecorder>,
@@ -47,7 +47,7 @@ impl Hooks for Recorded {
     }
 }
 
-/// Does everything that there is to do once; what it was answered.
+/// Runs each operation once and returns the results.
 async fn story<S: Storage>(world: &World<S>) -> Vec<String> {
     let store = &world.store;
     let cli = Actor::cli();
@@ -103,10 +103,10 @@ pub async fn an_operation_that_is_run_again_has_one_effect<S: Storage>(suite: &S
     assert_eq!(again.metrics(), metrics);
 }
 
-/// Has a row operation fail.
+/// Makes a row operation fail.
 #[derive(Default)]
 struct Failing {
-    /// How many are done before the one that fails; negative when none does.
+    /// The number of operations before the failing one; negative if none fails.
     left: AtomicI64,
 }
 
@@ -119,7 +119,7 @@ impl Failing {
 impl Hooks for Failing {
     fn before(&self, _: &'static str) -> PortResult<()> {
         match self.left.fetch_sub(1, Ordering::SeqCst) {
-            0 => Err(PortError::new("it fails on purpose")),
+            0 => Err(PortError::new("injected failure")),
             _ => Ok(()),
         }
     }
@@ -167,7 +167,7 @@ pub async fn an_operation_that_fails_anywhere_leaves_nothing<S: Storage>(suite: 
             operations += 1;
             assert_eq!((world.picture().await, copy.lines()), (before.clone(), seen.clone()));
         }
-        assert!(operations > 2, "it was left at {operations} points");
+        assert!(operations > 2, "only {operations} row operations ran");
         assert_ne!(world.picture().await, before);
     }
 }
@@ -178,7 +178,7 @@ struct NoBlocks;
 impl Hooks for NoBlocks {
     fn before(&self, operation: &'static str) -> PortResult<()> {
         match operation {
-            "put_block" => Err(PortError::new("it fails on purpose")),
+            "put_block" => Err(PortError::new("injected failure")),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The audit log, and what is thrown away when.
+//! The audit log and its retention.
 
 use nexo_pairing_core::{Actor, Filter, Grant};
 
@@ -9,7 +9,7 @@ use crate::world::{
 
 const DAY: u64 = 24;
 
-pub async fn everything_that_was_done_is_in_the_log_in_order<S: Storage>(suite: &Suite<S>) {
+pub async fn every_change_is_audited_in_order<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let bo = actor("api:bo");
     let code = world.code("+1").await;
@@ -57,7 +57,7 @@ pub async fn everything_that_was_done_is_in_the_log_in_order<S: Storage>(suite: 
     assert!(log.windows(2).all(|pair| pair[0].seq < pair[1].seq));
 }
 
-pub async fn what_was_refused_and_what_did_nothing_is_not_in_the_log<S: Storage>(suite: &Suite<S>) {
+pub async fn refused_and_ineffective_operations_are_not_audited<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.approve(&unknown(0)).await.unwrap_err();
     world.store.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
@@ -96,7 +96,7 @@ pub async fn the_newest_entries_are_shown_oldest_of_them_first<S: Storage>(suite
     assert!(shown(Filter::all().with_channel("telegram".parse().unwrap()), 2).await.is_empty());
 }
 
-pub async fn a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_for_ever<
+pub async fn a_temporarily_wrong_clock_neither_deletes_entries_nor_keeps_them_for_ever<
     S: Storage,
 >(
     suite: &Suite<S>,
@@ -118,7 +118,7 @@ pub async fn a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_
     assert_eq!(world.audit().await, ["cli block future", "cli block later"]);
 }
 
-pub async fn a_purge_forgets_no_wait_that_still_runs<S: Storage>(suite: &Suite<S>) {
+pub async fn a_purge_keeps_running_waits<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     world.store.reject(&code, &Actor::cli()).await.unwrap();

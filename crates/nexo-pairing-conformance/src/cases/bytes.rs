@@ -1,4 +1,4 @@
-//! Keys are compared by their bytes, whatever a database makes of text.
+//! Keys compare by their bytes, under any collation of the database.
 
 use nexo_pairing_core::{AccountScope, Actor, Grant, Target};
 
@@ -6,7 +6,7 @@ use crate::prelude::*;
 use crate::testing::redemption;
 use crate::world::{account, actor, channel, key, key_on, sender, unknown};
 
-/// Ids of which some collation takes one for another.
+/// Ids that some collation treats as equal.
 const ALIKE: [&str; 14] = [
     "ana",
     "Ana",
@@ -24,10 +24,10 @@ const ALIKE: [&str; 14] = [
     "1",
 ];
 
-pub async fn senders_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>) {
+pub async fn senders_compare_by_bytes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for id in ALIKE {
-        assert!(!world.is_allowed(id).await, "{id:?} is another one's");
+        assert!(!world.is_allowed(id).await, "{id:?} belongs to another sender");
         world.seed(id).await;
     }
     assert_eq!(world.allowed().await.len(), ALIKE.len());
@@ -47,7 +47,7 @@ pub async fn senders_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>)
     }
 }
 
-pub async fn strangers_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>) {
+pub async fn strangers_compare_by_bytes<S: Storage>(suite: &Suite<S>) {
     for id in ALIKE {
         let world = World::new(suite).await;
         world.store.block(&key("ana").into(), &Actor::cli(), None).await.unwrap();
@@ -59,7 +59,7 @@ pub async fn strangers_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S
     }
 }
 
-pub async fn accounts_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>) {
+pub async fn accounts_compare_by_bytes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for name in ["shop", "Shop", "SHOP", "sh_p", "sh-p"] {
         let ids = [sender("+1")];
@@ -72,7 +72,7 @@ pub async fn accounts_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>
     }
 }
 
-pub async fn actors_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>) {
+pub async fn actors_compare_by_bytes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let guess = async |name: &str| {
         let code = unknown(1);
@@ -88,7 +88,7 @@ pub async fn actors_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>) 
     }
 }
 
-pub async fn setup_codes_are_told_apart_by_their_bytes<S: Storage>(suite: &Suite<S>) {
+pub async fn setup_codes_compare_by_bytes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for nonce in ["abcdef", "ABCDEF", "abcdef ", "abc_ef", "abcd\u{e9}f", "abcde\u{301}f"] {
         let mut redemption = redemption(1, None);

@@ -1,4 +1,4 @@
-//! A clock that is set: nothing that lies in the future holds for ever.
+//! A clock that is changed: nothing from the future holds for ever.
 
 use nexo_pairing_core::{Actor, Filter, Grant, PairingError, UpsertOutcome};
 
@@ -24,8 +24,8 @@ pub async fn a_request_from_the_future_has_expired<S: Storage>(suite: &Suite<S>)
             && *at == moment(START - DAY)),
         "{told:?}"
     );
-    assert_eq!(world.store.purge_expired().await.unwrap(), 0, "counted when it was told");
-    // He gets another one, and it lives for an hour of the new time.
+    assert_eq!(world.store.purge_expired().await.unwrap(), 0, "already counted");
+    // They get a new one, which lives for an hour of the new time.
     let code = world.code("+1").await;
     world.set(-DAY + 3599);
     world.approve(&code).await.unwrap();
@@ -64,7 +64,7 @@ pub async fn a_clock_that_is_kept_in_time_may_go_back_five_seconds<S: Storage>(s
     assert_eq!(told.kind(), "unknown_code");
     assert_eq!(world.approve(&unknown(9)).await.unwrap_err().kind(), "unknown_code");
     world.code("+3").await;
-    assert_eq!(world.store.purge_expired().await.unwrap(), 0, "+2 was counted when it was met");
+    assert_eq!(world.store.purge_expired().await.unwrap(), 0, "+2 was already counted");
 }
 
 pub async fn a_challenge_from_the_future_starts_no_cooldown<S: Storage>(suite: &Suite<S>) {
@@ -72,7 +72,7 @@ pub async fn a_challenge_from_the_future_starts_no_cooldown<S: Storage>(suite: &
     world.code("+1").await;
     world.set(1800);
     assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
-    // Back, but not to before the request.
+    // Back, but to a moment after the request.
     world.set(60);
     assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
     assert_eq!(world.message("+1").await, UpsertOutcome::AlreadyChallenged);
@@ -87,18 +87,18 @@ pub async fn a_lockout_from_the_future_does_not_count<S: Storage>(suite: &Suite<
     world.set(-DAY);
     let told = world.approve(&unknown(9)).await.unwrap_err();
     assert!(matches!(told, PairingError::UnknownCode { attempts_left: 4 }), "{told:?}");
-    // Nor do attempts.
+    // Attempts from the future do not count either.
     world.set(-2 * DAY);
     let told = world.approve(&unknown(9)).await.unwrap_err();
     assert!(matches!(told, PairingError::UnknownCode { attempts_left: 4 }), "{told:?}");
 }
 
-pub async fn a_lockout_stands_for_the_attempts_that_led_to_it<S: Storage>(suite: &Suite<S>) {
+pub async fn a_lockout_replaces_the_attempts_that_caused_it<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for number in 0..4 {
         world.approve(&unknown(number)).await.unwrap_err();
     }
-    // So that the attempts are the younger ones.
+    // So that the attempts are newer.
     world.set(-5);
     assert_eq!(world.approve(&unknown(4)).await.unwrap_err().kind(), "locked_out");
     world.set(-5 + 600);
@@ -122,7 +122,7 @@ pub async fn a_wait_from_the_future_does_not_count<S: Storage>(suite: &Suite<S>)
     world.code("+2").await;
 }
 
-pub async fn an_outcome_from_the_future_is_not_told<S: Storage>(suite: &Suite<S>) {
+pub async fn an_outcome_from_the_future_is_not_reported<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     world.store.reject(&code, &Actor::cli()).await.unwrap();
@@ -130,7 +130,7 @@ pub async fn an_outcome_from_the_future_is_not_told<S: Storage>(suite: &Suite<S>
     assert_eq!(world.approve(&code).await.unwrap_err().kind(), "unknown_code");
 }
 
-pub async fn a_grant_for_a_time_from_the_future_does_not_hold<S: Storage>(suite: &Suite<S>) {
+pub async fn a_temporary_grant_from_the_future_does_not_hold<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let grant = Grant::unlimited().with_expires_in(hours(1));
@@ -138,17 +138,17 @@ pub async fn a_grant_for_a_time_from_the_future_does_not_hold<S: Storage>(suite:
     world.seed("+2").await;
     world.set(-DAY);
     assert!(!world.is_allowed("+1").await);
-    assert!(world.is_allowed("+2").await, "one for good holds whenever it was given");
-    assert_eq!(world.allowed().await, ["+2"], "the listing says what the gate does");
+    assert!(world.is_allowed("+2").await, "a permanent grant holds whatever its timestamp");
+    assert_eq!(world.allowed().await, ["+2"], "the listing agrees with the gate");
     let all = world.store.list_allow(&Filter::all(), true).await.unwrap();
-    assert_eq!(all[0].revoked_at, Some(moment(START - DAY)), "ended as far as anybody can tell");
+    assert_eq!(all[0].revoked_at, Some(moment(START - DAY)), "the only known end");
     world.code("+1").await;
-    // The clock was right before: nothing of it was thrown away.
+    // The clock was right before: nothing was deleted.
     world.set(60);
     assert!(world.is_allowed("+1").await);
 }
 
-pub async fn a_grant_for_good_takes_the_place_of_one_for_a_time_from_the_future<S: Storage>(
+pub async fn a_permanent_grant_replaces_a_temporary_one_from_the_future<S: Storage>(
     suite: &Suite<S>,
 ) {
     let world = World::new(suite).await;
@@ -162,7 +162,7 @@ pub async fn a_grant_for_good_takes_the_place_of_one_for_a_time_from_the_future<
     assert!(world.is_allowed("+1").await);
 }
 
-pub async fn a_grant_for_a_time_from_the_future_can_be_revoked<S: Storage>(suite: &Suite<S>) {
+pub async fn a_temporary_grant_from_the_future_can_be_revoked<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let grant = Grant::unlimited().with_expires_in(hours(1));
@@ -194,13 +194,13 @@ pub async fn a_clock_set_forward_ends_what_it_passes<S: Storage>(suite: &Suite<S
     world.set(DAY);
     assert_eq!(world.allowed().await, ["+3"]);
     assert_eq!(world.store.purge_expired().await.unwrap(), 1);
-    // And back: what was put away stays so.
+    // And back: expired rows stay expired.
     world.set(60);
     assert_eq!(world.allowed().await, ["+3"]);
     assert!(world.pending().await.is_empty());
 }
 
-pub async fn a_grant_that_was_put_away_at_its_last_second_stays_so<S: Storage>(suite: &Suite<S>) {
+pub async fn a_grant_expired_at_its_last_second_stays_expired<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let grant = Grant::unlimited().with_expires_in(hours(1));
@@ -219,5 +219,5 @@ pub async fn the_log_survives_a_clock_that_is_set_back<S: Storage>(suite: &Suite
     world.store.purge_expired().await.unwrap();
     let log = world.store.audit(&Filter::all(), 10).await.unwrap();
     assert_eq!(log.len(), 2);
-    assert!(log[0].at > log[1].at && log[0].seq < log[1].seq, "in the order of what happened");
+    assert!(log[0].at > log[1].at && log[0].seq < log[1].seq, "in the order of the events");
 }

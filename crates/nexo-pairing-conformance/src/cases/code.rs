@@ -1,4 +1,4 @@
-//! What an operator is told about a code, and what guessing one costs him.
+//! The result of a code, and the cost of guessing one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::world::{START, World, actor, hours, key, minutes, mistyped, moment, u
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub async fn an_approved_sender_is_let_in<S: Storage>(suite: &Suite<S>) {
+pub async fn an_approved_sender_is_admitted<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     assert!(!world.is_allowed("+1").await);
@@ -22,7 +22,7 @@ pub async fn an_approved_sender_is_let_in<S: Storage>(suite: &Suite<S>) {
     assert_eq!((grant.approved_via.as_str(), grant.note), ("api:bo", None));
 }
 
-pub async fn a_code_is_read_however_it_is_typed<S: Storage>(suite: &Suite<S>) {
+pub async fn a_code_is_read_in_any_typed_form<S: Storage>(suite: &Suite<S>) {
     let forms: [fn(&str) -> String; 6] = [
         |code| code.to_lowercase(),
         |code| format!("{}-{}", &code[..4], &code[4..]),
@@ -39,7 +39,7 @@ pub async fn a_code_is_read_however_it_is_typed<S: Storage>(suite: &Suite<S>) {
     }
 }
 
-pub async fn what_is_no_code_is_a_typing_mistake<S: Storage>(suite: &Suite<S>) {
+pub async fn invalid_text_is_a_mistyped_code<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let typed = ["", "K7M9", "K7M9PQ2X9", "1OIl0000", "'; DROP TABLE pairing_pending"];
     for _ in 0..6 {
@@ -48,10 +48,10 @@ pub async fn what_is_no_code_is_a_typing_mistake<S: Storage>(suite: &Suite<S>) {
             assert_eq!(refused.kind(), "mistyped_code", "{typed}");
         }
     }
-    assert_eq!(attempts_left(world.approve("K7M9").await.unwrap_err()), 4, "not for ever");
+    assert_eq!(attempts_left(world.approve("K7M9").await.unwrap_err()), 4, "temporarily");
 }
 
-pub async fn a_used_code_is_told_apart_and_costs_nothing<S: Storage>(suite: &Suite<S>) {
+pub async fn a_used_code_has_its_own_error_and_costs_no_attempt<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let approved = world.code("+1").await;
     world.approve(&approved).await.unwrap();
@@ -75,7 +75,11 @@ pub async fn a_used_code_is_told_apart_and_costs_nothing<S: Storage>(suite: &Sui
             let refused = world.approve(code).await.unwrap_err();
             assert_eq!(refused.kind(), kind);
             let also = world.store.reject(code, &Actor::cli()).await.unwrap_err();
-            assert_eq!(also.to_string(), refused.to_string(), "approve and reject say the same");
+            assert_eq!(
+                also.to_string(),
+                refused.to_string(),
+                "approve and reject give the same error"
+            );
             match refused {
                 PairingError::AlreadyApproved { key: whose, at: when }
                 | PairingError::AlreadyRejected { key: whose, at: when }
@@ -88,7 +92,7 @@ pub async fn a_used_code_is_told_apart_and_costs_nothing<S: Storage>(suite: &Sui
     }
     assert_eq!(attempts_left(world.approve(&unknown(0)).await.unwrap_err()), 4);
 
-    // After a day they are codes like any other.
+    // After a day they count as unknown codes.
     world.pass(hours(24));
     assert_eq!(attempts_left(world.approve(&rejected).await.unwrap_err()), 4);
 }
@@ -129,7 +133,7 @@ pub async fn a_wrong_code_to_reject_costs_the_same_attempt<S: Storage>(suite: &S
     assert_eq!(lockout(world.approve(&unknown(4)).await.unwrap_err()), minutes(10));
 }
 
-pub async fn a_right_code_does_not_wipe_out_wrong_ones<S: Storage>(suite: &Suite<S>) {
+pub async fn a_valid_code_does_not_reset_the_attempts<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for number in 0..4 {
         let code = world.code(&format!("+{number}")).await;
@@ -139,10 +143,10 @@ pub async fn a_right_code_does_not_wipe_out_wrong_ones<S: Storage>(suite: &Suite
     lockout(world.approve(&unknown(4)).await.unwrap_err());
 }
 
-pub async fn a_lockout_is_taken_back_and_both_are_in_the_log<S: Storage>(suite: &Suite<S>) {
+pub async fn a_lockout_can_be_lifted_and_both_are_audited<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let (eve, root) = (actor("api:eve"), actor("console:root"));
-    assert!(!world.store.unlock(&eve, &root).await.unwrap(), "nothing to take back");
+    assert!(!world.store.unlock(&eve, &root).await.unwrap(), "nothing to unlock");
     for number in 0..5 {
         world.store.reject(&unknown(number), &eve).await.unwrap_err();
     }
@@ -158,7 +162,7 @@ pub async fn a_lockout_is_taken_back_and_both_are_in_the_log<S: Storage>(suite: 
     assert_eq!(log[1].detail, serde_json::json!({ "unlocked": "api:eve" }));
 }
 
-pub async fn attempts_that_count_no_more_are_nothing_to_take_back<S: Storage>(suite: &Suite<S>) {
+pub async fn expired_attempts_leave_nothing_to_unlock<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for number in 0..5 {
         world.approve(&unknown(number)).await.unwrap_err();
@@ -182,7 +186,7 @@ fn lockout(error: PairingError) -> Duration {
     }
 }
 
-pub async fn one_actors_guesses_do_not_lock_out_another<S: Storage>(suite: &Suite<S>) {
+pub async fn guesses_of_one_actor_do_not_lock_out_another<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     for number in 0..5 {

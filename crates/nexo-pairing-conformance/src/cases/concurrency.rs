@@ -73,7 +73,7 @@ pub async fn a_code_is_used_once<S: Storage>(suite: &Suite<S>) {
     }
 }
 
-pub async fn writers_that_never_rest_all_get_their_turn<S: Storage>(suite: &Suite<S>) {
+pub async fn busy_writers_all_make_progress<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let mut tasks = Vec::new();
     for writer in 0..8 {
@@ -93,7 +93,7 @@ pub async fn writers_that_never_rest_all_get_their_turn<S: Storage>(suite: &Suit
     assert_eq!(world.allowed().await.len(), 320);
 }
 
-pub async fn what_nobody_waits_for_is_done_or_not_done<S: Storage>(suite: &Suite<S>) {
+pub async fn a_dropped_operation_is_done_completely_or_not_at_all<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for number in 0..60 {
         let store = world.store.clone();
@@ -109,12 +109,12 @@ pub async fn what_nobody_waits_for_is_done_or_not_done<S: Storage>(suite: &Suite
         task.abort();
         drop(task.await);
     }
-    // After what is on its way.
+    // After the writes in progress.
     world.store.purge_expired().await.unwrap();
     let blocked = world.store.list_blocked(&Filter::all()).await.unwrap();
     let grants = world.store.list_allow(&Filter::all(), true).await.unwrap();
     let audit = world.audit().await;
-    assert_eq!(audit.len(), blocked.len() + grants.len(), "each with its entry in the log");
+    assert_eq!(audit.len(), blocked.len() + grants.len(), "each with its audit entry");
     for grant in &grants {
         let is_blocked = blocked.iter().any(|block| block.sender_id == grant.sender_id);
         assert_eq!(grant.revoked_at.is_some(), is_blocked, "{}", grant.sender_id);

@@ -1,4 +1,4 @@
-//! What is left of a person who was forgotten: nothing that names him.
+//! A forgotten person: nothing that names them is left.
 
 use nexo_pairing_core::{Actor, Filter, SenderKey};
 
@@ -6,12 +6,12 @@ use crate::prelude::*;
 use crate::testing::TestReplica;
 use crate::world::{World, account, channel, everywhere, key, key_on, sender};
 
-/// An id that is found nowhere by chance.
+/// An id that cannot occur by chance.
 const ANA: &str = "+14155550199";
 
 pub async fn a_forgotten_person_is_in_no_list<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    world.live_through_everything(ANA).await;
+    world.leave_every_trace(ANA).await;
     world.seed("+1").await;
     let copy = TestReplica::of(&world.store);
     let seen = async || {
@@ -38,12 +38,9 @@ pub async fn the_log_keeps_what_happened_under_one_pseudonym<S: Storage>(suite: 
     let pseudonym = log[0].sender_id.clone().unwrap();
     assert!(pseudonym.starts_with("sha256:") && pseudonym.len() == 71, "{pseudonym}");
     assert!(log.iter().all(|event| event.sender_id.as_ref() == Some(&pseudonym)));
-    assert!(
-        log.iter().all(|event| event.detail.is_null()),
-        "what was said of him is gone: {log:?}"
-    );
+    assert!(log.iter().all(|event| event.detail.is_null()), "details are gone: {log:?}");
 
-    // The next time he is somebody else.
+    // The next time, they get another pseudonym.
     world.seed(ANA).await;
     world.store.revoke(&everywhere(ANA), &Actor::cli()).await.unwrap();
     world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
@@ -62,7 +59,7 @@ pub async fn forgetting_on_one_account_leaves_the_others<S: Storage>(suite: &Sui
     assert_eq!(forgotten, [key(ANA)]);
     assert!(!world.is_allowed(ANA).await);
     assert!(world.store.is_allowed(&key_on("work", ANA)).await.unwrap());
-    // A block for all accounts is not this account's.
+    // A block on all accounts does not belong to this account.
     let forgotten = world.store.forget(&key("+2").into(), &Actor::cli()).await.unwrap();
     assert_eq!(forgotten, Vec::<SenderKey>::new());
     assert_eq!(world.store.list_blocked(&Filter::all()).await.unwrap().len(), 1);
@@ -76,12 +73,12 @@ pub async fn forgetting_nobody_is_not_in_the_log<S: Storage>(suite: &Suite<S>) {
     assert_eq!(world.audit().await, ["seed seed"]);
 }
 
-pub async fn a_forgotten_person_may_start_again<S: Storage>(suite: &Suite<S>) {
+pub async fn a_forgotten_person_can_make_a_new_request<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code(ANA).await;
     world.store.reject(&code, &Actor::cli()).await.unwrap();
     world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();
     world.code(ANA).await;
-    // Of the old code nobody knows whose it was.
+    // The old code no longer belongs to anybody.
     assert_eq!(world.approve(&code).await.unwrap_err().kind(), "unknown_code");
 }

@@ -1,4 +1,4 @@
-//! Grants and blocks: given, limited, ended, taken back, for one account or for all.
+//! Grants and blocks: given, limited, ended, lifted, on one account or on all.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub async fn a_grant_for_a_time_ends_by_itself<S: Storage>(suite: &Suite<S>) {
+pub async fn a_temporary_grant_expires<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let grant = Grant::unlimited().with_expires_in(hours(2)).with_note("the plumber");
@@ -81,9 +81,7 @@ pub async fn revoking_is_for_one_account_or_for_all<S: Storage>(suite: &Suite<S>
     assert_eq!(ended, [false, true, true, true], "telegram first");
 }
 
-pub async fn a_grant_that_ran_out_cannot_be_revoked_as_if_it_were_live<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn an_expired_grant_cannot_be_revoked<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for id in ["+1", "+2"] {
         let code = world.code(id).await;
@@ -96,11 +94,11 @@ pub async fn a_grant_that_ran_out_cannot_be_revoked_as_if_it_were_live<S: Storag
     let blocking = world.store.block(&key("+2").into(), &Actor::cli(), None).await.unwrap();
     assert!(blocking.revoked.is_empty(), "{blocking:?}");
     for grant in world.store.list_allow(&Filter::all(), true).await.unwrap() {
-        assert_eq!(grant.revoked_at, Some(moment(START + 60)), "it ended when it ran out");
+        assert_eq!(grant.revoked_at, Some(moment(START + 60)), "it ended at its expiry");
     }
 }
 
-pub async fn a_block_ends_what_the_sender_had<S: Storage>(suite: &Suite<S>) {
+pub async fn a_block_ends_grants_and_requests<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     seed(&world, "personal", &["+1"]).await;
     seed(&world, "work", &["+1"]).await;
@@ -116,7 +114,7 @@ pub async fn a_block_ends_what_the_sender_had<S: Storage>(suite: &Suite<S>) {
     assert_eq!(all.revoked, [key_on("work", "+1")]);
     assert_eq!(all.dropped, [key_on("shop", "+1")]);
     assert!(world.pending().await.is_empty() && world.allowed().await.is_empty());
-    // Accounts that there were not yet, too; other channels not.
+    // Future accounts as well, but not other channels.
     for (name, outcome) in [("future", UpsertOutcome::Blocked), ("work", UpsertOutcome::Blocked)] {
         let request = NewRequest::new(key_on(name, "+1"));
         assert_eq!(world.store.upsert_pending(request).await.unwrap(), outcome);
@@ -144,13 +142,17 @@ pub async fn blocks_are_listed_and_keep_their_first_date<S: Storage>(suite: &Sui
     );
 
     let of = async |filter| world.store.list_blocked(&filter).await.unwrap().len();
-    assert_eq!(of(Filter::all().with_account(account("personal"))).await, 2, "and those for all");
+    assert_eq!(
+        of(Filter::all().with_account(account("personal"))).await,
+        2,
+        "and those on all accounts"
+    );
     assert_eq!(of(Filter::all().with_account(account("work"))).await, 1);
     assert_eq!(of(Filter::all().with_sender(sender("+2"))).await, 1);
     assert_eq!(of(Filter::all().with_channel(ChannelId::parse("telegram").unwrap())).await, 0);
 }
 
-pub async fn taking_a_block_back_restores_nothing<S: Storage>(suite: &Suite<S>) {
+pub async fn lifting_a_block_restores_nothing<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.seed("+1").await;
     world.code("+2").await;
@@ -165,7 +167,7 @@ pub async fn taking_a_block_back_restores_nothing<S: Storage>(suite: &Suite<S>) 
         assert!(!world.store.unblock(&target, &Actor::cli()).await.unwrap());
     }
     assert!(world.allowed().await.is_empty() && world.pending().await.is_empty());
-    // Both are strangers now, and need not wait.
+    // Both are strangers now, without a wait.
     world.code("+1").await;
     world.code("+2").await;
 }
@@ -180,7 +182,7 @@ pub async fn a_block_for_one_account_and_one_for_all_are_two<S: Storage>(suite: 
     world.code("+1").await;
 }
 
-pub async fn a_seed_says_what_it_did<S: Storage>(suite: &Suite<S>) {
+pub async fn a_seed_reports_its_changes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     assert_eq!(seed(&world, "personal", &["+1", "+2", "+1"]).await, SeedReport::new(2, 0, 1));
     world.store.revoke(&key("+1").into(), &Actor::cli()).await.unwrap();
@@ -197,7 +199,7 @@ pub async fn a_seed_says_what_it_did<S: Storage>(suite: &Suite<S>) {
     assert_eq!(seed(&world, "work", &[]).await, SeedReport::new(0, 0, 0));
 }
 
-pub async fn a_seed_makes_a_grant_for_a_time_one_for_good<S: Storage>(suite: &Suite<S>) {
+pub async fn a_seed_makes_a_temporary_grant_permanent<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let brief = Grant::unlimited().with_expires_in(minutes(1));
@@ -212,13 +214,13 @@ pub async fn a_seed_settles_a_request<S: Storage>(suite: &Suite<S>) {
     let code = world.code("+1").await;
     world.code("+2").await;
     seed(&world, "work", &["+1"]).await;
-    assert_eq!(world.pending().await, ["+1", "+2"], "another account's seed says nothing here");
+    assert_eq!(world.pending().await, ["+1", "+2"], "a seed of another account has no effect here");
     seed(&world, "personal", &["+1"]).await;
     assert_eq!(world.pending().await, ["+2"]);
     assert_eq!(world.approve(&code).await.unwrap_err().kind(), "already_approved");
 }
 
-pub async fn a_seed_with_a_blocked_sender_lets_nobody_in<S: Storage>(suite: &Suite<S>) {
+pub async fn a_seed_with_a_blocked_sender_grants_nothing<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.code("+1").await;
     world.store.block(&everywhere("+2"), &Actor::cli(), None).await.unwrap();
@@ -242,10 +244,10 @@ pub async fn an_id_is_only_itself<S: Storage>(suite: &Suite<S>) {
     for id in &ids[1..] {
         assert!(!world.is_allowed(id).await, "{id}");
     }
-    // A sender that is called like the sign for all accounts is one sender.
+    // A sender whose id equals the sign for all accounts is one sender.
     world.store.block(&everywhere("*"), &Actor::cli(), None).await.unwrap();
     assert!(world.is_allowed("a").await);
-    // A stored id that no adapter would make today still matches itself.
+    // A stored id that no current adapter produces still matches itself.
     let old = SenderId::from_stored("old\nid".into());
     world
         .store

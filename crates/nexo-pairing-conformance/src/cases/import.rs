@@ -1,4 +1,4 @@
-//! Sessions of another store are taken over.
+//! Sessions imported from another store.
 
 use nexo_pairing_core::{Actor, ImportedSession, PairingError, SessionToken};
 

@@ -1,4 +1,4 @@
-//! Operations at the same time give what they give one after the other.
+//! Concurrent operations have the result of some sequential order.
 //!
 //! One of two operations is held, before it has its locks or after, while the other begins. What comes
 //! of them, and all that can be seen then, must be what it is when they are done in a row.
@@ -16,20 +16,20 @@ use crate::prelude::*;
 use crate::testing::redemption;
 use crate::world::{account, channel, everywhere, key, sender, unknown};
 
-/// After what time a storage is taken to hang.
+/// The time after which a storage counts as hanging.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// When the operation is held that comes first.
+/// The point at which the first operation is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     BeforeItsLocks,
     WithItsLocks,
 }
 
-/// Holds the operation that comes first until the others are where they shall be.
+/// Holds the first operation until the others have reached a point.
 struct Barrier {
     held: Held,
-    /// Whether the others can go on to their locks, or to their end, while it is held.
+    /// Whether the others can reach their locks, or their end, while it is held.
     is_overlapping: bool,
     state: Mutex<Progress>,
     changed: Condvar,
@@ -37,7 +37,7 @@ struct Barrier {
 
 #[derive(Default)]
 struct Progress {
-    /// How many operations there will be; 0 while none is held.
+    /// The number of operations; 0 while none is held.
     expected: u32,
     asked: u32,
     at_locks: u32,
@@ -56,14 +56,14 @@ impl Barrier {
         self.changed.notify_all();
     }
 
-    /// Waits until something is so. Whether it came to that.
+    /// Waits for a condition. Returns whether it was met.
     fn wait(&self, is_so: impl Fn(&Progress) -> bool) -> bool {
         let state = self.state.lock().unwrap();
         let waited = self.changed.wait_timeout_while(state, DEADLINE, |state| !is_so(state));
         !waited.unwrap().1.timed_out()
     }
 
-    /// Holds the operation that gets here first.
+    /// Holds the first operation to arrive.
     fn hold(&self) -> PortResult<()> {
         {
             let mut state = self.state.lock().unwrap();
@@ -78,7 +78,7 @@ impl Barrier {
             (true, Held::WithItsLocks) => state.at_locks == state.expected,
             (true, Held::BeforeItsLocks) => state.finished + 1 == state.expected,
         });
-        if came { Ok(()) } else { Err(PortError::new("the other operation did not get on")) }
+        if came { Ok(()) } else { Err(PortError::new("the other operation made no progress")) }
     }
 }
 
@@ -102,7 +102,7 @@ impl Hooks for Barrier {
 
 type Store<S> = PairingEngine<Intercepted<S>>;
 
-/// An operation on a store, with the code of the request of `+1`; what it was answered.
+/// An operation on a store, given the code of the request of `+1`; returns its result.
 type Operation<S> = fn(Store<S>, String) -> Pin<Box<dyn Future<Output = String> + Send>>;
 
 macro_rules! operation {
@@ -146,15 +146,15 @@ async fn both_orders<S: Storage>(
     }
 }
 
-/// What two operations are answered, and what can be seen then.
+/// The results of two operations, and the visible state after them.
 type Outcome = (String, String, Vec<String>);
 
-/// Whether one of two operations, and no more, was answered so.
+/// Whether exactly one of two operations had this result.
 fn once((first, second, _): &Outcome, answer: &str) -> bool {
     first.contains(answer) != second.contains(answer)
 }
 
-/// Whether a sender has a grant that was not revoked.
+/// Whether a sender has a grant that is not revoked.
 fn is_let_in(picture: &[String], id: &str) -> bool {
     let is_grant = |line: &String| line.starts_with("AllowedSender") && line.contains(id);
     picture.iter().any(|line| is_grant(line) && line.contains("revoked_at: None"))
@@ -250,7 +250,7 @@ pub async fn redeem_and_redeem<S: Storage>(suite: &Suite<S>) {
 
 pub async fn the_last_place_is_given_once<S: Storage>(suite: &Suite<S>) {
     async fn request<S: Storage>(store: Store<S>, id: &str) -> String {
-        // The first place is `+1`'s.
+        // `+1` has the first place.
         let request = NewRequest::new(key(id)).with_max_pending(2);
         told(store.upsert_pending(request).await)
     }

@@ -48,13 +48,13 @@ pub async fn the_client_that_asks_again_gets_a_new_token_for_its_session<S: Stor
     let first = world.redeem(Some(1)).await.unwrap();
     world.pass(minutes(5));
     let again = world.redeem(Some(1)).await.unwrap();
-    assert_eq!(again.session, first.session, "its end is not put off");
+    assert_eq!(again.session, first.session, "its expiry does not change");
     assert!(world.accepts(&again).await && !world.accepts(&first).await);
     assert_eq!(world.live().await.len(), 1);
     assert_eq!(world.audit().await, ["device session_issued", "device session_reissued"]);
 }
 
-pub async fn somebody_else_with_the_same_code_ends_the_session<S: Storage>(suite: &Suite<S>) {
+pub async fn another_client_with_the_same_code_ends_the_session<S: Storage>(suite: &Suite<S>) {
     for second in [None, Some(2)] {
         let world = World::new(suite).await;
         let first = world.redeem(Some(1)).await.unwrap();
@@ -77,7 +77,7 @@ pub async fn somebody_else_with_the_same_code_ends_the_session<S: Storage>(suite
     }
 }
 
-pub async fn where_replays_are_only_refused_the_session_lives_on<S: Storage>(suite: &Suite<S>) {
+pub async fn the_session_survives_replays_that_are_only_refused<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let first = world.redeem_or_refuse(None).await.unwrap();
     let told = world.redeem_or_refuse(None).await.unwrap_err();
@@ -96,9 +96,7 @@ pub async fn a_cancelled_code_gives_nothing<S: Storage>(suite: &Suite<S>) {
     assert_eq!(state, Some(RedemptionState::Cancelled));
 }
 
-pub async fn a_code_that_expired_in_the_meantime_gives_nothing_and_takes_nothing<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn a_code_that_expired_meanwhile_changes_nothing<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let issued = world.redeem(Some(1)).await.unwrap();
     world.pass(minutes(10));
@@ -149,7 +147,7 @@ pub async fn a_session_from_the_future_gives_no_other_token_and_a_thief_still_en
     let issued = world.redeem(Some(1)).await.unwrap();
     world.clock.set(moment(START - 3600));
     assert!(!world.accepts(&issued).await);
-    // The client itself does no harm by asking again.
+    // The same client may ask again.
     let told = world.redeem(Some(1)).await.unwrap_err();
     assert!(matches!(told, RedeemError::Replayed { revoked: false, .. }), "{told:?}");
     world.clock.set(moment(START));
@@ -172,7 +170,7 @@ pub async fn a_clock_that_is_kept_in_time_may_go_back_five_seconds_after_a_claim
     assert_eq!(again.session, first.session);
 }
 
-pub async fn a_code_is_good_until_the_very_moment_of_its_expiry<S: Storage>(suite: &Suite<S>) {
+pub async fn a_code_is_valid_up_to_its_expiry<S: Storage>(suite: &Suite<S>) {
     for (before, is_good) in [(1, true), (0, false)] {
         let world = World::new(suite).await;
         let mut redemption = redemption(1, None);
@@ -200,7 +198,7 @@ pub async fn the_operator_names_a_device_before_it_names_itself<S: Storage>(suit
     }
 }
 
-pub async fn a_redemption_out_of_its_bounds_uses_nothing_up<S: Storage>(suite: &Suite<S>) {
+pub async fn a_redemption_out_of_bounds_does_not_use_the_code<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     type Change = fn(&mut Redemption);
     let changes: [(&str, Change); 10] = [
@@ -235,7 +233,7 @@ pub async fn a_redemption_out_of_its_bounds_uses_nothing_up<S: Storage>(suite: &
     assert_eq!(session.renew_until, session.expires_at);
 }
 
-/// Has ten clients on two handles use one code at once; says who got a session.
+/// Ten clients on two handles use one code at once; returns the sessions.
 async fn at_once<S: Storage>(
     world: &World<S>,
     redemption: impl Fn(u64) -> Redemption,
@@ -287,5 +285,5 @@ pub async fn a_client_that_asks_many_times_at_once_has_one_session_and_one_token
     for session in &issued {
         accepted += u32::from(world.accepts(session).await);
     }
-    assert_eq!(accepted, 1, "the last one");
+    assert_eq!(accepted, 1, "the last one only");
 }

@@ -10,7 +10,7 @@ use crate::testing::redemption;
 use crate::world::{START, World, hours, minutes, moment};
 use nexo_pairing_engine::PairingEngine;
 
-/// Audited one by one.
+/// The repetitions that are audited one by one.
 const FIRST: usize = 5;
 
 async fn details<S: Storage>(store: &PairingEngine<S>, action: &str) -> Vec<Value> {
@@ -18,7 +18,7 @@ async fn details<S: Storage>(store: &PairingEngine<S>, action: &str) -> Vec<Valu
     events.into_iter().filter(|event| event.action == action).map(|event| event.detail).collect()
 }
 
-/// How many repeated claims the entries stand for.
+/// The number of repeated claims that the entries count.
 fn counted(details: &[Value]) -> u64 {
     details.iter().map(|detail| detail["count"].as_u64().unwrap()).sum()
 }
@@ -41,7 +41,7 @@ pub async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_
         }
     }
     assert_eq!(details(&world.store, "replay").await.len(), 2 * FIRST);
-    // The operator changed `on_replay`.
+    // The operator has changed `on_replay`.
     world.store.redeem(redemption(2, None)).await.unwrap_err();
     let entries = details(&world.store, "replay").await;
     assert_eq!(entries.len(), 2 * FIRST + 1);
@@ -52,7 +52,7 @@ pub async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_
     );
 }
 
-pub async fn a_code_whose_session_is_forgotten_is_counted_too<S: Storage>(suite: &Suite<S>) {
+pub async fn a_code_whose_session_was_deleted_is_counted<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let day = Duration::from_secs(86_400);
     let long = |number| {

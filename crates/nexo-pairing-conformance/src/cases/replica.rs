@@ -1,4 +1,4 @@
-//! Replicas: what changed is there when the operation returns.
+//! Replicas: a change is visible when its operation returns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::prelude::*;
 use crate::testing::TestReplica;
 use crate::world::{START, World, everywhere, hours, key, minutes, moment};
 
-pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
+pub async fn a_replica_starts_with_a_full_load<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.seed("+1").await;
     let code = world.code("+2").await;
@@ -43,29 +43,27 @@ pub async fn a_mirror_begins_with_all_there_is<S: Storage>(suite: &Suite<S>) {
     assert_eq!(of("+2").waiting, Some(Validity::Between(moment(START), moment(START + 86_400))));
 }
 
-pub async fn dropped_mirrors_are_let_go<S: Storage>(suite: &Suite<S>) {
+pub async fn dropped_replicas_are_released<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let (first, second) = (TestReplica::of(&world.store), TestReplica::of(&world.store));
     let weak = Arc::downgrade(&first);
     drop(first);
     world.seed("+1").await;
-    assert!(weak.upgrade().is_none(), "the store holds none");
+    assert!(weak.upgrade().is_none(), "the store holds no reference");
     assert_eq!(second.lines(), ["whatsapp/personal/+1 allowed"]);
     world.store.subscribe(weak);
     world.seed("+2").await;
     assert_eq!(second.lines().len(), 2);
 }
 
-pub async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn a_slow_load_delays_no_other_subscription<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.seed("+1").await;
     let (slow, second) = (Arc::new(TestReplica::default()), Arc::new(TestReplica::default()));
     let held = slow.hold();
     world.store.subscribe(slow.weak());
     slow.wait_until("it is being loaded", |state| state.begun > 0);
-    // Would wait for the load for ever, if it waited.
+    // This would wait for ever if it waited for the load.
     world.store.subscribe(second.weak());
     drop(held);
     for copy in [slow, second] {
@@ -73,9 +71,7 @@ pub async fn a_mirror_that_is_slow_to_load_holds_up_no_other_from_being_attached
     }
 }
 
-pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn a_change_through_this_handle_is_visible_on_return<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let copy = TestReplica::of(&world.store);
     let clone = world.store.clone();
@@ -91,7 +87,7 @@ pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Sto
     assert_eq!(of_one(), "waiting");
     world.pass(hours(24));
     world.code("+1").await;
-    assert_eq!(of_one(), "pending waiting", "a wait that is over");
+    assert_eq!(of_one(), "pending waiting", "a wait that has ended");
     let (cooldown, retry) = (minutes(5), Duration::from_secs(10));
     world.store.challenge_undelivered(&key("+1"), cooldown, retry).await.unwrap();
     let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
@@ -121,7 +117,7 @@ pub async fn what_this_handle_changes_is_there_when_the_operation_returns<S: Sto
     assert_eq!(of_one(), "");
 }
 
-pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Suite<S>) {
+pub async fn a_failing_replica_affects_no_other<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let broken = Arc::new(TestReplica::default());
     broken.break_loads(true);
@@ -133,7 +129,7 @@ pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Su
 
     world.seed("+1").await;
     assert_eq!(sound.lines(), ["whatsapp/personal/+1 allowed"]);
-    assert!(world.store.refresh().await.is_err(), "one of them does not follow");
+    assert!(world.store.refresh().await.is_err(), "one of them cannot be updated");
     assert_eq!(broken.state().position, None);
 
     broken.break_loads(false);
@@ -141,7 +137,7 @@ pub async fn one_mirror_that_fails_takes_no_other_with_it<S: Storage>(suite: &Su
     assert_eq!(broken.lines(), sound.lines());
 }
 
-pub async fn a_refresh_loads_a_mirror_that_was_just_attached<S: Storage>(suite: &Suite<S>) {
+pub async fn a_refresh_loads_a_new_replica<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.seed("+1").await;
     for _ in 0..50 {

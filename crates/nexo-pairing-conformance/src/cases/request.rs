@@ -1,4 +1,4 @@
-//! Strangers' requests: every outcome, the limits, the waits.
+//! Requests of strangers: every outcome, the limits and the waits.
 
 use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, SenderKey, UpsertOutcome};
 use serde_json::json;
@@ -52,7 +52,7 @@ pub async fn an_account_has_three_requests_and_another_account_three_of_its_own<
     let elsewhere = NewRequest::new(key_on("work", "+4"));
     let elsewhere = world.store.upsert_pending(elsewhere).await.unwrap();
     assert!(matches!(elsewhere, UpsertOutcome::Created { .. }));
-    // Who has a request is not in his own way.
+    // A sender with a request does not count against themselves.
     world.pass(minutes(5));
     assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
     // A place is free again after an approval, a rejection, and the end of an hour.
@@ -102,7 +102,7 @@ pub async fn all_accounts_together_have_a_cap<S: Storage>(suite: &Suite<S>) {
     assert!(matches!(on("d").await.unwrap(), UpsertOutcome::Created { .. }));
 }
 
-pub async fn who_is_let_in_or_blocked_meanwhile_gets_no_code<S: Storage>(suite: &Suite<S>) {
+pub async fn a_sender_admitted_or_blocked_meanwhile_gets_no_code<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.seed("+1").await;
     assert_eq!(world.message("+1").await, UpsertOutcome::Allowed);
@@ -123,7 +123,7 @@ pub async fn another_id_of_the_same_sender_counts<S: Storage>(suite: &Suite<S>) 
     assert_eq!(with_alt("lid:1", "+1").await.unwrap(), UpsertOutcome::Allowed);
     world.store.block(&key("+2").into(), &Actor::cli(), None).await.unwrap();
     assert_eq!(with_alt("lid:2", "+2").await.unwrap(), UpsertOutcome::Blocked);
-    // A block wins over a grant, whichever of the ids has which.
+    // A block wins over a grant, on any of the ids.
     assert_eq!(with_alt("+1", "+2").await.unwrap(), UpsertOutcome::Blocked);
 
     let code = world.code("+3").await;
@@ -131,11 +131,11 @@ pub async fn another_id_of_the_same_sender_counts<S: Storage>(suite: &Suite<S>) 
     world.pass(minutes(5));
     let again = with_alt("lid:3", "+3").await.unwrap();
     let UpsertOutcome::Repeated { key: whose, code: same, .. } = again else { panic!("{again:?}") };
-    assert_eq!((whose, same.as_str()), (key("+3"), code.as_str()), "the request is that of +3");
+    assert_eq!((whose, same.as_str()), (key("+3"), code.as_str()), "the request belongs to +3");
     assert_eq!(
         world.message("+3").await,
         UpsertOutcome::AlreadyChallenged,
-        "one sender, one stamp"
+        "one sender, one timestamp"
     );
     assert_eq!(world.pending().await, ["+3"]);
 
@@ -156,12 +156,12 @@ pub async fn a_challenge_that_was_not_delivered_is_tried_again_after_ten_seconds
     assert_eq!(world.message("+1").await, UpsertOutcome::AlreadyChallenged);
     world.pass(std::time::Duration::from_secs(1));
     assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
-    // Of nobody's request nothing is stamped.
+    // Without a request, nothing is written.
     world.store.challenge_undelivered(&key("+2"), cooldown, retry).await.unwrap();
     assert_eq!(world.pending().await, ["+1"]);
 }
 
-pub async fn who_was_rejected_waits_a_day<S: Storage>(suite: &Suite<S>) {
+pub async fn a_rejected_sender_waits_a_day<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let rejected = world.store.reject(&code, &Actor::cli()).await.unwrap();
@@ -176,17 +176,15 @@ pub async fn who_was_rejected_waits_a_day<S: Storage>(suite: &Suite<S>) {
     world.code("+1").await;
 }
 
-pub async fn expiries_count_by_when_they_were_not_by_when_they_were_noticed<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn expiries_count_by_their_own_time<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.code("+1").await;
     world.pass(hours(1));
-    // The second request runs out 23 hours after the first, and nobody looks for an hour.
+    // The second request expires 23 hours after the first, and is noticed an hour later.
     world.pass(hours(22));
     world.code("+1").await;
     world.pass(hours(2) + minutes(30));
-    // The third runs out two and a half hours after the second: two hours of wait, not one.
+    // The third expires two and a half hours after the second: a wait of two hours, not one.
     world.code("+1").await;
     world.pass(hours(1));
     world.pass(hours(1));
@@ -195,7 +193,7 @@ pub async fn expiries_count_by_when_they_were_not_by_when_they_were_noticed<S: S
     world.code("+1").await;
 }
 
-pub async fn an_approval_ends_the_row_of_expiries<S: Storage>(suite: &Suite<S>) {
+pub async fn an_approval_resets_the_expiry_count<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     for _ in 0..2 {
         world.code("+1").await;
@@ -228,21 +226,19 @@ pub async fn requests_are_listed_oldest_first_and_by_filter<S: Storage>(suite: &
     assert!(of(Filter::all().with_channel("telegram".parse().unwrap())).await.is_empty());
 }
 
-pub async fn a_purge_says_how_many_requests_ran_out<S: Storage>(suite: &Suite<S>) {
+pub async fn a_purge_returns_the_number_of_expired_requests<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.code("+1").await;
     world.pass(minutes(30));
     world.code("+2").await;
     world.pass(minutes(30));
-    assert_eq!(world.pending().await, ["+2"], "what ran out is not listed, purged or not");
+    assert_eq!(world.pending().await, ["+2"], "an expired request is not listed, purged or not");
     assert_eq!(world.store.purge_expired().await.unwrap(), 1);
     assert_eq!(world.store.purge_expired().await.unwrap(), 0);
     assert_eq!(world.pending().await, ["+2"]);
 }
 
-pub async fn what_is_out_of_range_is_refused_before_anything_is_written<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn values_out_of_range_are_refused_before_any_write<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let code = world.code("+1").await;
     let too_long = "n".repeat(501);
@@ -262,7 +258,7 @@ pub async fn what_is_out_of_range_is_refused_before_anything_is_written<S: Stora
     let refused = world.store.block(&key("+1").into(), &Actor::cli(), Some(&too_long)).await;
     assert!(matches!(refused, Err(PairingError::Invalid { name: "reason", .. })), "{refused:?}");
     assert_eq!(world.pending().await, ["+1"]);
-    // None of it was an attempt.
+    // None of these counted as an attempt.
     let first = world.approve(&unknown(0)).await;
     assert!(matches!(first, Err(PairingError::UnknownCode { attempts_left: 4 })), "{first:?}");
 }

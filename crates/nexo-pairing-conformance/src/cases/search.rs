@@ -1,4 +1,4 @@
-//! Searches of the audit log find what a look at every entry finds.
+//! Searches of the audit log find the same entries as a scan.
 
 use nexo_pairing_core::{AccountId, AuditEvent, AuditQuery, ChannelId, Filter, SenderId};
 
@@ -9,7 +9,7 @@ use crate::prelude::*;
 use crate::testing::redemption;
 use crate::world::{START, World, minutes, moment};
 
-/// Adds 400 entries; their times go up and down.
+/// Adds 400 entries whose times are not in order.
 async fn add_entries<S: Storage>(world: &World<S>) {
     let added = world.store.storage().write(Caller::Operator, |rows| {
         rows.lock(&[])?;
@@ -30,7 +30,7 @@ async fn add_entries<S: Storage>(world: &World<S>) {
     added.await.unwrap();
 }
 
-/// Whether an entry matches, by a look at it. Of a device here it is enough to know the sessions.
+/// Whether an entry matches. A device is known by its sessions here.
 fn matches(query: &AuditQuery, event: &AuditEvent, sessions: &[String]) -> bool {
     let AuditQuery { filter, action, since, until, before, .. } = query;
     let is = |wanted: Option<&str>, found: Option<&str>| wanted.is_none() || wanted == found;
@@ -46,9 +46,7 @@ fn matches(query: &AuditQuery, event: &AuditEvent, sessions: &[String]) -> bool 
         && (query.device.is_none() || session.is_some_and(|id| sessions.contains(&id)))
 }
 
-pub async fn every_combination_of_filters_finds_what_a_look_at_each_entry_finds<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn every_combination_of_filters_matches_a_full_scan<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     add_entries(&world).await;
     let all = world.store.audit(&Filter::all(), 1000).await.unwrap();
@@ -95,9 +93,7 @@ pub async fn every_combination_of_filters_finds_what_a_look_at_each_entry_finds<
     assert!(found_some > 200, "{found_some}");
 }
 
-pub async fn pages_leave_nothing_out_and_repeat_nothing_while_others_write<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn pages_neither_skip_nor_repeat_entries_during_writes<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     add_entries(&world).await;
     let mut query = AuditQuery::newest(30);
@@ -105,7 +101,7 @@ pub async fn pages_leave_nothing_out_and_repeat_nothing_while_others_write<S: St
     let mut pages = Vec::new();
     loop {
         let page = world.store.audit_log(&query).await.unwrap();
-        // What comes meanwhile is newer.
+        // Entries written meanwhile are newer.
         add_entries(&world).await;
         let Some(oldest) = page.first() else { break };
         query.before = Some(oldest.seq);
@@ -115,7 +111,7 @@ pub async fn pages_leave_nothing_out_and_repeat_nothing_while_others_write<S: St
     assert!(pages.windows(2).all(|pair| pair[0].seq < pair[1].seq));
 }
 
-pub async fn parts_of_a_second_are_no_gap_between_two_spans<S: Storage>(suite: &Suite<S>) {
+pub async fn fractions_of_a_second_leave_no_gap_between_two_ranges<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.code("+1").await;
     let after = AuditQuery::newest(10).with_since(moment(START) + time::Duration::milliseconds(1));
@@ -125,7 +121,7 @@ pub async fn parts_of_a_second_are_no_gap_between_two_spans<S: Storage>(suite: &
     assert_eq!(world.store.audit_log(&before).await.unwrap().len(), 1);
 }
 
-pub async fn a_device_is_found_by_its_label_after_its_session_is_forgotten<S: Storage>(
+pub async fn a_device_is_found_by_label_after_its_session_was_deleted<S: Storage>(
     suite: &Suite<S>,
 ) {
     let world = World::new(suite).await;

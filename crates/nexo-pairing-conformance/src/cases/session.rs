@@ -1,4 +1,4 @@
-//! A session's life: heard of, renewed, ended, put away.
+//! The life of a session: used, renewed, ended, deleted.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,19 +21,19 @@ async fn last_entry<S: Storage>(world: &World<S>) -> (String, String, serde_json
     (event.actor, event.action, event.detail)
 }
 
-pub async fn a_token_that_nobody_has_is_of_no_session<S: Storage>(suite: &Suite<S>) {
+pub async fn an_unknown_token_has_no_session<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let session = world.device(1).await.session;
     let unknown = SessionToken::parse("unknown-token").unwrap();
     assert_eq!(world.store.session(&unknown).await.unwrap(), None);
     assert_eq!(world.store.renew_session(&unknown, hours(1)).await.unwrap(), None);
     assert!(!world.store.end_session(&unknown).await.unwrap());
-    // The id is no token.
+    // The id is not a token.
     let id = SessionToken::parse(session.id.as_str()).unwrap();
     assert_eq!(world.store.session(&id).await.unwrap(), None);
 }
 
-pub async fn what_has_run_out_is_not_there_to_be_revoked_or_ended<S: Storage>(suite: &Suite<S>) {
+pub async fn an_expired_session_can_be_neither_revoked_nor_ended<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let issued = world.device(1).await;
     world.pass(hours(24));
@@ -75,12 +75,16 @@ pub async fn a_session_is_renewed_up_to_its_last_day<S: Storage>(suite: &Suite<S
     let expiry = |session: Option<Session>| session.unwrap().expires_at;
     world.pass(hours(12));
     assert_eq!(expiry(renew(hours(24)).await.unwrap()), moment(START + DAY * 3 / 2));
-    assert_eq!(expiry(renew(hours(1)).await.unwrap()), moment(START + DAY * 3 / 2), "not less");
+    assert_eq!(
+        expiry(renew(hours(1)).await.unwrap()),
+        moment(START + DAY * 3 / 2),
+        "never shorter"
+    );
     let found = world.store.session(&issued.token).await.unwrap();
     assert_eq!(expiry(found), moment(START + DAY * 3 / 2));
     assert_eq!(expiry(renew(hours(365 * 24)).await.unwrap()), moment(START + 30 * DAY));
     world.clock.set(moment(START + 30 * DAY - 1));
-    assert_eq!(expiry(renew(hours(24)).await.unwrap()), moment(START + 30 * DAY), "and no more");
+    assert_eq!(expiry(renew(hours(24)).await.unwrap()), moment(START + 30 * DAY), "and not beyond");
     world.clock.set(moment(START + 30 * DAY));
     assert_eq!(renew(hours(24)).await.unwrap(), None);
 }
@@ -94,7 +98,7 @@ pub async fn a_renewal_out_of_range_is_refused<S: Storage>(suite: &Suite<S>) {
     }
 }
 
-pub async fn a_device_is_noted_once_a_minute<S: Storage>(suite: &Suite<S>) {
+pub async fn the_last_use_is_written_once_a_minute<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let issued = world.device(1).await;
     let seen = || async { world.live().await.remove(0) };
@@ -107,13 +111,13 @@ pub async fn a_device_is_noted_once_a_minute<S: Storage>(suite: &Suite<S>) {
         assert!(!session.wants_touch(moment(START + after)));
     }
     assert!(seen().await.wants_touch(moment(START + 3660)));
-    // A stamp from the future is none.
+    // A timestamp from the future does not count.
     world.clock.set(moment(START + 3594));
     assert!(seen().await.wants_touch(moment(START + 3594)));
     world.store.touch(&issued.session.id, None).await.unwrap();
     assert_eq!(seen().await.last_seen_at, Some(moment(START + 3594)));
     world.store.touch(&SessionId::parse("0123456789abcdef").unwrap(), None).await.unwrap();
-    assert_eq!(world.audit().await.len(), 1, "and it is no matter for the log");
+    assert_eq!(world.audit().await.len(), 1, "and it is not audited");
 }
 
 pub async fn sessions_are_listed_oldest_first<S: Storage>(suite: &Suite<S>) {
@@ -135,9 +139,7 @@ pub async fn sessions_are_listed_oldest_first<S: Storage>(suite: &Suite<S>) {
     assert_eq!(world.store.list_sessions(true).await.unwrap().len(), 3);
 }
 
-pub async fn a_session_is_told_in_json_with_rfc_3339_times_and_no_token<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn a_session_as_json_has_rfc_3339_times_and_no_token<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let session = world.device(1).await.session;
     let told = serde_json::to_value(&session).unwrap();
@@ -168,7 +170,7 @@ pub async fn ids_are_sixteen_digits<S: Storage>(suite: &Suite<S>) {
     }
 }
 
-pub async fn what_was_done_to_codes_and_keys_is_in_the_audit_log<S: Storage>(suite: &Suite<S>) {
+pub async fn changes_of_codes_and_keys_are_audited<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let cli = Actor::cli();
     let record = |event| world.store.record(&cli, event);
@@ -194,7 +196,7 @@ pub async fn what_was_done_to_codes_and_keys_is_in_the_audit_log<S: Storage>(sui
     assert_eq!(last_entry(&world).await, ("cli".into(), "key_retired".into(), detail));
 }
 
-pub async fn sessions_are_put_away_thirty_days_after_their_end<S: Storage>(suite: &Suite<S>) {
+pub async fn sessions_are_deleted_thirty_days_after_their_end<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let (expiring, revoked) = (world.device(1).await, world.device(2).await);
     let lasting = {
@@ -215,11 +217,7 @@ pub async fn sessions_are_put_away_thirty_days_after_their_end<S: Storage>(suite
     drop(expiring);
 }
 
-pub async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back<
-    S: Storage,
->(
-    suite: &Suite<S>,
-) {
+pub async fn an_expired_session_is_not_revived_by_a_clock_set_back<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let issued = world.device(1).await;
     world.clock.set(moment(START + DAY - 1));
@@ -232,10 +230,10 @@ pub async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_i
     assert_eq!(world.store.renew_session(&issued.token, hours(1)).await.unwrap(), None);
     let listed = world.store.list_sessions(true).await.unwrap().remove(0);
     assert_eq!(listed.revoked_at, Some(listed.expires_at));
-    assert_eq!(world.audit().await, ["device session_issued"], "nobody did it");
+    assert_eq!(world.audit().await, ["device session_issued"], "an expiry has no actor");
 }
 
-pub async fn the_housekeeping_puts_sessions_away_too<S: Storage>(suite: &Suite<S>) {
+pub async fn maintenance_deletes_sessions<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     world.device(1).await;
     world.clock.set(moment(START + 31 * DAY));
@@ -271,7 +269,7 @@ pub async fn a_session_shows_where_it_was_claimed_and_used_from<S: Storage>(suit
     let issued = world.store.redeem(redemption).await.unwrap();
     assert_eq!((issued.session.claim_peer, issued.session.last_peer), (peer("203.0.113.7"), None));
     world.store.touch(&issued.session.id, peer("2001:db8::7")).await.unwrap();
-    // Within a minute nothing is written, not even another address.
+    // Within a minute nothing is written, not even a new address.
     world.store.touch(&issued.session.id, peer("2001:db8::8")).await.unwrap();
     let found = world.live().await.remove(0);
     assert_eq!((found.claim_peer, found.last_peer), (peer("203.0.113.7"), peer("2001:db8::7")));

@@ -1,4 +1,4 @@
-//! What is trimmed, row by row: the newest rows are those that were written last, whatever their times
+//! Trimming, row by row: the newest rows are those that were written last, whatever their times
 //! say, and no more are deleted than asked for.
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::world::{START, actor, key, moment};
 
 impl<S: Storage> World<S> {
-    /// Works on rows, as the engine does.
+    /// Runs row operations, as the engine does.
     async fn rows<T: Send + 'static>(
         &self,
         mut locks: Vec<LockKey>,
@@ -32,7 +32,7 @@ fn code(number: u8) -> PairingCode {
     PairingCode::from_random([0, 0, 0, 0, 0, 0, number])
 }
 
-/// What has to be locked for the requests of `+1`.
+/// The locks for the requests of `+1`.
 fn of_requests() -> Vec<LockKey> {
     vec![LockKey::sender(&key("+1")), LockKey::Requests]
 }
@@ -42,7 +42,7 @@ fn add_outcome(rows: &mut dyn Rows, number: u8, end: RequestEnd, after: i64) -> 
     let (key, code) = (key("+1"), code(number));
     let ended = EndedRequest { end, at: moment(START + after), strikes: 0 };
     let outcome = OutcomeRow { key: key.clone(), code: code.clone(), ended };
-    assert!(!rows.delete_request(&key, &code)?, "there is none yet");
+    assert!(!rows.delete_request(&key, &code)?, "there is no request yet");
     let (created_at, expires_at) = (START, START + 3600);
     let meta = "null".to_owned();
     let request = RequestRow { key, code, created_at, expires_at, challenged_at: START, meta };
@@ -51,7 +51,7 @@ fn add_outcome(rows: &mut dyn Rows, number: u8, end: RequestEnd, after: i64) -> 
     rows.insert_outcome(&outcome)
 }
 
-/// Of which of these numbers there is an outcome.
+/// The numbers that have an outcome.
 fn known(rows: &dyn Rows, numbers: std::ops::Range<u8>) -> PortResult<Vec<u8>> {
     let mut known = Vec::new();
     for number in numbers {
@@ -62,12 +62,12 @@ fn known(rows: &dyn Rows, numbers: std::ops::Range<u8>) -> PortResult<Vec<u8>> {
     Ok(known)
 }
 
-pub async fn the_newest_outcomes_are_those_that_were_written_last<S: Storage>(suite: &Suite<S>) {
+pub async fn the_newest_outcomes_are_the_last_written<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let (first, rest, left) = world
         .rows(of_requests(), |rows| {
             for number in 0..12 {
-                // The clock goes back meanwhile.
+                // The clock goes back.
                 add_outcome(rows, number, RequestEnd::Rejected, -i64::from(number))?;
             }
             assert_eq!(rows.last_outcome(&key("+1"))?.unwrap().at, moment(START - 11));
@@ -142,7 +142,7 @@ pub async fn sessions_end_before_they_are_deleted<S: Storage>(suite: &Suite<S>) 
         .await;
     assert_eq!(found.session.revoked_at, Some(found.session.expires_at));
     assert_eq!(found.revoked_via.as_deref(), Some("expiry"));
-    assert_eq!(deleted, [0, 1], "the second has its time until {}", found.session.expires_at);
+    assert_eq!(deleted, [0, 1], "the second lives until {}", found.session.expires_at);
     assert_eq!(world.store.list_sessions(true).await.unwrap().len(), 3);
 }
 
@@ -156,7 +156,7 @@ pub async fn the_newest_setup_codes_stay_known<S: Storage>(suite: &Suite<S>) {
         .rows((0..8).map(|number| LockKey::Nonce(nonce(number))).collect(), |rows| {
             for number in 0..8 {
                 let (replays, reissues) = (Repeats::default(), Repeats::default());
-                // The third lives for longer.
+                // The third lives longer.
                 let expires_at = if number == 2 { START + 1000 } else { START - number };
                 let row = RedemptionRow {
                     nonce: nonce(number),
@@ -182,13 +182,11 @@ pub async fn the_newest_setup_codes_stay_known<S: Storage>(suite: &Suite<S>) {
     assert_eq!((trimmed, left), (4, vec![2, 5, 6, 7]));
 }
 
-pub async fn the_audit_log_is_trimmed_up_to_the_first_entry_that_stays<S: Storage>(
-    suite: &Suite<S>,
-) {
+pub async fn the_audit_log_is_trimmed_up_to_the_first_kept_entry<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
     let looked_at = world
         .rows(Vec::new(), |rows| {
-            // The third is from the future, and says nothing about what follows.
+            // The third is from the future and proves nothing about later ones.
             for at in [1, 2, 900, 3, 60, 4] {
                 let (actor, action) = ("gate".to_owned(), "expire".to_owned());
                 let event = AuditEvent::new(0, moment(START + at), actor, action, json!(at));
@@ -202,7 +200,7 @@ pub async fn the_audit_log_is_trimmed_up_to_the_first_entry_that_stays<S: Storag
             Ok((first < second, third))
         })
         .await;
-    assert_eq!(looked_at, (true, None), "it has come to one that stays");
+    assert_eq!(looked_at, (true, None), "it has reached an entry that stays");
     let left = world.store.audit(&Default::default(), 100).await.unwrap();
     let left: Vec<_> = left.iter().map(|event| event.detail.as_i64().unwrap()).collect();
     assert_eq!(left, [900, 60, 4]);

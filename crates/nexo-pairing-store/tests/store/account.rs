@@ -1,4 +1,4 @@
-//! Which modes are remembered, and what is forgotten.
+//! Remembered and forgotten modes.
 
 use nexo_pairing_core::{
     AccountKey, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce, PairingError,
@@ -8,7 +8,7 @@ use nexo_pairing_store::{PairingStore, StoreError};
 
 use crate::support::{World, account, actor, channel};
 
-/// What a configuration says: of all accounts, and of some.
+/// A configuration: the default mode, and the modes of some accounts.
 fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ConfiguredModes {
     let said = |mode| ModeSetting::new(mode, "pairing.yaml");
     let entry = |(name, mode): &(&str, Option<Mode>)| (named(name), mode.map(said));

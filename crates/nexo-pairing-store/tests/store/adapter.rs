@@ -1,4 +1,4 @@
-//! Which channels are remembered to have their adapter in another process.
+//! Remembered channels whose adapter is in another process.
 
 use nexo_pairing_core::{ChannelId, RememberedAdapters};
 

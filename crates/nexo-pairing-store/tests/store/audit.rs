@@ -1,4 +1,4 @@
-//! The audit log, and what is thrown away when.
+//! The audit log and its retention.
 
 use nexo_pairing_core::{Actor, Filter};
 
@@ -22,7 +22,7 @@ async fn the_log_is_kept_for_as_long_as_was_asked() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_wrong_for_a_while_costs_no_entries_and_keeps_none_for_ever() {
+async fn a_temporarily_wrong_clock_neither_deletes_entries_nor_keeps_them_for_ever() {
     let world = World::new().await;
     let day = i64::try_from(DAY * 3600).unwrap();
     world.clock.set(moment(START + 4000 * day));

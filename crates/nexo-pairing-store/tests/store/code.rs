@@ -1,4 +1,4 @@
-//! What an operator is told about a code, and what guessing one costs him.
+//! The result of a code, and the cost of guessing one.
 
 use std::time::Duration;
 

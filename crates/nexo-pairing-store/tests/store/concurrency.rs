@@ -66,7 +66,7 @@ async fn a_code_is_used_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn writers_that_never_rest_all_get_their_turn() {
+async fn busy_writers_all_make_progress() {
     let world = World::new().await;
     let mut tasks = Vec::new();
     for writer in 0..8 {

@@ -1,4 +1,4 @@
-//! What is left of a person who was forgotten: nothing that names him.
+//! A forgotten person: nothing that names them is left.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use nexo_pairing_core::{Actor, Filter};
 
 use crate::support::{Repeating, World, account, bytes, channel, everywhere, names, sender};
 
-/// An id that is found nowhere by chance.
+/// An id that cannot occur by chance.
 const ANA: &str = "+14155550199";
 
 /// The files of a store in which a text is found.
@@ -23,7 +23,7 @@ fn found_in(folder: &Path, text: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_forgotten_person_leaves_no_trace() {
     let world = World::new().await;
-    world.live_through_everything(ANA).await;
+    world.leave_every_trace(ANA).await;
     world.seed("+2").await;
     assert!(!found_in(world.folder.path(), ANA).is_empty(), "the search finds what is there");
 

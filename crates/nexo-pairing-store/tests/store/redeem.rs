@@ -4,7 +4,7 @@ use nexo_pairing_core::{IssuedSession, OnReplay, Redemption};
 
 use crate::support::{World, redemption};
 
-/// Has ten clients on two handles use one code at once; says who got a session.
+/// Ten clients on two handles use one code at once; returns the sessions.
 async fn at_once(world: &World, redemption: impl Fn(u64) -> Redemption) -> Vec<IssuedSession> {
     let other = world.another().await;
     let tasks: Vec<_> = (0..10)
@@ -53,5 +53,5 @@ async fn a_client_that_asks_many_times_at_once_has_one_session_and_one_token() {
     for session in &issued {
         accepted += u32::from(world.accepts(session).await);
     }
-    assert_eq!(accepted, 1, "the last one");
+    assert_eq!(accepted, 1, "the last one only");
 }

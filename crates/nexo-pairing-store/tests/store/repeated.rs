@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{START, World, moment, options};
 use crate::support::{claims, redemption};
 
-/// Audited one by one.
+/// The repetitions that are audited one by one.
 const FIRST: usize = 5;
 
 async fn details(store: &PairingStore, action: &str) -> Vec<Value> {
@@ -17,7 +17,7 @@ async fn details(store: &PairingStore, action: &str) -> Vec<Value> {
     events.into_iter().filter(|event| event.action == action).map(|event| event.detail).collect()
 }
 
-/// How many repeated claims the entries stand for.
+/// The number of repeated claims that the entries count.
 fn counted(details: &[Value]) -> u64 {
     details.iter().map(|detail| detail["count"].as_u64().unwrap()).sum()
 }
@@ -98,7 +98,7 @@ async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audi
         }
     }
     assert_eq!(details(&world.store, "replay").await.len(), 2 * FIRST);
-    // The operator changed `on_replay`.
+    // The operator has changed `on_replay`.
     world.store.redeem(redemption(2, None)).await.unwrap_err();
     let entries = details(&world.store, "replay").await;
     assert_eq!(entries.len(), 2 * FIRST + 1);

@@ -17,7 +17,7 @@ fn never_polls(options: &mut StoreOptions) {
 }
 
 #[tokio::test]
-async fn what_this_handle_changes_is_there_when_the_operation_returns() {
+async fn a_change_through_this_handle_is_visible_on_return() {
     let world = World::with(never_polls).await;
     let copy = TestReplica::of(&world.store);
     let clone = world.store.clone();
@@ -33,7 +33,7 @@ async fn what_this_handle_changes_is_there_when_the_operation_returns() {
     assert_eq!(of_one(), "waiting");
     world.pass(hours(24));
     world.code("+1").await;
-    assert_eq!(of_one(), "pending waiting", "a wait that is over");
+    assert_eq!(of_one(), "pending waiting", "a wait that has ended");
     let (cooldown, retry) = (minutes(5), Duration::from_secs(10));
     world.store.challenge_undelivered(&key("+1"), cooldown, retry).await.unwrap();
     let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
@@ -205,7 +205,7 @@ async fn many_changes_at_once_are_a_load() {
 }
 
 #[tokio::test]
-async fn one_mirror_that_fails_takes_no_other_with_it() {
+async fn a_failing_replica_affects_no_other() {
     let world = World::with(never_polls).await;
     let broken = Arc::new(TestReplica::default());
     broken.break_loads(true);
@@ -217,7 +217,7 @@ async fn one_mirror_that_fails_takes_no_other_with_it() {
 
     world.seed("+1").await;
     assert_eq!(sound.lines(), ["whatsapp/personal/+1 allowed"]);
-    assert!(world.store.refresh().await.is_err(), "one of them does not follow");
+    assert!(world.store.refresh().await.is_err(), "one of them cannot be updated");
     assert_eq!(broken.state().position, None);
 
     broken.break_loads(false);

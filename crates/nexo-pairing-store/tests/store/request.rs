@@ -1,4 +1,4 @@
-//! Strangers' requests: every outcome, the limits, the waits.
+//! Requests of strangers: every outcome, the limits and the waits.
 
 use nexo_pairing_core::{Filter, UpsertOutcome};
 

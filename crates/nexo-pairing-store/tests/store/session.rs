@@ -1,4 +1,4 @@
-//! A session's life: heard of, renewed, ended, put away.
+//! The life of a session: used, renewed, ended, deleted.
 
 use nexo_pairing_core::{Actor, Filter};
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn a_session_whose_token_is_no_blob_is_listed_and_can_be_revoked() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_set_back() {
+async fn an_expired_session_is_not_revived_by_a_clock_set_back() {
     let world = World::new().await;
     let issued = world.device(1).await;
     world.clock.set(moment(START + DAY - 1));
@@ -54,7 +54,7 @@ async fn a_session_that_was_seen_to_run_out_is_not_revived_by_a_clock_that_is_se
     assert_eq!(world.store.renew_session(&issued.token, hours(1)).await.unwrap(), None);
     let listed = world.store.list_sessions(true).await.unwrap().remove(0);
     assert_eq!(listed.revoked_at, Some(listed.expires_at));
-    assert_eq!(world.audit().await, ["device session_issued"], "nobody did it");
+    assert_eq!(world.audit().await, ["device session_issued"], "an expiry has no actor");
 }
 
 #[tokio::test]
