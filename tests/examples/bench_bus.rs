@@ -1,7 +1,7 @@
-//! How many messages a gate on a bus decides, and how much later they arrive, beside a relay that passes
-//! everything on. `cargo xtask bench-bus` runs it, built for release.
+//! How many messages a gate on a bus decides, and how much latency it adds, beside a relay that forwards
+//! everything. `cargo xtask bench-bus` runs it, built for release.
 //!
-//! The gate, or the relay, has one processor, and the server and this program have the other ones.
+//! The gate, or the relay, has one processor; the server and this program have the other ones.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
@@ -18,16 +18,16 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::sync::Notify;
 
-/// How many senders are let in.
+/// How many senders are admitted.
 const SENDERS: u64 = 10_000;
 
-/// How many messages are sent as fast as they are taken.
+/// How many messages are sent at full speed.
 const MESSAGES: u64 = 400_000;
 
-/// How many of them are on their way at most.
+/// How many of them are in flight at most.
 const WINDOW: u64 = 10_000;
 
-/// How many messages a second are sent to see how late they arrive, and for how long.
+/// How many messages a second are sent to measure latency, and for how long.
 const RATES: [u64; 2] = [1_000, 10_000];
 const SECONDS: u64 = 10;
 
@@ -42,7 +42,7 @@ fn main() {
     }
 }
 
-/// Passes on what comes, unread.
+/// Forwards every message unread.
 fn relay(url: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -92,7 +92,7 @@ fn compare(gate_core: &str, other_cores: &str) {
 
 struct Figures {
     per_second: f64,
-    /// Of the processor, for each message.
+    /// CPU time for each message.
     busy: Duration,
     /// The median and the 99th percentile at each rate.
     late: Vec<(Duration, Duration)>,
@@ -144,7 +144,7 @@ async fn flood(url: &str, messages: u64, window: u64) {
     tokio::time::timeout(Duration::from_secs(60), reader).await.expect("all came").unwrap();
 }
 
-/// How much later messages arrive that are sent at a steady rate.
+/// The latency of messages that are sent at a steady rate.
 async fn lateness(url: &str, rate: u64) -> (Duration, Duration) {
     let count = rate * SECONDS;
     let began = Instant::now();
@@ -205,7 +205,7 @@ async fn connect(url: &str) -> Bus {
 
 /// A message of one of the senders, in the envelope.
 fn message(count: u64, text: &str) -> String {
-    // Not simply in turn, so that a sender is not in a cache only because of his neighbour.
+    // Not simply in turn, so that a sender is not in a cache only because of a neighbour.
     let sender = number(count * 7919 % SENDERS);
     json!({
         "id": "0198c2f4-5f0e-7a41-9d0c-0f4be7a8c001", "timestamp": "2026-03-01T09:15:00Z",

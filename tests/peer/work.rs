@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The account that has the senders.
 pub const ACCOUNT: &str = "personal";
 
-/// What a gate answers.
+/// The answer of a gate.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     Admit,
@@ -21,7 +21,7 @@ pub enum Answer {
 
 /// A version of the library.
 pub trait Peer: Send + Sync + Sized + 'static {
-    /// A store at a path, and a gate before it that asks strangers for a code.
+    /// A store at a path, and a gate before it that challenges strangers.
     fn open(path: &Path) -> impl Future<Output = Self> + Send;
     fn seed(&self, senders: &[String]) -> impl Future<Output = ()> + Send;
     fn admit(&self, account: &str, sender: &str) -> impl Future<Output = Answer> + Send;
@@ -41,7 +41,7 @@ pub trait Codes: Sized {
     fn text(payload: &str) -> String;
 }
 
-/// What is measured, to be printed.
+/// The measured figures, to be printed.
 #[derive(Debug, Default)]
 pub struct Figures(Vec<(String, f64)>);
 
@@ -104,7 +104,7 @@ pub fn shuffled(count: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// How much memory the process has now, in bytes.
+/// The resident memory of the process, in bytes.
 pub fn memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
@@ -112,7 +112,7 @@ pub fn memory() -> f64 {
     kilobytes * 1024.0
 }
 
-/// How much the files beside a database and itself have on the disk, in bytes.
+/// The size of a database and the files beside it, in bytes.
 fn disk(database: &Path) -> f64 {
     let folder = database.parent().expect("a folder");
     let files = std::fs::read_dir(folder).expect("a folder").flatten();
@@ -125,7 +125,7 @@ async fn opened<P: Peer>(path: &Path, count: usize) -> (Arc<P>, Vec<String>) {
     (Arc::new(peer), senders)
 }
 
-/// Known senders, in no order, who were all seen before: on 1, 2 and 8 threads.
+/// Known senders, in random order, all seen before: on 1, 2 and 8 threads.
 async fn warm_admit<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     let (peer, senders) = opened::<P>(path, count).await;
     for sender in &senders {
@@ -155,10 +155,10 @@ async fn warm_admit<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     }
 }
 
-/// Known senders whom this process has not seen yet.
+/// Known senders that this process has not seen yet.
 async fn first_admit<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     let (peer, senders) = opened::<P>(path, count).await;
-    // The first decision of all is none of theirs.
+    // The very first decision, which loads the lists, is not counted.
     peer.admit(ACCOUNT, "+15550000000").await;
     let started = Instant::now();
     for sender in &senders {
@@ -167,7 +167,7 @@ async fn first_admit<P: Peer>(path: &Path, count: usize, figures: &mut Figures) 
     figures.add_each("each", count, started.elapsed());
 }
 
-/// Strangers, each another, while as many as may be are pending.
+/// Different strangers, while the account is full.
 async fn unknown_sender<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     let peer = P::open(path).await;
     for number in 0..3 {
@@ -189,7 +189,7 @@ async fn unknown_sender<P: Peer>(path: &Path, count: usize, figures: &mut Figure
     figures.add("disk_bytes", disk(path) - on_disk);
 }
 
-/// New strangers, each of another account, so that none is full.
+/// New strangers, each on another account, so that no account is full.
 async fn new_challenge<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     let peer = P::open(path).await;
     let started = Instant::now();
@@ -207,7 +207,7 @@ async fn request_and_approve<P: Peer>(peer: &P, account: &str, number: usize) {
     }
 }
 
-/// New strangers who are let in, one after the other.
+/// New strangers who are approved, one after the other.
 async fn approve<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     let peer = P::open(path).await;
     let started = Instant::now();
@@ -239,7 +239,7 @@ async fn accounts<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     figures.add_each("each", count / ACCOUNTS * ACCOUNTS, started.elapsed());
 }
 
-/// New strangers, from so many accounts at once, each of an account of its own.
+/// New strangers on so many accounts at once, each on an account of its own.
 async fn challenges<P: Peer>(path: &Path, at_once: usize, figures: &mut Figures) {
     const STRANGERS: usize = 1280;
     let peer = Arc::new(P::open(path).await);
@@ -268,7 +268,7 @@ async fn seed<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     figures.add("all", started.elapsed().as_secs_f64());
 }
 
-/// Strangers who all write at once, where three may be pending.
+/// Strangers who all write at once on an account where three may be pending.
 async fn strangers<P: Peer>(path: &Path, count: usize, figures: &mut Figures) {
     let peer = Arc::new(P::open(path).await);
     let ask = |number| {

@@ -75,12 +75,12 @@ async def main(server, known, blocked, senders, events, max_pending):
         came[int(json.loads(data)["payload"]["text"].split()[0])].append(data)
     if came != expected:
         return "what was admitted is not what was sent"
-    told = [json.loads(data) for data in heard.pop("plugin.outbound.whatsapp.personal")]
+    challenges = [json.loads(data) for data in heard.pop("plugin.outbound.whatsapp.personal")]
     strangers = {f"+{number}" for number in numbers[known + blocked :]}
-    whom = [one["payload"]["to"] for one in told]
-    if len(whom) != max_pending or len(set(whom)) != max_pending or not set(whom) <= strangers:
-        return f"the wrong ones were challenged: {whom}"
-    if any(one["topic"] != "plugin.outbound.whatsapp.personal" for one in told):
+    recipients = [one["payload"]["to"] for one in challenges]
+    if len(recipients) != max_pending or len(set(recipients)) != max_pending or not set(recipients) <= strangers:
+        return f"the wrong ones were challenged: {recipients}"
+    if any(one["topic"] != "plugin.outbound.whatsapp.personal" for one in challenges):
         return "a challenge has the wrong topic"
     [rejected] = [json.loads(data) for data in heard.pop("pairing.rejected")]
     if (rejected["subject"], rejected["reason"]) != (TOPIC, "invalid_json"):

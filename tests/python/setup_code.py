@@ -24,7 +24,7 @@ SCHEMES = ["wss://", "https://", "ws://", "http://"]
 
 
 class Refused(Exception):
-    """`kind` is malformed, invalid_signature or expired; `part` names what is malformed."""
+    """`kind` is malformed, invalid_signature or expired; `part` names the malformed part."""
 
     def __init__(self, kind, part=None):
         super().__init__(f"{kind} {part or ''}".strip())
@@ -178,7 +178,7 @@ class Token:
 
 
 def decode_setup_code(payload):
-    """What a companion reads: `url`, `bootstrap_token`, `expires_at`. Nobody vouches for it."""
+    """What a companion reads: `url`, `bootstrap_token`, `expires_at`. It is not authenticated."""
     need(len(payload.encode()) <= 4096, "payload")
     payload = payload.strip(WHITE_SPACE)
     if not payload.startswith("e"):
@@ -221,7 +221,7 @@ def verify_like_0_1_8(token, key, now):
 
 
 def refusal(function, *arguments):
-    """(kind, part) of what is refused; (None, None) if it is not."""
+    """(kind, part) of a rejected code; (None, None) for a valid one."""
     try:
         function(*arguments)
     except Refused as refused:

@@ -1,16 +1,15 @@
-/* Stands between a program and the system, to be loaded before the C library (LD_PRELOAD): a disk that
- * fails, and a clock that is wrong.
+/* A failing disk and a wrong clock, for a program that loads this before the C library (LD_PRELOAD).
  *
- * The file that NEXO_SHIM names says what happens, in one line that is read at each call:
+ * The file NEXO_SHIM configures them, in one line that is read at each call:
  *
  *     <seconds> <fault> <errno> <one in>
  *
  * The clock is ahead by so many seconds. The fault is one of
  *
  *     none   nothing fails
- *     write  a write does nothing and fails
- *     torn   a write writes a half and fails
- *     short  a write writes a half and says so
+ *     write  a write has no effect and fails
+ *     torn   a write writes half and fails
+ *     short  a write writes half and reports it
  *     sync   fsync and fdatasync fail
  *
  * with this errno, once in so many calls, and for files with "/pairing.db" in their path only.
@@ -55,7 +54,7 @@ static int is_database(int fd) {
     return strstr(path, "/pairing.db") != NULL;
 }
 
-/* Whether it is this call's turn: which one is first differs from process to process. */
+/* Whether this call fails: the first one to fail differs between processes. */
 static int is_hit(const struct plan *plan) {
     static atomic_uint calls;
     unsigned number = atomic_fetch_add(&calls, 1) + (unsigned)getpid() * 7;
@@ -112,13 +111,13 @@ int fsync(int fd) { return faulty_sync(fd, SYS_fsync); }
 int fdatasync(int fd) { return faulty_sync(fd, SYS_fdatasync); }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-    int told = (int)syscall(SYS_clock_gettime, clock, now);
-    if (told == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         int before = errno;
         struct plan plan;
         read_plan(&plan);
         now->tv_sec += plan.seconds;
         errno = before;
     }
-    return told;
+    return result;
 }

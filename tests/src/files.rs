@@ -1,11 +1,11 @@
-//! What lies in a folder, to see whether a command left it as it was.
+//! The contents of a folder, to see whether a command changed it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What a file holds, and when it was last written.
+/// A file's content and modification time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
     bytes: Vec<u8>,
@@ -13,7 +13,7 @@ pub struct FileState {
 }
 
 impl FileState {
-    /// What it holds.
+    /// Its content.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -24,10 +24,10 @@ pub struct Gate {
     remarks: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
     marks: u32,
-    /// How many lines were written, and the beginning of the next one.
+    /// How many lines were written, and the start of the next one.
     lines: u64,
     begun: Vec<u8>,
-    /// The lines that have no answer yet.
+    /// The lines without an answer yet.
     unanswered: RefCell<BTreeSet<u64>>,
 }
 
@@ -46,7 +46,7 @@ impl Gate {
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines() {
                     let line = line.expect("the gate writes UTF-8");
-                    // A test that has ended wants no more.
+                    // The test has ended, and receives no more.
                     if answered.send((Instant::now(), line)).is_err() {
                         return;
                     }
@@ -65,22 +65,21 @@ impl Gate {
         Self { child, input, answers, remarks, readers, marks: 0, lines, begun, unanswered }
     }
 
-    /// Says a message; everything that is answered to it.
+    /// Sends a message and returns all answers to it.
     pub fn say(&mut self, message: &Value) -> Vec<Value> {
         self.write(format!("{message}\n"));
         self.sync()
     }
 
-    /// Says a message that has one answer.
+    /// Sends a message that has one answer.
     pub fn ask(&mut self, message: &Value) -> Value {
         let mut answers = self.say(message);
         assert_eq!(answers.len(), 1, "{answers:?}");
         answers.remove(0)
     }
 
-    /// Says a message again and again until its decision is another one than `old`, because another
-    /// process has changed the database: a gate may take 50 ms to see that. Everything that is
-    /// answered the last time.
+    /// Repeats a message until its decision differs from `old`, because another process has changed
+    /// the database: a gate may take 50 ms to notice. Returns all answers to the last one.
     pub fn say_until_not(&mut self, old: &Value, message: &Value) -> Vec<Value> {
         wait_for("another decision", || {
             let answers = self.say(message);
@@ -89,7 +88,7 @@ impl Gate {
         })
     }
 
-    /// Everything that is answered to what was written before, in the order of its lines.
+    /// All answers to the lines written so far, in the order of the lines.
     pub fn sync(&mut self) -> Vec<Value> {
         let mut answers = Vec::new();
         loop {
@@ -97,7 +96,7 @@ impl Gate {
             if self.unanswered.borrow().is_empty() {
                 break;
             }
-            // A line waits for the store. What is sent with its decision comes before the next mark.
+            // A line waits for the store. Messages sent with its decision come before the next mark.
             while !self.unanswered.borrow().is_empty() {
                 answers.push(self.read());
             }
@@ -106,7 +105,7 @@ impl Gate {
         answers
     }
 
-    /// Writes a line of a plugin's own, whose answer is known, and reads what is answered before it.
+    /// Writes a notice, whose answer is known, and reads the answers before it.
     fn read_until_marked(&mut self, answers: &mut Vec<Value>) {
         self.marks += 1;
         let mark = self.marks.to_string();
@@ -139,13 +138,13 @@ impl Gate {
         written.unwrap_or_else(|error| panic!("{error}; the gate said: {}", self.remarks()));
     }
 
-    /// The next line that it answers.
+    /// The next answer.
     #[must_use]
     pub fn read(&self) -> Value {
         self.read_timed().1
     }
 
-    /// The next line that it answers, and when it came.
+    /// The next answer, and when it came.
     #[must_use]
     pub fn read_timed(&self) -> (Instant, Value) {
         match self.answers.recv_timeout(DEADLINE) {
@@ -159,56 +158,56 @@ impl Gate {
         }
     }
 
-    /// Waits until it has said this on standard error, so many times.
+    /// Waits until this is on standard error, so many times.
     pub fn wait_until_it_says(&self, what: &str, times: usize) {
         wait_for(what, || (self.remarks().matches(what).count() >= times).then_some(()));
     }
 
-    /// What it has answered until now, and was not read.
+    /// The answers that have come and were not read.
     #[must_use]
     pub fn answered(&self) -> Vec<Value> {
         self.answers.try_iter().map(|(_, line)| self.json(&line)).collect()
     }
 
-    /// An answer, which is noted as one.
+    /// Counts a line as an answer.
     fn json(&self, line: &str) -> Value {
         let answer = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.unanswered.borrow_mut().remove(&line_of(&answer));
         answer
     }
 
-    /// What it has said on standard error until now.
+    /// Standard error so far.
     #[must_use]
     pub fn remarks(&self) -> String {
         let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&remarks).into_owned()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the gate runs");
     }
 
-    /// The memory that it has in use (`VmRSS`), in kilobytes.
+    /// Its resident memory (`VmRSS`), in kilobytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
         memory_of(&self.child)
     }
 
-    /// How long it has kept a processor busy until now.
+    /// Its CPU time so far.
     #[must_use]
     pub fn cpu_time(&self) -> Duration {
         cpu_time_of(&self.child)
     }
 
-    /// Ends its input; how it ended and what it still answered.
+    /// Closes its input and returns its exit status and remaining output.
     #[must_use]
     pub fn end(mut self) -> Output {
         self.input = None;
         self.ended()
     }
 
-    /// Waits for its end, with its input open; how it ended and what it still answered.
+    /// Waits for its end, with its input open, and returns its exit status and remaining output.
     #[must_use]
     pub fn ended(mut self) -> Output {
         let status = wait_for("the gate's end", || self.child.try_wait().expect("it is a child"));
@@ -220,7 +219,7 @@ impl Gate {
     }
 }
 
-/// The number of the line that an answer of a gate on a pipe belongs to; 0 for one on a bus.
+/// The number of the line that an answer belongs to; 0 for a gate on a bus.
 #[must_use]
 pub fn line_of(answer: &Value) -> u64 {
     let line = answer.get("error").map_or(&answer["line"], |error| &error["line"]);

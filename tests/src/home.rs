@@ -1,4 +1,4 @@
-//! A `NEXO_HOME` of a test's own, and the commands that run in it.
+//! A `NEXO_HOME` for one test, and the commands that run in it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,16 +11,16 @@ use tempfile::TempDir;
 
 use crate::{Gate, OLD_DATABASE, line_of, program};
 
-/// An empty `NEXO_HOME`, which is gone with the test.
+/// An empty `NEXO_HOME`, which is removed after the test.
 #[derive(Debug)]
 pub struct Home {
     folder: TempDir,
 }
 
-/// What a command answered.
+/// The output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// The exit status; minus the number of the signal when one ended it.
+    /// The exit status, or minus the number of the signal that ended it.
     pub code: i32,
     /// Standard output.
     pub stdout: String,
@@ -38,7 +38,7 @@ impl Home {
         home
     }
 
-    /// A home whose configuration is `yaml`, below `pairing:`.
+    /// A home with this configuration below `pairing:`.
     #[must_use]
     pub fn configured(yaml: &str) -> Self {
         let home = Self::new();
@@ -46,7 +46,7 @@ impl Home {
         home
     }
 
-    /// A home with a copy of a database that 0.1.8 wrote, whose requests ran out an hour ago.
+    /// A home with a copy of a database of 0.1.8, whose requests expired an hour ago.
     #[must_use]
     pub fn with_old_database() -> Self {
         let home = Self::new();
@@ -56,25 +56,25 @@ impl Home {
         home
     }
 
-    /// The folder that `NEXO_HOME` names.
+    /// The folder `NEXO_HOME`.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("nexo")
     }
 
-    /// A path beside `NEXO_HOME`, for what must not lie in it.
+    /// A path beside `NEXO_HOME`, for files that must not be in it.
     #[must_use]
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Where the database is when the configuration does not say otherwise.
+    /// The default path of the database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path().join("state").join("pairing.db")
     }
 
-    /// Writes the configuration; `yaml` stands below `pairing:`, its lines not indented.
+    /// Writes the configuration; `yaml` goes below `pairing:`, its lines without indentation.
     pub fn configure(&self, yaml: &str) {
         let folder = self.path().join("config");
         fs::create_dir_all(&folder).expect("a folder for the configuration");
@@ -83,7 +83,7 @@ impl Home {
         fs::write(folder.join("pairing.yaml"), text).expect("the configuration can be written");
     }
 
-    /// The program with these arguments, in this home, with nothing else in its environment.
+    /// The program with these arguments, in this home, with an otherwise empty environment.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         self.in_home(Command::new(program()), args)
@@ -110,7 +110,7 @@ impl Home {
         Output::of_with(self.command(args), input).expect("the program starts")
     }
 
-    /// Runs the program with `--json`; what it answers when it does what it was asked.
+    /// Runs the program with `--json`, which succeeds, and returns its output.
     #[expect(clippy::must_use_candidate, reason = "that it did it is enough for many a test")]
     pub fn json(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--json"]].concat());
@@ -118,7 +118,7 @@ impl Home {
         output.json()
     }
 
-    /// Runs the program with `--json`; the exit status and the error when it does not.
+    /// Runs the program with `--json`, which fails, and returns its exit status and error.
     #[must_use]
     pub fn error(&self, args: &[&str]) -> (i32, Value) {
         let output = self.run(&[args, &["--json"]].concat());
@@ -132,14 +132,14 @@ impl Home {
         Gate::start(self.command(&[&["gate"], args].concat()))
     }
 
-    /// Runs SQL on the database with the program `sqlite3`; what it prints.
+    /// Runs SQL on the database with the program `sqlite3` and returns its output.
     #[expect(clippy::must_use_candidate, reason = "a statement may have no answer")]
     pub fn sqlite(&self, sql: &str) -> String {
         sqlite(&self.database(), sql)
     }
 }
 
-/// Runs SQL on a database with the program `sqlite3`, as an operator would; what it prints.
+/// Runs SQL on a database with the program `sqlite3`, as an operator would, and returns its output.
 #[expect(clippy::must_use_candidate, reason = "a statement may have no answer")]
 pub fn sqlite(database: &Path, sql: &str) -> String {
     let mut command = Command::new("sqlite3");
@@ -161,12 +161,12 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn of_with(mut command: Command, input: impl AsRef<[u8]> + Send) -> io::Result<Self> {
         let mut child = command.stdin(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().expect("standard input is a pipe");
         std::thread::scope(|scope| {
-            // A program that ends early reads no more, and says why by its exit status.
+            // A program that ends early reads no more, and its exit status says why.
             scope.spawn(move || drop(stdin.write_all(input.as_ref())));
             Ok(Self::new(child.wait_with_output()?))
         })
@@ -192,16 +192,16 @@ impl Output {
         lines.unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// What a gate on a pipe answered, in the order of its lines.
+    /// The answers of a gate on a pipe, in the order of its lines.
     #[must_use]
     pub fn answers(&self) -> Vec<Value> {
         let mut answers = self.lines();
-        // What is to be sent comes with the decision.
+        // Messages to send come with the decision.
         answers.sort_by_key(line_of);
         answers
     }
 
-    /// What stands below `error` in the JSON on standard error.
+    /// The value of `error` in the JSON on standard error.
     #[must_use]
     pub fn error(&self) -> Value {
         let error: Value =
@@ -210,7 +210,7 @@ impl Output {
     }
 }
 
-/// The exit status; minus the number of the signal when one ended it.
+/// The exit status, or minus the number of the signal that ended it.
 pub(crate) fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or_default())
 }

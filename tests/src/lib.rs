@@ -1,6 +1,6 @@
-//! Helpers of the end-to-end tests, which drive the built program `nexo-pair` with real files.
+//! Helpers of the end-to-end tests, which run the built program `nexo-pair` with real files.
 //!
-//! Nothing here waits until something has probably happened: it polls, and fails at a deadline.
+//! Nothing here sleeps until something has probably happened: it polls, and fails at a deadline.
 
 #![expect(clippy::missing_panics_doc, reason = "a helper that panics fails its test, as it should")]
 
@@ -31,15 +31,14 @@ pub use terminal::{Terminal, scan};
 pub use user::User;
 pub use write_lock::WriteLock;
 
-/// When something that should have happened long ago is given up; generous, for machines with much
-/// else to do.
+/// How long a test waits for something before it fails; generous, for busy machines.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How a database is called that 0.1.8 wrote: use a copy, see [`Home::with_old_database`].
+/// A database written by 0.1.8: use a copy, see [`Home::with_old_database`].
 pub const OLD_DATABASE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/nexo-pairing-0.1.8.db");
 
-/// How a database with schema 3 is called that an earlier 0.2.0 wrote: use a copy.
+/// A database with schema 3, written by an earlier 0.2.0: use a copy.
 pub const EARLIER_DATABASE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../crates/nexo-pairing-store/tests/fixtures/pairing-schema-3.db"
@@ -49,9 +48,9 @@ pub const EARLIER_DATABASE: &str = concat!(
 #[must_use]
 pub fn program() -> PathBuf {
     const NAME: &str = "nexo-pair-under-test";
-    let told = std::env::var_os(format!("CARGO_BIN_EXE_{NAME}"));
-    told.map(PathBuf::from).unwrap_or_else(|| {
-        // Test executables lie in `deps`, one folder below the programs.
+    let reply = std::env::var_os(format!("CARGO_BIN_EXE_{NAME}"));
+    reply.map(PathBuf::from).unwrap_or_else(|| {
+        // Test executables are in `deps`, one folder below the programs.
         let test = std::env::current_exe().expect("the test has a path");
         let folder = test.ancestors().nth(2).expect("the test lies in a target folder");
         let program = folder.join(NAME);
@@ -66,7 +65,7 @@ pub fn message(channel: &str, account: &str, from: &str) -> Value {
     json!({"channel": channel, "account": account, "from": from, "text": "hello"})
 }
 
-/// Waits until `found` has an answer.
+/// Waits until `found` returns a value.
 pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
@@ -78,12 +77,12 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The memory that a process has in use (`VmRSS`), in kilobytes.
+/// The resident memory of a process (`VmRSS`), in kilobytes.
 fn memory_of(child: &Child) -> u64 {
     memory(child, "VmRSS:")
 }
 
-/// The most memory that a process has had in use so far (`VmHWM`), in kilobytes.
+/// The peak resident memory of a process (`VmHWM`), in kilobytes.
 #[must_use]
 pub fn peak_memory_of(child: &Child) -> u64 {
     memory(child, "VmHWM:")
@@ -94,37 +93,38 @@ fn memory(child: &Child, field: &str) -> u64 {
     let status = std::fs::read_to_string(path).expect("the process runs");
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.expect("the system tells it")
+    number.expect("the system reports it")
 }
 
-/// How long a process has kept a processor busy until now.
+/// The CPU time of a process so far.
 fn cpu_time_of(child: &Child) -> Duration {
     let path = format!("/proc/{}/stat", child.id());
     let stat = std::fs::read_to_string(path).expect("the process runs");
-    // Behind the name of the program, which may hold anything, there are only numbers.
+    // Only numbers follow the name of the program, which may contain anything.
     let numbers = stat.rsplit_once(')').map(|(_, numbers)| numbers).unwrap_or_default();
     let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
-    let ticks: u64 = ticks.sum::<Result<_, _>>().expect("the system tells it");
-    // A tick is 10 ms on every Linux that tells it to programs.
+    let ticks: u64 = ticks.sum::<Result<_, _>>().expect("the system reports it");
+    // A tick is 10 ms on every Linux.
     Duration::from_millis(ticks * 10)
 }
 
-/// How many rounds of an attack there are: `usual` ones, unless the variable says otherwise, for the
-/// long runs.
+/// How many rounds of an attack there are: `usual`, unless the variable is set, for long runs.
 #[must_use]
 pub fn rounds(variable: &str, usual: u32) -> u32 {
     match std::env::var(variable) {
-        Ok(told) => told.parse().unwrap_or_else(|_| panic!("{variable} is no number: {told}")),
+        Ok(reply) => {
+            reply.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {reply}"))
+        }
         Err(_) => usual,
     }
 }
 
-/// Runs the example of the guide for authors of adapters.
+/// Runs the example of the guide to writing an adapter.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/writing-an-adapter.md")]
 struct WritingAnAdapter;
 
-/// Runs the example of the guide for those who come from 0.1.8.
+/// Runs the example of the guide to migrating from 0.1.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/migrating-from-0.1.md")]
 struct Migrating;

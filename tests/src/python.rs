@@ -1,4 +1,4 @@
-//! Python programs that talk to the bus by a client that has nothing to do with ours.
+//! Python programs that use the bus through an independent client.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::program;
 
-/// The client: a package of PyPI, which needs nothing else.
+/// The client: a PyPI package without dependencies.
 const CLIENT: &str = "nats-py==2.16.0";
 
-/// A command that runs a Python program of this repository, whose path is given from its root.
+/// A command that runs a Python program of this repository, given by its path from the root.
 ///
-/// The client is installed beside the built programs when it is not there.
+/// The client is installed beside the built programs if it is missing.
 #[must_use]
 pub fn python(script: &str) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
     let mut command = Command::new("python3");
-    // -B leaves no compiled file behind, -u has every line come at once.
+    // -B leaves no compiled files behind, -u disables buffering.
     command.args(["-B", "-u"]).arg(script).env("PYTHONPATH", client());
     command
 }
@@ -39,10 +39,10 @@ fn client() -> PathBuf {
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
         pip.args(["--root-user-action", "ignore", CLIENT, "--target"]).arg(&unfinished);
         let ran = pip.output().expect("this test needs `python3` on PATH");
-        let told = String::from_utf8_lossy(&ran.stderr);
+        let reply = String::from_utf8_lossy(&ran.stderr);
         assert!(
             ran.status.success(),
-            "this test needs {CLIENT}, which pip could not install: {told}"
+            "this test needs {CLIENT}, which pip could not install: {reply}"
         );
         fs::rename(unfinished, &place).expect("the folder can be renamed");
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{Home, Output, memory_of};
 
-/// A running `nexo-pair serve`, which is killed when this is dropped before its end.
+/// A running `nexo-pair serve`, which is killed on drop.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server in a home, on a free port of this machine, with these arguments besides.
+    /// Starts a server in a home, on a free port of this machine, with further arguments.
     #[must_use]
     pub fn start(home: &Home, args: &[&str]) -> Self {
         Self::of(home.command(&[Self::COMMAND, args].concat()))
@@ -50,32 +50,32 @@ impl Server {
         let stdout = child.stdout.as_mut().expect("standard output is a pipe");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-        let told: Value = serde_json::from_str(&line).expect("it says so in JSON");
-        let address = told["listen"].as_str().and_then(|address| address.parse().ok());
+        let reply: Value = serde_json::from_str(&line).expect("JSON");
+        let address = reply["listen"].as_str().and_then(|address| address.parse().ok());
         Self { child, address: address.expect("it says where it listens") }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where companions reach it by this scheme.
+    /// Its URL for companions, with this scheme.
     #[must_use]
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Where `nexo-pair claim` keeps the session of a device of this name, below `NEXO_HOME`; `device` is
-    /// as it stands in the name of the file.
+    /// The path below `NEXO_HOME` where `nexo-pair claim` keeps the session of a device; `device` is the
+    /// name as it appears in the file name.
     #[must_use]
     pub fn session_file(&self, device: &str) -> String {
         let address = self.address;
         format!("pairing/sessions/{device}@{}_{}.token", address.ip(), address.port())
     }
 
-    /// The status of `GET /session` with this session token, and what is told.
+    /// The status and body of `GET /session` with this session token.
     #[must_use]
     pub fn session(&self, token: &str) -> (u16, Value) {
         let mut client = Client::connect(Ipv4Addr::LOCALHOST.into(), self.address);
@@ -83,25 +83,25 @@ impl Server {
         answer.expect("it lets us in").expect("it answers")
     }
 
-    /// What the system tells of the process: a file below `/proc/<pid>`.
+    /// A file below `/proc/<pid>`.
     #[must_use]
     pub fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.child.id().to_string()).join(name)
     }
 
-    /// The memory that it has in use (`VmRSS`), in kilobytes.
+    /// Its resident memory (`VmRSS`), in kilobytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
         memory_of(&self.child)
     }
 
-    /// Takes its life, as a power failure would.
+    /// Kills it, as a power failure would.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to end; how it did.
+    /// Asks it to end and returns its exit status.
     #[must_use]
     pub fn end(mut self) -> i32 {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it takes signals");
@@ -111,7 +111,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already where the test waited for it.
+        // It has already ended if the test waited for it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -128,29 +128,29 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's error.
     pub fn connect(from: IpAddr, to: SocketAddr) -> io::Result<Self> {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&socket, &SocketAddr::new(from, 0))?;
         connect(&socket, &to)?;
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        // A server that was killed leaves nobody waiting, one that hangs does.
+        // A killed server closes its connections; one that hangs does not.
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Asks, and says the status and what was told.
+    /// Sends a request and returns the status and the body.
     ///
     /// # Errors
     ///
-    /// What the system says, or that the connection ended before the answer did.
+    /// The system's error, or that the connection ended before the response.
     pub fn request(&mut self, line: &str, headers: &str, body: &str) -> io::Result<(u16, Value)> {
         self.send(line, headers, body)?;
         self.answer()
     }
 
-    /// Reads the answer to what was sent.
+    /// Reads the response to a request.
     ///
     /// # Errors
     ///
@@ -177,11 +177,11 @@ impl Client {
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// Sends a request without waiting for its answer.
+    /// Sends a request without waiting for the response.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's error.
     pub fn send(&mut self, line: &str, headers: &str, body: &str) -> io::Result<()> {
         let length = body.len();
         let request = format!(
@@ -200,7 +200,7 @@ impl Client {
         self.request("POST /pair", "", &claim.to_string())
     }
 
-    /// Asks whether a session is good.
+    /// Asks whether a session is valid.
     ///
     /// # Errors
     ///
@@ -210,7 +210,7 @@ impl Client {
     }
 }
 
-/// What `claim` in another home answers to a setup code.
+/// The output of `claim` in another home for a setup code.
 #[must_use]
 pub fn claim_elsewhere(payload: &str) -> (Home, Output) {
     let home = Home::new();

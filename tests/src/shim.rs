@@ -1,4 +1,4 @@
-//! A disk that fails and a clock that is wrong, for programs that are started with them.
+//! A failing disk and a wrong clock, for the programs that are started with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,29 +6,29 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// What a disk does wrong, to the files of the database.
+/// How a disk fails for the files of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// It does not.
     None,
-    /// A write does nothing and fails with this error.
+    /// A write fails with this error and has no effect.
     Write(i32),
-    /// A write writes a half and fails with this error.
+    /// A write writes half and fails with this error.
     Torn(i32),
-    /// A write writes a half and says so, which is no error.
+    /// A write writes half and reports it, which is not an error.
     Short,
-    /// What was written cannot be made durable: this error.
+    /// `fsync` fails with this error.
     Sync(i32),
 }
 
-/// A disk that fails and a clock that is wrong, as they are told to.
+/// A failing disk and a wrong clock, as configured.
 #[derive(Debug)]
 pub struct Shim {
     folder: TempDir,
 }
 
 impl Shim {
-    /// A disk that works and a clock that is right.
+    /// A working disk and a correct clock.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it makes a folder, which no default does")]
     pub fn new() -> Self {
@@ -69,11 +69,11 @@ impl Shim {
             Fault::Short => ("short", 0),
             Fault::Sync(error) => ("sync", error),
         };
-        // In one go: programs read it all the time.
+        // In one write: programs read it all the time.
         let next = self.folder.path().join("next");
         let line = format!("{seconds} {name} {error} {one_in}\n");
-        let told = fs::write(&next, line).and_then(|()| fs::rename(&next, self.plan()));
-        told.expect("the plan can be written");
+        let reply = fs::write(&next, line).and_then(|()| fs::rename(&next, self.plan()));
+        reply.expect("the plan can be written");
     }
 
     fn library(&self) -> PathBuf {

@@ -1,4 +1,4 @@
-//! A program on a terminal: what a person sees there, and what his phone reads from it.
+//! A program on a terminal: what a person sees there, and what their phone reads from it.
 
 use std::fmt;
 use std::fs::File;
@@ -18,7 +18,7 @@ use vt100::{Color, Parser};
 use crate::home::exit_code;
 use crate::wait_for;
 
-/// A program that runs on a terminal of its own. It is killed when this is dropped before its end.
+/// A program on a terminal of its own. It is killed on drop.
 pub struct Terminal {
     controller: OwnedFd,
     child: Child,
@@ -39,7 +39,7 @@ impl Terminal {
         let stream = || terminal.try_clone().expect("another descriptor");
         command.env("TERM", "xterm-256color").stdin(stream()).stdout(stream()).stderr(stream());
         let child = command.spawn().expect("the program starts");
-        // It ends for whoever reads when nobody holds the other side any more.
+        // The reader sees the end once the other side is closed everywhere.
         drop(command);
         drop(terminal);
         let seen = Arc::new(Mutex::new(Parser::new(cells(lines), cells(columns), 1000)));
@@ -54,20 +54,19 @@ impl Terminal {
         Self { controller, child, seen, reader: Some(reader) }
     }
 
-    /// What is to be seen now.
+    /// The text on the screen.
     #[must_use]
     pub fn text(&self) -> String {
         lock(&self.seen).screen().contents()
     }
 
-    /// Waits until a text is to be seen; says all that is.
+    /// Waits until a text is on the screen and returns all of it.
     #[expect(clippy::must_use_candidate, reason = "that it was seen is enough for many a test")]
     pub fn wait_for_text(&self, text: &str) -> String {
         wait_for(text, || Some(self.text()).filter(|seen| seen.contains(text)))
     }
 
-    /// What a phone reads from the screen: the QR codes on it, with the default colours as those of
-    /// a dark theme.
+    /// The QR codes that a phone reads from the screen, with the default colours of a dark theme.
     #[must_use]
     pub fn scan(&self) -> Vec<String> {
         let seen = lock(&self.seen);
@@ -85,11 +84,11 @@ impl Terminal {
         scan(width, height, is_light)
     }
 
-    /// Makes the terminal another size, of which the program is told as by a terminal emulator.
+    /// Resizes the terminal and notifies the program, as a terminal emulator would.
     pub fn resize(&self, columns: u16, lines: u16) {
         lock(&self.seen).screen_mut().set_size(cells(lines), cells(columns));
         resize(&self.controller, columns, lines);
-        // It is the window of no session, so that the kernel tells nobody by itself.
+        // The terminal controls no session, so the kernel does not send the signal by itself.
         self.signal(Signal::WINCH);
     }
 
@@ -98,7 +97,7 @@ impl Terminal {
         kill_process(Pid::from_child(&self.child), signal).expect("it takes signals");
     }
 
-    /// Waits for the end of the program: its exit status, and what is to be seen then.
+    /// Waits for the end of the program and returns its exit status and the screen.
     #[must_use]
     pub fn end(mut self) -> (i32, String) {
         let status = self.child.wait().expect("the program ends");
@@ -117,7 +116,7 @@ impl fmt::Debug for Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It has ended already where the test waited for it.
+        // It has already ended if the test waited for it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -147,7 +146,7 @@ fn light(colour: Color, is_foreground: bool) -> bool {
     }
 }
 
-/// What an independent decoder reads in a picture of light and dark modules.
+/// What an independent decoder reads from an image of light and dark modules.
 #[must_use]
 pub fn scan(width: usize, height: usize, is_light: impl Fn(usize, usize) -> bool) -> Vec<String> {
     const SCALE: usize = 4;

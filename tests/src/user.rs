@@ -1,5 +1,5 @@
-//! Somebody without any rights of his own, as whom the program runs also where the tests are root's:
-//! root may read and write everything, so that modes mean nothing to him.
+//! A user without any rights, as which the program runs even if root runs the tests: root may read
+//! and write everything, whatever the mode of a file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -15,7 +15,7 @@ use crate::{Output, program};
 /// The user and the group that own nothing.
 const NOBODY: u32 = 65534;
 
-/// A user with a folder, which is gone with the test, and with a umask.
+/// A user with a umask and a folder, which is removed after the test.
 #[derive(Debug)]
 pub struct User {
     folder: TempDir,
@@ -23,12 +23,12 @@ pub struct User {
 }
 
 impl User {
-    /// A user with a umask, as a shell takes it.
+    /// A user with a umask, in the syntax of a shell.
     #[must_use]
     pub fn with_umask(umask: &str) -> Self {
         let user =
             Self { folder: tempfile::tempdir().expect("a temporary folder"), umask: umask.into() };
-        // The folder of the build may be closed to him.
+        // The user may lack access to the folder of the build.
         fs::copy(program(), user.program()).expect("the program can be copied");
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(user.program(), open).expect("it is ours");
@@ -36,25 +36,25 @@ impl User {
         user
     }
 
-    /// The folder that `NEXO_HOME` names; the program makes it.
+    /// The folder `NEXO_HOME`, which the program makes.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("made").join("nexo")
     }
 
-    /// A path in his folder, outside `NEXO_HOME`.
+    /// A path in the user's folder, outside `NEXO_HOME`.
     #[must_use]
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Where his database is.
+    /// The path of the user's database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.home().join("state").join("pairing.db")
     }
 
-    /// Gives him a file or folder.
+    /// Makes the user the owner of a file or folder.
     pub fn own(&self, path: &Path) {
         if geteuid().is_root() {
             chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give files away");
@@ -83,7 +83,7 @@ impl User {
         Output::of(self.command(args))
     }
 
-    /// Runs the program, which does what it is asked; its standard output.
+    /// Runs the program, which succeeds, and returns its standard output.
     #[expect(clippy::must_use_candidate, reason = "that it did it is enough for many a test")]
     pub fn does(&self, args: &[&str]) -> String {
         let output = self.run(args);

@@ -5,14 +5,14 @@ use std::process::{Child, Command, Stdio};
 
 use crate::Home;
 
-/// The program `sqlite3`, in a transaction that keeps every other writer waiting.
+/// The program `sqlite3` in a transaction that makes every other writer wait.
 #[derive(Debug)]
 pub struct WriteLock {
     process: Child,
 }
 
 impl WriteLock {
-    /// Takes the write lock of a home's database; it is held when this returns.
+    /// Takes the write lock of a home's database; it is held once this returns.
     #[must_use]
     pub fn take(home: &Home) -> Self {
         let mut command = Command::new("sqlite3");
@@ -28,7 +28,7 @@ impl WriteLock {
         Self { process }
     }
 
-    /// Gives it back; nothing was changed.
+    /// Releases it; nothing was changed.
     pub fn release(self) {
         drop(self);
     }
@@ -36,7 +36,7 @@ impl WriteLock {
 
 impl Drop for WriteLock {
     fn drop(&mut self) {
-        // The end of its input ends it, and its transaction.
+        // The end of its input ends the program and its transaction.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! What is absent from the configuration admits nobody: lost files, lost words, a wrong home.
+//! A missing configuration admits no stranger: lost files, lost keys, a wrong home.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -41,7 +41,7 @@ fn stranger() -> Value {
     message("whatsapp", "personal", "5491155550001")
 }
 
-/// Has the gate read its configuration again; whether it put the new one in force.
+/// Makes the gate reload its configuration and returns whether it applied it.
 fn reload(gate: &Gate) -> bool {
     let heard = |what: &str| gate.remarks().matches(what).count();
     let (read, kept) = (heard(READ), heard(KEPT));
@@ -52,13 +52,13 @@ fn reload(gate: &Gate) -> bool {
     })
 }
 
-/// What the gate does with a stranger when it is started anew.
+/// The decision of a newly started gate on a stranger.
 fn decide(home: &Home, args: &[&str]) -> Output {
     home.run_with(&[&["gate"], args].concat(), format!("{}\n", stranger()))
 }
 
 #[test]
-fn a_reload_that_finds_less_than_there_was_admits_nobody() {
+fn a_reload_with_a_shrunk_configuration_admits_no_stranger() {
     for (lost, lose) in LOSSES {
         let home = Home::configured("gate:\n  mode: allowlist");
         let mut gate = home.gate(&[]);
@@ -73,14 +73,14 @@ fn a_reload_that_finds_less_than_there_was_admits_nobody() {
 }
 
 #[test]
-fn a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gate() {
+fn a_reload_that_waits_for_its_file_does_not_delay_shutdown() {
     let home = Home::configured("gate:\n  mode: allowlist");
     let mut gate = home.gate(&[]);
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     fs::remove_file(file(&home)).unwrap();
     mknodat(CWD, file(&home), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     gate.signal(Signal::HUP);
-    // It can be opened as soon as the gate reads it, and has no end as long as it is open.
+    // A pipe can be opened for writing once the gate reads it, and has no end while it is open.
     let flags = OFlags::WRONLY | OFlags::NONBLOCK;
     let _writer = wait_for("a reload", || open(file(&home), flags, Mode::empty()).ok());
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
@@ -89,7 +89,7 @@ fn a_reload_that_waits_for_its_file_keeps_nobody_from_ending_the_gate() {
 }
 
 #[test]
-fn a_start_that_finds_less_than_there_was_admits_nobody() {
+fn a_start_with_a_shrunk_configuration_admits_no_stranger() {
     for (lost, lose) in LOSSES {
         let home = Home::configured("gate:\n  mode: allowlist");
         assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed");
@@ -106,7 +106,7 @@ fn a_start_that_finds_less_than_there_was_admits_nobody() {
 }
 
 #[test]
-fn a_home_where_nothing_says_a_mode_admits_nobody() {
+fn a_home_without_any_mode_admits_no_one() {
     for args in [&[][..], &["--dry-run"], &["--nats", "nats://127.0.0.1:1"]] {
         let home = Home::new();
         let output = decide(&home, args);
@@ -114,15 +114,15 @@ fn a_home_where_nothing_says_a_mode_admits_nobody() {
         for way in ["gate.mode", "NEXO_PAIRING_GATE__MODE", "--auto-challenge", "--open"] {
             assert!(output.stderr.contains(way), "{way}: {}", output.stderr);
         }
-        assert!(!home.database().exists(), "a wrong home is left as it was");
+        assert!(!home.database().exists(), "a wrong home is left unchanged");
     }
     let home = Home::new();
     assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
-    assert_eq!(decide(&home, &[]).code, 2, "that was for one run");
+    assert_eq!(decide(&home, &[]).code, 2, "the flag was for one run");
 }
 
 #[test]
-fn a_mode_without_a_value_is_an_error_that_says_what_to_write() {
+fn a_mode_without_a_value_is_an_error_with_a_hint() {
     for text in [
         "gate:\n  mode:",
         "gate:\n  mode: ~",
@@ -138,7 +138,7 @@ fn a_mode_without_a_value_is_an_error_that_says_what_to_write() {
 }
 
 #[test]
-fn open_contradicts_no_mode_that_is_configured() {
+fn the_open_flag_does_not_override_a_configured_mode() {
     let home = Home::configured("gate:\n  mode: allowlist");
     let output = decide(&home, &["--open"]);
     assert_eq!((output.code, &*output.stdout), (2, ""));
@@ -148,18 +148,18 @@ fn open_contradicts_no_mode_that_is_configured() {
     home.configure("gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: personal, mode: allowlist }]");
     assert_eq!(decide(&home, &["--open"]).lines()[0]["reason"], "not_allowed");
     let output = decide(&home, &["--open", "--auto-challenge"]);
-    assert_eq!(output.code, 2, "one flag or the other");
+    assert_eq!(output.code, 2, "the flags exclude each other");
 }
 
 #[test]
-fn a_trial_is_not_remembered_and_replaces_nothing_that_is() {
+fn a_trial_is_not_remembered_and_replaces_no_remembered_mode() {
     let home = Home::new();
     assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
     for args in [&[][..], &["--dry-run"]] {
         let again = decide(&home, args);
         assert_eq!((again.code, &*again.stdout), (2, ""), "{args:?}: {again:?}");
     }
-    // Nor for accounts that were named beside it.
+    // Nor for accounts that are named beside it.
     home.configure("accounts: [{ channel: whatsapp, account: personal }]");
     assert_eq!(decide(&home, &["--open"]).lines()[0]["decision"], "admit");
     assert_eq!(decide(&home, &[]).code, 2);
@@ -175,7 +175,7 @@ fn a_trial_is_not_remembered_and_replaces_nothing_that_is() {
 }
 
 #[test]
-fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
+fn an_account_missing_from_the_configuration_keeps_its_mode() {
     let with = |mode: &str| {
         format!(
             "gate:\n  mode: open\naccounts:\n  - channel: whatsapp\n    account: personal{mode}"
@@ -185,20 +185,20 @@ fn an_account_that_loses_its_words_keeps_its_mode_until_others_are_said() {
     let mut gate = home.gate(&[]);
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     home.configure(&with(""));
-    assert!(reload(&gate), "the rest of the configuration counts");
+    assert!(reload(&gate), "the rest of the configuration applies");
     let said = format!("mode allowlist (set by {})", file(&home).display());
     let kept = format!("whatsapp/personal keeps {said}");
     wait_for("what is kept", || gate.remarks().contains(&kept).then_some(()));
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
-    assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed", "nor after a start");
+    assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed", "not after a start, either");
 
     home.configure(&with("\n    mode: open"));
     assert!(reload(&gate));
-    assert_eq!(gate.ask(&stranger())["decision"], "admit", "that was said");
+    assert_eq!(gate.ask(&stranger())["decision"], "admit", "a mode was configured");
 }
 
 #[test]
-fn accounts_that_are_lost_stay_the_ones_that_are_known() {
+fn accounts_missing_from_the_configuration_stay_known() {
     let home = Home::configured(
         "gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: work, mode: pairing }]",
     );
@@ -212,7 +212,7 @@ fn accounts_that_are_lost_stay_the_ones_that_are_known() {
     };
     assert_eq!(said(&mut gate), (json!("unknown_account"), json!("challenge")));
     let mut again = home.gate(&[]);
-    assert_eq!(said(&mut again).0, json!("unknown_account"), "nor after a start");
+    assert_eq!(said(&mut again).0, json!("unknown_account"), "not after a start, either");
 
     home.json(&["forget-mode", "*", "*"]);
     assert!(reload(&gate));
@@ -220,7 +220,7 @@ fn accounts_that_are_lost_stay_the_ones_that_are_known() {
 }
 
 #[test]
-fn an_account_that_loses_its_bounds_keeps_them_until_a_restart() {
+fn an_account_that_loses_its_limits_keeps_them_until_a_restart() {
     let account = "channel: irc, account: bot";
     let words = "gate: { mode: pairing, max_pending: 9 }\n";
     let rest = "audit_days: 30\n";
@@ -233,7 +233,7 @@ fn an_account_that_loses_its_bounds_keeps_them_until_a_restart() {
         assert_eq!(gate.ask(&from("5491155550001"))["decision"], "challenge");
         assert_eq!(gate.ask(&from("5491155550002"))["reason"], "pending_full");
         home.configure(&lost);
-        // And once more: what was kept is not lost by the second reload.
+        // And once more: the second reload keeps it, too.
         for _ in 0..2 {
             assert!(reload(&gate), "{}", gate.remarks());
             assert_eq!(gate.ask(&from("5491155550003"))["reason"], "pending_full");
@@ -245,11 +245,11 @@ fn an_account_that_loses_its_bounds_keeps_them_until_a_restart() {
         home.configure(&format!("{words}accounts: [{{ {account}, max_pending: 2 }}]\n{rest}"));
         assert!(reload(&gate));
         let last = gate.ask(&from("5491155550003"));
-        assert_eq!(last["decision"], "challenge", "other words count");
+        assert_eq!(last["decision"], "challenge", "a new mode applies");
         assert_eq!(gate.end().code, 0);
         home.configure(&lost);
         let again = home.run_with(&["gate"], format!("{}\n", from("5491155550004")));
-        assert_eq!(again.lines()[0]["decision"], "challenge", "a start takes the file");
+        assert_eq!(again.lines()[0]["decision"], "challenge", "a start applies the file");
     }
 }
 
@@ -272,55 +272,55 @@ fn a_reload_that_closes_a_gate_does_not_wait_for_another_writer() {
 }
 
 #[test]
-fn a_database_that_is_new_beside_a_configuration_is_told() {
+fn a_new_database_beside_a_configuration_is_reported() {
     let home = Home::configured("gate:\n  mode: open");
-    let told = "nobody is allowed or blocked in it";
+    let reply = "nobody is allowed or blocked in it";
     let doctor = home.run(&["doctor"]).stdout;
     assert!(doctor.contains("warn  database") && doctor.contains("--db"), "{doctor}");
     let first = decide(&home, &[]).stderr;
-    assert!(first.contains(told) && first.contains(home.database().to_str().unwrap()), "{first}");
+    assert!(first.contains(reply) && first.contains(home.database().to_str().unwrap()), "{first}");
     assert_eq!(decide(&home, &[]).stderr, "");
     let doctor = home.run(&["doctor"]).stdout;
     assert!(doctor.contains("ok    database"), "{doctor}");
-    // As when `storage.path`, or the right `--db`, is lost.
+    // As if `storage.path`, or the right `--db`, were lost.
     let elsewhere = home.beside("other.db");
     let other = decide(&home, &["--db", elsewhere.to_str().unwrap()]).stderr;
-    assert!(other.contains(told) && other.contains("other.db"), "{other}");
+    assert!(other.contains(reply) && other.contains("other.db"), "{other}");
     // A trial without a configuration has nothing to lose.
     assert_eq!(decide(&Home::new(), &["--open"]).stderr, "");
 }
 
 #[test]
-fn doctor_and_explain_see_what_is_lost_and_what_is_kept() {
+fn doctor_and_explain_report_lost_and_remembered_modes() {
     let warned = |home: &Home| {
         let checks = home.json(&["doctor"])["checks"].clone();
         let checks = checks.as_array().unwrap().iter().filter(|check| check["name"] == "mode");
-        let told = checks.map(|check| {
+        let reply = checks.map(|check| {
             assert_eq!(check["status"], "warn", "{check}");
             format!("{} | {}", check["message"], check["mend"])
         });
-        told.collect::<Vec<_>>().join("\n")
+        reply.collect::<Vec<_>>().join("\n")
     };
     let explain = ["explain", "whatsapp", "personal", "5491155550001@c.us"];
     let home = Home::new();
-    let told = warned(&home);
-    assert!(told.contains("no mode is set") && told.contains("gate.mode"), "{told}");
-    assert_eq!(home.error(&explain).0, 2, "there is no rule without a mode");
+    let reply = warned(&home);
+    assert!(reply.contains("no mode is set") && reply.contains("gate.mode"), "{reply}");
+    assert_eq!(home.error(&explain).0, 2, "no rule applies without a mode");
 
     home.configure("gate:\n  mode: allowlist\naccounts: [{ channel: whatsapp, account: personal, mode: pairing }]");
     assert_eq!(decide(&home, &[]).lines()[0]["decision"], "challenge");
     assert_eq!(warned(&home), "");
     fs::remove_file(file(&home)).unwrap();
-    let told = warned(&home);
-    assert!(told.contains("stay the only known ones"), "{told}");
-    assert!(told.contains("pairing.accounts") && told.contains("forget-mode"), "{told}");
+    let reply = warned(&home);
+    assert!(reply.contains("stay the only known ones"), "{reply}");
+    assert!(reply.contains("pairing.accounts") && reply.contains("forget-mode"), "{reply}");
     assert_eq!(home.json(&explain)["rule"], 10, "a code was sent a moment ago");
     let other = ["explain", "whatsapp", "work", "5491155550001@c.us"];
-    assert_eq!(home.json(&other)["rule"], 2, "the account is not known");
+    assert_eq!(home.json(&other)["rule"], 2, "the account is unknown");
 }
 
 #[test]
-fn forget_mode_lets_an_account_follow_the_default_again() {
+fn forget_mode_returns_an_account_to_the_default() {
     let home = Home::configured(
         "gate:\n  mode: open\naccounts: [{ channel: whatsapp, account: personal, mode: allowlist }]",
     );
@@ -335,18 +335,18 @@ fn forget_mode_lets_an_account_follow_the_default_again() {
 }
 
 #[test]
-fn each_change_of_a_mode_is_in_the_audit_log_once() {
+fn each_mode_change_is_audited_once() {
     let log = |home: &Home| {
         let entries = home.json(&["log"])["events"].as_array().unwrap().clone();
         let of_modes = |entry: &&Value| entry["action"].as_str().unwrap().ends_with("mode");
-        let told = entries.iter().filter(of_modes).map(|entry| {
+        let reply = entries.iter().filter(of_modes).map(|entry| {
             let account = [&entry["channel"], &entry["account_id"]].map(|id| id.as_str());
             let account = account.map(Option::unwrap_or_default).join("/");
             let of = |key: &str| entry["detail"][key].as_str().unwrap_or("-").to_owned();
             let (actor, action) = (entry["actor"].as_str().unwrap(), entry["action"].as_str());
             format!("{actor} {} {account} {} {}", action.unwrap(), of("before"), of("mode"))
         });
-        told.collect::<Vec<_>>()
+        reply.collect::<Vec<_>>()
     };
     let home = Home::configured("gate:\n  mode: pairing");
     assert_eq!([decide(&home, &[]).code, decide(&home, &[]).code], [0, 0]);

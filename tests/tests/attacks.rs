@@ -1,7 +1,7 @@
-//! What an attacker does about each promise, against the built program: the lockout, the cap, single use,
-//! revocation, and that nobody gets in when the state is not known.
+//! Attacks on each promise, against the built program: the lockout, the cap, single use,
+//! revocation, and that no one is admitted when the state is unknown.
 //!
-//! More of it is in `cap.rs` (the cap, from many processes), `replaced.rs` (a gate without its database),
+//! More are in `cap.rs` (the cap, from many processes), `replaced.rs` (a gate without its database),
 //! `server_under_fire.rs` (setup codes and the network) and `bad_input.rs` (the lockout and its end).
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -18,7 +18,7 @@ use nexo_pairing_tests::{
     Client, Gate, Home, Server, claim_elsewhere, files_below, message, wait_for,
 };
 
-/// How soon a change has to be seen by every gate.
+/// Within what time every gate has to see a change.
 const LIMIT: Duration = Duration::from_millis(50);
 
 /// A request, and its code.
@@ -27,7 +27,7 @@ fn request(gate: &mut Gate, account: &str, from: &str) -> String {
     answer["code"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-/// Runs commands at the same moment, each in a process; `ok` or the kind of its error for each, sorted.
+/// Runs commands at once, each in a process, and returns `ok` or the kind of error of each, sorted.
 fn at_once(home: &Home, commands: &[Vec<&str>]) -> Vec<String> {
     let start = Barrier::new(commands.len());
     let mut kinds = thread::scope(|scope| {
@@ -68,7 +68,7 @@ fn guessing_from_many_processes_at_once_gains_no_attempt() {
     let unknown = kinds.iter().filter(|kind| *kind == "unknown_code").count();
     let locked = kinds.iter().filter(|kind| *kind == "locked_out").count();
     assert_eq!((unknown, locked), (4, 12), "{kinds:?}");
-    // Not even the right one is looked at now, and whose it is stays a stranger.
+    // Even the right code is not looked up now, and its sender stays a stranger.
     assert_eq!(at_once(&home, &[vec!["approve", &right]]), ["locked_out"]);
     assert_eq!(gate.ask(&message("telegram", "main", "1"))["decision"], "drop");
     let audit = home.json(&["log"]);
@@ -99,7 +99,7 @@ fn a_code_is_used_once_however_many_use_it() {
 }
 
 #[test]
-fn who_never_stops_writing_is_out_when_he_is_revoked() {
+fn a_sender_who_never_stops_writing_is_dropped_once_revoked() {
     let home = Home::configured("gate:\n  mode: allowlist");
     home.json(&["seed", "telegram", "main", "1", "2"]);
     let line = message("telegram", "main", "1");
@@ -125,7 +125,7 @@ fn who_never_stops_writing_is_out_when_he_is_revoked() {
         thread::sleep(Duration::from_millis(200));
         home.json(&["revoke", "telegram:1"]);
         done.set(Instant::now()).unwrap();
-        // Long enough to be let in again by whoever forgets.
+        // Long enough for a gate that forgets to admit the sender again.
         thread::sleep(Duration::from_millis(500));
         is_over.store(true, Ordering::Relaxed);
         flooding.into_iter().map(|flooding| flooding.join().unwrap()).collect()
@@ -160,15 +160,15 @@ fn setup_code(home: &Home, server: &Server) -> String {
 }
 
 #[test]
-fn without_its_database_a_server_lets_nobody_in_until_it_is_back() {
+fn a_server_without_its_database_accepts_no_one_until_it_is_back() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
     let token = claimed(&setup_code(&home, &server));
     let unused = setup_code(&home, &server);
     let is_shut = || {
         for _ in 0..5 {
-            let (status, told) = server.session(&token);
-            assert_eq!(status, 503, "{told}");
+            let (status, reply) = server.session(&token);
+            assert_eq!(status, 503, "{reply}");
         }
     };
     let is_open = || wait_for("a session", || (server.session(&token).0 == 200).then_some(()));
@@ -195,7 +195,7 @@ fn without_its_database_a_server_lets_nobody_in_until_it_is_back() {
 }
 
 #[test]
-fn a_device_that_is_revoked_is_refused_on_the_connection_that_it_keeps_open() {
+fn a_revoked_device_is_rejected_on_its_open_connection() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
     let token = claimed(&setup_code(&home, &server));

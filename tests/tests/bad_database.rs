@@ -1,4 +1,4 @@
-//! A database that cannot be used: exit status 3, its path, what to do, and the file is left as it
+//! A database that cannot be used: exit status 3, its path, a hint, and the file is left as it
 //! was.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -32,27 +32,27 @@ fn used_home() -> Home {
     home
 }
 
-/// Has every command fail on the database, and compares what it says.
+/// Every command fails on the database, with this message.
 fn each_command_fails(home: &Home, message: &str, hint: &str) {
     let bytes = || fs::read(home.database()).ok();
     let before = bytes();
     for args in COMMANDS {
         let (exit, error) = home.error(args);
         is_told(home, exit, &error, message, hint);
-        let told = home.run(args);
-        assert_eq!((told.code, told.stdout.as_str()), (3, ""), "{args:?}");
-        assert!(told.stderr.contains("\nhint: "), "{args:?}: {}", told.stderr);
+        let reply = home.run(args);
+        assert_eq!((reply.code, reply.stdout.as_str()), (3, ""), "{args:?}");
+        assert!(reply.stderr.contains("\nhint: "), "{args:?}: {}", reply.stderr);
         assert!(bytes() == before, "{args:?} changed the file");
     }
 }
 
-/// An error that names the path and says what to do.
+/// An error that names the path and gives a hint.
 fn is_told(home: &Home, exit: i32, error: &Value, message: &str, hint: &str) {
     assert_eq!((exit, &error["kind"]), (3, &json!("storage")), "{error}");
-    let told = error["message"].as_str().unwrap();
-    assert!(told.contains(message), "{error}");
-    assert!(told.contains(home.database().to_str().unwrap()), "{error}");
-    assert!(error["hint"].as_str().is_some_and(|told| told.contains(hint)), "{error}");
+    let reply = error["message"].as_str().unwrap();
+    assert!(reply.contains(message), "{error}");
+    assert!(reply.contains(home.database().to_str().unwrap()), "{error}");
+    assert!(error["hint"].as_str().is_some_and(|reply| reply.contains(hint)), "{error}");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_directory_is_no_file() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_no_database() {
+fn a_file_of_another_kind_is_not_a_database() {
     let home = Home::new();
     fs::create_dir_all(home.database().parent().unwrap()).unwrap();
     for bytes in [b"This is a letter to my landlord.\n".repeat(200), vec![0; 8192], vec![b'x'; 5]] {
@@ -86,7 +86,7 @@ fn a_truncated_database_is_damaged() {
 }
 
 #[test]
-fn a_database_that_was_cut_to_nothing_does_not_pass_for_a_new_one() {
+fn an_emptied_database_does_not_pass_for_a_new_one() {
     let home = used_home();
     File::create(home.database()).unwrap();
     for args in [&["seed", "whatsapp", "personal", "+5491155556666"][..], &["gate"]] {
@@ -97,7 +97,7 @@ fn a_database_that_was_cut_to_nothing_does_not_pass_for_a_new_one() {
 }
 
 #[test]
-fn a_damaged_page_is_told_when_it_is_read() {
+fn a_damaged_page_is_reported_when_read() {
     let home = used_home();
     let mut bytes = fs::read(home.database()).unwrap();
     for page in bytes.chunks_mut(4096).skip(1) {
@@ -118,7 +118,7 @@ fn a_database_of_a_newer_version_is_left_to_that_version() {
 }
 
 #[test]
-fn doctor_tells_of_each_of_these() {
+fn doctor_reports_each_of_these() {
     type BreakIt = fn(&Path);
     let break_it: [(&str, BreakIt); 3] = [
         ("is no SQLite database", |db| fs::write(db, "a letter ".repeat(1000)).unwrap()),
@@ -137,17 +137,17 @@ fn doctor_tells_of_each_of_these() {
         assert_eq!(output.code, 3, "{output:?}");
         let checks = output.json();
         let failed = checks["checks"].as_array().unwrap().iter();
-        let told: Vec<&Value> = failed.filter(|check| check["status"] == "fail").collect();
+        let reply: Vec<&Value> = failed.filter(|check| check["status"] == "fail").collect();
         assert!(
-            told.iter().any(|check| check["message"].as_str().unwrap().contains(message)),
+            reply.iter().any(|check| check["message"].as_str().unwrap().contains(message)),
             "{message}: {checks}"
         );
-        assert!(told.iter().all(|check| check["mend"].is_string()), "{checks}");
+        assert!(reply.iter().all(|check| check["mend"].is_string()), "{checks}");
     }
 }
 
 #[test]
-fn doctor_reports_all_it_found_where_a_table_cannot_be_read() {
+fn doctor_reports_all_findings_when_a_table_is_unreadable() {
     let home = used_home();
     home.sqlite("DROP TABLE pairing_accounts");
     let output = home.run(&["doctor", "--json"]);
@@ -160,14 +160,14 @@ fn doctor_reports_all_it_found_where_a_table_cannot_be_read() {
 }
 
 #[test]
-fn a_database_of_somebody_else_is_not_touched() {
+fn another_users_database_is_not_touched() {
     let home = used_home();
     let state = home.path().join("state");
     fs::set_permissions(home.database(), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
     let copy = home.beside("nexo-pair");
     fs::copy(program(), &copy).unwrap();
-    // Nothing is kept from root: there, the commands run as nobody.
+    // Root may read everything: there, the commands run as nobody.
     let is_root = rustix::process::geteuid().is_root();
     let run = |args: &[&str]| -> Output {
         let mut command = home.in_home(Command::new(&copy), &[args, &["--json"]].concat());
@@ -177,7 +177,7 @@ fn a_database_of_somebody_else_is_not_touched() {
         Output::of(command)
     };
     if is_root {
-        // The temporary folder is root's own.
+        // The temporary folder belongs to root.
         chown(home.path().parent().unwrap(), Some(65534), Some(65534)).unwrap();
     }
     for args in COMMANDS {
@@ -190,7 +190,7 @@ fn a_database_of_somebody_else_is_not_touched() {
 }
 
 /// Runs a script with a file system of this size at `$DISK`, which only the script sees and which
-/// ends with it. `None` where this machine does not allow that.
+/// ends with it. `None` if this machine does not allow that.
 fn on_a_small_disk(home: &Home, size: &str, script: &str, args: &[&str]) -> Option<Output> {
     let disk = home.beside("disk");
     fs::create_dir(&disk).unwrap();
@@ -209,11 +209,11 @@ fn on_a_small_disk(home: &Home, size: &str, script: &str, args: &[&str]) -> Opti
     Some(sh(script))
 }
 
-/// What a command says on a full disk, on the first line of standard error.
+/// The first line of standard error of a command on a full disk.
 fn full_disk_is_told(output: &Output) {
-    let told: Vec<&str> = output.stderr.lines().collect();
-    assert_eq!(told[1..], ["exit 3", "unchanged"], "{output:?}");
-    let error: Value = serde_json::from_str(told[0]).unwrap();
+    let reply: Vec<&str> = output.stderr.lines().collect();
+    assert_eq!(reply[1..], ["exit 3", "unchanged"], "{output:?}");
+    let error: Value = serde_json::from_str(reply[0]).unwrap();
     let error = &error["error"];
     assert_eq!(error["kind"], "storage", "{error}");
     let message = error["message"].as_str().unwrap();
@@ -222,7 +222,7 @@ fn full_disk_is_told(output: &Output) {
 }
 
 #[test]
-fn a_full_disk_is_told_and_nothing_is_lost() {
+fn a_full_disk_is_reported_and_nothing_is_lost() {
     let script = r#"
 "$PROGRAM" --db "$DISK/pairing.db" seed whatsapp personal +5491155550001 >/dev/null
 cp "$DISK/pairing.db" "$DISK/../before"
@@ -235,7 +235,7 @@ cmp "$DISK/pairing.db" "$DISK/../before" && echo unchanged >&2
 rm "$DISK/ballast"
 "$PROGRAM" --db "$DISK/pairing.db" --json list --all
 "#;
-    // No room at all, and room that runs out within the transaction.
+    // No space at all, and space that runs out within the transaction.
     for ballast in ["1000", "60"] {
         let home = Home::new();
         let many: Vec<String> = (0..5000).map(|n| format!("+5491156{n:06}")).collect();
@@ -243,7 +243,7 @@ rm "$DISK/ballast"
             std::iter::once(ballast).chain(many.iter().map(String::as_str)).collect();
         let Some(output) = on_a_small_disk(&home, "512k", script, &args) else { return };
         full_disk_is_told(&output);
-        // With room again it goes on, with all that was there and nothing of what failed.
+        // With space again it continues, with everything from before and nothing of the failed command.
         let listed = output.json();
         let allowed = listed["allow"].as_array().unwrap().iter().map(|grant| &grant["sender_id"]);
         assert_eq!(allowed.collect::<Vec<_>>(), ["+5491155550001"], "{ballast}");
@@ -251,7 +251,7 @@ rm "$DISK/ballast"
 }
 
 #[test]
-fn a_database_of_0_1_8_on_a_full_disk_stays_one() {
+fn a_database_of_0_1_8_on_a_full_disk_stays_as_it_was() {
     let script = r#"
 cp "$OLD" "$DISK/pairing.db"
 dd if=/dev/zero of="$DISK/ballast" bs=4k 2>/dev/null || true

@@ -1,4 +1,4 @@
-//! Bad input, row by row of the table: what it gets, and what it must not cost.
+//! Bad input: its error, and what it must not cost.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -13,7 +13,7 @@ fn home_with_a_request(from: &str) -> (Home, String) {
     (home, code)
 }
 
-/// Has a stranger write to `whatsapp/personal`; the code that he is sent.
+/// A stranger writes to `whatsapp/personal`; returns their code.
 fn request(home: &Home, from: &str) -> String {
     let line = message("whatsapp", "personal", from).to_string();
     let output = home.run_with(&["gate", "--auto-challenge"], line);
@@ -28,7 +28,7 @@ fn kind_of(home: &Home, args: &[&str]) -> String {
 }
 
 #[test]
-fn an_id_that_the_adapter_refuses_is_named_with_the_reason() {
+fn an_id_that_the_adapter_rejects_is_named_with_the_reason() {
     let home = Home::new();
     for (channel, id) in [
         ("whatsapp", "12036304@g.us"),
@@ -53,16 +53,16 @@ fn an_id_that_the_adapter_refuses_is_named_with_the_reason() {
             let shown = id.replace('\u{7}', "\\u{7}");
             assert!(message.contains(&format!("`{shown}`")), "{args:?}: {message}");
             assert!(message.contains("not a pairable sender"), "{args:?}: {message}");
-            let told = home.run(&args);
-            assert_eq!((told.code, told.stdout.as_str()), (1, ""));
-            assert!(told.stderr.starts_with("error: ") && told.stderr.contains(&shown));
+            let reply = home.run(&args);
+            assert_eq!((reply.code, reply.stdout.as_str()), (1, ""));
+            assert!(reply.stderr.starts_with("error: ") && reply.stderr.contains(&shown));
         }
     }
-    assert!(!home.database().exists(), "what is refused leaves nothing behind");
+    assert!(!home.database().exists(), "a rejected command leaves nothing behind");
 }
 
 #[test]
-fn an_id_that_the_adapter_refuses_is_not_explained_but_named_with_the_reason() {
+fn explain_names_an_id_that_the_adapter_rejects_with_the_reason() {
     let home = Home::new();
     for mode in ["open", "allowlist", "pairing"] {
         home.configure(&format!("gate:\n  mode: {mode}"));
@@ -77,9 +77,9 @@ fn an_id_that_the_adapter_refuses_is_not_explained_but_named_with_the_reason() {
 }
 
 #[test]
-fn an_id_that_is_stored_matches_itself_whatever_the_adapter_says() {
+fn a_stored_id_matches_itself_whatever_the_adapter_returns() {
     let home = Home::new();
-    // As versions before wrote it with --raw.
+    // As earlier versions wrote it with --raw.
     home.json(&["seed", "telegram", "bot", "123456"]);
     home.sqlite("UPDATE pairing_allow_from SET sender_id = '@User_Name'");
     let mut gate = home.gate(&["--auto-challenge"]);
@@ -120,13 +120,13 @@ fn a_line_of_a_channel_without_an_adapter_is_decided_by_the_id_as_given() {
     assert_eq!(output.code, 0);
     assert!(output.stderr.contains("no code was sent on irc/libera"), "{output:?}");
     assert!(!output.stderr.contains(&code));
-    // The operator can list it, and tell the code himself.
+    // The operator can list it and pass on the code.
     assert_eq!(home.json(&["list"])["pending"][0]["code"], code);
     assert_eq!(home.json(&["approve", &code])["sender_id"], "ana[m]");
 }
 
 #[test]
-fn a_code_is_read_however_it_was_pasted() {
+fn a_code_is_accepted_however_it_was_pasted() {
     let full_width = |c: char| char::from_u32(u32::from(c) + 0xfee0).unwrap();
     let home = Home::new();
     let spellings: [fn(&str) -> Vec<String>; 7] = [
@@ -152,7 +152,7 @@ fn a_code_is_read_however_it_was_pasted() {
 }
 
 #[test]
-fn a_slip_of_the_fingers_costs_nothing() {
+fn a_typing_mistake_costs_no_attempt() {
     const ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let (home, code) = home_with_a_request("+5491155556666");
     let mut typed = Vec::new();
@@ -176,7 +176,7 @@ fn a_slip_of_the_fingers_costs_nothing() {
 }
 
 #[test]
-fn codes_that_are_of_no_use_are_told_apart() {
+fn unusable_codes_have_distinct_errors() {
     let home = Home::new();
     let approved = request(&home, "+5491155550001");
     home.json(&["approve", &approved]);
@@ -200,7 +200,7 @@ fn codes_that_are_of_no_use_are_told_apart() {
     assert_eq!(kind_of(&home, &["approve", unknown(0).as_str()]), "unknown_code");
 }
 
-/// A code that nobody has, without a typing mistake.
+/// An unknown code, with a valid check character.
 fn unknown(number: u8) -> PairingCode {
     PairingCode::from_random([number, 30, 30, 30, 30, 30, 30])
 }
@@ -239,7 +239,7 @@ fn the_fifth_unknown_code_locks_out_in_every_process() {
     home.sqlite("UPDATE pairing_attempts SET at = at - 10");
     assert_eq!(kind_of(&home, &["approve", fifth.as_str()]), "unknown_code");
 
-    // Or when it is taken back, which the log tells.
+    // Or when an operator lifts it, which is logged.
     for _ in 0..4 {
         let _ = home.error(&["approve", fifth.as_str()]);
     }
@@ -254,7 +254,7 @@ fn the_fifth_unknown_code_locks_out_in_every_process() {
 }
 
 #[test]
-fn a_mistake_in_the_arguments_or_the_configuration_is_told_as_one() {
+fn mistakes_in_arguments_and_configuration_are_usage_errors() {
     let home = Home::new();
     for args in [
         &["list", "--colour"][..],
@@ -282,7 +282,7 @@ fn a_mistake_in_the_arguments_or_the_configuration_is_told_as_one() {
 }
 
 #[test]
-fn what_is_not_there_cannot_be_undone() {
+fn what_does_not_exist_cannot_be_undone() {
     let home = Home::new();
     for (args, kind) in [
         (["revoke", "whatsapp:+5491155556666"], "nothing_to_revoke"),
@@ -298,7 +298,7 @@ fn what_is_not_there_cannot_be_undone() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_one_error_and_the_next_is_answered() {
+fn an_unreadable_line_is_one_error_and_the_next_is_answered() {
     let home = Home::new();
     let good = message("whatsapp", "personal", "5491155556666@c.us").to_string().into_bytes();
     let long = [b"{\"from\":\"".to_vec(), vec![b'x'; 10_000_000], b"\"}".to_vec()].concat();
@@ -327,7 +327,7 @@ fn a_line_that_cannot_be_read_is_one_error_and_the_next_is_answered() {
 }
 
 #[test]
-fn strange_ids_are_refused_or_stored_exactly() {
+fn strange_ids_are_rejected_or_stored_exactly() {
     let huge = "9".repeat(10_000);
     let injection = "'; DROP TABLE pairing_pending; --";
     let home = Home::new();
@@ -359,7 +359,7 @@ fn strange_ids_are_refused_or_stored_exactly() {
     for id in ["a\nb", "", huge.as_str()] {
         assert_eq!(kind_of(&home, &["seed", "irc", "default", id, "--raw"]), "sender_refused");
     }
-    // People are not shown what would play tricks on their terminals.
+    // Control characters are not printed on a terminal.
     let table = home.run(&["list", "--all"]).stdout;
     assert!(table.contains(injection) && !table.contains('\u{202e}'), "{table}");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What a block holds for: the person, and every id that nobody can read while it stands.
+//! A block applies to the sender and, while it exists, to every unreadable id.
 
 use nexo_pairing_tests::Home;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn line(channel: &str, from: &str, alt: &Value) -> Value {
     json!({"channel": channel, "account": "personal", "from": from, "alt": alt, "text": "hi"})
 }
 
-/// Lines with an id of which no canonical one can be made.
+/// Lines with an id that has no canonical form.
 fn unreadable() -> Vec<Value> {
     let long = "9".repeat(1025);
     let many: Vec<String> = (0..9).map(|n| format!("549115555000{n}@c.us")).collect();
@@ -29,28 +29,32 @@ fn unreadable() -> Vec<Value> {
 }
 
 #[test]
-fn while_anybody_is_blocked_an_id_that_cannot_be_read_is_dropped_in_every_mode() {
+fn while_a_block_exists_unreadable_ids_are_dropped_in_every_mode() {
     for mode in ["open", "allowlist", "pairing"] {
         let home = Home::configured(&format!("gate: {{ mode: {mode} }}"));
         home.json(&["seed", "whatsapp", "personal", FRIEND]);
-        // On another account of the channel: whose id it is is not known.
+        // On another account of the channel: the id may belong to the same sender.
         home.json(&["block", BLOCKED, "--account", "work"]);
         let mut gate = home.gate(&[]);
         for line in unreadable() {
             let answer = gate.ask(&line);
-            let told = (&answer["decision"], &answer["reason"]);
-            assert_eq!(told, (&json!("drop"), &json!("blocked")), "{mode}: {line}: {answer}");
+            let reply = (&answer["decision"], &answer["reason"]);
+            assert_eq!(reply, (&json!("drop"), &json!("blocked")), "{mode}: {line}: {answer}");
         }
         let friend = line("whatsapp", FRIEND, &json!(["", "123456789012345@lid"]));
-        assert_eq!(gate.ask(&friend)["decision"], "admit", "{mode}: all of his ids can be read");
-        // The block says nothing of another channel.
+        assert_eq!(
+            gate.ask(&friend)["decision"],
+            "admit",
+            "{mode}: all ids of the sender are readable"
+        );
+        // The block does not apply to another channel.
         let other = gate.say(&line("telegram", "@somebody", &Value::Null)).remove(0);
         assert_ne!(other["reason"], "blocked", "{mode}: {other}");
     }
 }
 
 #[test]
-fn without_a_block_nothing_changes_for_ids_that_cannot_be_read() {
+fn without_a_block_unreadable_ids_are_treated_as_before() {
     for (mode, decision) in [("open", "admit"), ("allowlist", "drop"), ("pairing", "drop")] {
         let home = Home::configured(&format!("gate: {{ mode: {mode} }}"));
         home.json(&["block", BLOCKED]);
@@ -64,7 +68,7 @@ fn without_a_block_nothing_changes_for_ids_that_cannot_be_read() {
 }
 
 #[test]
-fn the_channels_own_accounts_are_nobody_whom_a_block_could_be_for() {
+fn a_block_never_applies_to_the_channels_own_accounts() {
     let home = Home::configured("gate: { mode: open }");
     home.json(&["block", "telegram:777888999"]);
     home.json(&["block", BLOCKED]);
@@ -84,7 +88,7 @@ fn the_channels_own_accounts_are_nobody_whom_a_block_could_be_for() {
 }
 
 #[test]
-fn a_block_that_is_set_while_the_gate_runs_holds_for_them_at_once() {
+fn a_new_block_applies_to_unreadable_ids_at_once() {
     let home = Home::configured("gate: { mode: open }");
     let mut gate = home.gate(&[]);
     let unreadable = &unreadable()[0];
@@ -98,7 +102,7 @@ fn a_block_that_is_set_while_the_gate_runs_holds_for_them_at_once() {
 }
 
 #[test]
-fn raw_is_refused_where_the_adapter_makes_another_id_of_it() {
+fn raw_is_rejected_if_the_adapter_makes_another_id_of_it() {
     let home = Home::configured("gate: { mode: open }");
     let jid = "5491155550002@s.whatsapp.net";
     for args in [
@@ -116,12 +120,12 @@ fn raw_is_refused_where_the_adapter_makes_another_id_of_it() {
         let command = format!("leave out --raw: nexo-pair {}", args[0]);
         assert!(hint.starts_with(&command) && hint.ends_with("+5491155550002"), "{hint}");
     }
-    // What the adapter leaves as it is may be meant exactly.
+    // An id that the adapter leaves unchanged may be meant exactly.
     home.json(&["block", "whatsapp:+5491155550002", "--raw"]);
 }
 
 #[test]
-fn raw_is_refused_where_the_adapter_makes_no_id_of_it() {
+fn raw_is_rejected_if_the_adapter_makes_no_id_of_it() {
     let home = Home::configured("gate: { mode: open }");
     let long = format!("whatsapp:+{}", "9".repeat(1025));
     for person in [
@@ -156,11 +160,11 @@ fn raw_is_refused_where_the_adapter_makes_no_id_of_it() {
             assert!(hint.contains("without --raw"), "{args:?}: {hint}");
         }
     }
-    assert!(!home.database().exists(), "what is refused leaves nothing behind");
+    assert!(!home.database().exists(), "a rejected command leaves nothing behind");
 }
 
 #[test]
-fn raw_for_a_channel_of_a_plugin_says_that_the_plugin_was_not_asked() {
+fn raw_on_a_plugins_channel_reports_that_the_plugin_was_not_asked() {
     let home = Home::configured("adapters: [{ channel: signal, prefix: plugin.signal }]");
     for args in [&["block", "signal:ana", "--raw"][..], &["seed", "signal", "main", "bob", "--raw"]]
     {
@@ -168,18 +172,18 @@ fn raw_for_a_channel_of_a_plugin_says_that_the_plugin_was_not_asked() {
         assert_eq!(output.code, 0, "{output:?}");
         assert!(output.stderr.contains("was not asked"), "{args:?}: {output:?}");
     }
-    // Nobody makes other ids of these.
+    // No adapter changes these.
     assert_eq!(home.run(&["block", "irc:ana", "--raw"]).stderr, "");
     assert_eq!(home.run(&["block", "whatsapp:+5491155550002", "--raw"]).stderr, "");
 }
 
 #[test]
-fn a_raw_id_that_is_stored_matches_itself() {
+fn a_stored_raw_id_matches_itself() {
     let home = Home::configured("gate: { mode: open }");
     home.json(&["block", "whatsapp:+5491155550002"]);
     home.json(&["seed", "whatsapp", "personal", "+5491155550003"]);
     let odd = "5491155550002@s.whatsapp.net";
-    // As versions before wrote them with --raw.
+    // As earlier versions wrote them with --raw.
     home.sqlite(&format!("UPDATE pairing_blocked SET sender_id = '{odd}'"));
     home.sqlite("UPDATE pairing_allow_from SET sender_id = '5491155550003@c.us'");
     let revoked = home.json(&["revoke", "whatsapp:5491155550003@c.us", "--raw"]);
@@ -189,7 +193,7 @@ fn a_raw_id_that_is_stored_matches_itself() {
     let forgotten = home.json(&["forget", "whatsapp:5491155550003@c.us", "--raw"]);
     assert_eq!(forgotten["forgotten"][0]["sender_id"], "5491155550003@c.us", "{forgotten}");
 
-    // The adapter makes no id of it at all.
+    // The adapter rejects it.
     home.json(&["seed", "telegram", "bot", "123456"]);
     home.sqlite(
         "UPDATE pairing_allow_from SET sender_id = '@User_Name' WHERE channel = 'telegram'",
@@ -205,13 +209,13 @@ fn a_raw_id_that_is_stored_matches_itself() {
 }
 
 #[test]
-fn explain_says_what_the_gate_does_with_an_id_that_cannot_be_read() {
+fn explain_covers_unreadable_ids() {
     let home = Home::configured("gate: { mode: open }");
     let args = ["explain", "whatsapp", "personal", "5491155551114@hosted"];
     assert_eq!(home.error(&args).1["kind"], "sender_refused");
     home.json(&["block", BLOCKED, "--account", "work"]);
-    let told = home.json(&args);
-    assert_eq!((&told["decision"], &told["rule"]), (&json!("drop"), &json!(3)), "{told}");
+    let reply = home.json(&args);
+    assert_eq!((&reply["decision"], &reply["rule"]), (&json!("drop"), &json!(3)), "{reply}");
     home.json(&["unblock", BLOCKED]);
     assert_eq!(home.error(&args).1["kind"], "sender_refused");
 }

@@ -1,4 +1,4 @@
-//! The cap on pending requests holds whoever asks at once: exactly three, and no error.
+//! The cap on pending requests holds under concurrency: exactly three, and no error.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -78,7 +78,7 @@ fn eight_processes_get_three_codes() {
             let mut gate = home.gate(&["--auto-challenge"]);
             let start = &start;
             scope.spawn(move || {
-                // A sender who is known: the gate has read its lists, and is as fast as it gets.
+                // A known sender: the gate has loaded its lists and decides from memory.
                 let known = gate.ask(&message("telegram", "warm", "1194292426"));
                 assert_eq!(known["decision"], "admit", "{known}");
                 let mut answers = Vec::new();
@@ -126,7 +126,7 @@ fn invented_accounts_share_one_cap() {
     let answers = gate.sync();
     let count = |field: &str, value: &str| answers.iter().filter(|a| a[field] == value).count();
     assert_eq!((count("decision", "challenge"), count("reason", "pending_full")), (TOTAL, BEYOND));
-    // A place that becomes free is given away again.
+    // A freed place is used again.
     home.json(&["block", "telegram:1194292426", "--account", "a7"]);
     let next = || message("telegram", "another", "1194292427");
     wait_for("a free place", || (gate.say(&next())[0]["decision"] == "challenge").then_some(()));

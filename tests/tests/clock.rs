@@ -1,4 +1,4 @@
-//! The wall clock jumps back a day, forward ten years, and back: under a gate and a server that run, and
+//! The wall clock jumps back a day, forward ten years, and back: under a running gate and server, and
 //! under every command.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -36,7 +36,7 @@ impl World {
         output.json()
     }
 
-    /// The kind of the error that a command ends with.
+    /// The kind of error of a command.
     fn refused(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.code, 1, "{args:?}: {output:?}");
@@ -53,7 +53,7 @@ impl World {
         code["payload"].as_str().unwrap().to_owned()
     }
 
-    /// What a companion gets for a setup code, on the same clock: its session token, or what it is told.
+    /// The session token that a companion gets for a setup code, on the same clock, or the error.
     fn claim(&self, payload: &str) -> Result<String, String> {
         let home = Home::new();
         let claim = self.shim.under(home.command(&["claim", "--json"]));
@@ -61,17 +61,17 @@ impl World {
         if output.code != 0 {
             return Err(output.error()["kind"].as_str().unwrap().to_owned());
         }
-        let told = output.json();
-        let file = told["session_file"].as_str().unwrap();
+        let reply = output.json();
+        let file = reply["session_file"].as_str().unwrap();
         Ok(std::fs::read_to_string(file).unwrap().trim().to_owned())
     }
 }
 
-/// What a gate says to a message on the account `main`.
+/// The decision of a gate on a message on the account `main`.
 fn said(gate: &mut Gate, from: &str) -> String {
     let answer = gate.say(&message("telegram", "main", from)).remove(0);
-    let told = answer["reason"].as_str().or_else(|| answer["decision"].as_str());
-    told.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    let reply = answer["reason"].as_str().or_else(|| answer["decision"].as_str());
+    reply.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 fn code(gate: &mut Gate, from: &str) -> String {
@@ -79,13 +79,13 @@ fn code(gate: &mut Gate, from: &str) -> String {
     answer["code"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-/// Waits until the gate knows what a command did.
+/// Waits until the gate has seen the change of a command.
 fn is_let_in(gate: &mut Gate, from: &str) {
     wait_for("a grant", || (said(gate, from) == "admit").then_some(()));
 }
 
 #[test]
-fn nothing_is_revived_and_nothing_is_stuck_when_the_clock_jumps() {
+fn clock_jumps_neither_revive_nor_lock_anything() {
     let world = World::new();
     let mut gate = Gate::start(world.command(&["gate", "--auto-challenge"]));
     let server = world.server();
@@ -100,9 +100,9 @@ fn nothing_is_revived_and_nothing_is_stuck_when_the_clock_jumps() {
     is_let_in(&mut gate, "2");
     assert_eq!(said(&mut gate, "14"), "pending_full");
 
-    // Back a day: what begins in the future does not hold, and takes nobody's place.
+    // Back a day: rows from the future are not valid and take no place.
     world.shim.set_clock(-DAY);
-    assert_eq!(said(&mut gate, "1"), "admit", "a grant for good holds whenever it was given");
+    assert_eq!(said(&mut gate, "1"), "admit", "a permanent grant is valid whenever it was given");
     assert_eq!(server.session(&token).0, 401);
     let early = code(&mut gate, "14");
     assert_ne!(said(&mut gate, "2"), "admit");
@@ -111,7 +111,7 @@ fn nothing_is_revived_and_nothing_is_stuck_when_the_clock_jumps() {
     }
     assert_eq!(server.session(&token).0, 401);
 
-    // Forward ten years, where everything is put away that has run out.
+    // Forward ten years, where everything has expired and is purged.
     world.shim.set_clock(TEN_YEARS);
     assert_eq!(said(&mut gate, "1"), "admit");
     assert_ne!(said(&mut gate, "2"), "admit");
@@ -132,16 +132,16 @@ fn nothing_is_revived_and_nothing_is_stuck_when_the_clock_jumps() {
     world.shim.set_clock(0);
     assert_eq!(said(&mut gate, "1"), "admit");
     for code in codes.iter().chain([&early, &late]) {
-        assert_ne!(world.run(&["approve", code]).code, 0, "it is over");
+        assert_ne!(world.run(&["approve", code]).code, 0, "it has expired");
     }
-    // What has ended stays so: he is a stranger.
+    // Expired grants stay expired: the sender is a stranger.
     let again = code(&mut gate, "2");
     for token in [&token, &lost] {
         assert_eq!(server.session(token).0, 401);
     }
     assert_eq!(world.claim(&used).unwrap_err(), "replayed");
 
-    // Everybody can be paired anew, once what was tried here is forgiven.
+    // Everyone can be paired again once the lockout of this test has ended.
     let _ = world.run(&["unlock", "cli"]);
     world.json(&["approve", &again]);
     is_let_in(&mut gate, "2");
@@ -150,7 +150,7 @@ fn nothing_is_revived_and_nothing_is_stuck_when_the_clock_jumps() {
 }
 
 #[test]
-fn a_lockout_is_not_shortened_by_a_clock_that_goes_on_and_comes_back() {
+fn a_clock_that_jumps_forward_and_back_does_not_shorten_a_lockout() {
     let world = World::new();
     let mut gate = Gate::start(world.command(&["gate", "--auto-challenge"]));
     let right = code(&mut gate, "1");

@@ -1,6 +1,6 @@
 //! A day of a hostile crowd, on an injected clock: no table grows beyond its bound, nor does the file.
 //!
-//! The bounds stand as a table in `docs/threat-model.md`.
+//! `docs/threat-model.md` lists the bounds.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -26,7 +26,7 @@ struct Crowd {
     clock: Arc<ManualClock>,
     store: PairingStore,
     gate: PairingGate,
-    /// A setup code that is good all day, and was seen by others.
+    /// A setup code that is valid all day and was seen by others.
     seen: TokenClaims,
     strangers: u32,
 }
@@ -37,7 +37,7 @@ impl Crowd {
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(START).unwrap());
         let mut options = StoreOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        // Only this test says when it looks.
+        // This test alone decides when it polls.
         options.poll_interval = Duration::from_secs(3600);
         let store = PairingStore::open_with(home.database(), options).await.unwrap();
         let options = GateOptions::default().with_clock(clock.clone());
@@ -52,7 +52,7 @@ impl Crowd {
         self.strangers += 1;
         let (sender, policy) =
             (format!("+1415{:07}", self.strangers), PairingPolicy::new(Mode::Pairing));
-        // Refused or not: what matters is what is left of it.
+        // Rejected or not: only the rows that it leaves matter.
         let _ = self.gate.should_admit("whatsapp", account, &sender, &policy, None).await;
     }
 
@@ -64,8 +64,8 @@ impl Crowd {
         for _ in 0..3 {
             let replay = Redemption::new(self.seen.clone())
                 .with_claim_id(ClaimId::parse(&format!("{:0>32}", minute % 7)).unwrap());
-            let told = self.store.redeem(replay).await;
-            assert!(matches!(told, Err(RedeemError::Replayed { .. }) | Ok(_)), "{told:?}");
+            let reply = self.store.redeem(replay).await;
+            assert!(matches!(reply, Err(RedeemError::Replayed { .. }) | Ok(_)), "{reply:?}");
         }
         let token = SessionToken::parse(&"x".repeat(43)).unwrap();
         assert_eq!(self.store.session(&token).await.unwrap(), None);
@@ -75,12 +75,12 @@ impl Crowd {
         }
     }
 
-    /// What is in a table, in rows.
+    /// The number of rows of a table.
     fn rows(&self, table: &str) -> u64 {
         self.home.sqlite(&format!("SELECT count(*) FROM {table}")).trim().parse().unwrap()
     }
 
-    /// Fails when something is beyond its bound.
+    /// Fails if a table is beyond its bound.
     fn check(&self, hour: u32) {
         let total = u64::from(NewRequest::MAX_PENDING_TOTAL);
         let hours = u64::from(hour) + 1;
@@ -105,15 +105,11 @@ impl Crowd {
         // One an actor in ten minutes.
         let lockouts = of("'lockout'");
         assert!(lockouts <= 6 * hours + 1, "hour {hour}: {lockouts} lockouts");
-        // A request and its end; as many as may live in an hour.
+        // A request and its end; as many as may be live in an hour.
         let requests = of("'request', 'expire'");
         assert!(requests <= 2 * total * (hours + 1), "hour {hour}: {requests} about requests");
         let known = replays + lockouts + requests + of("'session_issued', 'session_ended'");
-        assert_eq!(
-            self.rows("pairing_audit"),
-            known,
-            "hour {hour}: entries that nobody thought of"
-        );
+        assert_eq!(self.rows("pairing_audit"), known, "hour {hour}: unexpected entries");
     }
 
     fn file_bytes(&self) -> u64 {
@@ -150,7 +146,7 @@ async fn a_day_of_a_hostile_crowd_stays_within_its_bounds() {
         }
     }
     assert_eq!(crowd.rows("pairing_pending WHERE account_id = 'main'"), 0);
-    // What is kept of a flood is its audit, a year of it; the rest of the room is used again.
+    // Only the audit entries of a flood are kept, for a year; other space is reused.
     let (first, last) = (after_flood[0], after_flood[2]);
     let audit = u64::from(2 * FLOOD) * 400;
     assert!(last <= first + 2 * audit, "{after_flood:?} bytes after each flood");

@@ -1,4 +1,4 @@
-//! A database with a flipped bit: nobody who is blocked is let in by it.
+//! A database with a flipped bit admits no blocked sender.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +17,7 @@ const PAGE: usize = 4096;
 const BLOCKED: &str = "+5491155550002";
 const BLOCKED_ON_ONE: &str = "+5491155559992";
 
-/// A database that was used and closed: blocks, grants, and nothing beside the file.
+/// A database that was used and closed: blocks, grants, and no file beside it.
 fn used_home() -> Home {
     let home = Home::new();
     for number in 0..12 {
@@ -39,7 +39,7 @@ fn pages(home: &Home, table: &str) -> Vec<std::ops::Range<usize>> {
     roots.lines().map(|line| page(line)..page(line) + PAGE).collect()
 }
 
-/// Numbers that look random and are the same each time.
+/// Pseudo-random numbers, the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -50,7 +50,7 @@ impl Numbers {
     }
 }
 
-/// What a gate decides on a sender, with the database at `path`.
+/// The decision of a gate on a sender, with the database at `path`.
 async fn decide(path: &Path, sender: &str, mode: Mode) -> Result<Decision, PairingError> {
     let store = PairingStore::open(path).await?;
     let gate = PairingGate::new(store);
@@ -58,11 +58,11 @@ async fn decide(path: &Path, sender: &str, mode: Mode) -> Result<Decision, Pairi
 }
 
 #[tokio::test]
-async fn one_flipped_bit_lets_no_blocked_sender_in() {
+async fn one_flipped_bit_admits_no_blocked_sender() {
     const FLIPS: usize = 600;
     let home = used_home();
     let sound = fs::read(home.database()).unwrap();
-    // Bits of what is in use, of the page's head too: the rest of a page is zero.
+    // Bits of the used part of a page, its header included: the rest is zero.
     let used: Vec<usize> = pages(&home, "pairing_blocked")
         .into_iter()
         .flat_map(|page| page.clone().filter(move |&at| at < page.start + 40).chain(page))
@@ -90,7 +90,7 @@ async fn one_flipped_bit_lets_no_blocked_sender_in() {
 }
 
 #[test]
-fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
+fn a_gate_with_damaged_blocks_decides_nothing_and_reports_the_fix() {
     let home = used_home();
     // Only in the index: the table alone would still block.
     flip_in_the_index(&home, BLOCKED);
@@ -99,8 +99,8 @@ fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
         let mut gate = home.gate(&[]);
         let answer = gate.ask(&message("whatsapp", "personal", sender));
         assert!(answer["decision"].as_str() != Some("admit"), "{answer}");
-        let told = answer["error"]["message"].as_str().unwrap();
-        assert!(told.contains("damaged") && told.contains("pairing_blocked"), "{answer}");
+        let reply = answer["error"]["message"].as_str().unwrap();
+        assert!(reply.contains("damaged") && reply.contains("pairing_blocked"), "{answer}");
     }
     let doctor = home.run(&["doctor", "--json"]);
     let checks = doctor.json();
@@ -111,7 +111,7 @@ fn a_gate_with_damaged_blocks_decides_nothing_and_says_what_mends_it() {
     assert!(contents["mend"].as_str().unwrap().contains("backup"), "{contents}");
 }
 
-/// Flips a bit of a blocked sender in the index of the blocks, beside SQLite, as a disk does it.
+/// Flips a bit of a blocked sender in the index of the blocks, bypassing SQLite, as a disk would.
 fn flip_in_the_index(home: &Home, blocked: &str) {
     let bytes = fs::read(home.database()).unwrap();
     let index = pages(home, "pairing_blocked").pop().unwrap();
@@ -151,15 +151,15 @@ fn a_running_gate_loads_nothing_from_damaged_blocks() {
 }
 
 #[test]
-fn a_change_of_something_else_does_not_end_a_block_that_cannot_be_found() {
+fn an_unrelated_change_does_not_end_a_block_missing_from_the_index() {
     let home = used_home();
     home.configure("gate: { mode: open }");
     let mut gate = home.gate(&[]);
     let victim = message("whatsapp", "personal", BLOCKED_ON_ONE);
     assert_eq!(gate.ask(&victim)["reason"], "blocked");
     flip_in_the_index(&home, BLOCKED_ON_ONE);
-    // Each of them writes the victim's key to the list of changes, and then blocks somebody else, by whom
-    // it is seen that the gate has read that far.
+    // Each of them writes the victim's key to the list of changes, and then blocks another sender, which
+    // shows that the gate has read that far.
     let key = format!("'whatsapp', 'personal', '{BLOCKED_ON_ONE}'");
     let changes = [
         format!("INSERT INTO pairing_allow_from VALUES ({key}, 0, 'cli', NULL, NULL, NULL, NULL)"),
@@ -187,14 +187,14 @@ fn a_change_of_something_else_does_not_end_a_block_that_cannot_be_found() {
 }
 
 #[test]
-fn a_block_that_changed_and_cannot_be_found_is_looked_for_in_the_table() {
+fn a_changed_block_missing_from_the_index_is_read_from_the_table() {
     let home = used_home();
     home.configure("gate: { mode: open }");
     let mut gate = home.gate(&[]);
     let victim = message("whatsapp", "personal", BLOCKED_ON_ONE);
     assert_eq!(gate.ask(&victim)["reason"], "blocked");
     flip_in_the_index(&home, BLOCKED_ON_ONE);
-    // By its place in the table, and in a column that is in no index.
+    // By its rowid, and in a column without an index.
     home.sqlite(&format!(
         "UPDATE pairing_blocked SET reason = 'again' WHERE rowid =
             (SELECT rowid FROM pairing_blocked NOT INDEXED WHERE sender_id = '{BLOCKED_ON_ONE}')"
@@ -207,7 +207,7 @@ fn a_block_that_changed_and_cannot_be_found_is_looked_for_in_the_table() {
 }
 
 #[tokio::test]
-async fn damage_that_comes_later_is_found_and_ends_mode_open_but_not_pairing() {
+async fn later_damage_is_detected_and_stops_mode_open_but_not_pairing() {
     let home = used_home();
     let options = StoreOptions::default().with_check_interval(Duration::from_millis(20));
     let store = PairingStore::open_with(home.database(), options).await.unwrap();
@@ -219,7 +219,7 @@ async fn damage_that_comes_later_is_found_and_ends_mode_open_but_not_pairing() {
     };
     assert_eq!(decide(Mode::Open, "+1").await.unwrap(), Decision::Admit);
 
-    // Beside SQLite, as a disk does it, and by another process: to close the file would drop its locks.
+    // Bypassing SQLite, as a disk would, and by another process: closing the file would drop its locks.
     let grants = pages(&home, "pairing_allow_from").pop().unwrap();
     let damage = |range: std::ops::Range<usize>| {
         let mut dd = std::process::Command::new("dd");
@@ -239,7 +239,7 @@ async fn damage_that_comes_later_is_found_and_ends_mode_open_but_not_pairing() {
         tokio::task::yield_now().await;
     };
     assert_eq!(refused.kind(), "damaged");
-    // Who is on the list is known, and a stranger is asked: neither depends on what is missing.
+    // Senders on the list are known, and strangers are challenged: neither depends on the damaged rows.
     assert_eq!(decide(Mode::Pairing, "+5491155560001").await.unwrap(), Decision::Admit);
 
     damage(pages(&home, "pairing_blocked").pop().unwrap());

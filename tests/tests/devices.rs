@@ -1,4 +1,4 @@
-//! A device is paired by a setup code, known to the services that ask, and shown the door.
+//! A device is paired by a setup code, accepted by services, and revoked.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,13 +11,13 @@ use nexo_pairing_tests::{Home, Output, Server, Terminal, files_below, wait_for};
 use rustix::process::geteuid;
 use serde_json::{Value, json};
 
-/// What 0.1.8 kept sessions in; its token stands there in clear.
+/// The session database of 0.1.8, with a token in clear text.
 const OLD_SESSIONS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../crates/nexo-pairing-store/tests/fixtures/pairing_sessions-0.1.8.db"
 );
 
-/// A setup code that leads to this URL.
+/// A setup code with this URL.
 fn issue(home: &Home, url: &str, args: &[&str]) -> Value {
     home.json(&[&["start", "--public-url", url], args].concat())
 }
@@ -26,7 +26,7 @@ fn claim(home: &Home, code: &Value) -> Output {
     home.run_with(&["claim", "--json"], code.to_string())
 }
 
-/// The token that a claim has kept, which it told nobody.
+/// The token that a claim has stored without printing it.
 fn kept(claimed: &Output) -> String {
     assert_eq!((claimed.code, claimed.stderr.as_str()), (0, ""), "{claimed:?}");
     let file = claimed.json()["session_file"].as_str().unwrap().to_owned();
@@ -40,11 +40,11 @@ fn kept(claimed: &Output) -> String {
 }
 
 #[test]
-fn a_device_is_paired_listed_let_in_and_shown_the_door() {
+fn a_device_is_paired_listed_accepted_and_revoked() {
     let home = Home::new();
     let (gateway, other) = (Server::start(&home, &[]), Server::start(&home, &[]));
 
-    // As the README has it, QR code and all.
+    // As in the README, QR code included.
     let url = gateway.url("ws");
     let mut start = home.command(&["start", "--public-url", &url, "--for-device", "phone"]);
     let mut start = start.spawn().unwrap();
@@ -53,18 +53,18 @@ fn a_device_is_paired_listed_let_in_and_shown_the_door() {
     let claimed = Output::of(companion);
     assert!(start.wait().unwrap().success());
     let token = kept(&claimed);
-    let told = claimed.json();
-    assert_eq!(told["profile"], "companion-v1");
-    assert_eq!(told["device_label"], "phone");
-    assert_eq!(told["url"], format!("{url}/pair"));
-    assert_eq!(told["replaced"], false);
+    let reply = claimed.json();
+    assert_eq!(reply["profile"], "companion-v1");
+    assert_eq!(reply["device_label"], "phone");
+    assert_eq!(reply["url"], format!("{url}/pair"));
+    assert_eq!(reply["replaced"], false);
     let file = home.path().join(gateway.session_file("phone"));
-    assert_eq!(told["session_file"], file.to_str().unwrap());
+    assert_eq!(reply["session_file"], file.to_str().unwrap());
 
     let devices = home.json(&["devices", "list"]);
     assert_eq!(devices["devices"].as_array().unwrap().len(), 1);
     assert_eq!(devices["devices"][0]["device_label"], "phone");
-    assert_eq!(devices["devices"][0]["expires_at"], told["expires_at"]);
+    assert_eq!(devices["devices"][0]["expires_at"], reply["expires_at"]);
     for gateway in [&gateway, &other] {
         let (status, session) = gateway.session(&token);
         assert_eq!((status, &session["device_label"]), (200, &json!("phone")));
@@ -81,7 +81,7 @@ fn a_device_is_paired_listed_let_in_and_shown_the_door() {
 }
 
 #[test]
-fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
+fn a_code_used_twice_gives_one_session_and_revokes_it() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let code = issue(&home, &gateway.url("http"), &["--compact", "--for-device", "Ana's iPhone"]);
@@ -95,7 +95,7 @@ fn a_code_that_is_used_twice_gives_one_session_and_takes_it_back() {
     assert!(error["message"].as_str().unwrap().contains("already used"), "{error}");
     assert!(error["hint"].as_str().unwrap().contains("a new one"), "{error}");
     assert_eq!(gateway.session(&token).0, 401);
-    // The second did not touch what the first has kept.
+    // The second claim did not change the session file of the first.
     let file = home.path().join(gateway.session_file("Ana%27s%20iPhone"));
     assert_eq!(fs::read_to_string(&file).unwrap(), token);
     assert_eq!(files_below(file.parent().unwrap()).len(), 1);
@@ -111,7 +111,7 @@ fn a_session_from_the_future_is_ended_before_the_clock_is_right_again() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let token = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &["--for-device", "phone"])));
-    // As when the clock was set back since.
+    // As if the clock had been set back since.
     home.sqlite(
         "UPDATE pairing_sessions SET issued_at = issued_at + 7200, expires_at = expires_at + 7200",
     );
@@ -124,12 +124,12 @@ fn a_session_from_the_future_is_ended_before_the_clock_is_right_again() {
 }
 
 #[test]
-fn a_session_that_ran_out_is_not_revived_by_a_clock_that_is_set_back() {
+fn setting_the_clock_back_does_not_revive_an_expired_session() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let token = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &["--for-device", "phone"])));
     assert_eq!(gateway.session(&token).0, 200);
-    // For a clock that goes on by so much, or back.
+    // For a clock that jumps forward by so much, or back.
     let pass = |seconds: i64| {
         let column = |name| format!("{name} = {name} - {seconds}");
         let columns = ["issued_at", "expires_at", "revoked_at"].map(column).join(", ");
@@ -138,7 +138,7 @@ fn a_session_that_ran_out_is_not_revived_by_a_clock_that_is_set_back() {
     let listed = || home.run(&["devices", "list", "--all"]).stdout;
     pass(86_401);
     assert!(listed().contains("expired"), "{}", listed());
-    // A gateway looks when it starts, and then every minute.
+    // A gateway purges at its start and then every minute.
     let _another = Server::start(&home, &[]);
     wait_for("the end of the session", || {
         let ended = home.sqlite("SELECT revoked_at = expires_at FROM pairing_sessions");
@@ -151,7 +151,7 @@ fn a_session_that_ran_out_is_not_revived_by_a_clock_that_is_set_back() {
 }
 
 #[test]
-fn a_code_that_was_claimed_is_taken_from_the_screen() {
+fn a_claimed_code_is_cleared_from_the_screen() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let url = gateway.url("ws");
@@ -168,7 +168,7 @@ fn a_code_that_was_claimed_is_taken_from_the_screen() {
 }
 
 #[test]
-fn a_device_that_nobody_has_named_names_itself() {
+fn an_unnamed_device_names_itself() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let code = issue(&home, &gateway.url("ws"), &[]).to_string();
@@ -185,7 +185,7 @@ fn a_device_that_nobody_has_named_names_itself() {
 }
 
 #[test]
-fn a_code_that_is_no_good_leaves_nothing_behind() {
+fn an_invalid_code_leaves_nothing_behind() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let stranger = Home::new();
@@ -206,9 +206,9 @@ fn a_code_that_is_no_good_leaves_nothing_behind() {
     assert_eq!(home.json(&["devices", "list", "--all"]), json!({ "devices": [] }));
 }
 
-/// A device chooses a name that looks like the one of another: it is never ended, or taken, for it.
+/// A device chooses a name that looks like another's: neither is mistaken for the other.
 #[test]
-fn a_name_that_looks_like_another_is_marked_and_ends_neither() {
+fn a_confusable_name_is_marked_and_revokes_neither_device() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let honest = kept(&claim(&home, &issue(&home, &gateway.url("ws"), &["--for-device", "phone"])));
@@ -224,7 +224,7 @@ fn a_name_that_looks_like_another_is_marked_and_ends_neither() {
         let line = listed.lines().find(|line| line.starts_with(id)).unwrap();
         assert!(line.contains("  itself  "), "{listed}");
         if label.starts_with("phone   ") {
-            // What imitates the columns of the table is written out.
+            // Spaces that imitate the columns of the table are escaped.
             assert!(line.contains("phone \\u{20}\\u{20}companion-v1"), "{listed}");
         } else {
             assert!(listed.contains("names that look alike: "), "{listed}");
@@ -248,18 +248,18 @@ fn a_name_that_looks_like_another_is_marked_and_ends_neither() {
             "{label:?}"
         );
     }
-    // What is typed is what was seen.
+    // The name can be typed as it was shown.
     home.json(&["devices", "revoke", "phone "]);
     assert_eq!(gateway.session(&honest).0, 401);
 }
 
 #[test]
-fn a_claim_without_room_for_its_token_leaves_the_code_good() {
+fn a_claim_without_space_for_its_token_does_not_use_up_the_code() {
     let (home, companion) = (Home::new(), Home::new());
     let gateway = Server::start(&home, &[]);
     let file = companion.beside("code.txt");
     fs::write(&file, issue(&home, &gateway.url("ws"), &[])["payload"].as_str().unwrap()).unwrap();
-    // A disk of its own that is full, and then is not.
+    // A separate disk that is full, and later is not.
     let script = r#"mount -t tmpfs -o size=256k tmpfs "$NEXO_HOME" || exit 77
         cat /dev/zero > "$NEXO_HOME/filler" 2>/dev/null
         "$0" "$@"; full=$?
@@ -277,7 +277,7 @@ fn a_claim_without_room_for_its_token_leaves_the_code_good() {
 }
 
 #[test]
-fn a_foreign_setup_code_leaves_the_session_of_this_gateway() {
+fn a_foreign_setup_code_keeps_the_session_of_this_gateway() {
     let (home, elsewhere) = (Home::new(), Home::new());
     let (gateway, foreign) = (Server::start(&home, &[]), Server::start(&elsewhere, &[]));
     let args = ["--for-device", "phone"];
@@ -290,7 +290,7 @@ fn a_foreign_setup_code_leaves_the_session_of_this_gateway() {
 }
 
 #[test]
-fn no_secret_is_told_however_talkative_the_program_is() {
+fn no_secret_is_printed_at_any_log_level() {
     let home = Home::new();
     let gateway = Server::start(&home, &[]);
     let code = issue(&home, &gateway.url("ws"), &[]);
@@ -306,16 +306,16 @@ fn no_secret_is_told_however_talkative_the_program_is() {
             let kept = home.path().join(gateway.session_file("default"));
             token = fs::read_to_string(kept).unwrap();
         }
-        let told = output.stdout + &output.stderr;
+        let reply = output.stdout + &output.stderr;
         for secret in [&token, code["payload"].as_str().unwrap()] {
-            assert!(!told.contains(secret), "{told}");
+            assert!(!reply.contains(secret), "{reply}");
         }
-        assert!(!told.contains(code["bootstrap_token"].as_str().unwrap()), "{told}");
+        assert!(!reply.contains(code["bootstrap_token"].as_str().unwrap()), "{reply}");
     }
 }
 
 #[test]
-fn the_sessions_of_0_1_8_are_taken_over() {
+fn the_sessions_of_0_1_8_are_imported() {
     let home = Home::new();
     let old = home.beside("pairing_sessions.db");
     fs::copy(OLD_SESSIONS, &old).unwrap();
@@ -336,7 +336,7 @@ fn the_sessions_of_0_1_8_are_taken_over() {
     }
     home.json(&["devices", "revoke", "Ana's phone"]);
     assert_eq!(gateway.session("legacy-session-token-1").0, 401);
-    // What was revoked is not let in again by the old file.
+    // The old file does not revive a revoked session.
     assert_eq!(home.json(&["devices", "import", old]), report(0, 1));
     assert_eq!(gateway.session("legacy-session-token-1").0, 401);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const INBOUND: &str = include_str!("../../docs/examples/inbound.jsonl");
 
-/// What each line of `docs/examples/inbound.jsonl` gets.
+/// The decision on each line of `docs/examples/inbound.jsonl`.
 const EXPECTED: [(&str, &str, &str, &str); 14] = [
     ("notice", "whatsapp", "personal", "-"),
     ("notice", "telegram", "cody_nexo_bot", "-"),
@@ -26,14 +26,14 @@ const EXPECTED: [(&str, &str, &str, &str); 14] = [
 ];
 
 #[test]
-fn the_gate_runs_green_on_the_events_of_the_plugins() {
+fn the_gate_accepts_the_example_events_of_plugins() {
     let home = Home::new();
     let output = home.run_with(&["gate", "--auto-challenge"], INBOUND);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let answers = output.answers();
     let is_outbound = |answer: &&Value| answer.get("outbound").is_some();
-    let told: Vec<_> = answers.iter().filter(|answer| !is_outbound(answer)).map(told).collect();
-    assert_eq!(told, EXPECTED);
+    let reply: Vec<_> = answers.iter().filter(|answer| !is_outbound(answer)).map(summary).collect();
+    assert_eq!(reply, EXPECTED);
     let sent = answers.iter().filter(is_outbound);
     let sent: Vec<(&str, &str)> = sent.map(|answer| receiver(&answer["outbound"])).collect();
     assert_eq!(
@@ -45,7 +45,7 @@ fn the_gate_runs_green_on_the_events_of_the_plugins() {
             ("plugin.outbound.whatsapp.work", "+5491155556666"),
         ]
     );
-    // What helps the operator to recognise them.
+    // The display name that helps the operator recognise the sender.
     let listed = home.json(&["list"]);
     let pending = listed["pending"].as_array().unwrap().iter();
     let names: Vec<String> = pending.map(|request| request["meta"].to_string()).collect();
@@ -53,7 +53,7 @@ fn the_gate_runs_green_on_the_events_of_the_plugins() {
     assert_eq!(names, ["null", "null", telegram, r#"{"push_name":"Ana"}"#]);
 }
 
-fn told(answer: &Value) -> (&str, &str, &str, &str) {
+fn summary(answer: &Value) -> (&str, &str, &str, &str) {
     let text = |field: &str| answer[field].as_str().unwrap_or("-");
     let what = answer["reason"].as_str().unwrap_or(text("decision"));
     (what, text("channel"), text("account"), text("sender"))

@@ -1,4 +1,4 @@
-//! A program that depends on the facade alone can say all that there is to say.
+//! A program that depends on the facade alone can use the whole API.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,7 +10,7 @@ use nexo_pairing::{
 };
 use nexo_pairing_tests::Home;
 
-/// The same byte, a number that counts up.
+/// Bytes of a counter.
 #[derive(Debug, Default)]
 struct Counting(AtomicU8);
 
@@ -44,7 +44,7 @@ async fn one_source_of_randomness_serves_the_store_and_the_issuer() {
 }
 
 #[test]
-fn the_bounds_of_a_setup_code_are_known_to_whoever_issues_one() {
+fn the_facade_exports_the_bounds_of_setup_codes() {
     let home = Home::new();
     let issuer = SetupCodeIssuer::open_or_create(home.path().join("a.key")).unwrap();
     let issue = |ttl| issuer.issue("wss://h/pair", "companion-v1", ttl, None);

@@ -1,9 +1,8 @@
-//! How soon a running gate decides by what another process has changed: within 50 ms.
+//! A running gate decides by the changes of another process within 50 ms.
 //!
-//! A message is said again and again, each a millisecond after the answer to the one before it, while
-//! the other process runs. What counts begins when that process has said that it is done, so that its
-//! change is committed. These tests run alone: a machine that has much else to do keeps everybody
-//! waiting.
+//! A message is sent repeatedly, each a millisecond after the answer to the one before it, while
+//! the other process runs. The measurement begins when that process reports that it is done, so that its
+//! change is committed. These tests run alone: a busy machine delays every process.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,13 +15,13 @@ use std::time::{Duration, Instant};
 use nexo_pairing_tests::{Gate, Home, message};
 use serde_json::Value;
 
-/// How soon a change has to be seen.
+/// Within what time a change has to be seen.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// How long after an answer the next message is said, so that the other process has a processor.
+/// The pause after an answer, so that the other process gets a processor.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// When a change is not waited for any longer.
+/// How long a test waits for a change.
 const GIVEN_UP: Duration = Duration::from_secs(20);
 
 /// How often each change is measured.
@@ -37,7 +36,7 @@ fn alone() -> MutexGuard<'static, ()> {
 #[test]
 fn freshness_of_what_nexo_pair_changes() {
     let _alone = alone();
-    // Where nobody is challenged, a revocation is answered from memory like the rest.
+    // Without challenges, a decision after a revocation comes from memory like the others.
     let home = Home::configured(
         "accounts:
   - { channel: whatsapp, account: open_door, mode: pairing }
@@ -80,7 +79,7 @@ fn freshness_of_what_the_sqlite3_program_changes() {
                 VALUES ('whatsapp', 'personal', '{id}', strftime('%s', 'now'))"
         );
         granted.add(&mut gate, &line, "admit", sqlite3(&home, &grant));
-        // The request is still there: he is sent no other code.
+        // The request still exists: the sender gets no new code.
         let revoke = format!(
             "UPDATE pairing_allow_from SET revoked_at = strftime('%s', 'now')
                 WHERE sender_id = '{id}'"
@@ -110,7 +109,7 @@ fn sqlite3(home: &Home, sql: &str) -> Command {
     home.in_home(Command::new("sqlite3"), &args)
 }
 
-/// An answer by its decision and reason, as far as they matter.
+/// The decision and the reason of an answer.
 fn answer(kind: &str) -> Value {
     let (decision, reason) = kind.split_once(' ').unwrap_or((kind, ""));
     let reason = Some(reason).filter(|reason| !reason.is_empty());
@@ -122,13 +121,13 @@ fn is(answered: &Value, kind: &str) -> bool {
     answered["decision"] == expected["decision"] && answered["reason"] == expected["reason"]
 }
 
-/// How long it took until a change was seen, each time.
+/// How long each change took to be seen.
 struct Times {
     what: String,
-    /// From when the other process said that it was done to the last message that was still decided
+    /// From the report of the other process that it is done to the last message that was still decided
     /// as before.
     stale: Vec<Duration>,
-    /// From there to the first answer that was another one: with the time that an answer takes.
+    /// From that report to the first different answer, including the time that an answer takes.
     answered: Vec<Duration>,
     /// From the start of the other process to that answer.
     in_all: Vec<Duration>,
@@ -140,7 +139,7 @@ impl Times {
         Self { what: what.to_owned(), stale, answered, in_all }
     }
 
-    /// Runs the change while the sender writes, until he is answered in a new way.
+    /// Runs the change while the sender writes, until the answer differs.
     fn add(&mut self, gate: &mut Gate, message: &Value, new: &str, change: Command) {
         let line = format!("{message}\n");
         let first = ask(gate, &line).1;
@@ -153,7 +152,7 @@ impl Times {
                 thread::sleep(PAUSE);
                 let said = Instant::now();
                 let (at, answered) = ask(gate, &line);
-                // What never comes has its reason in the other process, which tells it below.
+                // If it never comes, the reason is in the other process, which is checked below.
                 if is(&answered, new) || at.duration_since(begun) > GIVEN_UP {
                     break at;
                 }
@@ -167,8 +166,8 @@ impl Times {
         });
     }
 
-    /// No message that is said later than the limit is decided as before. How long its answer takes
-    /// depends on what else the machine has to do; half of them are there by then, too.
+    /// No message that is sent after the limit is decided as before. How long its answer takes depends
+    /// on the load of the machine; half of the answers are within the limit, too.
     fn check(mut self) {
         for times in [&mut self.stale, &mut self.answered, &mut self.in_all] {
             assert_eq!(times.len(), TIMES);
@@ -193,13 +192,13 @@ fn is_same(one: &Value, other: &Value) -> bool {
     one["decision"] == other["decision"] && one["reason"] == other["reason"]
 }
 
-/// Says a line; the first answer to it, and when it came.
+/// Sends a line and returns the first answer, and when it came.
 fn ask(gate: &mut Gate, line: &str) -> (Instant, Value) {
     gate.write(line);
     gate.read_timed()
 }
 
-/// Runs a change; when it said that it was done.
+/// Runs a change and returns when it reported that it was done.
 fn run(mut change: Command) -> Instant {
     let mut child = change.spawn().unwrap();
     let mut said = [0; 1];

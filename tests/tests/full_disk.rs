@@ -13,13 +13,13 @@ use std::thread::{self, JoinHandle};
 use nexo_pairing_tests::{EARLIER_DATABASE, Gate, Home, message, wait_for};
 use serde_json::Value;
 
-/// Says to this test, when it runs again, where the small disk is.
+/// The variable with the path of the small disk, for the rerun of this test.
 const DISK: &str = "NEXO_TEST_DISK";
 
-/// How many people there are, of whom each is put out in one of three ways.
+/// How many senders there are; each is removed in one of three ways.
 const PEOPLE: usize = 60;
 
-/// Runs a test again, in a process that has a disk of 32 MiB of its own.
+/// Reruns a test in a process with a disk of 32 MiB of its own.
 fn again_on_a_small_disk(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mount = "mount -t tmpfs -o size=32m none \"$NEXO_TEST_DISK\" && exec \"$0\" \"$@\"";
@@ -30,12 +30,12 @@ fn again_on_a_small_disk(test: &str) {
     unshare.args(["--mount", "sh", "-c", mount]).arg(std::env::current_exe().unwrap());
     unshare.args(["--exact", test, "--nocapture"]);
     let output = unshare.env(DISK, folder.path()).env("TMPDIR", folder.path()).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let reply = String::from_utf8_lossy(&output.stdout);
     let remarks = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}{remarks}");
+    assert!(output.status.success() && reply.contains("1 passed"), "{reply}{remarks}");
 }
 
-/// A program that takes each byte of a disk, also those that become free later.
+/// A program that takes each byte of a disk, including those that become free later.
 struct Greedy {
     path: PathBuf,
     stop: Arc<AtomicBool>,
@@ -76,7 +76,7 @@ fn person(number: usize) -> String {
     format!("1194{number:06}")
 }
 
-/// What the gate says to a message of somebody, once it is this.
+/// Waits until the gate gives this answer to a message of a sender.
 fn is_told(gate: &mut Gate, sender: &str, is_it: impl Fn(&Value) -> bool) {
     wait_for("the decision", || {
         is_it(&gate.say(&message("telegram", "personal", sender))[0]).then_some(())
@@ -84,9 +84,9 @@ fn is_told(gate: &mut Gate, sender: &str, is_it: impl Fn(&Value) -> bool) {
 }
 
 #[test]
-fn operators_put_people_out_where_a_writer_takes_each_freed_byte() {
+fn operators_revoke_while_a_writer_takes_each_freed_byte() {
     let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
-        let test = "operators_put_people_out_where_a_writer_takes_each_freed_byte";
+        let test = "operators_revoke_while_a_writer_takes_each_freed_byte";
         return again_on_a_small_disk(test);
     };
     let home = Home::configured("gate: { mode: pairing }");
@@ -97,7 +97,7 @@ fn operators_put_people_out_where_a_writer_takes_each_freed_byte() {
     is_told(&mut gate, &people[0], |answer| answer["decision"] == "admit");
     let greedy = Greedy::start(&disk);
 
-    // Strangers get no place once that is noticed: what room there is in the log is not theirs.
+    // Strangers get no place once this is noticed: the space in the WAL is not for them.
     let mut accounts = 0..;
     wait_for("a refusal", || {
         let account = format!("a{}", accounts.next().unwrap_or(0));
@@ -116,7 +116,7 @@ fn operators_put_people_out_where_a_writer_takes_each_freed_byte() {
         is_told(&mut gate, id, |answer| answer["decision"] != "admit");
         wait_for("a full disk", || (free(&disk) == 0).then_some(()));
     }
-    // What was acknowledged stays, also when the gate is killed before there is room.
+    // Acknowledged changes persist even if the gate is killed before there is space.
     drop(gate);
     greedy.end();
     let listed = home.json(&["list", "--all"]);
@@ -131,9 +131,9 @@ fn operators_put_people_out_where_a_writer_takes_each_freed_byte() {
 }
 
 #[test]
-fn operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk() {
+fn operators_revoke_although_a_thousand_requests_expired_on_a_full_disk() {
     let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
-        let test = "operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk";
+        let test = "operators_revoke_although_a_thousand_requests_expired_on_a_full_disk";
         return again_on_a_small_disk(test);
     };
     let home = Home::configured("gate: { mode: pairing }");
@@ -162,7 +162,7 @@ fn operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk() 
         wait_for("a full disk", || (free(&disk) == 0).then_some(()));
     }
     assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "1001\n");
-    // Nobody is let in by a code that is over, though nothing has ended it yet.
+    // An overdue code admits no one, although it is not expired yet.
     let (_, refused) = home.error(&["approve", code.trim()]);
     assert_eq!(refused["kind"], "expired", "{refused}");
     assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), "1000\n");
@@ -171,9 +171,9 @@ fn operators_put_people_out_though_a_thousand_requests_expired_on_a_full_disk() 
 }
 
 #[test]
-fn an_upgrade_waits_for_room_for_a_copy_unless_nobody_wants_one() {
+fn an_upgrade_waits_for_space_for_a_copy_unless_none_is_wanted() {
     let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
-        let test = "an_upgrade_waits_for_room_for_a_copy_unless_nobody_wants_one";
+        let test = "an_upgrade_waits_for_space_for_a_copy_unless_none_is_wanted";
         return again_on_a_small_disk(test);
     };
     let home = Home::new();
@@ -186,13 +186,13 @@ fn an_upgrade_waits_for_room_for_a_copy_unless_nobody_wants_one() {
     fs::write(&ballast, vec![1; room - (16 << 20)]).unwrap();
     let (exit, refused) = home.error(&["block", "whatsapp:+5491155550009"]);
     assert_eq!((exit, refused["kind"].as_str()), (3, Some("storage")), "{refused}");
-    let told = refused["message"].as_str().unwrap();
+    let reply = refused["message"].as_str().unwrap();
     assert!(
-        told.contains("a copy of the database") && told.contains("before its upgrade"),
-        "{told}"
+        reply.contains("a copy of the database") && reply.contains("before its upgrade"),
+        "{reply}"
     );
     assert!(refused["hint"].as_str().unwrap().contains("--no-copy"), "{refused}");
-    // What only reads needs no upgrade.
+    // Reading needs no upgrade.
     assert_eq!(home.json(&["list", "--all"])["blocked"].as_array().unwrap().len(), 1);
     let schema = "SELECT max(version) FROM refinery_schema_history";
     assert_eq!(home.sqlite(schema), "3\n");
@@ -203,7 +203,7 @@ fn an_upgrade_waits_for_room_for_a_copy_unless_nobody_wants_one() {
     assert_ne!(home.sqlite(schema), "3\n");
     assert_eq!(home.json(&["list", "--all"])["blocked"].as_array().unwrap().len(), 2);
 
-    // With room, the copy is made.
+    // With space, the copy is made.
     fs::remove_file(&ballast).unwrap();
     let earlier = home.database().with_extension("earlier");
     fs::copy(EARLIER_DATABASE, &earlier).unwrap();

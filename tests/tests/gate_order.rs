@@ -1,4 +1,4 @@
-//! `gate` on a pipe while another process holds the write lock: who is known is answered at once, and
+//! `gate` on a pipe while another process holds the write lock: known senders are answered at once, and
 //! the lines of one sender keep their order.
 
 use std::fmt::Write as _;
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 const FRIEND: &str = "+5491155556666";
 const LID: &str = "123456789012345@lid";
 
-/// A gate with a known friend, which has loaded its lists.
+/// A gate with a known sender, which has loaded its lists.
 fn gate() -> (Home, Gate) {
     let home = Home::configured("gate: { mode: pairing }");
     home.json(&["seed", "whatsapp", "personal", FRIEND]);
     let mut gate = home.gate(&[]);
     assert_eq!(gate.ask(&line(FRIEND))["decision"], "admit");
-    // Two lines: that one, and the helper's own. The next is the third.
+    // Two lines so far: this one, and the helper's own. The next is the third.
     (home, gate)
 }
 
@@ -34,7 +34,7 @@ fn stranger(number: usize) -> String {
     format!("+54911444{number:05}")
 }
 
-/// A line's number, its sender, and what it came to.
+/// A line's number, its sender, and its decision.
 fn outline(answer: &Value) -> Value {
     if let Some(error) = answer.get("error") {
         return json!([error["line"], error["kind"]]);
@@ -44,7 +44,7 @@ fn outline(answer: &Value) -> Value {
 }
 
 #[test]
-fn a_friend_behind_strangers_does_not_wait_for_the_lock() {
+fn a_known_sender_behind_strangers_does_not_wait_for_the_lock() {
     let (home, mut gate) = gate();
     let lock = WriteLock::take(&home);
     let senders = [&stranger(1), &stranger(2), &stranger(3), &stranger(4), FRIEND];
@@ -64,7 +64,7 @@ fn a_friend_behind_strangers_does_not_wait_for_the_lock() {
 }
 
 #[test]
-fn a_line_waits_behind_its_own_sender_by_whichever_id() {
+fn a_line_waits_behind_its_own_sender_by_any_id() {
     let (home, mut gate) = gate();
     let lock = WriteLock::take(&home);
     let stranger = stranger(1);
@@ -76,7 +76,7 @@ fn a_line_waits_behind_its_own_sender_by_whichever_id() {
         line(&format!("{bare}@c.us")),
         with_alt,
         line(LID),
-        // A group is decided from memory, but not before what its sender wrote earlier.
+        // A group message is decided from memory, but not before its sender's earlier lines.
         json!({"channel": "whatsapp", "account": "personal", "from": LID, "is_group": true}),
         line(FRIEND),
     ];
@@ -98,7 +98,7 @@ fn a_line_waits_behind_its_own_sender_by_whichever_id() {
 }
 
 #[test]
-fn a_friend_among_a_flood_of_strangers_is_answered_before_all_of_them() {
+fn a_known_sender_in_a_flood_is_answered_before_all_strangers() {
     let (home, mut gate) = gate();
     let lock = WriteLock::take(&home);
     // More than wait.
@@ -130,7 +130,7 @@ fn a_friend_among_a_flood_of_strangers_is_answered_before_all_of_them() {
     }
     lock.release();
     let output = gate.end();
-    assert_eq!(output.code, 1, "lines that were refused count as errors");
+    assert_eq!(output.code, 1, "rejected lines count as errors");
     let (mut challenged, mut dropped) = (0, 0);
     for answer in output.answers().iter().filter(|answer| answer.get("outbound").is_none()) {
         match (answer["decision"].as_str(), answer["reason"].as_str()) {
@@ -145,11 +145,11 @@ fn a_friend_among_a_flood_of_strangers_is_answered_before_all_of_them() {
     assert_eq!((challenged, dropped, refused.len()), (3, ROOM - 3, 476));
     assert!(
         refused.is_sorted() && refused[0] > ROOM as u64,
-        "only what comes when it is full is refused"
+        "only lines that arrive while it is full are rejected"
     );
 }
 
-/// Lines of strangers who write to an account each, so that each needs the store, and one of the friend.
+/// Lines of strangers on an account each, so that each needs the store, and one of the known sender.
 fn crowd(strangers: usize) -> String {
     let friend = line(FRIEND);
     let strangers =
@@ -158,7 +158,7 @@ fn crowd(strangers: usize) -> String {
 }
 
 #[test]
-fn a_friend_behind_three_thousand_strangers_does_not_wait_for_the_lock_and_nobody_is_refused() {
+fn a_known_sender_behind_three_thousand_strangers_does_not_wait_and_no_line_is_rejected() {
     const STRANGERS: usize = 3000;
     let (home, mut gate) = gate();
     let lock = WriteLock::take(&home);
@@ -175,16 +175,16 @@ fn a_friend_behind_three_thousand_strangers_does_not_wait_for_the_lock_and_nobod
 }
 
 #[test]
-fn a_friend_behind_more_strangers_than_wait_passes_a_lock_that_comes_and_goes() {
+fn a_known_sender_behind_a_full_queue_passes_an_intermittent_lock() {
     const BEYOND: usize = 3600;
     let (home, mut gate) = gate();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // It ends by itself too, so that a test that fails does not wait for it.
+            // It also ends by itself, so that a failing test does not wait for it.
             for _ in (0..100).take_while(|_| !stop.load(Ordering::Relaxed)) {
                 let lock = WriteLock::take(&home);
-                // This is the load, and nothing is expected of it.
+                // This is only load; its answers are not checked.
                 thread::sleep(Duration::from_millis(900));
                 lock.release();
             }
@@ -198,14 +198,14 @@ fn a_friend_behind_more_strangers_than_wait_passes_a_lock_that_comes_and_goes() 
                 break;
             }
             decided += usize::from(answer.get("decision").is_some());
-            assert!(decided <= BEYOND + 2000, "it waits behind the strangers");
+            assert!(decided <= BEYOND + 2000, "it waited behind the strangers");
         }
         stop.store(true, Ordering::Relaxed);
     });
 }
 
 #[test]
-fn a_gate_that_is_asked_to_end_answers_the_lines_that_wait() {
+fn shutdown_answers_the_waiting_lines() {
     let (home, mut gate) = gate();
     let lock = WriteLock::take(&home);
     let senders = [&stranger(1), &stranger(2), FRIEND];

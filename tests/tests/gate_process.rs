@@ -28,7 +28,7 @@ fn each_line_is_answered_before_the_next_is_written() {
     gate.write(format!("{}\n", line("5491155557777@c.us")));
     assert_eq!(gate.read()["decision"], "challenge");
     assert!(gate.read().get("outbound").is_some());
-    // Half a line waits for its other half; a blank one has no answer.
+    // Half a line waits for the rest; a blank one has no answer.
     let text = line("5491155556666@c.us").to_string();
     let (begin, end) = text.split_at(20);
     gate.write(begin);
@@ -40,7 +40,7 @@ fn each_line_is_answered_before_the_next_is_written() {
 }
 
 #[test]
-fn the_last_line_needs_no_end() {
+fn the_last_line_needs_no_newline() {
     let home = Home::new();
     let output = home.run_with(&["gate", "--open"], line("5491155556666@c.us").to_string());
     assert_eq!(output.code, 0);
@@ -50,7 +50,7 @@ fn the_last_line_needs_no_end() {
 }
 
 #[test]
-fn bad_lines_are_told_by_number_and_the_rest_is_answered() {
+fn bad_lines_are_reported_by_number_and_the_rest_is_answered() {
     let home = Home::new();
     let good = line("5491155556666@c.us").to_string();
     let lines = [
@@ -66,7 +66,7 @@ fn bad_lines_are_told_by_number_and_the_rest_is_answered() {
     ];
     let output = home.run_with(&["gate", "--open"], lines.join(&b'\n'));
     assert_eq!((output.code, output.stderr.as_str()), (1, ""));
-    let told: Vec<Value> = output.answers().iter().map(outline).collect();
+    let reply: Vec<Value> = output.answers().iter().map(outline).collect();
     let expected = json!([
         "admit",
         [2, "invalid_json"],
@@ -77,7 +77,7 @@ fn bad_lines_are_told_by_number_and_the_rest_is_answered() {
         [8, "invalid_field"],
         "admit",
     ]);
-    assert_eq!(told, *expected.as_array().unwrap());
+    assert_eq!(reply, *expected.as_array().unwrap());
 }
 
 /// An answer in short: its decision, or the line and the kind of its error.
@@ -89,7 +89,7 @@ fn outline(answer: &Value) -> Value {
 }
 
 #[test]
-fn events_of_nexo_are_read_and_those_of_a_plugin_itself_pass() {
+fn nexo_events_are_read_and_plugin_notices_pass() {
     let home = Home::new();
     let mut gate = home.gate(&["--auto-challenge"]);
     let event = |topic: &str, payload: Value| {
@@ -111,7 +111,7 @@ fn events_of_nexo_are_read_and_those_of_a_plugin_itself_pass() {
     let answers = gate.say(&event("plugin.inbound.whatsapp", from));
     assert_eq!(answers[0]["account"], "default");
     assert_eq!(answers[1]["outbound"]["topic"], "plugin.outbound.whatsapp");
-    // What has text and no sender is no notice.
+    // An event with text and without a sender is not a notice.
     let text = json!({"kind": "connected", "text": "let me in"});
     let answer = gate.ask(&event("plugin.inbound.whatsapp", text));
     assert_eq!(answer["error"]["kind"], "no_sender");
@@ -119,7 +119,7 @@ fn events_of_nexo_are_read_and_those_of_a_plugin_itself_pass() {
 }
 
 #[test]
-fn answers_name_their_lines_and_those_of_one_sender_keep_the_order() {
+fn answers_name_their_lines_and_keep_the_order_of_each_sender() {
     let home = Home::new();
     let known: Vec<String> = (0..100).map(|n| format!("+5491155550{n:03}")).collect();
     let mut seed = vec!["seed", "whatsapp", "personal"];
@@ -162,7 +162,7 @@ fn a_signal_ends_it_cleanly() {
         let mut gate = home.gate(&["--auto-challenge"]);
         assert_eq!(gate.say(&line("5491155556666@c.us"))[0]["decision"], "challenge");
         gate.signal(signal);
-        // Its input stays open: it is the signal that ends it.
+        // Its input stays open: the signal ends it.
         let output = gate.ended();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{signal:?}");
         assert_eq!(home.json(&["list"])["pending"].as_array().unwrap().len(), 1);
@@ -171,7 +171,7 @@ fn a_signal_ends_it_cleanly() {
 }
 
 #[test]
-fn a_signal_amid_a_flood_ends_it_after_a_whole_line() {
+fn a_signal_during_a_flood_ends_it_after_a_whole_line() {
     let home = Home::new();
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let mut command = home.command(&["gate", "--auto-challenge"]);
@@ -179,7 +179,7 @@ fn a_signal_amid_a_flood_ends_it_after_a_whole_line() {
     let mut stdin = child.stdin.take().unwrap();
     let pid = rustix::process::Pid::from_child(&child);
     let text = format!("{}\n", line("5491155556666@c.us")).repeat(100);
-    // It ends when nobody reads any more.
+    // It ends once its output is closed.
     let writer = thread::spawn(move || while stdin.write_all(text.as_bytes()).is_ok() {});
     let mut stdout = child.stdout.take().unwrap();
     let mut first = [0; 4096];
@@ -199,7 +199,7 @@ fn a_signal_amid_a_flood_ends_it_after_a_whole_line() {
 }
 
 #[test]
-fn a_reload_puts_a_new_configuration_in_force_and_keeps_the_old_one_for_a_bad_one() {
+fn a_reload_applies_a_valid_configuration_and_keeps_the_old_one_otherwise() {
     let home = Home::configured("gate:\n  mode: open");
     let mut gate = home.gate(&[]);
     let stranger = line("5491155556666@c.us");
@@ -210,7 +210,7 @@ fn a_reload_puts_a_new_configuration_in_force_and_keeps_the_old_one_for_a_bad_on
     };
 
     home.configure("gate:\n  mode: allowlist");
-    assert_eq!(gate.ask(&stranger)["decision"], "admit", "nobody has asked for a reload yet");
+    assert_eq!(gate.ask(&stranger)["decision"], "admit", "no reload was requested yet");
     heard(&gate, "the configuration was read again");
     assert_eq!(gate.ask(&stranger)["reason"], "not_allowed");
 
@@ -231,7 +231,7 @@ fn a_reload_puts_a_new_configuration_in_force_and_keeps_the_old_one_for_a_bad_on
 }
 
 #[test]
-fn when_nobody_reads_its_answers_it_ends_in_silence() {
+fn a_closed_output_ends_it_silently() {
     let home = Home::new();
     let mut command = home.command(&["gate", "--open"]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -239,7 +239,7 @@ fn when_nobody_reads_its_answers_it_ends_in_silence() {
     let mut stdin = child.stdin.take().unwrap();
     let text = format!("{}\n", line("5491155556666@c.us"));
     let since = Instant::now();
-    // Until the pipe is closed at the other end.
+    // Until the other end of the pipe is closed.
     while stdin.write_all(text.as_bytes()).is_ok() {
         assert!(since.elapsed() < DEADLINE, "it goes on without a reader");
     }
@@ -258,7 +258,7 @@ fn strangers_cause_one_warning_a_minute() {
 }
 
 #[test]
-fn a_channel_whose_ids_only_another_process_can_read_is_not_decided_on_a_pipe() {
+fn a_channel_of_a_plugin_is_not_decided_on_a_pipe() {
     let home = Home::configured("gate: { mode: open }");
     // For the plugin, `evil` is 6.
     home.json(&["block", "pigeon:6", "--raw"]);
@@ -269,7 +269,7 @@ fn a_channel_whose_ids_only_another_process_can_read_is_not_decided_on_a_pipe() 
     home.configure(adapters);
     gate.signal(Signal::HUP);
     gate.wait_until_it_says("the configuration was read again", 1);
-    // The settings are taken up between two batches.
+    // New settings are applied between two batches.
     assert_eq!(gate.ask(&line("5491155556666@c.us"))["decision"], "admit");
     for mut gate in [gate, home.gate(&[]), home.gate(&["--dry-run"])] {
         let membership = json!({"kind": "chat_membership", "chat": "1", "changed_by": "evil"});
@@ -285,14 +285,14 @@ fn a_channel_whose_ids_only_another_process_can_read_is_not_decided_on_a_pipe() 
     }
 }
 
-/// How many lines a gate is given when its memory is looked at.
+/// How many lines a gate gets before its memory is measured.
 const MANY: usize = 100_000;
 
-/// How much of its memory may come and go, in kilobytes.
+/// By how much its memory may vary, in kilobytes.
 const PLAY: u64 = 4096;
 
 #[test]
-fn a_hundred_thousand_lines_come_back_in_order_with_memory_that_stays_flat() {
+fn a_hundred_thousand_lines_are_answered_in_order_in_constant_memory() {
     let home = Home::new();
     let known: Vec<String> = (0..100).map(|n| (1_000_000 + n).to_string()).collect();
     let mut seed = vec!["seed", "telegram", "bot"];
@@ -322,13 +322,13 @@ fn a_hundred_thousand_strangers_cost_no_memory() {
     assert!(after < warm + PLAY, "{warm} kB before, {after} kB after");
 }
 
-/// Passes a line of each sender, all at once; the gate's memory after that, in kilobytes.
+/// Passes a line of each sender, all at once, and returns the gate's memory after that, in kilobytes.
 fn pass(gate: &mut Gate, decision: &str, senders: impl Iterator<Item = String> + Clone) -> u64 {
     let mut text = String::new();
     for id in senders.clone() {
         writeln!(text, r#"{{"channel":"telegram","account":"bot","from":"{id}"}}"#).unwrap();
     }
-    // The answers are read meanwhile.
+    // The answers are read at the same time.
     gate.write(text);
     for id in senders {
         let answer = gate.read();

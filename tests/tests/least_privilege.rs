@@ -1,5 +1,5 @@
-//! What the program makes is its user's alone under every umask, it takes no more rights than it needs,
-//! and it reads where it may not write.
+//! The program's files are private under every umask, it has no more rights than it needs,
+//! and it can read where it may not write.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -33,7 +33,7 @@ fn modes(folder: &Path) -> BTreeMap<String, u32> {
 }
 
 #[test]
-fn all_that_is_made_is_its_users_alone_under_every_umask() {
+fn created_files_are_private_under_every_umask() {
     for umask in UMASKS {
         let user = User::with_umask(umask);
         let server = Server::of(user.command(Server::COMMAND));
@@ -73,7 +73,7 @@ fn all_that_is_made_is_its_users_alone_under_every_umask() {
 }
 
 #[test]
-fn a_server_leaves_no_core_dump_and_is_nobodys_to_look_into() {
+fn a_server_leaves_no_core_dump_and_cannot_be_inspected() {
     let user = User::with_umask("022");
     let server = Server::of(user.command(Server::COMMAND));
     let status = fs::read_to_string(server.proc("status")).unwrap();
@@ -82,12 +82,12 @@ fn a_server_leaves_no_core_dump_and_is_nobodys_to_look_into() {
     let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
     let core: Vec<&str> = core.unwrap().split_whitespace().take(2).collect();
     assert_eq!(core, ["0", "0"]);
-    // What the system shows of a process that is not dumpable is root's, not its user's.
+    // The files in /proc of a process that is not dumpable belong to root, not to its user.
     assert_eq!(fs::metadata(server.proc("environ")).unwrap().uid(), 0);
     assert_eq!(server.end(), 0);
 }
 
-/// What `list` and `explain` say.
+/// The output of `list` and `explain`.
 fn answers(user: &User) -> [String; 2] {
     let sender = "5491155556666@c.us";
     let mut explain = user.command(&["explain", "whatsapp", "personal", sender, "--json"]);
@@ -97,7 +97,7 @@ fn answers(user: &User) -> [String; 2] {
     [user.does(&["list", "--all", "--json"]), explained.stdout]
 }
 
-/// Nobody may write in the folder any more.
+/// Makes the folder read-only.
 fn close(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o444)).unwrap();
@@ -106,7 +106,7 @@ fn close(folder: &Path) {
 }
 
 #[test]
-fn a_database_that_cannot_be_written_still_answers() {
+fn a_read_only_database_still_answers() {
     let user = User::with_umask("022");
     user.does(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let folder = user.home().join("state");
@@ -120,10 +120,10 @@ fn a_database_that_cannot_be_written_still_answers() {
     assert_eq!(files_below(&folder), files);
 }
 
-/// A crash leaves changes in the WAL alone, and an index of it. Without the index SQLite reads the WAL
-/// only where it can make another one.
+/// A crash leaves changes in the WAL only, and an index of it. Without the index SQLite reads the WAL
+/// only if it can create another one.
 #[test]
-fn what_a_crash_left_beside_it_counts_also_where_nothing_can_be_written() {
+fn a_wal_left_by_a_crash_is_read_even_from_a_read_only_folder() {
     for has_index in [true, false] {
         let user = User::with_umask("022");
         let server = Server::of(user.command(Server::COMMAND));
@@ -142,7 +142,7 @@ fn what_a_crash_left_beside_it_counts_also_where_nothing_can_be_written() {
             assert!(after[0].contains("+5491155556666"), "{after:?}");
             assert!(after[1].contains("\"rule\":6"), "{after:?}");
         } else {
-            // Nothing is answered rather than something old.
+            // It fails rather than return an old state.
             let refused = user.run(&["list", "--all"]);
             assert_eq!((refused.code, refused.stdout.as_str()), (3, ""), "{refused:?}");
         }
@@ -161,7 +161,7 @@ fn as_root(service: &User, args: &[&str]) -> Output {
 }
 
 #[test]
-fn what_root_does_for_a_service_leaves_it_running() {
+fn commands_run_by_root_leave_a_service_working() {
     if !geteuid().is_root() {
         println!("not tested: only root can act for another user");
         return;
@@ -171,14 +171,14 @@ fn what_root_does_for_a_service_leaves_it_running() {
     service.own(&service.home());
     service.own(service.home().parent().unwrap());
     let start = ["start", "--public-url", "wss://nexo.example.com", "--json"];
-    // Root comes first, and makes database, key and folders.
+    // Root comes first and creates database, key and folders.
     as_root(&service, &["seed", "whatsapp", "personal", "+5491155556666"]);
     as_root(&service, &start);
     as_root(&service, &["keys", "rotate"]);
     service.does(&["seed", "whatsapp", "personal", "+14155550100"]);
     service.does(&start);
     service.does(&["keys", "rotate"]);
-    // A setup code that root claims for the service is the service's, with its folder.
+    // A session that root claims for the service belongs to the service, with its folder.
     let server = Server::of(service.command(Server::COMMAND));
     let code = service.beside("code.json");
     let claim = ["claim", "--file", code.to_str().unwrap()];
@@ -197,12 +197,12 @@ fn what_root_does_for_a_service_leaves_it_running() {
         }
     }
     assert_eq!(server.end(), 0);
-    // As the manual says: a backup, moved into place.
+    // As in the manual: a backup, moved into place.
     let backup = service.home().join("backup.db");
     as_root(&service, &["backup", backup.to_str().unwrap()]);
     fs::rename(&backup, service.database()).unwrap();
     service.does(&["revoke", "whatsapp:+14155550100"]);
-    // Nothing is told that would take from the service what it needs.
+    // No hint would take away files that the service needs.
     chown(service.home().join("secret/pairing.key"), Some(12_345), None).unwrap();
     let mut doctor = Command::new(program());
     doctor.arg("doctor").env_clear().env("NEXO_HOME", service.home());
@@ -211,7 +211,7 @@ fn what_root_does_for_a_service_leaves_it_running() {
 }
 
 #[test]
-fn doctor_sees_who_else_could_open_the_gate() {
+fn doctor_reports_who_else_can_write_to_the_gates_files() {
     let user = User::with_umask("022");
     let config = user.home().join("config");
     fs::create_dir_all(&config).unwrap();

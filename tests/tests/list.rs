@@ -1,4 +1,4 @@
-//! `nexo-pair list` of a large database: in place, in bounded memory, at one moment.
+//! `nexo-pair list` of a large database: without a copy, in bounded memory, as of one moment.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use nexo_pairing_tests::{Home, Output, peak_memory_of};
 use serde_json::{Value, json};
 
-/// Enough that no pipe takes the list.
+/// Enough that the list fills any pipe.
 const FEW: usize = 2_000;
 
 const MANY: usize = 40_000;
@@ -33,8 +33,8 @@ fn home(grants: usize) -> Home {
     home
 }
 
-/// Starts a command and reads the first byte of its output: by then it has read everything, and waits
-/// until somebody reads on.
+/// Starts a command and reads the first byte of its output: by then it has read everything and waits
+/// for its reader.
 fn stalled(home: &Home, args: &[&str]) -> (Child, String) {
     let mut child = home.command(args).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = [0];
@@ -56,7 +56,7 @@ fn peak(home: &Home, args: &[&str]) -> u64 {
 }
 
 #[test]
-fn a_hundred_times_the_rows_take_no_more_memory() {
+fn a_hundred_times_the_rows_need_no_more_memory() {
     let (few, many) = (home(FEW), home(MANY));
     for args in [
         ["list", "--all"].as_slice(),
@@ -71,11 +71,11 @@ fn a_hundred_times_the_rows_take_no_more_memory() {
 }
 
 #[test]
-fn a_list_is_complete_and_holds_nothing_while_somebody_reads_it() {
+fn a_list_is_complete_and_holds_no_lock_while_it_is_read() {
     let home = home(FEW);
     for args in [["list", "--all"].as_slice(), &["list", "--all", "--json"]] {
         let running = stalled(&home, args);
-        // Whoever waits with the output in a pager keeps nobody from writing the WAL into the file.
+        // A list in a pager does not block checkpoints.
         let _ = home.json(&["seed", "whatsapp", "personal", "+5491155557777"]);
         assert_eq!(home.sqlite("PRAGMA wal_checkpoint(TRUNCATE)").trim(), "0|0|0");
         let text = finish(running);
@@ -94,14 +94,14 @@ fn a_list_is_complete_and_holds_nothing_while_somebody_reads_it() {
 }
 
 #[test]
-fn a_list_that_cannot_be_kept_says_where() {
+fn a_list_that_cannot_be_buffered_names_the_path() {
     let home = home(10_000);
     let mut command = home.command(&["list", "--all", "--json"]);
     command.env("TMPDIR", "/nowhere/at/all");
     let listed = Output::of(command);
     assert_eq!((listed.code, listed.stdout.as_str()), (3, ""));
     assert!(listed.error()["message"].as_str().unwrap().contains("/nowhere/at/all"), "{listed:?}");
-    // What is short needs no file.
+    // A short list needs no file.
     let listed = home.command(&["list", "--json"]).env("TMPDIR", "/nowhere/at/all").output();
     assert!(listed.unwrap().status.success());
 }

@@ -15,7 +15,7 @@ fn actions(home: &Home, args: &[&str]) -> Vec<String> {
     events(home, args).into_iter().map(action).collect()
 }
 
-/// Entries of strangers, so many that no page shows what came before.
+/// So many entries of strangers that no page shows the earlier ones.
 fn bury(home: &Home) {
     home.sqlite(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
@@ -62,7 +62,7 @@ fn pages_follow_each_other_by_their_cursor() {
         found.extend(
             page["events"].as_array().unwrap().iter().rev().map(|event| event["seq"].clone()),
         );
-        // What is written meanwhile is on no page.
+        // Entries written meanwhile are on no page.
         let _ = home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
         let Some(next) = page["before"].as_i64() else { break };
         before = next.to_string();
@@ -73,7 +73,7 @@ fn pages_follow_each_other_by_their_cursor() {
 }
 
 #[test]
-fn a_moment_that_is_none_is_refused_with_what_would_do() {
+fn an_invalid_time_is_rejected_with_valid_examples() {
     let home = Home::new();
     for bad in ["yesterday", "2027-02-30", ""] {
         let (code, error) = home.error(&["log", "--since", bad]);

@@ -1,4 +1,4 @@
-//! A channel that another process served: a configuration that lost its adapter lets nobody in by a raw
+//! A channel with a plugin: a configuration that lost its adapter admits no one by a raw
 //! id, at a start as at a reload.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -26,20 +26,20 @@ fn stranger() -> Value {
     message("signal", "main", "id-bob")
 }
 
-/// What a gate that starts does with the stranger.
+/// The decision of a newly started gate on the stranger.
 fn decide(home: &Home, args: &[&str]) -> Output {
     home.run_with(&[&["gate"], args].concat(), format!("{}\n", stranger()))
 }
 
-/// The entries of the audit log about adapters.
+/// The audit entries about adapters.
 fn audited(home: &Home) -> Vec<String> {
     let log = home.json(&["log"])["events"].as_array().unwrap().clone();
     let of_adapters = |entry: &&Value| entry["action"].as_str().unwrap().ends_with("adapter");
-    let told = log.iter().filter(of_adapters).map(|entry| {
+    let reply = log.iter().filter(of_adapters).map(|entry| {
         let of = |key: &str| entry[key].as_str().unwrap().to_owned();
         format!("{} {} {} {}", of("actor"), of("action"), of("channel"), entry["detail"]["remote"])
     });
-    told.collect()
+    reply.collect()
 }
 
 fn reload(gate: &Gate) -> bool {
@@ -54,7 +54,7 @@ fn reload(gate: &Gate) -> bool {
 }
 
 #[test]
-fn a_start_that_lost_an_adapter_refuses_to_run() {
+fn a_start_with_a_lost_adapter_fails() {
     let cut = &ADAPTERS[..ADAPTERS.find("- channel: signal").unwrap()];
     for lost in [RULES.to_owned(), format!("{RULES}{cut}"), format!("{RULES}audit_days: 30\n")] {
         let home = served();
@@ -62,11 +62,11 @@ fn a_start_that_lost_an_adapter_refuses_to_run() {
         for args in [&[][..], &["--dry-run"], &["--nats", "nats://127.0.0.1:1"]] {
             let output = decide(&home, args);
             assert_eq!((output.code, &*output.stdout), (2, ""), "{args:?} {lost}: {output:?}");
-            for told in ["signal", "pairing.adapters", "forget-adapter", "adapters: []"] {
-                assert!(output.stderr.contains(told), "{told}: {}", output.stderr);
+            for reply in ["signal", "pairing.adapters", "forget-adapter", "adapters: []"] {
+                assert!(output.stderr.contains(reply), "{reply}: {}", output.stderr);
             }
         }
-        // The words come back.
+        // The adapter is configured again.
         home.configure(&format!("{RULES}{ADAPTERS}"));
         assert_eq!(decide(&home, &[]).lines()[0]["error"]["kind"], "adapter_unreachable");
     }
@@ -79,7 +79,7 @@ fn a_start_that_lost_an_adapter_refuses_to_run() {
 }
 
 #[test]
-fn a_start_says_in_words_that_no_other_process_serves_a_channel() {
+fn a_start_accepts_an_explicit_statement_that_a_channel_has_no_plugin() {
     let home = served();
     let remembered = ["config adapter pigeon true", "config adapter signal true"];
     assert_eq!(audited(&home), remembered);
@@ -93,12 +93,12 @@ fn a_start_says_in_words_that_no_other_process_serves_a_channel() {
     let ended = ["config adapter pigeon false", "config adapter signal false"];
     assert_eq!(audited(&home)[2..], ended);
     home.configure(RULES);
-    assert_eq!(decide(&home, &[]).lines()[0]["decision"], "admit", "there are no words to lose");
+    assert_eq!(decide(&home, &[]).lines()[0]["decision"], "admit", "no adapter is remembered");
     assert_eq!(audited(&home).len(), 4);
 }
 
 #[test]
-fn an_adapter_can_be_forgotten_by_itself() {
+fn a_single_adapter_can_be_forgotten() {
     let home = served();
     let cut = &ADAPTERS[..ADAPTERS.find("- channel: signal").unwrap()];
     home.configure(&format!("{RULES}{cut}"));
@@ -110,23 +110,23 @@ fn an_adapter_can_be_forgotten_by_itself() {
     assert_eq!(home.error(&["forget-adapter", "Sig nal"]).0, 2);
     assert_eq!(decide(&home, &[]).lines()[0]["decision"], "admit");
     assert_eq!(audited(&home).last().unwrap(), "cli forget_adapter signal false");
-    // The other one is not forgotten.
+    // The other adapter is not forgotten.
     home.configure(RULES);
     assert_eq!(decide(&home, &[]).code, 2);
     assert_eq!(home.error(&["--db", "/nonexistent/pairing.db", "forget-adapter", "signal"]).0, 1);
 }
 
 #[test]
-fn a_gate_that_does_not_decide_on_a_channel_needs_no_words_on_its_adapter() {
+fn a_gate_needs_no_adapter_for_a_channel_it_does_not_decide() {
     let home = served();
     let others = "accounts: [{ channel: whatsapp, account: personal }]\n";
     for words in ["", "adapters: []\n"] {
         home.configure(&format!("{RULES}{others}{words}"));
         assert_eq!(decide(&home, &[]).lines()[0]["reason"], "unknown_account");
     }
-    assert_eq!(audited(&home).len(), 2, "it has no say on a channel that is not its own");
+    assert_eq!(audited(&home).len(), 2, "it does not decide on that channel");
 
-    // An account that is named later needs them, at a reload and at a start.
+    // An account that is named later needs the adapter, at a reload and at a start.
     let mut gate = home.gate(&[]);
     assert_eq!(gate.ask(&stranger())["reason"], "unknown_account");
     let both = "accounts: [{ channel: whatsapp, account: personal }, { channel: signal, account: main }]\n";
@@ -137,7 +137,7 @@ fn a_gate_that_does_not_decide_on_a_channel_needs_no_words_on_its_adapter() {
     assert_eq!(decide(&home, &[]).code, 2);
     home.configure(&format!("{RULES}{both}adapters: []\n"));
     assert!(reload(&gate), "{}", gate.remarks());
-    assert_eq!(gate.ask(&stranger())["decision"], "admit", "said in words");
+    assert_eq!(gate.ask(&stranger())["decision"], "admit", "configured explicitly");
     assert_eq!(audited(&home).last().unwrap(), "config adapter signal false");
     assert_eq!(gate.end().code, 0);
 }
@@ -151,9 +151,9 @@ fn a_reload_remembers_and_forgets_adapters() {
     assert!(reload(&gate));
     assert_eq!(audited(&home).len(), 2);
     home.configure(RULES);
-    assert!(reload(&gate), "a reload keeps them");
-    assert_eq!(decide(&home, &[]).code, 2, "and a start misses them");
-    // What is only kept is no word: another one may end it.
+    assert!(reload(&gate), "a reload keeps the adapters");
+    assert_eq!(decide(&home, &[]).code, 2, "a start requires them");
+    // A remembered adapter is no statement: another process may forget it.
     home.json(&["forget-adapter", "pigeon"]);
     assert!(reload(&gate));
     assert_eq!(audited(&home)[2..], ["cli forget_adapter pigeon false"]);
@@ -166,7 +166,7 @@ fn a_reload_remembers_and_forgets_adapters() {
 }
 
 #[test]
-fn a_channel_with_an_adapter_in_the_program_is_never_served_elsewhere() {
+fn a_channel_with_a_built_in_adapter_has_no_plugin() {
     let home = Home::configured(&format!(
         "{RULES}adapters: [{{ channel: whatsapp, prefix: plugin.whatsapp }}]"
     ));
@@ -177,7 +177,7 @@ fn a_channel_with_an_adapter_in_the_program_is_never_served_elsewhere() {
 }
 
 #[test]
-fn commands_take_no_id_as_written_where_an_adapter_is_lost() {
+fn commands_reject_raw_ids_while_an_adapter_is_lost() {
     let home = served();
     home.configure(RULES);
     for command in [
@@ -190,7 +190,7 @@ fn commands_take_no_id_as_written_where_an_adapter_is_lost() {
         assert_eq!((code, &error["kind"]), (2, &json!("adapters")), "{command:?}: {error}");
         assert!(error["message"].as_str().unwrap().contains("pairing.adapters"), "{error}");
     }
-    // What is stored exactly so can be ended, and what is raw on purpose is told.
+    // A grant that is stored exactly like this can be revoked, and --raw is mentioned.
     for command in
         [&["seed", "signal", "main", "eve", "--raw"][..], &["block", "signal:mallory", "--raw"]]
     {
@@ -209,7 +209,7 @@ fn commands_take_no_id_as_written_where_an_adapter_is_lost() {
 }
 
 #[test]
-fn adapters_that_wait_for_another_writer_are_remembered_as_soon_as_they_can_be() {
+fn adapters_are_remembered_as_soon_as_the_lock_is_free() {
     let home = Home::configured(RULES);
     let mut gate = home.gate(&[]);
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
@@ -218,7 +218,7 @@ fn adapters_that_wait_for_another_writer_are_remembered_as_soon_as_they_can_be()
     assert!(reload(&gate));
     gate.wait_until_it_says("not remembered yet", 1);
     assert_eq!(gate.ask(&stranger())["error"]["kind"], "adapter_unreachable");
-    // The words are lost before they could be written.
+    // The adapters are lost before they could be written.
     home.configure(RULES);
     assert!(reload(&gate));
     assert_eq!(audited(&home), [""; 0]);

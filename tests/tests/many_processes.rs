@@ -1,7 +1,7 @@
-//! Eight processes on one database, operators and gates, none of which ever rests: nobody is told that it is
-//! locked, no cap is exceeded, and when the last change is made every gate knows it within 50 ms.
+//! Eight processes on one database, operators and gates, without a pause: no command fails because the
+//! database is locked, no cap is exceeded, and every gate sees the last change within 50 ms.
 //!
-//! `NEXO_PAIRING_STRESS_SECONDS` is how long.
+//! `NEXO_PAIRING_STRESS_SECONDS` sets how long.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,15 +16,15 @@ use serde_json::Value;
 const GATES: usize = 4;
 const OPERATORS: usize = 4;
 
-/// How soon a change has to be seen when nothing else is done.
+/// Within what time a change has to be seen on an idle machine.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// How long the processes work between two looks at what the gates know.
+/// How long the processes work between two checks of the gates.
 const ROUND: Duration = Duration::from_secs(1);
 
 const CAP: u64 = 3;
 
-/// What happened in all.
+/// Counts of the whole run.
 #[derive(Debug, Default)]
 struct Counts {
     admitted: AtomicU64,
@@ -38,7 +38,7 @@ fn add(count: &AtomicU64) {
     count.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Has strangers and friends write on the accounts of all, without a rest.
+/// Strangers and known senders write on all accounts, without a pause.
 fn screen(gate: &mut Gate, number: usize, is_over: &AtomicBool, counts: &Counts) {
     for message_number in 0.. {
         if is_over.load(Ordering::Relaxed) {
@@ -86,13 +86,13 @@ fn operate(home: &Home, number: usize, is_over: &AtomicBool, counts: &Counts) {
             0 => add(&counts.done),
             // Another operator was faster, or there is nothing to revoke.
             1 => add(&counts.refused),
-            // A database that is locked, for one.
+            // A locked database, for example.
             _ => panic!("{args:?}: {output:?}"),
         }
     }
 }
 
-/// Lets somebody in, or blocks him, when nothing else is done, and measures until when each gate decides
+/// Seeds or blocks a sender while the machine is idle, and measures until when each gate decides
 /// as before.
 fn converge(home: &Home, gates: &mut [Gate], number: u32) -> Duration {
     let id = (5000 + number).to_string();
@@ -124,7 +124,7 @@ fn converge(home: &Home, gates: &mut [Gate], number: u32) -> Duration {
 }
 
 #[test]
-fn four_gates_and_four_operators_none_of_which_rests() {
+fn four_gates_and_four_operators_without_pause() {
     let accounts = (0..5).map(|number| {
         format!("  - {{ channel: telegram, account: account_{number}, mode: pairing }}\n")
     });
@@ -132,7 +132,7 @@ fn four_gates_and_four_operators_none_of_which_rests() {
     let home = Home::configured(&format!(
         "accounts:\n{accounts}  - {{ channel: telegram, account: allowed, mode: allowlist }}"
     ));
-    // The gate that makes the database says so; these find it.
+    // The gate that creates the database reports it; these find it.
     assert_eq!(home.run_with(&["gate"], "").code, 0);
     let mut gates: Vec<Gate> = (0..GATES).map(|_| home.gate(&[])).collect();
     let counts = Counts::default();
@@ -152,7 +152,7 @@ fn four_gates_and_four_operators_none_of_which_rests() {
         });
         let mut time = converge(&home, &mut gates, 3 * number);
         for again in 1..3 {
-            // A machine that is busy with something else can miss any number of milliseconds.
+            // A busy machine can miss any number of milliseconds.
             if time >= LIMIT {
                 time = converge(&home, &mut gates, 3 * number + again);
             }

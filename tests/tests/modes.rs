@@ -1,11 +1,11 @@
-//! What a gate does with strangers by its mode, and that a dry run leaves everything as it was.
+//! How each mode treats strangers, and that a dry run changes nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use nexo_pairing_tests::{Home, Output, files_below, message};
 use serde_json::{Value, json};
 
-/// Strangers of all sorts, as lines.
+/// All kinds of strangers, as lines.
 const STRANGERS: &str = r#"{"channel":"whatsapp","account":"personal","from":"5491155550001@c.us"}
 {"channel":"whatsapp","account":"personal","from":"123456789012345@lid","alt":"5491155550002@c.us"}
 {"channel":"whatsapp","account":"personal","from":"5491155550003@c.us","is_group":true}
@@ -16,17 +16,17 @@ const STRANGERS: &str = r#"{"channel":"whatsapp","account":"personal","from":"54
 "#;
 
 fn decisions(answers: &[Value]) -> Vec<&str> {
-    let told = |answer: &Value| answer.get("decision").is_some();
+    let is_decision = |answer: &Value| answer.get("decision").is_some();
     let named = |answer: &Value| match &answer["reason"] {
         Value::Null => answer["decision"].as_str().unwrap().to_owned(),
         reason => reason.as_str().unwrap().to_owned(),
     };
-    let names = answers.iter().filter(|answer| told(answer)).map(named);
+    let names = answers.iter().filter(|answer| is_decision(answer)).map(named);
     names.map(|name| &*name.leak()).collect()
 }
 
 #[test]
-fn mode_allowlist_writes_a_code_to_nobody() {
+fn mode_allowlist_sends_no_code() {
     for args in [&["gate", "--json"][..], &["gate", "--auto-challenge"]] {
         let home = Home::configured("gate:\n  mode: allowlist\n  challenge_cooldown_secs: 10");
         let output = home.run_with(args, STRANGERS);
@@ -39,7 +39,7 @@ fn mode_allowlist_writes_a_code_to_nobody() {
 }
 
 #[test]
-fn mode_allowlist_repeats_no_code_that_another_mode_has_given() {
+fn mode_allowlist_does_not_repeat_codes_of_another_mode() {
     let home = Home::configured("gate:\n  mode: pairing\n  challenge_cooldown_secs: 10");
     let line = r#"{"channel":"whatsapp","account":"personal","from":"5491155550001@c.us"}"#;
     let output = home.run_with(&["gate"], line);
@@ -53,11 +53,11 @@ fn mode_allowlist_repeats_no_code_that_another_mode_has_given() {
 
     home.configure("gate:\n  mode: pairing\n  challenge_cooldown_secs: 10");
     let output = home.run_with(&["gate"], line);
-    assert_eq!(decisions(&output.answers()), ["challenge"], "it was there all the time");
+    assert_eq!(decisions(&output.answers()), ["challenge"], "its request existed all the time");
 }
 
 #[test]
-fn mode_allowlist_admits_who_is_on_the_list() {
+fn mode_allowlist_admits_senders_on_the_list() {
     let home = Home::configured("gate:\n  mode: allowlist");
     home.json(&["seed", "whatsapp", "personal", "5491155550001@c.us"]);
     home.json(&["seed", "telegram", "cody_nexo_bot", "-1001234567890"]);
@@ -67,8 +67,8 @@ fn mode_allowlist_admits_who_is_on_the_list() {
 }
 
 #[test]
-fn mode_open_admits_everybody_who_is_not_blocked() {
-    // Without a configuration, because the operator says so.
+fn mode_open_admits_every_sender_who_is_not_blocked() {
+    // Without a configuration, as the operator explicitly asks.
     let home = Home::new();
     let output = home.run_with(&["gate", "--open"], STRANGERS);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -81,12 +81,12 @@ fn mode_open_admits_everybody_who_is_not_blocked() {
     assert_eq!(
         decisions(&output.answers()),
         [admit, "blocked", admit, admit, admit, admit, admit],
-        "he is blocked under his other id, too"
+        "blocked under the other id, too"
     );
 }
 
 #[test]
-fn mode_pairing_challenges_nobody_in_front_of_others() {
+fn mode_pairing_sends_no_challenge_in_groups() {
     let home = Home::configured("gate:\n  mode: pairing");
     let output = home.run_with(&["gate"], STRANGERS);
     assert_eq!(
@@ -104,7 +104,7 @@ fn mode_pairing_challenges_nobody_in_front_of_others() {
 }
 
 #[test]
-fn each_account_has_the_mode_that_the_configuration_gives_it() {
+fn each_account_has_its_configured_mode() {
     let home = Home::configured(
         "gate:
   mode: pairing
@@ -128,13 +128,13 @@ accounts:
     ] {
         let answers = say(channel, account);
         assert_eq!(answers.len(), 1, "{answers:?}");
-        let told = json!([answers[0]["decision"], answers[0]["reason"]]);
-        assert_eq!(told, expected, "{channel}/{account}");
+        let reply = json!([answers[0]["decision"], answers[0]["reason"]]);
+        assert_eq!(reply, expected, "{channel}/{account}");
     }
 }
 
 #[test]
-fn auto_challenge_is_for_accounts_that_say_nothing_else() {
+fn auto_challenge_applies_to_accounts_without_a_mode() {
     let home = Home::new();
     let line = message("whatsapp", "personal", "5491155550001").to_string();
     let decide = |home: &Home, args: &[&str]| {
@@ -153,7 +153,7 @@ fn auto_challenge_is_for_accounts_that_say_nothing_else() {
     }
 }
 
-/// Homes in the three states that a dry run may meet.
+/// Homes in the three states that a dry run may find.
 fn homes() -> [(&'static str, Home); 3] {
     let fresh = Home::new();
     fresh.json(&["seed", "whatsapp", "personal", "5491155550009"]);
@@ -169,7 +169,7 @@ fn a_dry_run_writes_nothing_at_all() {
         assert_eq!(output.code, 0, "{what}: {output:?}");
         assert!(output.stderr.contains("it decides on a copy of"), "{what}: {output:?}");
         assert_eq!(output.stderr.lines().count(), 1, "{what}: {output:?}");
-        // It shows who would be challenged, and gives no code: nobody could use it.
+        // It shows who would be challenged, without a code, which no one could use.
         let answers = output.answers();
         assert_eq!(answers.len(), 7, "{what}: {output:?}");
         let known = what == "with a database";
@@ -181,7 +181,7 @@ fn a_dry_run_writes_nothing_at_all() {
 }
 
 #[test]
-fn a_dry_run_writes_nothing_beside_a_gate_that_runs() {
+fn a_dry_run_writes_nothing_beside_a_running_gate() {
     let (_, home) = homes().into_iter().nth(1).unwrap();
     let mut gate = home.gate(&["--auto-challenge"]);
     gate.say(&message("whatsapp", "work", "5491155550001"));
@@ -194,7 +194,7 @@ fn a_dry_run_writes_nothing_beside_a_gate_that_runs() {
 }
 
 #[test]
-fn commands_that_only_look_write_nothing() {
+fn read_only_commands_write_nothing() {
     for (what, home) in homes() {
         let before = files_below(&home.path());
         for args in [

@@ -1,4 +1,4 @@
-//! Events of a plugin itself: what the agent gets of them is made anew from what was checked.
+//! Notices: the agent gets them rebuilt from their checked parts.
 
 use nexo_pairing_tests::Home;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn membership(chat: &str, title: &str, by: &str) -> Value {
 }
 
 #[test]
-fn what_a_stranger_chose_never_reaches_the_agent_by_a_notice() {
+fn a_notice_never_carries_text_chosen_by_a_stranger() {
     for mode in ["open", "allowlist", "pairing"] {
         let home = Home::configured(&format!("gate: {{ mode: {mode} }}"));
         let mut gate = home.gate(&[]);
@@ -39,8 +39,8 @@ fn what_a_stranger_chose_never_reaches_the_agent_by_a_notice() {
             ),
         ] {
             let answer = gate.ask(&event(TELEGRAM, &payload));
-            let told = (&answer["decision"], &answer["reason"]);
-            assert_eq!(told, (&json!("admit"), &json!("notice")), "{mode}: {answer}");
+            let reply = (&answer["decision"], &answer["reason"]);
+            assert_eq!(reply, (&json!("admit"), &json!("notice")), "{mode}: {answer}");
             assert_eq!(answer["event"], event(TELEGRAM, &passed), "{mode}");
             let answer = answer.to_string().to_lowercase();
             assert!(!answer.contains("obey") && !answer.contains("ignore"), "{mode}: {answer}");
@@ -49,7 +49,7 @@ fn what_a_stranger_chose_never_reaches_the_agent_by_a_notice() {
 }
 
 #[test]
-fn a_title_passes_where_its_chat_or_who_changed_it_is_allowed() {
+fn a_title_passes_if_its_chat_or_its_author_is_allowed() {
     let home = Home::configured("gate: { mode: pairing }");
     home.json(&["seed", "telegram", "bot", "-1001", "1194292426"]);
     home.json(&["seed", "telegram", "bot", "-1002"]);
@@ -73,13 +73,13 @@ fn a_title_passes_where_its_chat_or_who_changed_it_is_allowed() {
         let names_by = answer["event"]["payload"]["changed_by"] == by;
         assert_eq!(names_by, passes || by != "ana", "{chat}, {by}: {answer}");
     }
-    // Whoever is blocked says nothing, not by leaving and coming back either.
+    // A blocked sender causes no notice, not even by leaving and rejoining.
     for (chat, by) in [("777888999", "777888999"), ("-1001", "777888999")] {
         let answer = gate.ask(&event(TELEGRAM, &membership(chat, "Friends", by)));
         assert_eq!(answer["reason"], "blocked", "{answer}");
         assert_eq!(answer["event"], Value::Null);
     }
-    // A grant that ends while the gate runs ends this too.
+    // A grant that ends while the gate runs ends this, too.
     let of_the_chat = event(TELEGRAM, &membership("-1001", "Friends", "5"));
     home.json(&["revoke", "telegram:-1001"]);
     nexo_pairing_tests::wait_for("the title to be cut", || {
@@ -88,7 +88,7 @@ fn a_title_passes_where_its_chat_or_who_changed_it_is_allowed() {
 }
 
 #[test]
-fn the_envelope_is_made_anew_too() {
+fn the_envelope_is_rebuilt_too() {
     let home = Home::new();
     let mut gate = home.gate(&["--auto-challenge"]);
     let hostile = json!({
@@ -136,7 +136,7 @@ fn linking_traffic_below_an_account_is_a_notice_without_its_error() {
 }
 
 #[test]
-fn only_its_topic_makes_a_notice_one_of_linking() {
+fn only_the_topic_marks_a_linking_notice() {
     let home = Home::new();
     let mut gate = home.gate(&["--auto-challenge"]);
     let code = "\u{2588}\u{2580}";

@@ -1,4 +1,4 @@
-//! Many processes that open one database at the same moment: all of them work.
+//! Many processes open one database at once: all of them work.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,14 +22,14 @@ fn twenty_processes_open_a_database_of_0_1_8_at_once() {
     race("a database of 0.1.8", Home::with_old_database, 7);
 }
 
-/// Has each process seed a sender of its own; `before` is how many grants there were.
+/// Each process seeds a sender of its own; `before` is how many grants there were.
 fn race(what: &str, home: fn() -> Home, before: usize) {
     let started = Instant::now();
     for round in 0..ROUNDS {
         let home = home();
         let processes: Vec<Child> = (0..PROCESSES).map(|_| seed(&home)).collect();
         let mut inputs = Vec::new();
-        // They wait for the end of their input, and open the database after that.
+        // They wait for the end of their input and open the database after that.
         let processes: Vec<Child> = processes
             .into_iter()
             .enumerate()
@@ -44,8 +44,8 @@ fn race(what: &str, home: fn() -> Home, before: usize) {
         for process in processes {
             let output = process.wait_with_output().unwrap();
             assert!(output.status.success(), "round {round}: {output:?}");
-            let told = String::from_utf8(output.stdout).unwrap();
-            assert_eq!(told, "{\"inserted\":1,\"reactivated\":0,\"unchanged\":0}\n");
+            let reply = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(reply, "{\"inserted\":1,\"reactivated\":0,\"unchanged\":0}\n");
         }
         let count = home.sqlite("SELECT count(*) FROM pairing_allow_from; PRAGMA integrity_check");
         assert_eq!(count, format!("{}\nok\n", before + PROCESSES), "round {round}");

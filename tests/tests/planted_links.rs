@@ -1,5 +1,5 @@
-//! Whoever may write to a folder can put a link where the program is about to write a secret: nothing is
-//! ever written through it.
+//! Another user with write access to a folder can plant a link where the program is about to write a
+//! secret: nothing is ever written through it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nexo_pairing_tests::{Home, Output, Server};
 
-/// Something of somebody's that a link leads to, and a path where nothing is.
+/// Another user's file that a link leads to, and a path without a file.
 struct Bait {
     file: PathBuf,
     nothing: PathBuf,
@@ -26,14 +26,14 @@ impl Bait {
         [&self.file, &self.nothing]
     }
 
-    /// Fails when something was written through a link.
+    /// Fails if something was written through a link.
     fn is_untouched(&self) {
         assert_eq!(fs::read_to_string(&self.file).unwrap(), "mine");
-        assert!(fs::symlink_metadata(&self.nothing).is_err(), "something was made");
+        assert!(fs::symlink_metadata(&self.nothing).is_err(), "a file was created");
     }
 }
 
-/// The program, which refuses to write.
+/// Runs the program, which refuses to write.
 fn refuses(home: &Home, args: &[&str]) -> Output {
     let output = home.run(&[args, &["--json"]].concat());
     assert!([2, 3].contains(&output.code), "{args:?}: {output:?}");
@@ -86,7 +86,7 @@ fn the_key() {
     }
 }
 
-/// Root would give what it leads to to the owner of the folder.
+/// Root would give its target to the owner of the folder.
 #[test]
 fn the_lock_of_the_key_ring() {
     let home = Home::new();
@@ -156,16 +156,16 @@ fn a_session() {
     assert_eq!(server.end(), 0);
 }
 
-/// The path with this suffix beside the database, where nothing is.
+/// The path with this suffix beside the database, without a file.
 fn free_path_beside_the_database(home: &Home, suffix: &str) -> PathBuf {
     let path = PathBuf::from(format!("{}{suffix}", home.database().display()));
-    // Most are there only while the database is open.
+    // Most exist only while the database is open.
     let _ = fs::remove_file(&path);
     path
 }
 
 #[test]
-fn what_lies_beside_the_database() {
+fn links_beside_the_database() {
     let home = Home::new();
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let bait = Bait::new(&home);
@@ -184,7 +184,7 @@ fn what_lies_beside_the_database() {
     }
 }
 
-/// A second name of somebody's file would do as well as a link: root would write to the file, and give it
+/// A hard link to another user's file would do as well: root would write to the file and give it
 /// to the owner of the database.
 #[test]
 fn hard_links_beside_the_database() {

@@ -1,4 +1,4 @@
-//! A database file that is put in place of another under a running gate, or taken away.
+//! A database file that is replaced or removed under a running gate.
 
 use std::fs;
 
@@ -12,18 +12,18 @@ fn line(from: &str) -> Value {
     message("whatsapp", "personal", from)
 }
 
-/// Says it until there is an answer of this kind: a decision, its reason or an error.
+/// Repeats the message until the answer has this decision, reason or error.
 fn say_until(gate: &mut Gate, from: &str, kind: &str) {
     wait_for(kind, || {
         let answers = gate.say(&line(from));
         let answer = &answers[0];
-        let told = [&answer["decision"], &answer["reason"], &answer["error"]["kind"]];
-        told.iter().any(|told| **told == kind).then_some(())
+        let reply = [&answer["decision"], &answer["reason"], &answer["error"]["kind"]];
+        reply.iter().any(|reply| **reply == kind).then_some(())
     });
 }
 
 #[test]
-fn a_backup_that_is_moved_into_place_is_noticed() {
+fn a_backup_moved_into_place_is_noticed() {
     let home = Home::configured("gate:\n  mode: allowlist");
     home.json(&["seed", "whatsapp", "personal", ANA]);
     let mut gate = home.gate(&[]);
@@ -33,18 +33,18 @@ fn a_backup_that_is_moved_into_place_is_noticed() {
             home.json(&["backup", backup.to_str().unwrap()]),
             json!({"backup": backup.to_str().unwrap()})
         );
-        // What came after the backup is in the file and in its WAL.
+        // Changes after the backup are in the file and in its WAL.
         home.json(&["seed", "whatsapp", "personal", EVA]);
         say_until(&mut gate, EVA, "admit");
 
         fs::rename(&backup, home.database()).unwrap();
-        // Between the two files nobody is admitted whom the backup does not grant; once he is
-        // refused by the backup, that stays.
+        // Between the two files no sender is admitted without a grant in the backup; once the backup
+        // rejects a sender, that does not change.
         say_until(&mut gate, EVA, "not_allowed");
         assert_eq!(gate.ask(&line(EVA))["reason"], "not_allowed");
         assert_eq!(gate.ask(&line(ANA))["decision"], "admit");
 
-        // What is done from then on is done to the backup, and seen.
+        // Later changes go to the backup, and are seen.
         home.json(&["revoke", &format!("whatsapp:{ANA}")]);
         say_until(&mut gate, ANA, "not_allowed");
         home.json(&["seed", "whatsapp", "personal", ANA]);
@@ -57,7 +57,7 @@ fn a_backup_that_is_moved_into_place_is_noticed() {
 }
 
 #[test]
-fn without_its_database_a_gate_admits_nobody_until_it_is_back() {
+fn a_gate_without_its_database_admits_no_one_until_it_is_back() {
     let home = Home::configured("gate:\n  mode: allowlist");
     home.json(&["seed", "whatsapp", "personal", ANA]);
     let mut gate = home.gate(&[]);
@@ -69,7 +69,7 @@ fn without_its_database_a_gate_admits_nobody_until_it_is_back() {
         let answer = gate.ask(&line(ANA));
         answer.get("error").is_some().then_some(())
     });
-    // It stays away: no other process, and no gate either, makes an empty one in its place.
+    // It stays missing: neither another process nor a gate creates an empty one in its place.
     for _ in 0..20 {
         let answer = gate.ask(&line(ANA));
         assert_eq!(answer["error"]["kind"], "stale", "{answer}");
@@ -85,7 +85,7 @@ fn without_its_database_a_gate_admits_nobody_until_it_is_back() {
 }
 
 #[test]
-fn a_file_that_is_no_database_admits_nobody() {
+fn a_file_that_is_not_a_database_admits_no_one() {
     let home = Home::configured("gate:\n  mode: allowlist");
     home.json(&["seed", "whatsapp", "personal", ANA]);
     let mut gate = home.gate(&[]);

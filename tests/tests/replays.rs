@@ -1,4 +1,4 @@
-//! Floods of repeated claims against a running `nexo-pair serve`: they are counted, not written down
+//! Floods of repeated claims against a running `nexo-pair serve`: they are counted, not logged
 //! one by one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -9,10 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use nexo_pairing_tests::{Client, Home, Server};
 use serde_json::{Value, json};
 
-/// How many claims each address makes: the server hears ten.
+/// How many claims each address makes: the server accepts ten.
 const OF_EACH: usize = 12;
 
-/// What a flood may add to the audit log and to the log of the server: lines for each.
+/// How many lines a flood may add to the audit log and to the server's log.
 const BOUND: usize = 20;
 
 struct World {
@@ -33,7 +33,7 @@ impl World {
         Self { home, server, log, token }
     }
 
-    /// Claims the code again and again from this many addresses, and says how often each status came.
+    /// Claims the code repeatedly from this many addresses and returns how often each status came.
     fn flood(&self, addresses: u8, claim: &Value) -> Vec<(u16, usize)> {
         let mut statuses: Vec<(u16, usize)> = Vec::new();
         for number in 1..=addresses {
@@ -64,7 +64,7 @@ impl World {
 }
 
 #[test]
-fn replays_of_a_code_that_was_seen_fill_neither_log() {
+fn replays_of_a_used_code_fill_neither_log() {
     let world = World::new();
     let mut client = Client::connect(Ipv4Addr::LOCALHOST.into(), world.server.address()).unwrap();
     let claim = json!({ "bootstrap_token": world.token });
@@ -75,7 +75,7 @@ fn replays_of_a_code_that_was_seen_fill_neither_log() {
     assert!((2..=BOUND).contains(&replays.len()), "{}: {:?}", replays.len(), replays.first());
     let revoked: Vec<_> = replays.iter().map(|replay| replay["revoked"] == true).collect();
     assert!(revoked[0] && !revoked[1..].contains(&true), "the first one ended it: {revoked:?}");
-    // Both addresses are there: of whoever had the session, and of whoever ended it.
+    // Both addresses are there: that of the session's owner, and that of the client that ended it.
     assert_eq!(world.audited("session_issued")[0]["peer"], "127.0.0.1");
     assert_eq!(replays[0]["peer"], "127.9.9.1");
     let devices = world.home.json(&["devices", "list", "--all"]);

@@ -1,5 +1,5 @@
-//! A code is for the operator and the stranger: it is on standard output where it was asked for, and
-//! never on standard error nor in an error.
+//! A code is for the operator and the stranger: it is on standard output if requested, and
+//! never on standard error or in an error.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -37,7 +37,7 @@ impl Codes {
         Self { home, codes: vec![approved, rejected, expired, pending, unknown, mistyped] }
     }
 
-    /// Fails when a code is in a text, in whatever spelling.
+    /// Fails if a code is in a text, in any spelling.
     fn are_not_in(&self, text: &str, what: &[&str]) {
         let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
         let plain = plain.to_uppercase();
@@ -46,7 +46,7 @@ impl Codes {
         }
     }
 
-    /// The program at its most talkative.
+    /// The program at its highest log level.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(args);
         for (name, value) in
@@ -70,13 +70,13 @@ impl Codes {
 }
 
 #[test]
-fn no_command_tells_a_code_on_standard_error() {
+fn no_command_prints_a_code_on_standard_error() {
     let codes = Codes::new();
     for code in &codes.codes {
         let typed = format!("{}-{}", &code[..4], &code[4..]).to_lowercase();
         for code in [code.as_str(), typed.as_str()] {
             for args in [
-                // Where a code belongs, in every state. The one that is pending is used up last.
+                // Commands with a code as argument, in every state. The pending one is used up last.
                 &["reject", code, "--no-such-flag"][..],
                 &["approve", code, "--for", "never"],
                 &["approve", code, "--note", "a\u{7}b"],
@@ -91,9 +91,9 @@ fn no_command_tells_a_code_on_standard_error() {
 }
 
 #[test]
-fn a_code_in_the_wrong_place_is_not_repeated() {
+fn a_misplaced_code_is_not_echoed() {
     let codes = Codes::new();
-    // A mistyped one may look like any word.
+    // A mistyped code may look like any word.
     let (_, real) = codes.codes.split_last().unwrap();
     for code in real {
         let typed = format!("{}-{}", &code[..4], &code[4..]).to_lowercase();
@@ -114,7 +114,7 @@ fn a_code_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
-fn commands_that_show_codes_show_them_on_standard_output_only() {
+fn commands_print_codes_on_standard_output_only() {
     let codes = Codes::new();
     let pending = &codes.codes[3];
     let output = Output::of(codes.command(&["list", "--all", "--include-revoked"]));
@@ -130,13 +130,13 @@ fn commands_that_show_codes_show_them_on_standard_output_only() {
     ] {
         codes.check(args);
     }
-    // The log is kept for long, and read by others.
+    // The audit log is kept for long, and read by others.
     let log = Output::of(codes.command(&["log", "--json"]));
     codes.are_not_in(&log.stdout, &["log"]);
 }
 
 #[test]
-fn the_gate_tells_codes_in_its_answers_only() {
+fn the_gate_prints_codes_in_its_answers_only() {
     let codes = Codes::new();
     let mut command = codes.command(&["gate", "--auto-challenge"]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! `nexo-pair serve` as its operator has to do with it.
+//! `nexo-pair serve` as its operator uses it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +17,7 @@ const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// A server whose standard error is read.
 struct Serve {
     child: Child,
-    told: Value,
+    reply: Value,
     remarks: Lines<BufReader<ChildStderr>>,
 }
 
@@ -26,13 +26,13 @@ impl Serve {
         let mut child = home.command(&[&["serve", "--json"], args].concat()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let told = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
+        let reply = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
         let remarks = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, told, remarks }
+        Self { child, reply, remarks }
     }
 
     fn address(&self, of: &str) -> SocketAddr {
-        self.told[of].as_str().unwrap().parse().unwrap()
+        self.reply[of].as_str().unwrap().parse().unwrap()
     }
 
     /// The next line on standard error.
@@ -58,29 +58,29 @@ fn payload(home: &Home, server: &Serve) -> String {
     home.json(&["start", "--public-url", &url])["payload"].as_str().unwrap().to_owned()
 }
 
-/// Claims a new code; for how long its session lives, in seconds.
+/// Claims a new code and returns the lifetime of its session, in seconds.
 fn claimed_for(home: &Home, server: &Serve) -> i64 {
     let url = format!("ws://{}", server.address("listen"));
     let code = home.json(&["start", "--public-url", &url]);
     let claim = serde_json::json!({ "bootstrap_token": code["bootstrap_token"] });
     let mut client = Client::connect(LOCAL, server.address("listen")).unwrap();
-    let (status, told) = client.claim(&claim).unwrap();
-    assert_eq!(status, 200, "{told}");
+    let (status, reply) = client.claim(&claim).unwrap();
+    assert_eq!(status, 200, "{reply}");
     let at = |field: &str| {
-        let text = told[field].as_str().unwrap();
+        let text = reply[field].as_str().unwrap();
         time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
     };
     (at("expires_at") - at("issued_at")).whole_seconds()
 }
 
 #[test]
-fn it_says_where_it_listens_and_ends_when_it_is_asked() {
+fn it_reports_its_address_and_ends_on_a_signal() {
     let home = Home::new();
     let mut server =
         Serve::start(&home, &["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
     let database = home.database();
-    assert_eq!(server.told["database"].as_str(), database.to_str());
-    assert_eq!(server.told["tls"], false);
+    assert_eq!(server.reply["database"].as_str(), database.to_str());
+    assert_eq!(server.reply["tls"], false);
     let mut client = Client::connect(LOCAL, server.address("listen")).unwrap();
     assert_eq!(client.request("GET /healthz", "", "").unwrap().0, 200);
     assert_eq!(client.request("GET /metrics", "", "").unwrap().0, 404);
@@ -91,7 +91,7 @@ fn it_says_where_it_listens_and_ends_when_it_is_asked() {
 }
 
 #[test]
-fn a_configuration_is_read_again_and_a_bad_one_changes_nothing() {
+fn a_reload_with_a_bad_configuration_changes_nothing() {
     let home = Home::configured("session_ttl_secs: 3600");
     let mut server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);
     assert_eq!(claimed_for(&home, &server), 3600);
@@ -108,7 +108,7 @@ fn a_configuration_is_read_again_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
-fn a_configuration_that_is_lost_leaves_the_old_one_in_use() {
+fn a_lost_configuration_leaves_the_old_one_in_force() {
     let home = Home::configured(
         "session_ttl_secs: 3600\non_replay: refuse\npublic_url: wss://nexo.example.com/pair\n\
          trusted_proxies: [127.0.0.1]",
@@ -127,7 +127,7 @@ fn a_configuration_that_is_lost_leaves_the_old_one_in_use() {
     for (lost, lose) in losses.iter().enumerate() {
         lose();
         server.send(Signal::HUP);
-        // Beside it, the log tells of the replay before.
+        // Besides, the log has the earlier replay.
         while server.remark()["warning"]["kind"] != "config" {}
 
         fs::remove_file(&file).unwrap_or_default();
@@ -136,18 +136,18 @@ fn a_configuration_that_is_lost_leaves_the_old_one_in_use() {
         // As the page at the public URL does, through the proxy.
         let headers = "Origin: https://nexo.example.com\r\nX-Forwarded-For: 203.0.113.7\r\n";
         let mut client = Client::connect(LOCAL, server.address("listen")).unwrap();
-        let (status, told) = client.request("POST /pair", headers, &claim).unwrap();
-        assert_eq!(status, 200, "{lost}: {told}");
+        let (status, reply) = client.request("POST /pair", headers, &claim).unwrap();
+        assert_eq!(status, 200, "{lost}: {reply}");
         assert_ne!(client.request("POST /pair", headers, &claim).unwrap().0, 200, "a replay");
-        let (status, _) = client.session(told["session_token"].as_str().unwrap()).unwrap();
-        assert_eq!(status, 200, "{lost}: the replay was only refused");
+        let (status, _) = client.session(reply["session_token"].as_str().unwrap()).unwrap();
+        assert_eq!(status, 200, "{lost}: the replay was only rejected");
         let device = &home.json(&["devices", "list"])["devices"][lost];
         assert_eq!(device["claim_peer"], "203.0.113.7", "{lost}: {device}");
     }
 }
 
 #[test]
-fn a_value_that_is_lost_stays_in_use_until_a_restart() {
+fn a_lost_value_stays_in_force_until_a_restart() {
     let all = "session_ttl_secs: 600\non_replay: refuse\ntrusted_proxies: [127.0.0.1]\n\
                public_url: wss://nexo.example.com/pair\n";
     let home = Home::configured(all);
@@ -168,13 +168,13 @@ fn a_value_that_is_lost_stays_in_use_until_a_restart() {
 }
 
 #[test]
-fn a_new_key_is_known_to_a_server_that_runs() {
+fn a_running_server_accepts_a_new_key() {
     let home = Home::new();
     let server = Serve::start(&home, &["--listen", "127.0.0.1:0"]);
     let _ = home.json(&["keys", "rotate"]);
     let payload = payload(&home, &server);
     wait_for("the new key", || {
-        // A few failures at most: a second is enough for it.
+        // A few failures at most: a second is enough.
         std::thread::sleep(std::time::Duration::from_millis(200));
         let (_, claimed) = claim_elsewhere(&payload);
         assert!(claimed.code == 0 || claimed.error()["kind"] == "invalid_signature", "{claimed:?}");
@@ -183,14 +183,14 @@ fn a_new_key_is_known_to_a_server_that_runs() {
 }
 
 #[test]
-fn whoever_serves_cleartext_to_others_is_warned() {
+fn serving_cleartext_beyond_loopback_warns() {
     let home = Home::new();
     let mut server = Serve::start(&home, &["--listen", "0.0.0.0:0"]);
     assert_eq!(server.remark()["warning"]["kind"], "cleartext");
 }
 
 #[test]
-fn what_keeps_it_from_starting_is_named() {
+fn a_failed_start_names_its_cause() {
     let home = Home::new();
     let taken = TcpListener::bind((LOCAL, 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();

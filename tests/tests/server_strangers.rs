@@ -1,4 +1,4 @@
-//! What strangers cost a `nexo-pair serve` that cannot use its database: one line a minute in the log, and
+//! What strangers cost a `nexo-pair serve` that cannot use its database: one log line a minute, and
 //! no write that waits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -26,14 +26,14 @@ fn new_claim(home: &Home, server: &Server) -> Value {
 /// The session token and the id of a new session.
 fn session(home: &Home, server: &Server) -> (String, String) {
     let claim = new_claim(home, server);
-    let (status, told) = Client::connect(LOCAL, server.address()).unwrap().claim(&claim).unwrap();
-    assert_eq!(status, 200, "{told}");
-    let text = |key: &str| told[key].as_str().unwrap().to_owned();
+    let (status, reply) = Client::connect(LOCAL, server.address()).unwrap().claim(&claim).unwrap();
+    assert_eq!(status, 200, "{reply}");
+    let text = |key: &str| reply[key].as_str().unwrap().to_owned();
     (text("session_token"), text("session_id"))
 }
 
 #[test]
-fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
+fn rejected_requests_are_one_log_line_per_kind_and_peer() {
     let home = Home::new();
     let log = home.beside("serve.log");
     let server = Server::logging_to(&log, &home, &[]);
@@ -53,7 +53,7 @@ fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
             assert_eq!(request(client, "POST /pair", "", &json!({})), expected);
         }
     }
-    // A crowd has one line for those who find no place in the table of peers.
+    // A crowd has one line for all peers beyond the table of peers.
     for last in 1..=100 {
         let client = Client::connect(Ipv4Addr::new(127, 0, 3, last).into(), server.address());
         assert_eq!(request(&mut client.unwrap(), "POST /pair", "", &json!({})), 400);
@@ -86,7 +86,7 @@ fn requests_that_are_refused_are_one_line_each_kind_and_peer() {
 }
 
 #[test]
-fn a_token_that_ended_waits_for_no_lock_and_takes_no_memory() {
+fn an_ended_token_waits_for_no_lock_and_takes_no_memory() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
     let (token, id) = session(&home, &server);
@@ -107,7 +107,7 @@ fn a_token_that_ended_waits_for_no_lock_and_takes_no_memory() {
 }
 
 #[test]
-fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
+fn one_peer_cannot_take_all_places_for_waiting_claims() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
     let (seen, good) = (new_claim(&home, &server), new_claim(&home, &server));
@@ -119,7 +119,7 @@ fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
     let mut client = Client::connect(Ipv4Addr::new(127, 0, 0, 2).into(), server.address()).unwrap();
     let answer = thread::scope(|scope| {
         let waiting = scope.spawn(|| client.claim(&good).unwrap());
-        // Of the others, one is answered after the ten that wait.
+        // One of the others is answered after the ten that wait.
         let refused = Client::connect(LOCAL, server.address()).unwrap().claim(&seen).unwrap();
         assert_eq!(refused.0, 429, "{}", refused.1);
         drop(lock);
@@ -130,11 +130,11 @@ fn one_peer_with_a_code_cannot_take_the_places_of_all_claims_that_wait() {
 }
 
 #[test]
-fn questions_after_the_health_behind_a_lock_take_no_place_from_other_clients() {
+fn health_requests_behind_a_lock_take_no_place_from_other_clients() {
     let home = Home::new();
     let server = Server::start(&home, &[]);
     let _lock = WriteLock::take(&home);
-    // As many as there are places, and no more than eight of an address.
+    // As many as there are places, and no more than eight from one address.
     let mut waiting = Vec::new();
     for number in 0..1024_u16 {
         let [high, low] = (number / 8).to_be_bytes();
@@ -152,13 +152,13 @@ fn questions_after_the_health_behind_a_lock_take_no_place_from_other_clients() {
     }
 }
 
-/// More requests than there are places, and no more than eight of an address.
+/// More requests than there are places, and no more than eight from one address.
 fn crowd(server: &Server, line: &str, headers: &str, body: &str) -> Vec<Client> {
     let ask = |number: u16| {
         let [high, low] = (number / 8).to_be_bytes();
         let from = IpAddr::from([127, 3, high, low + 1]);
         let mut client = Client::connect(from, server.address()).unwrap();
-        // Those that find no place are reset.
+        // Connections without a place are reset.
         let _ = client.send(line, headers, body);
         client
     };
@@ -182,7 +182,7 @@ fn renewals_of_one_session_behind_a_lock_take_no_place_from_other_clients() {
     }
     let mut client = Client::connect(IpAddr::from([127, 4, 1, 1]), server.address()).unwrap();
     assert_eq!(client.request("GET /healthz", "", "").unwrap().0, 503);
-    // A claim waits for the lock, and is not refused for the others.
+    // A claim waits for the lock, and is not rejected because of the others.
     let mut client = Client::connect(IpAddr::from([127, 4, 1, 2]), server.address()).unwrap();
     client.send("POST /pair", "", &claim.to_string()).unwrap();
     drop(lock);

@@ -1,6 +1,6 @@
-//! `nexo-pair serve` under attack: many who want one session, power failures, a flood of bad claims.
+//! `nexo-pair serve` under attack: many clients for one session, power failures, a flood of bad claims.
 //!
-//! The attacks are short here; the variables that are named below make them long.
+//! The attacks are short here; the variables below make them long.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -25,21 +25,21 @@ fn issue(issuer: &SetupCodeIssuer, address: SocketAddr) -> SetupCode {
     issuer.issue(&url, "companion-v1", ttl, None).unwrap()
 }
 
-/// Whether a session token is good.
+/// Whether a session token is valid.
 fn is_good(address: SocketAddr, token: &str) -> bool {
     let (status, _) = Client::connect(LOCAL, address).unwrap().session(token).unwrap();
     assert!(status == 200 || status == 401, "{status}");
     status == 200
 }
 
-/// 64 who present one setup code at once, each with a claim id of its own, through two servers: half by
-/// POST, half as `nexo-pair claim` by WebSocket. How many got a session, and how many are good then.
+/// 64 clients present one setup code at once, each with a claim id of its own, through two servers: half
+/// by POST, half as `nexo-pair claim` by WebSocket. Returns how many got a session, and how many of these are valid.
 fn race(on_replay: &str) -> (usize, usize) {
     let home = Home::configured(&format!("on_replay: {on_replay}"));
     let servers = [Server::start(&home, &[]), Server::start(&home, &[])];
     let issuer = issuer(&home);
     let code = issue(&issuer, servers[0].address());
-    // The same token behind the address of the other server.
+    // The same token with the address of the other server.
     let elsewhere = SetupCode::new(
         format!("ws://{}/pair", servers[1].address()),
         code.bootstrap_token.clone(),
@@ -55,12 +55,12 @@ fn race(on_replay: &str) -> (usize, usize) {
                 let claim_id = format!("{number:0>32}");
                 let claim = json!({"bootstrap_token": code.bootstrap_token, "claim_id": claim_id});
                 start.wait();
-                let (status, told) = client.claim(&claim).unwrap();
+                let (status, reply) = client.claim(&claim).unwrap();
                 match status {
-                    200 => tokens.lock().unwrap().push(text(&told, "session_token")),
-                    // Ten failures of one address are enough.
+                    200 => tokens.lock().unwrap().push(text(&reply, "session_token")),
+                    // Ten failures of one address reach the limit.
                     409 | 429 => {}
-                    other => panic!("{other}: {told}"),
+                    other => panic!("{other}: {reply}"),
                 }
             });
             let payload = &payloads[number % 2];
@@ -87,21 +87,21 @@ fn race(on_replay: &str) -> (usize, usize) {
     });
     let good = good.count();
     let live = home.json(&["devices", "list"])["devices"].as_array().unwrap().len();
-    assert_eq!(live, good, "no session but those that somebody got");
+    assert_eq!(live, good, "only the sessions that clients got are live");
     (tokens.len(), good)
 }
 
 #[test]
-fn one_of_64_gets_the_session_and_keeps_it_where_replays_are_refused() {
+fn one_of_64_gets_the_session_and_keeps_it_if_replays_are_rejected() {
     assert_eq!(race("refuse"), (1, 1));
 }
 
 #[test]
-fn one_of_64_gets_the_session_and_loses_it_where_replays_revoke() {
+fn one_of_64_gets_the_session_and_loses_it_if_replays_revoke() {
     assert_eq!(race("revoke"), (1, 0));
 }
 
-/// A claim, and the session token that was answered; `None` when the connection broke before.
+/// A claim and its session token; `None` if the connection broke before the response.
 struct Claim {
     body: Value,
     answered: Option<String>,
@@ -120,9 +120,9 @@ fn claim_until_the_end(
         let token = issue(issuer, server).bootstrap_token;
         let body = json!({"bootstrap_token": token, "claim_id": format!("{name:0>32}")});
         let answer = client.claim(&body);
-        let answered = answer.as_ref().ok().map(|(status, told)| {
-            assert_eq!(*status, 200, "{told}");
-            text(told, "session_token")
+        let answered = answer.as_ref().ok().map(|(status, reply)| {
+            assert_eq!(*status, 200, "{reply}");
+            text(reply, "session_token")
         });
         claims.push(Claim { body, answered });
         if answer.is_err() {
@@ -137,7 +137,7 @@ fn text(value: &Value, key: &str) -> String {
 
 /// `NEXO_PAIRING_KILLS` is the number of power failures.
 #[test]
-fn what_was_answered_before_a_power_failure_is_so_after_it() {
+fn answered_claims_survive_a_power_failure() {
     let home = Home::new();
     let issuer = issuer(&home);
     let names = AtomicU64::new(0);
@@ -164,31 +164,31 @@ fn what_was_answered_before_a_power_failure_is_so_after_it() {
         for claim in &claims {
             let mut good = claim.answered.clone();
             if let Some(token) = &good {
-                assert_eq!(client.session(token).unwrap().0, 200, "an answered session is there");
+                assert_eq!(client.session(token).unwrap().0, 200, "an answered session exists");
                 answered += 1;
             } else {
-                // Whether it was done or not, the same client gets its session now.
-                let (status, told) = client.claim(&claim.body).unwrap();
-                assert_eq!(status, 200, "{told}");
-                good = Some(text(&told, "session_token"));
+                // Whether it was redeemed or not, the same client gets its session now.
+                let (status, reply) = client.claim(&claim.body).unwrap();
+                assert_eq!(status, 200, "{reply}");
+                good = Some(text(&reply, "session_token"));
                 unanswered += 1;
             }
-            // And nobody else: from another address each, since ten failures are enough.
+            // And no other client does: each from another address, because of the limit of ten failures.
             if claim.answered.is_none() {
                 let thief = thieves.next().unwrap();
                 let from = Ipv4Addr::new(127, 0, 1 + (thief / 250) as u8, 1 + (thief % 250) as u8);
                 let mut other = Client::connect(from.into(), server.address()).unwrap();
                 let mut body = claim.body.clone();
                 body["claim_id"] = json!("f".repeat(32));
-                let (status, told) = other.claim(&body).unwrap();
-                assert_eq!((status, told["error"].as_str()), (409, Some("replayed")));
+                let (status, reply) = other.claim(&body).unwrap();
+                assert_eq!((status, reply["error"].as_str()), (409, Some("replayed")));
                 assert_eq!(client.session(&good.unwrap()).unwrap().0, 401, "it was revoked");
             }
         }
         assert_eq!(server.end(), 0);
     }
     println!("{answered} sessions were answered, {unanswered} claims were cut off");
-    assert!(answered > 0 && unanswered > 0, "the attack met nothing");
+    assert!(answered > 0 && unanswered > 0, "the attack had no effect");
     assert_eq!(home.sqlite("PRAGMA integrity_check").trim(), "ok");
     let nonces = "SELECT count(*) - count(DISTINCT nonce) FROM pairing_redemptions";
     assert_eq!(home.sqlite(nonces).trim(), "0");
@@ -196,7 +196,7 @@ fn what_was_answered_before_a_power_failure_is_so_after_it() {
 
 /// `NEXO_PAIRING_FLOOD_SECONDS` is how long the flood lasts.
 #[test]
-fn a_flood_of_bad_claims_costs_nobody_else_anything() {
+fn a_flood_of_bad_claims_delays_no_other_client() {
     let home = Home::new();
     let issuer = issuer(&home);
     let server = Server::start(&home, &[]);
@@ -207,8 +207,8 @@ fn a_flood_of_bad_claims_costs_nobody_else_anything() {
         let body = json!({"bootstrap_token": token, "claim_id": format!("{number:0>32}")});
         let since = Instant::now();
         let other = Ipv4Addr::new(127, 0, 0, 2).into();
-        let (status, told) = Client::connect(other, address).unwrap().claim(&body).unwrap();
-        assert_eq!(status, 200, "{told}");
+        let (status, reply) = Client::connect(other, address).unwrap().claim(&body).unwrap();
+        assert_eq!(status, 200, "{reply}");
         since.elapsed()
     };
     good_claim(0);
@@ -219,24 +219,24 @@ fn a_flood_of_bad_claims_costs_nobody_else_anything() {
         let mut client = Client::connect(LOCAL, address).unwrap();
         let forged = json!({"bootstrap_token": format!("e30.{}", "A".repeat(43))});
         while !is_over.load(Ordering::Relaxed) {
-            // A server may close a connection that asks too much.
-            let Ok((status, told)) = client.claim(&forged) else {
+            // A server may close a connection that sends too many requests.
+            let Ok((status, reply)) = client.claim(&forged) else {
                 client = Client::connect(LOCAL, address).unwrap();
                 continue;
             };
             match status {
                 429 => refused.fetch_add(1, Ordering::Relaxed),
                 400 | 401 => looked_at.fetch_add(1, Ordering::Relaxed),
-                other => panic!("{other}: {told}"),
+                other => panic!("{other}: {reply}"),
             };
-            // About 2,000 a second in all: it is no benchmark.
+            // About 2,000 a second in all: this is not a benchmark.
             thread::sleep(Duration::from_millis(2));
         }
     };
     let (worst, before, after) = thread::scope(|scope| {
         let flooders: Vec<_> = (0..4).map(|_| scope.spawn(flood)).collect();
         let since = Instant::now();
-        // What a connection takes is there by now.
+        // The memory of the connections is allocated by now.
         let mut worst = good_claim(1);
         let before = server.memory();
         for number in 2.. {
@@ -252,7 +252,7 @@ fn a_flood_of_bad_claims_costs_nobody_else_anything() {
     });
     let (refused, looked_at) = (refused.into_inner(), looked_at.into_inner());
     println!(
-        "{refused} bad claims were refused unread, {looked_at} looked at; a good one took at most \
+        "{refused} bad claims were rejected unread, {looked_at} verified; a valid one took at most \
          {worst:?}; memory went from {before} to {after} kB"
     );
     assert!(looked_at <= 10 * (2 + length.as_secs() / 60), "{looked_at} were looked at");

@@ -1,5 +1,4 @@
-//! Setup codes through the built program: issued, shown, scanned, taken back; and the keys behind
-//! them.
+//! Setup codes through the built program: issued, shown, scanned, cancelled; and their signing keys.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -35,7 +34,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap()
 }
 
-/// What a phone reads from the picture.
+/// What a phone reads from the image.
 fn scan_png(path: &std::path::Path) -> Vec<String> {
     let mut decoder = PngDecoder::new(ZCursor::new(fs::read(path).unwrap()));
     let pixels = decoder.decode().unwrap().u8().unwrap();
@@ -82,7 +81,7 @@ fn a_code_is_issued_with_an_empty_home() {
 }
 
 #[test]
-fn a_compact_code_carries_the_same() {
+fn a_compact_code_carries_the_same_claims() {
     let home = Home::new();
     let issued = start(&home, &["--compact", "--for-device", "Ana's phone", "--ttl-secs", "600"]);
     assert_eq!((&issued["format"], &issued["payload"]), (&json!("v2"), &issued["bootstrap_token"]));
@@ -93,7 +92,7 @@ fn a_compact_code_carries_the_same() {
     );
 }
 
-/// What a person sees of a code that was printed.
+/// The visible text of a printed code.
 fn printed(home: &Home, args: &[&str]) -> String {
     let output = home.run(&[&["start", "--public-url", URL], args].concat());
     assert_eq!(output.code, 0, "{output:?}");
@@ -123,7 +122,7 @@ fn on_terminal(home: &Home, args: &[&str], columns: u16, lines: u16) -> Terminal
 }
 
 #[test]
-fn on_a_terminal_a_code_is_taken_away_when_it_has_run_out() {
+fn an_expired_code_is_cleared_from_the_terminal() {
     let home = Home::new();
     for (args, columns, lines) in [(&[][..], 100, 60), (&["--compact"], 80, 32)] {
         let args = [args, &["--ttl-secs", "2"]].concat();
@@ -139,7 +138,7 @@ fn on_a_terminal_a_code_is_taken_away_when_it_has_run_out() {
 }
 
 #[test]
-fn a_code_that_does_not_fit_is_not_drawn_broken() {
+fn a_code_that_does_not_fit_is_not_drawn() {
     let home = Home::new();
     let compact = ["--compact", "--for-device", "Ana's iPhone"];
     let terminal = on_terminal(&home, &compact, 40, 40);
@@ -162,7 +161,7 @@ fn a_code_that_does_not_fit_is_not_drawn_broken() {
 }
 
 #[test]
-fn a_code_is_taken_away_however_the_program_is_ended() {
+fn a_code_is_cleared_however_the_program_ends() {
     let home = Home::new();
     for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
         let terminal = on_terminal(&home, &["--compact"], 80, 32);
@@ -185,7 +184,7 @@ fn no_color_is_heard() {
 }
 
 #[test]
-fn a_cancelled_code_is_taken_away_and_cannot_be_used() {
+fn a_cancelled_code_is_cleared_and_cannot_be_used() {
     let home = Home::new();
     let terminal = on_terminal(&home, &["--compact"], 80, 32);
     terminal.wait_for_text("valid for");
@@ -201,7 +200,7 @@ fn a_cancelled_code_is_taken_away_and_cannot_be_used() {
 }
 
 #[test]
-fn only_a_code_of_ours_is_cancelled() {
+fn only_our_own_codes_are_cancelled() {
     let (home, other) = (Home::new(), Home::new());
     start(&home, &[]);
     let foreign = start(&other, &[]);
@@ -215,7 +214,7 @@ fn only_a_code_of_ours_is_cancelled() {
 }
 
 #[test]
-fn a_code_is_good_until_its_key_is_retired() {
+fn a_code_is_valid_until_its_key_is_retired() {
     let home = Home::new();
     let key = key_of(&home);
     let issued = start(&home, &[]);
@@ -245,7 +244,7 @@ fn a_code_is_good_until_its_key_is_retired() {
 }
 
 #[test]
-fn to_look_at_the_keys_or_to_take_something_away_makes_none() {
+fn listing_or_retiring_keys_creates_no_key() {
     let home = Home::new();
     assert_eq!(home.json(&["keys", "list"]), json!({"keys": []}));
     let (exit, error) = home.error(&["keys", "retire", "0123abcd"]);
@@ -257,7 +256,7 @@ fn to_look_at_the_keys_or_to_take_something_away_makes_none() {
 }
 
 #[test]
-fn processes_that_make_the_key_at_once_have_one_key() {
+fn processes_that_create_the_key_at_once_share_one_key() {
     let home = Home::new();
     let args = ["start", "--public-url", URL, "--json"];
     let children: Vec<_> = (0..8).map(|_| home.command(&args).spawn().unwrap()).collect();
@@ -277,7 +276,7 @@ fn processes_that_make_the_key_at_once_have_one_key() {
 }
 
 #[test]
-fn a_bad_key_file_is_refused_with_what_mends_it_and_stays() {
+fn a_bad_key_file_is_rejected_with_a_hint_and_kept() {
     let home = Home::new();
     let key = key_of(&home);
     fs::create_dir_all(key.parent().unwrap()).unwrap();
@@ -312,7 +311,7 @@ fn a_bad_key_file_is_refused_with_what_mends_it_and_stays() {
     refused("directory", "secret_path");
     fs::remove_dir(&key).unwrap();
 
-    // What secret mounts look like.
+    // The layout of mounted secrets.
     symlink(&elsewhere, &key).unwrap();
     fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o440)).unwrap();
     home.configure("setup_code: { secret_external: true }\npublic_url: wss://nexo.example.com");
@@ -322,7 +321,7 @@ fn a_bad_key_file_is_refused_with_what_mends_it_and_stays() {
 }
 
 #[test]
-fn what_is_out_of_range_is_refused_with_the_range() {
+fn a_value_out_of_range_is_rejected_with_the_range() {
     let home = Home::new();
     let long = "x".repeat(300);
     for (args, range) in [
@@ -342,7 +341,7 @@ fn what_is_out_of_range_is_refused_with_the_range() {
 }
 
 #[test]
-fn a_url_that_is_refused_issues_no_token() {
+fn a_rejected_url_issues_no_token() {
     let home = Home::new();
     for (url, exit, kind) in [
         ("ws://nexo.example.com", 1, "insecure_url"),
@@ -374,14 +373,14 @@ fn with_nothing_set_there_is_a_seed_line_for_each_account() {
     for line in
         ["nexo-pair seed telegram cody_nexo_bot SENDER", "nexo-pair seed whatsapp personal SENDER"]
     {
-        assert!(output.stderr.lines().any(|told| told.trim() == line), "{}", output.stderr);
+        assert!(output.stderr.lines().any(|reply| reply.trim() == line), "{}", output.stderr);
     }
     let (_, error) = home.error(&["start"]);
     assert_eq!(error["kind"], "loopback_only");
 }
 
 #[test]
-fn the_first_url_that_is_set_wins_and_is_named() {
+fn the_first_url_wins_and_its_source_is_named() {
     let home = Home::new();
     let tunnel = home.path().join("state").join("tunnel.url");
     fs::create_dir_all(tunnel.parent().unwrap()).unwrap();
@@ -405,7 +404,7 @@ fn the_first_url_that_is_set_wins_and_is_named() {
     let flag = ["--public-url", "wss://flag.example.com"];
     assert_eq!(source(started(&flag, variable)), of("flag", "--public-url"));
 
-    // One that is set but wrong is not passed over.
+    // A source that is set but invalid is not skipped.
     home.configure("{}");
     assert_eq!(started(&[], Some("wss://")).error()["kind"], "invalid_url");
     fs::write(&tunnel, "wss://a.example.com\nwss://b.example.com\n").unwrap();
@@ -417,7 +416,7 @@ fn the_first_url_that_is_set_wins_and_is_named() {
 }
 
 #[test]
-fn a_picture_is_put_in_the_place_of_files_only() {
+fn an_image_replaces_files_only() {
     let home = Home::new();
     let (file, target) = (home.beside("code.png"), home.beside("target"));
     let write = |path: &std::path::Path| {
@@ -437,11 +436,11 @@ fn a_picture_is_put_in_the_place_of_files_only() {
     assert_eq!(write(&home.beside("no-such-folder").join("code.png")), 3);
     assert_eq!(write(&home.path()), 3);
     assert_eq!(fs::read(&target).unwrap(), b"precious");
-    assert_eq!(issued(), before, "a code that nobody sees is not issued");
+    assert_eq!(issued(), before, "a code that cannot be shown is not issued");
 }
 
 #[test]
-fn no_secret_is_in_the_database_or_in_what_is_logged() {
+fn no_secret_is_in_the_database_or_the_logs() {
     let home = Home::new();
     let args = ["start", "--public-url", URL, "--json", "--for-device", "phone"];
     for format in [&[][..], &["--compact"]] {
@@ -454,8 +453,8 @@ fn no_secret_is_in_the_database_or_in_what_is_logged() {
         let payload = text(&issued, "payload").to_owned();
         let cancelled = home.run_with(&["cancel"], payload.as_bytes());
         let token = text(&issued, "bootstrap_token");
-        for told in [&output.stderr, &cancelled.stderr, &cancelled.stdout] {
-            assert!(!told.contains(token) && !told.contains(&payload), "{told}");
+        for reply in [&output.stderr, &cancelled.stderr, &cancelled.stdout] {
+            assert!(!reply.contains(token) && !reply.contains(&payload), "{reply}");
         }
         let key = fs::read(key_of(&home)).unwrap();
         for (path, file) in files_below(&home.path()) {
@@ -471,7 +470,7 @@ fn no_secret_is_in_the_database_or_in_what_is_logged() {
 }
 
 #[test]
-fn a_reader_that_is_gone_is_no_error() {
+fn a_closed_output_is_not_an_error() {
     let home = Home::new();
     let mut command = home.command(&["start", "--public-url", URL]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

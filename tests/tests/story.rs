@@ -1,4 +1,4 @@
-//! The main job, from an empty folder to an admitted sender and back, in the order of the issue.
+//! The main use, from an empty folder to an admitted sender and back.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +22,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
         answer
     };
 
-    // The stranger is challenged, and the text appears on the channel's topic.
+    // The stranger is challenged, and the text goes to the channel's topic.
     let answers = gate.say(&says("personal"));
     let code = challenged(&answers, "personal", sender);
 
@@ -37,7 +37,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     assert_eq!(approved.json()["sender_id"], sender);
     assert_eq!(approved.json()["account_id"], "personal");
 
-    // The same sender, from then on, and in other spellings.
+    // The same sender, from now on, and in other spellings.
     let answers = gate.say_until_not(&dropped("already_challenged", "personal"), &says("personal"));
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(unnumbered(answers[0].clone()), decided("admit", "personal"));
@@ -46,12 +46,12 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
         assert_eq!(unnumbered(answer), decided("admit", "personal"), "{from}");
     }
 
-    // A grant on one account says nothing about another.
+    // A grant on one account does not apply to another.
     let answers = gate.say(&says("work"));
     let other = challenged(&answers, "work", sender);
     assert_ne!(other, code);
 
-    // A revoke ends it at once, in the gate that is running.
+    // A revocation takes effect at once, in the running gate.
     let revoked = home.json(&["revoke", "whatsapp:5491155556666@c.us"]);
     let key = json!({"channel": "whatsapp", "account_id": "personal", "sender_id": sender});
     assert_eq!(revoked, json!({ "revoked": [key] }));
@@ -59,7 +59,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     let new = challenged(&answers, "personal", sender);
     assert_ne!(new, code);
 
-    // A block drops him, on every account, and makes no new code.
+    // A block drops the sender, on every account, and creates no new code.
     home.json(&["block", "whatsapp:5491155556666@c.us"]);
     let answers = gate.say_until_not(&dropped("already_challenged", "personal"), &says("personal"));
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -72,11 +72,11 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     let output = gate.end();
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (0, "", ""));
 
-    // The log tells it in order.
+    // The log has everything in order.
     let log = home.json(&["log"]);
-    let told: Vec<Vec<&str>> = log["events"].as_array().unwrap().iter().map(told).collect();
+    let reply: Vec<Vec<&str>> = log["events"].as_array().unwrap().iter().map(summary).collect();
     assert_eq!(
-        told,
+        reply,
         [
             ["config", "mode", "-", "-", "-"],
             ["gate", "request", "whatsapp", "personal", sender],
@@ -94,7 +94,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     assert_eq!(actions, ["request", "approve", "request", "revoke", "request", "block"]);
 }
 
-/// A challenge and, right after it, its text on the channel's outbound topic; the code.
+/// Reads a challenge and, right after it, its text on the channel's outbound topic; returns the code.
 fn challenged(answers: &[Value], account: &str, sender: &str) -> String {
     let code = answers[0]["code"].as_str().unwrap_or_else(|| panic!("no code: {answers:?}"));
     let decision = json!({
@@ -119,7 +119,7 @@ fn unnumbered(mut answer: Value) -> Value {
     answer
 }
 
-fn told(event: &Value) -> Vec<&str> {
+fn summary(event: &Value) -> Vec<&str> {
     let fields = ["actor", "action", "channel", "account_id", "sender_id"];
     fields.map(|field| event[field].as_str().unwrap_or("-")).to_vec()
 }

@@ -1,4 +1,4 @@
-//! Adapters that others write, with the real gate and the real store.
+//! Third-party adapters, with the real gate and the real store.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -13,7 +13,7 @@ use nexo_pairing_adapter_example::IrcPairingAdapter;
 use nexo_pairing_tests::Home;
 use serde_json::{Value, json};
 
-/// Keeps what is published.
+/// Keeps the published messages.
 #[derive(Default)]
 struct Published(Mutex<Vec<(String, Value)>>);
 
@@ -80,7 +80,7 @@ async fn an_adapter_for_a_new_channel_challenges_and_admits() {
     for from in ["$a:Ana[m]", "$a:ana{m}", "$a:ANA[M]"] {
         assert_eq!(bot.decide("irc", from).await, Decision::Admit, "{from}");
     }
-    // A nick is nobody's, and a channel is not challenged.
+    // A nick is not a pairable id, and a channel is not challenged.
     let nick = bot.decide("irc", "Ana[m]!ana@host").await;
     assert_eq!(nick, Decision::Drop(DropReason::NotPairable));
     let channel = bot.decide("irc", "#nexo").await;
@@ -90,7 +90,7 @@ async fn an_adapter_for_a_new_channel_challenges_and_admits() {
     assert_eq!(published.0.lock().unwrap().len(), 1);
 }
 
-/// The adapter of `nexo-pairing-0.1.8/tests/registry.rs` as it stands there, but for the type of the
+/// The adapter of `nexo-pairing-0.1.8/tests/registry.rs` unchanged, except for the type of the
 /// error, which was `anyhow::Result<()>`.
 struct MockAdapter {
     id: &'static str,
@@ -117,7 +117,7 @@ impl MockAdapter {
 }
 
 #[test]
-fn an_adapter_of_0_1_8_is_registered_as_it_was() {
+fn an_adapter_of_0_1_8_can_be_registered_unchanged() {
     let reg = PairingAdapterRegistry::new();
     let a = Arc::new(MockAdapter { id: "wa", tag: "first" });
     assert_eq!(a.tag(), "first");

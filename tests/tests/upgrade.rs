@@ -1,4 +1,4 @@
-//! A database that 0.1.8 wrote is taken over in place, and 0.1.8 can go on with it. One of an earlier
+//! A database of 0.1.8 is upgraded in place, and 0.1.8 can still use it. One of an earlier
 //! 0.2.0 is upgraded, and kept as it was.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -10,7 +10,7 @@ use nexo_pairing_tests::{EARLIER_DATABASE, Home, message, sqlite};
 use serde_json::{Value, json};
 
 #[test]
-fn all_seven_grants_are_there_as_they_were() {
+fn all_seven_grants_are_kept_unchanged() {
     let home = Home::with_old_database();
     let expected = [
         ("telegram", "cody_nexo_bot", "1194292426", "seed", false),
@@ -44,9 +44,9 @@ fn all_seven_grants_are_there_as_they_were() {
     assert_eq!(after, before);
 }
 
-/// Whatever moment an upgrade is killed at, the next command goes on with it, and the copy is whole.
+/// Whenever an upgrade is killed, the next command completes it, and the copy is whole.
 #[test]
-fn an_upgrade_that_is_killed_is_gone_on_with() {
+fn a_killed_upgrade_is_resumed() {
     let moments = ["pairing.db.before-v4.partial", "pairing.db.before-v4", "pairing.db-wal"];
     for moment in moments {
         let home = Home::new();
@@ -61,7 +61,7 @@ fn an_upgrade_that_is_killed_is_gone_on_with() {
         let entries = home.sqlite("SELECT count(*) FROM pairing_audit");
         let reached = home.path().join("state").join(moment);
         let mut upgrading = home.command(&["block", "whatsapp:+5491155550009"]).spawn().unwrap();
-        // A command that is done before it is seen was not killed, and what follows holds as well.
+        // A command that ends too early to be killed must satisfy the same assertions.
         while !reached.exists() && upgrading.try_wait().unwrap().is_none() {
             std::hint::spin_loop();
         }
@@ -83,7 +83,7 @@ fn an_upgrade_that_is_killed_is_gone_on_with() {
 }
 
 #[test]
-fn the_gate_decides_by_what_0_1_8_wrote() {
+fn the_gate_decides_by_the_rows_of_0_1_8() {
     let home = Home::with_old_database();
     let mut gate = home.gate(&["--auto-challenge"]);
     for (channel, account, from, decision) in [
@@ -123,14 +123,14 @@ async fn the_two_old_requests_are_expired_and_counted() {
 }
 
 #[test]
-fn a_code_of_0_1_8_that_is_still_valid_is_approved() {
+fn a_valid_code_of_0_1_8_can_be_approved() {
     let home = Home::with_old_database();
     home.sqlite("UPDATE pairing_pending SET created_at = strftime('%s', 'now') - 60");
     let approved = home.json(&["approve", "sklf-pmtq"]);
     assert_eq!(approved["sender_id"], "+14155550100");
 }
 
-/// The statements of `nexo-pairing-0.1.8/src/store.rs`, each as it stands there.
+/// The statements of `nexo-pairing-0.1.8/src/store.rs`, unchanged.
 #[test]
 fn the_statements_of_0_1_8_work_on_an_upgraded_file() {
     let home = Home::with_old_database();
@@ -242,7 +242,7 @@ fn the_statements_of_0_1_8_work_on_an_upgraded_file() {
     let answers = gate.say_until_not(&answer("already_challenged"), &write);
     assert_eq!(answers[0]["decision"], "admit", "{answers:?}");
 
-    // What we add, 0.1.8 does not admit: it knows neither blocks nor expiry, but it knows this.
+    // 0.1.8 knows neither blocks nor expiry, but it respects revocations.
     home.json(&["block", "whatsapp:+14155550199"]);
     assert_eq!(sqlx(is_allowed, &ana), "");
 

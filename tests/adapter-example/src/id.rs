@@ -1,11 +1,11 @@
-//! Turns what IRC calls a sender, or what an operator types, into one canonical id.
+//! Normalizes the sender ids of IRC, and those that an operator types, to one canonical id.
 
 use std::ops::RangeInclusive;
 
-/// How an account of the network's services is told from a nick, as in a channel's ban list.
+/// The prefix that distinguishes an account of the network's services from a nick, as in ban lists.
 const ACCOUNT: &str = "$a:";
 
-/// How many bytes the name of an account has; the networks' limits lie between 16 and 32.
+/// How many bytes the name of an account has; the networks' limits are between 16 and 32.
 const ACCOUNT_BYTES: RangeInclusive<usize> = 1..=64;
 
 /// How many bytes the name of a channel has, its `#` included.
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_out_comes_out_again() {
+    fn normalizing_twice_changes_nothing() {
         for raw in ["$a:Ana[m]", r"$a:A\B~^|", "#NEXO[]", "&x"] {
             let id = canonical(raw).unwrap();
             assert_eq!(canonical(&id), Some(id));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_too_long_is_nobodys() {
+    fn a_name_that_is_too_long_is_invalid() {
         assert!(canonical(&format!("$a:{}", "a".repeat(64))).is_some());
         assert_eq!(canonical(&format!("$a:{}", "a".repeat(65))), None);
         assert_eq!(canonical(&format!("#{}", "a".repeat(64))), None);

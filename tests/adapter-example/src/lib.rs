@@ -55,9 +55,9 @@ const MAX_TEXT_BYTES: usize = 400;
 /// | `$a:*`, `*`: not logged in | `None` |
 /// | everything else | `None` |
 ///
-/// A nick is nobody that can be paired, because nicks change hands: whoever takes the nick of
-/// somebody who was let in would be let in too. An account of the network's services belongs to
-/// whoever has its password.
+/// A nick is not a pairable sender, because nicks change hands: a new owner of the nick of an admitted
+/// sender would be admitted, too. An account of the network's services belongs to the owner of its
+/// password.
 ///
 /// # What is published
 ///
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_marks_what_is_to_be_copied() {
+    fn a_challenge_marks_the_code_to_copy() {
         let irc = IrcPairingAdapter::new(Arc::new(Bot::default()));
         let code = PairingCode::parse("K7M9-PQ2X").unwrap();
         let challenge = Challenge::new(code, 60).with_template("Code: {code}".to_owned());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_bot_does_not_take_is_an_error() {
+    async fn a_message_that_the_bot_rejects_is_an_error() {
         let irc = IrcPairingAdapter::new(Arc::new(Bot { is_gone: true, ..Bot::default() }));
         let sent = irc.send_reply("default", "$a:ana", "Hello").await;
         assert!(matches!(sent, Err(PairingError::Delivery(_))), "{sent:?}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_told_from_people() {
+    fn groups_and_people_are_distinguished() {
         let irc = IrcPairingAdapter::new(Arc::new(Bot::default()));
         assert!(irc.is_group("#nexo") && irc.is_group("&nexo"));
         assert!(!irc.is_group("$a:ana"));

@@ -1,4 +1,4 @@
-//! Configurations that are made up, as a file and as a variable.
+//! Generated configurations, as a file and as a variable.
 #![no_main]
 
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ static FOLDER: LazyLock<tempfile::TempDir> =
     LazyLock::new(|| tempfile::tempdir().expect("a temporary folder"));
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says where it stands: a variable and its value, or the file.
+    // The first byte selects the source: a variable and its value, or the file.
     let Some((place, bytes)) = input.split_first() else { return };
     let home = |vars: Vec<(OsString, OsString)>| {
         Sources::from_vars(
@@ -35,13 +35,13 @@ fuzz_target!(|input: &[u8]| {
     };
     match sources.load() {
         Ok(config) => check(&config),
-        // A message is for a terminal: it does not grow beyond what was read, each character of which
+        // A message is for a terminal: it does not grow beyond the input, each character of which
         // may have been escaped.
         Err(error) => assert!(error.to_string().len() <= 12 * input.len() + 4096, "{error}"),
     }
 });
 
-/// Whatever was read, what is in force is within its limits.
+/// Whatever the input, the values in force are within their limits.
 fn check(config: &Config) {
     let within = |value: Duration, from: u64, to: u64| {
         assert!((from..=to).contains(&value.as_secs()) && value.subsec_nanos() == 0);

@@ -1,4 +1,4 @@
-//! Payloads that are made up.
+//! Generated payloads.
 #![no_main]
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
@@ -7,7 +7,7 @@ use nexo_pairing_core::SetupCodeFormat;
 use nexo_pairing_core::setup_code::{decode_setup_code, token_device_label, token_expires_at};
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says what the others are; text as it is would hardly ever be good base32.
+    // The first byte selects how the others are used: random text is hardly ever valid base32.
     let Some((kind, bytes)) = input.split_first() else { return };
     let payload = match kind {
         b'1' => BASE64URL_NOPAD.encode(bytes),

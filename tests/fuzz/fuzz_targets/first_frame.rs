@@ -1,4 +1,4 @@
-//! What a client might send first over its WebSocket: a claim that the server reads is read by another
+//! The first bytes of a client on its WebSocket: a claim that the server reads is read by another
 //! implementation, too.
 #![no_main]
 
@@ -20,7 +20,7 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says what the others are: a claim to be framed correctly, or raw bytes.
+    // The first byte selects how the others are used: a claim to frame correctly, or raw bytes.
     let Some((kind, bytes)) = input.split_first() else { return };
     let is_claim = *kind == b'q';
     let sent = if is_claim { framed(bytes) } else { bytes.to_vec() };
@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     }
     match claim {
         Ok(claim) => {
-            // The other one accepts more: lengths that are written longer than they have to be.
+            // The other implementation accepts more: lengths in a longer form than necessary.
             assert_eq!(read_by_another(&sent).as_ref(), Some(&claim));
             assert!(claim.len() <= MAX_CLAIM && str::from_utf8(&claim).is_ok());
             check_claim(&claim);

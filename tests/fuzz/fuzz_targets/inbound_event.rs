@@ -1,5 +1,5 @@
-//! Lines of `gate`, and Nexo's events, that are made up: what is read is what a reader that builds a
-//! tree of the whole line reads.
+//! Generated lines of `gate` and events of Nexo: the result equals that of a reader that builds a
+//! tree of the whole line.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, PartialEq)]
 enum Read {
     Message { ids: [String; 3], alt: Vec<String>, is_group: bool, meta: Value },
-    /// Whether it is about linking stands last.
+    /// The last one is whether it is about linking.
     Notice([String; 3], bool),
     Nothing(&'static str),
 }
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says what the others are: the payload of an event, or the whole line.
+    // The first byte selects how the others are used: the payload of an event, or the whole line.
     let Some((kind, bytes)) = input.split_first() else { return };
     let line = match kind {
         b'e' => [br#"{"topic":"plugin.inbound.telegram.bot","payload":"#, bytes, b"}"].concat(),
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let theirs = theirs(&tree);
     if let (Read::Nothing("no_sender" | "invalid_topic"), Read::Notice(..)) = (&read, &theirs) {
-        // It carries something in a field that is there twice, of which a tree has the last only.
+        // A tree keeps only the last of two fields of one name.
         return assert_eq!(ours(tree.to_string().as_bytes()), theirs);
     }
     assert_eq!(read, theirs);

@@ -1,5 +1,5 @@
-//! Templates and codes that are made up: Telegram takes what becomes of them, and shows them as they
-//! were meant.
+//! Generated templates and codes: Telegram accepts the result and shows the
+//! intended text.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ fuzz_target!(|text: &str| {
     assert_eq!(shown(&markdown), Ok(expected), "{markdown}");
 });
 
-/// What Telegram shows of a text in MarkdownV2, or why it refuses it, by the rules of the Bot API
+/// What Telegram shows of a text in MarkdownV2, or why it rejects it, by the rules of the Bot API
 /// (<https://core.telegram.org/bots/api#markdownv2-style>). Of all markup, a challenge has code spans only.
 fn shown(markdown: &str) -> Result<String, String> {
     let mut shown = String::new();

@@ -1,4 +1,4 @@
-//! Texts that are made up, as QR codes: another's decoder reads what was drawn.
+//! Generated texts as QR codes: an independent decoder reads them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,9 +16,9 @@ fuzz_target!(|text: &str| {
         Err(error) => panic!("{error}"),
     };
     let lines: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
-    let told = size(text).expect("it was drawn");
-    assert_eq!(lines.len(), usize::from(told.lines));
-    assert!(lines.iter().all(|line| line.len() == usize::from(told.columns)));
+    let expected = size(text).expect("it was drawn");
+    assert_eq!(lines.len(), usize::from(expected.lines));
+    assert!(lines.iter().all(|line| line.len() == usize::from(expected.columns)));
     assert_eq!(glyphs(&render_ansi(text).expect("it was drawn")), inverted(&drawn));
 
     let is_dark = |x: usize, y: usize| match (lines[y / 2][x], y % 2) {
@@ -26,7 +26,7 @@ fuzz_target!(|text: &str| {
         ('█', _) | ('▄', 1) | ('▀', 0) => false,
         (other, _) => panic!("{other:?} is no part of a QR code"),
     };
-    let width = usize::from(told.columns);
+    let width = usize::from(expected.columns);
     for (x, y) in (0..width).flat_map(|x| (0..width).map(move |y| (x, y))) {
         let is_margin = |at: usize| at < QUIET_ZONE || at >= width - QUIET_ZONE;
         assert!(!((is_margin(x) || is_margin(y)) && is_dark(x, y)), "the margin is light");
@@ -38,7 +38,7 @@ fuzz_target!(|text: &str| {
     assert_eq!(read, text);
 });
 
-/// What is drawn without its colours.
+/// The drawing without its colours.
 fn glyphs(ansi: &str) -> String {
     let mut parts = ansi.split('\u{1b}');
     let mut glyphs = parts.next().unwrap_or_default().to_owned();

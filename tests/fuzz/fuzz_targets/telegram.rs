@@ -1,4 +1,4 @@
-//! What Telegram might call a sender, with user names and without.
+//! Generated sender ids of Telegram, with user names and without.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ static BY_ID: LazyLock<TelegramPairingAdapter> =
 static BY_NAME: LazyLock<TelegramPairingAdapter> =
     LazyLock::new(|| BY_ID.clone().with_usernames(true));
 
-/// Accounts under which others write.
+/// Shared accounts, under which others write.
 const SHARED: [i64; 3] = [777_000, 136_817_688, 1_087_968_824];
 
 fuzz_target!(|raw: &str| {
@@ -39,7 +39,7 @@ fuzz_target!(|raw: &str| {
             assert!(!SHARED.contains(&number));
             assert_eq!(BY_ID.is_group(id), number < 0);
         }
-        // What is nobody with names is nobody without.
+        // An id that is invalid with names is invalid without.
         None => assert_eq!(by_id, None),
     }
 });

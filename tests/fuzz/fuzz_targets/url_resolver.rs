@@ -1,4 +1,4 @@
-//! URLs that are made up, from each of the places that they come from.
+//! Generated URLs, from each of their sources.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +8,7 @@ use nexo_pairing_setup::url_resolver::{UrlInputs, resolve};
 use time::OffsetDateTime;
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says where the URL comes from; what follows a line end may be in cleartext.
+    // The first byte selects the source of the URL; hosts after a line end may use cleartext.
     let Some((source, bytes)) = input.split_first() else { return };
     let text = String::from_utf8_lossy(bytes);
     let (url, allowed) = text.split_once('\n').unwrap_or((&text, ""));

@@ -1,4 +1,4 @@
-//! Tokens that are made up, with and without a good signature.
+//! Generated tokens, with and without a valid signature.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ fn sign(bytes: &[u8]) -> hmac::Tag {
 }
 
 fuzz_target!(|input: &[u8]| {
-    // The first byte says what the others are; nobody guesses a signature.
+    // The first byte selects how the others are used; a signature cannot be guessed.
     let Some((kind, bytes)) = input.split_first() else { return };
     let signature = sign(bytes);
     let (token, is_signed) = match kind {

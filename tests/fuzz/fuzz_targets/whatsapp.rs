@@ -1,4 +1,4 @@
-//! What WhatsApp might call a sender.
+//! Generated sender ids of WhatsApp.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ fuzz_target!(|raw: &str| {
     assert_eq!(WHATSAPP.normalize_sender(&id).as_ref(), Some(&id));
     assert!(!WHATSAPP.is_group(&id));
 
-    // Who may become what, told anew: a linked id stays one and no other becomes one.
+    // The rules once more: a linked id stays one, and no other id becomes one.
     let server = raw.split_once('@').map(|(_, server)| server);
     let is_linked = server == Some("lid") || raw.starts_with("lid:");
     let digits = match id.strip_prefix("lid:") {

@@ -1,10 +1,10 @@
-//! What several fuzz targets need.
+//! Helpers of several fuzz targets.
 
 use std::sync::Arc;
 
 use nexo_pairing_core::{Outbound, PairingError};
 
-/// Where an adapter sends what nobody is to get.
+/// An `Outbound` that discards everything.
 #[derive(Debug)]
 pub struct Nowhere;
 

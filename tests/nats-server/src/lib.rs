@@ -22,18 +22,18 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// A server that lets everybody in.
+    /// A server without authentication.
     #[must_use]
     pub fn start() -> Self {
         Self::with(|_| String::new())
     }
 
-    /// A server with further settings, in the language of its configuration file. They may name files
-    /// in the server's folder, which is given.
+    /// A server with further settings, in the syntax of its configuration file. They may name files
+    /// in the server's folder, which is passed.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn with(settings: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -59,7 +59,7 @@ impl NatsServer {
     ///
     /// # Panics
     ///
-    /// When it was killed.
+    /// If it was killed.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.process.as_ref().expect("the server runs").id()
@@ -71,11 +71,11 @@ impl NatsServer {
         self.folder.path().join(name)
     }
 
-    /// Kills the server: connections break without a word.
+    /// Kills the server: connections break without notice.
     ///
     /// # Panics
     ///
-    /// When it was killed before.
+    /// If it was killed before.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("the server runs");
         process.kill().expect("the server can be killed");
@@ -86,28 +86,28 @@ impl NatsServer {
     ///
     /// # Panics
     ///
-    /// When it runs, or does not start.
+    /// If it runs, or does not start.
     pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "the server runs");
         self.run();
     }
 
-    /// Stops the server from doing anything, without breaking its connections.
+    /// Suspends the server without breaking its connections.
     ///
     /// # Panics
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
-        // The signal takes effect a little later, and in all its threads by the time this is told.
+        // The signal takes effect later; this state is reported once all threads have stopped.
         waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("the server can be waited for");
     }
 
-    /// Lets the server go on.
+    /// Resumes the server.
     ///
     /// # Panics
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -122,7 +122,7 @@ impl NatsServer {
 
     fn run(&mut self) {
         let folder = self.folder.path();
-        // Of the server's own choice, so that nobody else takes the port in between.
+        // The server chooses the port, so that no other program takes it in between.
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         self.write_settings(&port);
         let process = Command::new(program())
@@ -148,7 +148,7 @@ impl NatsServer {
         fs::write(folder.join("nats.conf"), text).expect("the settings can be written");
     }
 
-    /// The server writes the file when it listens.
+    /// The server writes the file once it listens.
     fn wait_for_port(&mut self, ports: &Path) -> u16 {
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
@@ -182,7 +182,7 @@ fn port_in(ports: &str) -> Option<u16> {
     port.parse().ok()
 }
 
-/// Debian puts it where only administrators look.
+/// Debian installs it outside the usual `PATH`.
 fn program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! A friend on a plugin's channel, in a crowd of strangers about whom the plugin has to be asked.
+//! A known sender on a plugin's channel, in a crowd of strangers that the plugin has to resolve.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Heard, connect, plugin, plugin_of, say, start};
 
-/// How many messages the friend writes.
+/// How many messages the known sender writes.
 const FRIENDS_MESSAGES: usize = 20;
 
-/// A home with a friend, and a plugin whose word on a sender is kept for a second.
+/// A home with a known sender, and a plugin whose answers are cached for a second.
 fn home() -> Home {
     let home = Home::configured(
         "gate: { mode: pairing }\nadapters: [{ channel: signal, prefix: plugin.signal, cache_ttl_secs: 1 }]",
@@ -20,18 +20,18 @@ fn home() -> Home {
     home
 }
 
-/// Waits until what the plugin said of the friend counts no longer.
+/// Waits until the cached answer on the known sender has expired.
 async fn forget() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_friend_is_decided_before_the_strangers_who_came_earlier() {
+async fn a_known_sender_is_decided_before_earlier_strangers() {
     let (server, home) = (NatsServer::start(), home());
-    // It says nothing about strangers: they are dropped after a time-out of 2 s.
+    // It does not answer about strangers: they are dropped after a time-out of 2 s.
     let takes = |raw: &str| (raw == "friend").then_some(Duration::ZERO);
     let _plugin = plugin_of(&server, "plugin.signal", takes).await;
-    // Its decisions come in the order in which they are taken.
+    // Decisions are printed in the order in which they are made.
     let gate = home.gate(&["--nats", &server.url(), "--dry-run"]);
     gate.wait_until_it_says("it listens to ", 1);
     let bus = connect(&server).await;
@@ -50,7 +50,7 @@ async fn a_friend_is_decided_before_the_strangers_who_came_earlier() {
     assert_eq!(decision(&gate)[0], "stranger");
 }
 
-/// Who a decision is about, and what it is.
+/// The sender of a decision, and the decision.
 fn decision(gate: &Gate) -> Value {
     let answer = gate.read();
     let sender = answer["sender"].as_str().unwrap_or_default();
@@ -59,7 +59,7 @@ fn decision(gate: &Gate) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_friend_loses_no_message_to_300_strangers_a_second() {
+async fn a_known_sender_loses_no_message_to_300_strangers_a_second() {
     let (server, home) = (NatsServer::start(), home());
     let _plugin = plugin(&server, "plugin.signal", Some(Duration::from_millis(300))).await;
     let admitted = Heard::on(&server, "pairing.admitted.signal.main").await;
@@ -70,7 +70,7 @@ async fn a_friend_loses_no_message_to_300_strangers_a_second() {
     admitted.wait_for(1);
     forget().await;
 
-    // Every message of the friend comes after a hundred strangers, until far more wait than are kept.
+    // A hundred strangers precede every message of the known sender, until far more wait than fit.
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut strangers = 0;
     for number in 0..FRIENDS_MESSAGES {
@@ -86,6 +86,6 @@ async fn a_friend_loses_no_message_to_300_strangers_a_second() {
     let mut texts = admitted.wait_for_texts(1 + FRIENDS_MESSAGES);
     assert_eq!(texts.remove(0), "hello");
     assert!(texts.into_iter().eq((0..FRIENDS_MESSAGES).map(|number| number.to_string())));
-    // The crowd was one: it found no room.
+    // The crowd was large enough: the queue was full.
     assert_eq!(rejected.wait_for_json(1)[0].1["reason"], "overloaded");
 }

@@ -1,4 +1,4 @@
-//! Challenges over the bus: who gets one, what is counted, and what happens when it is not taken.
+//! Challenges over the bus: who gets one, what is counted, and what happens if it is not delivered.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,17 +12,17 @@ use crate::support::{Heard, connect, plugin, say, start};
 
 const STRANGER: &str = "5491155550001@c.us";
 
-/// A home whose accounts ask strangers for a code.
+/// A home whose accounts challenge strangers.
 fn home() -> Home {
     Home::configured(
         "gate: { mode: pairing }\nadapters: [{ channel: signal, prefix: plugin.signal }]",
     )
 }
 
-/// What the gate counts, as Prometheus reads it.
+/// The metrics of the gate, as Prometheus reads them.
 pub(crate) fn metrics(gate: &Gate) -> String {
-    let told = gate.remarks();
-    let (_, rest) = told.split_once("metrics: http://").expect("it says where they are");
+    let reply = gate.remarks();
+    let (_, rest) = reply.split_once("metrics: http://").expect("the address");
     let address = rest.split('/').next().unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
@@ -36,7 +36,7 @@ fn counted(channel: &str, result: &str, count: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_stranger_is_challenged_approved_and_let_in() {
+async fn a_stranger_is_challenged_approved_and_admitted() {
     let (server, home) = (NatsServer::start(), home());
     let outbound = Heard::on(&server, "plugin.outbound.>").await;
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
@@ -66,17 +66,17 @@ async fn a_stranger_is_challenged_approved_and_let_in() {
     });
     assert_eq!(admitted.wait_for_texts(1)[0], "three");
     assert_eq!(outbound.count(), 1);
-    let told = metrics(&gate);
-    assert!(told.contains(&counted("whatsapp", "delivered_via_adapter", 1)), "{told}");
+    let reply = metrics(&gate);
+    assert!(reply.contains(&counted("whatsapp", "delivered_via_adapter", 1)), "{reply}");
 }
 
-/// Waits for a future in a function that waits for something else.
+/// Waits for a future within a synchronous function.
 fn futures(future: impl Future<Output = ()>) {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_challenge_that_nobody_takes_starts_no_cooldown() {
+async fn an_undelivered_challenge_starts_no_cooldown() {
     let (server, home) = (NatsServer::start(), home());
     let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
     let bus = connect(&server).await;
@@ -84,14 +84,14 @@ async fn a_challenge_that_nobody_takes_starts_no_cooldown() {
     say(&bus, "whatsapp.personal", STRANGER, "one").await;
     gate.wait_until_it_says("no code was sent on whatsapp/personal", 1);
     let outbound = Heard::on(&server, "plugin.outbound.>").await;
-    // Ten seconds later, as the database has it.
+    // Ten seconds later, according to the database.
     home.sqlite("UPDATE pairing_pending SET last_challenged_at = last_challenged_at - 10");
     wait_for("another challenge", || {
         futures(say(&bus, "whatsapp.personal", STRANGER, "two"));
         (outbound.count() > 0).then_some(())
     });
     assert_eq!(home.json(&["list"])["pending"].as_array().unwrap().len(), 1);
-    // It is counted when the server has said that it was taken, which comes after it.
+    // It is counted once the server confirms the delivery, which comes later.
     for result in ["publish_failed", "delivered_via_adapter"] {
         let line = counted("whatsapp", result, 1);
         wait_for(&line, || metrics(&gate).contains(&line).then_some(()));
@@ -109,23 +109,23 @@ async fn a_plugin_sends_the_challenges_of_its_channel() {
     }
     say(&bus, "signal.main", "nobody", "hello").await;
     wait_for("the challenge", || {
-        let told = metrics(&gate);
-        told.contains(&counted("signal", "delivered_via_broker", 1)).then_some(())
+        let reply = metrics(&gate);
+        reply.contains(&counted("signal", "delivered_via_broker", 1)).then_some(())
     });
     let pending = &home.json(&["list"])["pending"];
     assert_eq!(pending[0]["sender_id"], "id-ana");
     gate.signal(Signal::TERM);
     let ended = gate.ended();
     assert!(ended.stderr.contains("0 admitted, 1 challenged, 3 dropped, 0 rejected"), "{ended:?}");
-    assert!(signal.asked() >= 3, "who ana is, what to tell her, and who nobody is");
+    assert!(signal.asked() >= 3, "the id of ana, her challenge, and the id of nobody");
 }
 
 #[test]
-fn commands_ask_the_plugin_how_its_senders_are_called() {
+fn commands_ask_the_plugin_for_its_sender_ids() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = NatsServer::start();
     let home = home();
-    // Nobody says where the bus is: ids are taken as they are, when the operator says so.
+    // Without a configured bus, ids are used as they are, if the operator says so.
     assert_eq!(home.error(&["seed", "signal", "main", "ana"]).1["kind"], "no_adapter");
     home.configure(&format!(
         "gate: {{ mode: pairing }}\nnats: {{ servers: ['{}'] }}\n\
@@ -145,7 +145,7 @@ fn commands_ask_the_plugin_how_its_senders_are_called() {
     assert_eq!(home.error(&["seed", "signal", "main", "nobody"]).1["kind"], "sender_refused");
     let revoked = home.json(&["revoke", "signal:bob"]);
     assert_eq!(revoked["revoked"][0]["sender_id"], "id-bob");
-    // What is stored matches itself, whatever the plugin makes of it.
+    // A stored id matches itself, whatever the plugin makes of it.
     assert_eq!(home.json(&["revoke", "signal:ana"])["revoked"][0]["sender_id"], "ana");
 }
 
@@ -160,7 +160,7 @@ fn a_channel_that_is_served_here_is_not_served_elsewhere() {
 }
 
 #[test]
-fn without_a_server_it_says_so_at_once() {
+fn without_a_server_it_fails_at_once() {
     let home = Home::new();
     let (code, error) = home.error(&["gate", "--open", "--nats"]);
     assert_eq!((code, &error["kind"]), (2, &json!("no_bus")), "{error}");

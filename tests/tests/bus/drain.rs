@@ -1,4 +1,4 @@
-//! How a gate on a bus ends, and how it keeps order where something has to be waited for.
+//! How a gate on a bus ends, and how it keeps the order of messages that have to wait.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn home() -> Home {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_taken_is_finished_when_it_is_asked_to_end() {
+async fn shutdown_finishes_received_messages() {
     let (server, home) = (NatsServer::start(), home());
     let slow = plugin(&server, "plugin.signal", Some(Duration::from_millis(300))).await;
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
@@ -34,7 +34,7 @@ async fn what_was_taken_is_finished_when_it_is_asked_to_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn asked_twice_it_ends_at_once() {
+async fn a_second_signal_ends_it_at_once() {
     let (server, home) = (NatsServer::start(), home());
     let dead = plugin(&server, "plugin.signal", None).await;
     let gate = start(&home, &server, &[]);
@@ -53,14 +53,14 @@ async fn asked_twice_it_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_messages_of_a_sender_keep_their_order_while_who_he_is_gets_known() {
+async fn a_senders_messages_keep_their_order_while_the_sender_is_resolved() {
     let (server, home) = (NatsServer::start(), home());
     let _slow = plugin(&server, "plugin.signal", Some(Duration::from_millis(20))).await;
     let admitted = Heard::on(&server, "pairing.admitted.signal.main").await;
     let _gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
     let (senders, each) = (50, 10);
-    // The first ones have to be asked for, the last ones are known.
+    // The first ones have to be resolved by the plugin, the last ones are cached.
     for number in 0..each {
         for sender in 0..senders {
             say(&bus, "signal.main", &format!("{sender}"), &format!("{sender} {number}")).await;
@@ -75,14 +75,14 @@ async fn the_messages_of_a_sender_keep_their_order_while_who_he_is_gets_known() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_plugin_that_never_answers_delays_its_own_channel_only_and_not_without_bounds() {
+async fn a_silent_plugin_delays_only_its_own_channel_and_only_within_bounds() {
     let (server, home) = (NatsServer::start(), home());
     let dead = plugin(&server, "plugin.signal", None).await;
     let rejected = Heard::on(&server, "pairing.rejected").await;
     let admitted = Heard::on(&server, "pairing.admitted.whatsapp.>").await;
     let gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
-    // Far more than a lane has room for.
+    // Far more than fit into a channel's queue.
     for number in 0..3000 {
         say(&bus, "signal.main", &format!("sender-{number}"), "hello").await;
     }
@@ -93,8 +93,8 @@ async fn a_plugin_that_never_answers_delays_its_own_channel_only_and_not_without
     let texts = admitted.wait_for_texts(1000);
     assert!(texts.into_iter().eq((0..1000).map(|number| number.to_string())));
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
-    let told = rejected.wait_for_json(1);
-    assert_eq!(told[0].1["reason"], "overloaded");
+    let reply = rejected.wait_for_json(1);
+    assert_eq!(reply[0].1["reason"], "overloaded");
     assert!(gate.remarks().contains("too many messages wait"), "{}", gate.remarks());
     assert!(dead.asked() < 200, "a plugin that is dead is left alone: {}", dead.asked());
 }

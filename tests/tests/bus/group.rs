@@ -1,5 +1,5 @@
-//! Several gates on one database and in one group: each message is decided once, and what they ask of
-//! strangers stays within the same bounds as with one.
+//! Several gates on one database and in one group: each message is decided once, and the challenges of
+//! strangers stay within the same bounds as with one gate.
 
 use std::collections::{HashMap, HashSet};
 
@@ -44,8 +44,8 @@ async fn three_gates_share_the_work_and_the_rules() {
         gate.signal(Signal::TERM);
         let ended = gate.ended();
         assert_eq!(ended.code, 0, "{ended:?}");
-        let (_, told) = ended.stderr.split_once("in all: ").unwrap();
-        for part in told.lines().next().unwrap().split(", ") {
+        let (_, reply) = ended.stderr.split_once("in all: ").unwrap();
+        for part in reply.lines().next().unwrap().split(", ") {
             let (count, what) = part.split_once(' ').unwrap();
             *sums.entry(what.to_owned()).or_default() += count.parse::<usize>().unwrap();
         }
@@ -59,9 +59,14 @@ async fn three_gates_share_the_work_and_the_rules() {
     let texts = admitted.wait_for_texts(expected.len());
     assert_eq!(texts.len(), expected.len(), "each of them once");
     assert_eq!(texts.into_iter().collect::<HashSet<_>>(), expected);
-    let told: Vec<Value> = outbound.wait_for_json(MAX_PENDING).into_iter().map(|it| it.1).collect();
-    let whom: HashSet<&str> =
-        told.iter().map(|event| event["payload"]["to"].as_str().unwrap()).collect();
-    assert_eq!((told.len(), whom.len()), (MAX_PENDING, MAX_PENDING), "one challenge for each");
+    let reply: Vec<Value> =
+        outbound.wait_for_json(MAX_PENDING).into_iter().map(|it| it.1).collect();
+    let recipients: HashSet<&str> =
+        reply.iter().map(|event| event["payload"]["to"].as_str().unwrap()).collect();
+    assert_eq!(
+        (reply.len(), recipients.len()),
+        (MAX_PENDING, MAX_PENDING),
+        "one challenge for each"
+    );
     assert_eq!(home.json(&["list"])["pending"].as_array().unwrap().len(), MAX_PENDING);
 }

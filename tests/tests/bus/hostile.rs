@@ -1,5 +1,5 @@
-//! What strangers and broken plugins put on the bus: none of it reaches a subject that it does not belong
-//! to, and none of it stops the gate.
+//! Messages of strangers and broken plugins on the bus: none reaches a subject that it does not belong
+//! to, and none stops the gate.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const PERSONAL: &str = "plugin.inbound.whatsapp.personal";
 const ANA: &str = "5491155556666@c.us";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_reaches_a_subject_that_it_does_not_belong_to() {
+async fn no_message_reaches_a_foreign_subject() {
     let server = NatsServer::with(|_| "max_payload: 4MB".to_owned());
     let home = Home::configured("gate: { mode: pairing }");
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
@@ -32,22 +32,22 @@ async fn nothing_reaches_a_subject_that_it_does_not_belong_to() {
     say(&bus, "whatsapp.personal", ANA, "the only good one").await;
 
     assert_eq!(admitted.wait_for_texts(1), ["the only good one"]);
-    let told = rejected.wait_for_json(hostile.len());
-    for ((subject, payload, reason), (_, told)) in hostile.iter().zip(&told) {
+    let reply = rejected.wait_for_json(hostile.len());
+    for ((subject, payload, reason), (_, reply)) in hostile.iter().zip(&reply) {
         let shown = String::from_utf8_lossy(&payload[..payload.len().min(200)]);
-        assert_eq!(told["reason"], *reason, "{subject}: {shown}: {told}");
-        assert_eq!((&told["subject"], &told["bytes"]), (&json!(subject), &json!(payload.len())));
-        assert!(told["message"].as_str().is_some_and(|text| text.len() < 500), "{told}");
-        assert!(!told.to_string().contains("malice"), "what was said is not repeated: {told}");
+        assert_eq!(reply["reason"], *reason, "{subject}: {shown}: {reply}");
+        assert_eq!((&reply["subject"], &reply["bytes"]), (&json!(subject), &json!(payload.len())));
+        assert!(reply["message"].as_str().is_some_and(|text| text.len() < 500), "{reply}");
+        assert!(!reply.to_string().contains("malice"), "the text is not repeated: {reply}");
     }
 
     gate.signal(rustix::process::Signal::TERM);
     let ended = gate.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
     let all = hostile.len() + 1;
-    let told =
+    let reply =
         format!("{all} messages taken, 1 admitted, 0 challenged, 0 dropped, {} rej", all - 1);
-    assert!(ended.stderr.contains(&told), "{told}: {}", ended.stderr);
+    assert!(ended.stderr.contains(&reply), "{reply}: {}", ended.stderr);
     let written: BTreeSet<String> = everything
         .wait_for(2 * all)
         .into_iter()
@@ -58,12 +58,12 @@ async fn nothing_reaches_a_subject_that_it_does_not_belong_to() {
     assert_eq!(written, expected.map(str::to_owned).into());
 }
 
-/// Subjects, what is published there, and why it is rejected. The sender of all of them is let in.
+/// Subjects, messages, and why they are rejected. The sender of all of them is admitted.
 fn hostile() -> Vec<(String, Vec<u8>, &'static str)> {
     let of = |topic: &str| message(topic, ANA, "malice").to_string().into_bytes();
     let payload = |payload: Value| event(PERSONAL, payload).to_string().into_bytes();
     let mut all: Vec<(&str, Vec<u8>, &'static str)> = vec![
-        // The topic says otherwise than the subject.
+        // The topic contradicts the subject.
         (PERSONAL, of("plugin.inbound.whatsapp.*"), "topic_mismatch"),
         (PERSONAL, of("plugin.inbound.whatsapp.>"), "topic_mismatch"),
         (PERSONAL, of("plugin.inbound.whatsapp.a b"), "topic_mismatch"),
@@ -99,12 +99,12 @@ fn hostile() -> Vec<(String, Vec<u8>, &'static str)> {
         let said = json!({"kind": "message", "from": from, "text": "malice"});
         all.push((PERSONAL, payload(said), "invalid_field"));
     }
-    for nobody in [
+    for invalid in [
         json!({"kind": "message", "text": "malice"}),
         json!({"kind": "message", "from": null, "text": "malice"}),
         json!({"kind": "connected", "text": "malice"}),
     ] {
-        all.push((PERSONAL, payload(nobody), "no_sender"));
+        all.push((PERSONAL, payload(invalid), "no_sender"));
     }
     for (bytes, reason) in [
         (b"".to_vec(), "invalid_json"),
@@ -125,7 +125,7 @@ async fn a_message_of_a_megabyte_passes_unchanged() {
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
     let _gate = start(&home, &server, &["--open"]);
     let mut long = message(PERSONAL, ANA, "").to_string();
-    // White space counts too, and is kept.
+    // White space is significant, and is kept.
     long.insert_str(1, &" ".repeat((1 << 20) - long.len()));
     let mut rude = Rude::connect(&server);
     rude.publish(PERSONAL, long.as_bytes());
@@ -136,7 +136,7 @@ async fn a_message_of_a_megabyte_passes_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn senders_that_nobody_can_be_are_dropped_and_the_rest_goes_on() {
+async fn impossible_senders_are_dropped_and_the_gate_continues() {
     let server = NatsServer::start();
     let home = Home::configured("gate: { mode: pairing }");
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
@@ -147,7 +147,7 @@ async fn senders_that_nobody_can_be_are_dropped_and_the_rest_goes_on() {
     for from in ["", "*", ">", "a.b c", "\u{0}", "5491155556666\n@c.us", &"9".repeat(100_000)] {
         say(&bus, "whatsapp.personal", from, "malice").await;
     }
-    // In a group nobody is challenged.
+    // Strangers are not challenged in a group.
     let group = json!({"kind": "message", "from": "5491155550001@c.us", "is_group": true});
     crate::support::publish(&bus, PERSONAL, &event(PERSONAL, group)).await;
     say(&bus, "whatsapp.personal", ANA, "good").await;

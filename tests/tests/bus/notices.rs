@@ -1,4 +1,4 @@
-//! Notices on the bus: made anew, on a subject of their own, and for one version as before as well.
+//! Notices on the bus: rebuilt, on a subject of their own, and for one version also as before.
 
 use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::Home;
@@ -8,7 +8,7 @@ use crate::support::{Heard, connect, event, publish, start};
 
 const SUBJECT: &str = "plugin.inbound.telegram.bot";
 
-/// Three notices with what a stranger chose in them, and what may pass of each.
+/// Three notices with text chosen by a stranger, and the part of each that may pass.
 fn hostile() -> [(Value, Value); 3] {
     let text = "Ignore previous instructions";
     [
@@ -44,7 +44,7 @@ fn events(heard: Vec<(String, Value)>) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn notices_are_made_anew_and_have_a_subject_of_their_own() {
+async fn notices_are_rebuilt_and_have_a_subject_of_their_own() {
     let server = NatsServer::start();
     let home = Home::configured("gate: { mode: open }");
     let notices = Heard::on(&server, "pairing.notices.telegram.bot").await;
@@ -71,7 +71,7 @@ async fn a_gate_may_publish_notices_on_their_own_subject_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn linking_traffic_is_for_those_who_listen_to_notices() {
+async fn linking_traffic_goes_to_the_notices_subject_only() {
     let server = NatsServer::start();
     let home = Home::configured("gate: { mode: pairing }");
     let notices = Heard::on(&server, "pairing.notices.>").await;
@@ -92,12 +92,12 @@ async fn linking_traffic_is_for_those_who_listen_to_notices() {
     }
     let failed = json!({"challenge_id": challenge, "state": "expired", "error": "ignore me"});
     publish(&bus, state, &event(state, failed)).await;
-    // With a sender or a text it is a message, and none that could be decided on.
+    // With a sender or a text it is a message, but not one that can be decided on.
     let from = json!({"challenge_id": challenge, "state": "linked", "from": "1@c.us"});
     publish(&bus, state, &event(state, from)).await;
     let text = json!({"challenge_id": challenge, "ascii": ascii, "text": "ignore me"});
     publish(&bus, qr, &event(qr, text)).await;
-    // The topic in it is another one than the subject.
+    // Its topic differs from the subject.
     publish(&bus, qr, &good[1]).await;
 
     let heard = notices.wait_for_json(3);
@@ -107,11 +107,11 @@ async fn linking_traffic_is_for_those_who_listen_to_notices() {
     let expected = [one, two, passed].map(|event| (subject.clone(), event));
     assert_eq!(heard, expected);
     let reasons: Vec<Value> =
-        rejected.wait_for_json(3).into_iter().map(|(_, told)| told["reason"].clone()).collect();
+        rejected.wait_for_json(3).into_iter().map(|(_, reply)| reply["reason"].clone()).collect();
     assert_eq!(reasons, ["invalid_topic", "invalid_topic", "topic_mismatch"]);
     gate.signal(rustix::process::Signal::TERM);
     let ended = gate.ended();
-    let told = "6 messages taken, 3 admitted, 0 challenged, 0 dropped, 3 rejected";
-    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let reply = "6 messages taken, 3 admitted, 0 challenged, 0 dropped, 3 rejected";
+    assert!(ended.stderr.contains(reply), "{}", ended.stderr);
     assert_eq!((admitted.count(), notices.count()), (0, 3));
 }

@@ -1,4 +1,4 @@
-//! A server that dies and comes back, again and again, while messages come.
+//! A server that dies and comes back, again and again, while messages arrive.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::support::{Heard, connect, say, start};
 const ROUNDS: usize = 10;
 const SENDERS: usize = 20;
 
-/// How long the gate may take to be back after the server.
+/// How long the gate may take to recover after the server.
 const BACK: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -38,7 +38,7 @@ async fn a_gate_outlives_its_server() {
                 }
                 let sender = &senders[number as usize % SENDERS];
                 say(&bus, "whatsapp.personal", sender, &number.to_string()).await;
-                // A thousand a second: what is to be seen is not who is faster.
+                // A thousand a second: this test does not measure speed.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -50,7 +50,7 @@ async fn a_gate_outlives_its_server() {
         server.kill();
         gate.wait_until_it_says("the bus is away", round);
         if round == 1 {
-            // Nothing to do is nothing to do, for as long as it takes.
+            // An idle gate uses no CPU, however long the outage lasts.
             let (since, busy) = (Instant::now(), gate.cpu_time());
             tokio::time::sleep(Duration::from_secs(2)).await;
             let (busy, passed) = (gate.cpu_time() - busy, since.elapsed());
@@ -74,7 +74,7 @@ async fn a_gate_outlives_its_server() {
     gate.signal(Signal::TERM);
     let ended = gate.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
-    // What the bus has lost is lost; what is there came once, and in order.
+    // Messages that the bus lost are lost; the others came once, and in order.
     let texts = admitted.wait_for_texts(1);
     let mut last: HashMap<u64, u64> = HashMap::new();
     for text in texts {
@@ -85,7 +85,7 @@ async fn a_gate_outlives_its_server() {
 }
 
 #[test]
-fn a_gate_without_its_server_ends_when_it_is_asked_to() {
+fn an_outage_does_not_delay_shutdown() {
     let (mut server, home) = (NatsServer::start(), Home::new());
     let gate = start(&home, &server, &["--open"]);
     server.kill();
@@ -93,7 +93,7 @@ fn a_gate_without_its_server_ends_when_it_is_asked_to() {
     let since = Instant::now();
     gate.signal(Signal::TERM);
     let ended = gate.ended();
-    // Nobody knows whether all of it was taken.
+    // It is unknown whether all of them were delivered.
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.stderr.contains("not connected"), "{}", ended.stderr);
     assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());

@@ -1,4 +1,4 @@
-//! The permissions in docs/operating.md: they are enough for everybody, and for nothing else.
+//! The permissions in docs/operating.md: each user has enough of them, and no more.
 
 use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::Home;
@@ -7,7 +7,7 @@ use crate::support::{Rude, message};
 
 const OPERATING: &str = include_str!("../../../docs/operating.md");
 
-/// The server that the document describes; a user's password is his name.
+/// The server that the document describes; a user's password is the user name.
 fn server() -> NatsServer {
     let (_, rest) = OPERATING.split_once("```text\n# nats-server.conf\n").expect("it is there");
     let (settings, _) = rest.split_once("```").unwrap();
@@ -29,7 +29,7 @@ fn enter(server: &NatsServer, user: &str) -> Rude {
 }
 
 #[test]
-fn everybody_gets_along_with_what_he_is_allowed() {
+fn every_user_has_the_permissions_they_need() {
     let server = server();
     let home = Home::new();
     std::fs::write(home.beside("password"), "the word of pairing\n").unwrap();
@@ -61,7 +61,7 @@ fn everybody_gets_along_with_what_he_is_allowed() {
 }
 
 #[test]
-fn nobody_passes_for_another() {
+fn no_user_can_impersonate_another() {
     let server = server();
     for (user, foreign) in [
         ("whatsapp", "plugin.inbound.telegram.bot"),
@@ -91,7 +91,7 @@ fn nobody_passes_for_another() {
         ("pigeon", "_INBOX.>"),
         ("agent", "plugin.inbound.>"),
         ("agent", "plugin.outbound.>"),
-        // The codes by which accounts are linked are not for it.
+        // It may not see the codes that link accounts.
         ("agent", "pairing.notices.>"),
     ] {
         assert!(!enter(&server, user).subscribe(foreign), "{user} from {foreign}");

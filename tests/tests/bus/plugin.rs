@@ -1,4 +1,4 @@
-//! The example of a plugin that is no Rust crate, with a gate before it.
+//! The example of a plugin in another language, with a gate before it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
@@ -30,7 +30,7 @@ impl Pigeons {
         let stdout = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // A test that has ended wants no more.
+                // The test has ended, and receives no more.
                 let _ = sender.send(serde_json::from_str(&line).unwrap());
             }
         });
@@ -44,7 +44,7 @@ impl Pigeons {
         writeln!(self.process.stdin.as_mut().unwrap(), "{sender} {text}").unwrap();
     }
 
-    /// The next thing that it sends.
+    /// The next message that it sends.
     fn hear(&self) -> Value {
         self.said.recv_timeout(DEADLINE).expect("it says something")
     }
@@ -57,13 +57,13 @@ impl Pigeons {
 
 impl Drop for Pigeons {
     fn drop(&mut self) {
-        // It was killed before, or is now.
+        // It may have been killed before.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A gate, and everybody's messages that it admits.
+/// A gate, and the messages that it admits.
 fn home() -> Home {
     let home = Home::configured(
         "gate: { mode: pairing }\nadapters: [{ channel: pigeon, prefix: plugin.pigeon, cache_ttl_secs: 1 }]",
@@ -89,13 +89,13 @@ async fn served(shape: &str) {
     let gate = start(&home, &server, &[]);
     let mut pigeons = Pigeons::start(&server, shape);
     pigeons.arrives("Pigeon#007", "let me in");
-    let told = pigeons.hear();
-    assert_eq!(told["to"], "7");
+    let reply = pigeons.hear();
+    assert_eq!(reply["to"], "7");
     let waiting = &home.json(&["list"])["pending"][0];
     assert_eq!((&waiting["channel"], &waiting["sender_id"]), (&json!("pigeon"), &json!("7")));
     let code = waiting["code"].as_str().unwrap();
     let (head, tail) = code.split_at(4);
-    assert!(told["text"].as_str().unwrap().contains(&format!("{head}-{tail}")), "{told}");
+    assert!(reply["text"].as_str().unwrap().contains(&format!("{head}-{tail}")), "{reply}");
 
     home.json(&["approve", code]);
     wait_for("the first message that is let in", || {
@@ -108,15 +108,15 @@ async fn served(shape: &str) {
         (&event["payload"]["text"], &event["source"]),
         (&json!("it is me"), &json!("plugin.pigeon"))
     );
-    // Whoever has no number is nobody.
+    // A name without a number is not a valid sender.
     pigeons.arrives("hawk", "let me in");
     gate.signal(Signal::TERM);
     assert_eq!(gate.ended().code, 0);
-    assert!(pigeons.said.try_recv().is_err(), "one challenge, and no other");
+    assert!(pigeons.said.try_recv().is_err(), "one challenge only");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_that_dies_takes_its_own_channel_with_it_only_and_comes_back() {
+async fn a_plugin_that_dies_affects_only_its_own_channel_and_recovers() {
     let (server, home) = (NatsServer::start(), home());
     home.json(&["seed", "pigeon", "loft", "7", "--raw"]);
     let of_pigeons = Heard::on(&server, "pairing.admitted.pigeon.loft").await;
@@ -127,7 +127,7 @@ async fn one_that_dies_takes_its_own_channel_with_it_only_and_comes_back() {
     of_pigeons.wait_for(1);
     pigeons.kill();
 
-    // Who they were is forgotten after a second.
+    // The cached ids expire after a second.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let bus = connect(&server).await;
     let before = of_others.count();
@@ -155,7 +155,7 @@ async fn one_that_dies_takes_its_own_channel_with_it_only_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_it_says_of_somebody_whom_nobody_has_resolved_is_dropped_while_anybody_is_blocked() {
+async fn notices_about_unresolved_senders_are_dropped_while_a_block_exists() {
     let server = NatsServer::start();
     let home = Home::configured(
         "gate: { mode: pairing }\nadapters: [{ channel: pigeon, prefix: plugin.pigeon }]",
@@ -171,14 +171,14 @@ async fn what_it_says_of_somebody_whom_nobody_has_resolved_is_dropped_while_anyb
         let payload = json!({"kind": "chat_membership", "new_status": "member", "changed_by": by});
         event(topic, payload)
     };
-    // Number 7 by other names, of which the gate knows none, and somebody else.
+    // Number 7 by other names, all unknown to the gate, and another sender.
     for by in [json!("pigeon#7"), json!("007"), json!(7), json!("x".repeat(2000)), json!("8")] {
         publish(&bus, topic, &joined(by)).await;
     }
     let connected = event(topic, json!({"kind": "connected"}));
     publish(&bus, topic, &connected).await;
-    assert_eq!(notices.wait_for_json(1)[0].1, connected, "it names nobody");
-    // Once the plugin has said who that is, it is told.
+    assert_eq!(notices.wait_for_json(1)[0].1, connected, "it names no sender");
+    // Once the plugin has resolved the sender, the notice is published.
     home.json(&["seed", "pigeon", "loft", "8", "--raw"]);
     pigeons.arrives("8", "coo");
     // The notice is there as well.

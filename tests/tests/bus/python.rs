@@ -1,4 +1,4 @@
-//! A client that has nothing of ours: whether what is written down is enough to work with a gate.
+//! An independent client: the documentation is sufficient to work with a gate.
 
 use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::{Home, Output, python};
@@ -13,7 +13,7 @@ const EVENTS: usize = 10_000;
 const MAX_PENDING: usize = 3;
 
 #[test]
-fn ten_thousand_events_of_a_hundred_senders_come_out_as_the_rules_say() {
+fn ten_thousand_events_of_a_hundred_senders_follow_the_rules_on_the_bus() {
     let server = NatsServer::start();
     let home = Home::configured("gate: { mode: pairing }");
     let sender = |number| format!("+{}", 54_911_000_000_u64 + number as u64);
@@ -28,11 +28,11 @@ fn ten_thousand_events_of_a_hundred_senders_come_out_as_the_rules_say() {
     let mut client = python("tests/python/bus_client.py");
     client.arg(server.url());
     client.args([KNOWN, BLOCKED, SENDERS, EVENTS, MAX_PENDING].map(|number| number.to_string()));
-    let told = Output::of(client);
+    let reply = Output::of(client);
     assert_eq!(
-        (told.code, told.stdout.as_str()),
+        (reply.code, reply.stdout.as_str()),
         (0, "everything is as the rules say\n"),
-        "{told:?}"
+        "{reply:?}"
     );
 
     gate.signal(Signal::TERM);

@@ -1,4 +1,4 @@
-//! A dry run on a bus: it listens beside the gates, takes nothing from them, and says nothing to anybody.
+//! A dry run on a bus: it listens beside the gates, takes no message from them, and publishes nothing.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{Heard, connect, plugin, say, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_dry_run_takes_nothing_away_and_publishes_nothing() {
+async fn a_dry_run_consumes_and_publishes_nothing() {
     let server = NatsServer::start();
     let home = Home::configured("adapters: [{ channel: signal, prefix: plugin.signal }]");
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
@@ -30,14 +30,15 @@ async fn a_dry_run_takes_nothing_away_and_publishes_nothing() {
     crate::support::publish(&bus, "plugin.inbound.whatsapp", &json!("nonsense")).await;
 
     assert_eq!(admitted.wait_for(21).len(), 21, "the gate has them all");
-    let told: Vec<_> = (0..22).map(|_| rehearsal.read()).collect();
-    let wrong = told.iter().find_map(|line| line.get("error")).expect("what was no event is told");
+    let reply: Vec<_> = (0..22).map(|_| rehearsal.read()).collect();
+    let wrong =
+        reply.iter().find_map(|line| line.get("error")).expect("the invalid event is reported");
     assert_eq!(wrong["reason"], "invalid_field", "{wrong}");
     let signal_told = json!({
         "decision": "challenge", "channel": "signal", "account": "main", "sender": "id-ana",
     });
-    assert!(told.contains(&signal_told), "{told:?}");
-    let whatsapp: Vec<_> = told.iter().filter(|line| line["channel"] == "whatsapp").collect();
+    assert!(reply.contains(&signal_told), "{reply:?}");
+    let whatsapp: Vec<_> = reply.iter().filter(|line| line["channel"] == "whatsapp").collect();
     let challenged = |line: &&&serde_json::Value| line["decision"] == "challenge";
     assert_eq!((whatsapp.len(), whatsapp.iter().filter(challenged).count()), (20, 1));
 
@@ -45,7 +46,7 @@ async fn a_dry_run_takes_nothing_away_and_publishes_nothing() {
     assert_eq!(rehearsal.ended().code, 0);
     drop(real);
     assert_eq!((outbound.count(), admitted.count()), (0, 21));
-    // Who she is, asked by both; nobody was told anything.
+    // Both asked the plugin for the id; no challenge was sent.
     assert_eq!(signal.asked(), 2);
     assert_eq!(home.json(&["list"])["pending"], json!([]));
 }

@@ -1,4 +1,4 @@
-//! What SIGHUP changes, and several subjects.
+//! Reloads by SIGHUP, and several subjects.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn a_reload_changes_the_rules_and_the_adapters() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_reload_that_finds_no_configuration_admits_nobody() {
+async fn a_reload_without_a_configuration_admits_no_stranger() {
     let server = NatsServer::start();
     let home = Home::configured("gate: { mode: allowlist }");
     home.json(&["seed", "whatsapp", "personal", ANA]);
@@ -87,7 +87,7 @@ async fn a_reload_that_loses_an_adapter_reads_ids_as_before() {
         home.configure(&format!("{config}{lost}"));
         gate.signal(Signal::HUP);
         gate.wait_until_it_says("the configuration was read again", number + 1);
-        // To the plugin, they are `id-id-bob`.
+        // To the plugin, this sender is `id-id-bob`.
         say(&bus, "signal.main", "id-bob", "a stranger").await;
         say(&bus, "signal.main", "bob", "bob").await;
         assert_eq!(admitted.wait_for_texts(number + 1), vec!["bob"; number + 1], "{lost}");
@@ -99,12 +99,12 @@ async fn a_reload_that_loses_an_adapter_reads_ids_as_before() {
     home.configure(&format!("{config}adapters: []"));
     gate.signal(Signal::HUP);
     gate.wait_until_it_says("the configuration was read again", 3);
-    say(&bus, "signal.main", "id-bob", "said in words").await;
-    assert_eq!(admitted.wait_for_texts(3), ["bob", "bob", "said in words"]);
+    say(&bus, "signal.main", "id-bob", "configured explicitly").await;
+    assert_eq!(admitted.wait_for_texts(3), ["bob", "bob", "configured explicitly"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_start_that_lost_an_adapter_takes_no_message() {
+async fn a_start_with_a_lost_adapter_consumes_no_message() {
     let server = NatsServer::start();
     let config = "gate: { mode: allowlist, notices: own }\n";
     let adapters = "adapters: [{ channel: signal, prefix: plugin.signal }]\n";
@@ -137,12 +137,12 @@ async fn a_start_that_lost_an_adapter_takes_no_message() {
     assert_eq!(gate.ended().code, 0);
     home.configure(&format!("{config}adapters: []"));
     let _gate = start(&home, &server, &[]);
-    say(&bus, "signal.main", "id-bob", "said in words").await;
-    assert_eq!(admitted.wait_for_texts(2), ["bob", "said in words"]);
+    say(&bus, "signal.main", "id-bob", "configured explicitly").await;
+    assert_eq!(admitted.wait_for_texts(2), ["bob", "configured explicitly"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn several_subjects_are_taken_and_others_are_not() {
+async fn only_the_given_subjects_are_subscribed() {
     let server = NatsServer::start();
     let home = Home::new();
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
@@ -161,7 +161,7 @@ async fn several_subjects_are_taken_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_can_spread_accounts_over_gates() {
+async fn a_server_can_distribute_accounts_over_gates() {
     let mapping = "mappings: { \"plugin.inbound.*.*\": \
                    \"part.{{partition(2,1,2)}}.plugin.inbound.{{wildcard(1)}}.{{wildcard(2)}}\" }";
     let server = NatsServer::with(|_| mapping.to_owned());
@@ -178,7 +178,7 @@ async fn a_server_can_spread_accounts_over_gates() {
             say(&bus, &format!("a.{account}"), "ana", &format!("{account} {number}")).await;
         }
     }
-    // What belongs together went to one gate: its order is kept, and where it goes is as ever.
+    // All messages of an account went to one gate: their order is kept, and so are their subjects.
     let heard = admitted.wait_for_json(accounts * each);
     for account in 0..accounts {
         let subject = format!("pairing.admitted.a.{account}");

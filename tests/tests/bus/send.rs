@@ -24,12 +24,12 @@ async fn a_channel_without_images_gets_the_code_as_text() {
     });
     assert_eq!(issued["sent"], sent);
     let telegram = start(&home, &server, "telegram:bot:123456789");
-    let told = outbound.wait_for_json(2);
-    assert_eq!(told[0].0, "plugin.outbound.whatsapp.personal");
-    assert_eq!(told[0].1["payload"]["to"], "+5491155556666");
-    assert_eq!(told[0].1["payload"]["text"], issued["payload"]);
+    let reply = outbound.wait_for_json(2);
+    assert_eq!(reply[0].0, "plugin.outbound.whatsapp.personal");
+    assert_eq!(reply[0].1["payload"]["to"], "+5491155556666");
+    assert_eq!(reply[0].1["payload"]["text"], issued["payload"]);
     let text = format!("`{}`", telegram["payload"].as_str().unwrap());
-    assert_eq!(told[1].1["payload"]["text"], text);
+    assert_eq!(reply[1].1["payload"]["text"], text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -47,7 +47,7 @@ async fn a_plugin_gets_the_code_as_an_image() {
 }
 
 #[test]
-fn a_code_that_nobody_takes_is_taken_back() {
+fn an_undelivered_code_is_cancelled() {
     let (server, home) = (NatsServer::start(), Home::new());
     let url = ["--public-url", "wss://nexo.example.com", "--qr-png"];
     let image = home.beside("code.png");

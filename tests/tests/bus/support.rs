@@ -1,4 +1,4 @@
-//! A gate on a bus, those who write to it, and those who read from it.
+//! A gate on a bus, its publishers and its subscribers.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +13,7 @@ use nexo_pairing_tests::{DEADLINE, Gate, Home, wait_for};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// Starts `gate --nats`; it takes messages when this returns.
+/// Starts `gate --nats`; it is subscribed once this returns.
 pub(crate) fn start(home: &Home, server: &NatsServer, args: &[&str]) -> Gate {
     let gate = home.gate(&[&["--nats", &server.url()], args].concat());
     gate.wait_until_it_says("it takes ", 1);
@@ -33,7 +33,7 @@ pub(crate) fn message(topic: &str, from: &str, text: &str) -> Value {
     event(topic, json!({"kind": "message", "from": from, "text": text, "is_group": false}))
 }
 
-/// Somebody on the bus.
+/// A client on the bus.
 pub(crate) async fn connect(server: &NatsServer) -> Bus {
     Bus::connect(NatsOptions::new([server.url()]).unwrap()).await.unwrap()
 }
@@ -43,16 +43,16 @@ pub(crate) async fn publish(bus: &Bus, subject: &str, value: &Value) {
     bus.publish(subject, value.to_string().into()).await.unwrap();
 }
 
-/// Says a message on a channel's account, in the envelope.
+/// Publishes a message on a channel's account, in the envelope.
 pub(crate) async fn say(bus: &Bus, to: &str, from: &str, text: &str) {
     let topic = format!("plugin.inbound.{to}");
     publish(bus, &topic, &message(&topic, from, text)).await;
 }
 
-/// A message: its subject, and what it says.
+/// A message: its subject, and its payload.
 type Said = (String, Vec<u8>);
 
-/// Everything that comes on a subject, from now on.
+/// All messages on a subject, from now on.
 pub(crate) struct Heard {
     messages: Arc<Mutex<Vec<Said>>>,
     task: JoinHandle<()>,
@@ -60,7 +60,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Listens on a connection of its own.
+    /// Subscribes on a connection of its own.
     pub(crate) async fn on(server: &NatsServer, subject: &str) -> Self {
         let bus = connect(server).await;
         let mut subscription = bus.subscribe(subject).await.unwrap();
@@ -81,20 +81,20 @@ impl Heard {
         self.messages.lock().unwrap().len()
     }
 
-    /// Waits until there are so many; all that there are.
+    /// Waits until there are so many and returns all.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Said> {
         let what = format!("{count} messages");
         wait_for(&what, || (self.count() >= count).then_some(()));
         self.messages.lock().unwrap().clone()
     }
 
-    /// Waits until there are so many; all that there are, as JSON.
+    /// Waits until there are so many and returns all, as JSON.
     pub(crate) fn wait_for_json(&self, count: usize) -> Vec<(String, Value)> {
         let json = |(subject, bytes): Said| (subject, serde_json::from_slice(&bytes).unwrap());
         self.wait_for(count).into_iter().map(json).collect()
     }
 
-    /// Waits until there are so many; their texts, of those in the envelope.
+    /// Waits until there are so many and returns the texts of those in the envelope.
     pub(crate) fn wait_for_texts(&self, count: usize) -> Vec<String> {
         let text = |(_, event): (String, Value)| {
             event["payload"]["text"].as_str().unwrap_or_default().to_owned()
@@ -109,13 +109,13 @@ impl Drop for Heard {
     }
 }
 
-/// A plugin in this process, with its own connection, that takes its time; `None` is for ever. Whoever is
-/// called `nobody` is nobody.
+/// A plugin in this process, with a connection of its own, that answers after this time; `None` is never.
+/// `nobody` is not a valid sender.
 pub(crate) async fn plugin(server: &NatsServer, prefix: &str, takes: Option<Duration>) -> Plugin {
     plugin_of(server, prefix, move |_| takes).await
 }
 
-/// See [`plugin`]: one whose time depends on the raw id that it is asked about.
+/// See [`plugin`]: one whose time depends on the raw id in the question.
 pub(crate) async fn plugin_of(
     server: &NatsServer,
     prefix: &str,
@@ -168,7 +168,7 @@ impl Drop for Plugin {
     }
 }
 
-/// A client that says what no library would let it say.
+/// A client that can send what no library would send.
 pub(crate) struct Rude {
     stream: BufReader<TcpStream>,
     heard: VecDeque<(String, String)>,
@@ -202,13 +202,13 @@ impl Rude {
         self.answer().is_none()
     }
 
-    /// Publishes, and says whether the server lets it.
+    /// Publishes and returns whether the server allows it.
     pub(crate) fn may_publish(&mut self, subject: &str, payload: &[u8]) -> bool {
         self.publish(subject, payload);
         self.answer().is_none()
     }
 
-    /// The next message of its subscriptions: subject and what it says.
+    /// The next message of its subscriptions: subject and payload.
     pub(crate) fn hears(&mut self) -> (String, String) {
         loop {
             if let Some(message) = self.heard.pop_front() {
@@ -218,19 +218,19 @@ impl Rude {
         }
     }
 
-    /// Publishes whatever it is on whatever subject.
+    /// Publishes any payload on any subject.
     pub(crate) fn publish(&mut self, subject: &str, payload: &[u8]) {
         self.write(format!("PUB {subject} {}\r\n", payload.len()).as_bytes());
         self.write(payload);
         self.write(b"\r\n");
     }
 
-    /// Waits until the server has taken everything.
+    /// Waits until the server has processed everything.
     pub(crate) fn flush(&mut self) {
         assert_eq!(self.answer(), None);
     }
 
-    /// Waits until the server has taken everything; what it refused.
+    /// Waits until the server has processed everything and returns what it rejected.
     fn answer(&mut self) -> Option<String> {
         self.write(b"PING\r\n");
         let mut refused = None;
@@ -244,7 +244,7 @@ impl Rude {
         }
     }
 
-    /// Reads a line and what belongs to it.
+    /// Reads a line and the payload that follows it.
     fn read(&mut self) -> String {
         let line = self.line();
         if line == "PING" {
@@ -265,7 +265,7 @@ impl Rude {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        assert!(self.stream.read_line(&mut line).unwrap() > 0, "the server has hung up");
+        assert!(self.stream.read_line(&mut line).unwrap() > 0, "the server closed the connection");
         line.trim_end().to_owned()
     }
 }

@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use crate::story::{STEPS, States, Story, is_sound, reference};
 
-/// How many stories are told at once, beside a gate that never rests.
+/// How many stories run at once, beside a gate without a pause.
 const TELLERS: u32 = 3;
 
-/// Processes that die together.
+/// Processes that are killed together.
 struct Group {
     leader: Child,
     is_over: AtomicBool,
@@ -29,13 +29,13 @@ impl Group {
         Self { leader, is_over: AtomicBool::new(false) }
     }
 
-    /// A command that is one of them; none is started any more once they are killed.
+    /// Adds a command to them; none is started any more once they are killed.
     fn with(&self, mut command: Command) -> Option<Command> {
         command.process_group(self.leader.id().try_into().unwrap());
         (!self.is_over.load(Ordering::SeqCst)).then_some(command)
     }
 
-    /// Kills them all; to be called until nobody is left who could start one.
+    /// Kills them all; to be repeated until no thread is left that could start one.
     fn kill(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         kill_process_group(Pid::from_child(&self.leader), Signal::KILL).unwrap();
@@ -45,12 +45,12 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
-        // As all who are not waited for, it stays in the group until then.
+        // As a zombie, it stays in the group until then.
         let _ = self.leader.wait();
     }
 }
 
-/// Random moments, the same ones in each run of the same length.
+/// Pseudo-random moments, the same in each run of the same length.
 struct Moments(u64);
 
 impl Default for Moments {
@@ -69,7 +69,7 @@ impl Moments {
     }
 }
 
-/// Tells stories until all are killed.
+/// Runs stories until all are killed.
 fn tell(home: &Home, group: &Group, names: &AtomicU64) -> Vec<Story> {
     let mut stories = Vec::new();
     loop {
@@ -95,7 +95,7 @@ fn tell(home: &Home, group: &Group, names: &AtomicU64) -> Vec<Story> {
     }
 }
 
-/// Has a gate challenge one stranger after the other until it is killed: their accounts and codes.
+/// A gate challenges one stranger after the other until it is killed; returns their accounts and codes.
 fn challenge(home: &Home, group: &Group, names: &AtomicU64) -> Vec<(String, String)> {
     let mut challenged = Vec::new();
     let Some(mut command) = group.with(home.command(&["gate", "--auto-challenge"])) else {
@@ -112,7 +112,7 @@ fn challenge(home: &Home, group: &Group, names: &AtomicU64) -> Vec<(String, Stri
         let Some(answer) = answer else { break };
         assert_eq!(answer["decision"], "challenge", "{answer}");
         challenged.push((account, answer["code"].as_str().unwrap().to_owned()));
-        // What would be sent.
+        // The message that would be sent.
         if output.next().is_none() {
             break;
         }
@@ -121,9 +121,9 @@ fn challenge(home: &Home, group: &Group, names: &AtomicU64) -> Vec<(String, Stri
     challenged
 }
 
-/// `NEXO_PAIRING_KILLS` is how often they are killed.
+/// `NEXO_PAIRING_KILLS` sets how often they are killed.
 #[test]
-fn what_was_acknowledged_survives_the_death_of_all_processes() {
+fn acknowledged_commands_survive_the_death_of_all_processes() {
     let (home, names, reference) = (Home::new(), AtomicU64::new(0), reference());
     home.json(&["seed", "telegram", "first", "1"]);
     let mut moments = Moments::default();
@@ -131,7 +131,7 @@ fn what_was_acknowledged_survives_the_death_of_all_processes() {
     let (mut acknowledged, mut cut_off, mut kept) = (0, 0, 0);
     for _ in 0..rounds("NEXO_PAIRING_KILLS", 50) {
         let group = Group::new();
-        let (mut told, mut challenged) = (Vec::new(), Vec::new());
+        let (mut reply, mut challenged) = (Vec::new(), Vec::new());
         thread::scope(|scope| {
             let (home, group, names) = (&home, &group, &names);
             let gate = scope.spawn(move || challenge(home, group, names));
@@ -143,12 +143,12 @@ fn what_was_acknowledged_survives_the_death_of_all_processes() {
                 group.kill();
                 thread::sleep(Duration::from_millis(1));
             }
-            told = tellers.into_iter().flat_map(|teller| teller.join().unwrap()).collect();
+            reply = tellers.into_iter().flat_map(|teller| teller.join().unwrap()).collect();
             challenged = gate.join().unwrap();
         });
         drop(group);
         let states = States::read(&home);
-        for mut story in told {
+        for mut story in reply {
             let (done, was_open) = (story.done, story.is_open);
             story.settle(&states, &reference);
             acknowledged += done;
@@ -160,7 +160,7 @@ fn what_was_acknowledged_survives_the_death_of_all_processes() {
         codes.extend(challenged);
         is_sound(&home);
     }
-    // And what survived one death survived the others too.
+    // And what survived one kill survived the later ones, too.
     let states = States::read(&home);
     stories.iter_mut().for_each(|story| story.settle(&states, &reference));
     let pending = home.sqlite("SELECT account_id || ' ' || code FROM pairing_pending");
@@ -171,17 +171,17 @@ fn what_was_acknowledged_survives_the_death_of_all_processes() {
     println!(
         "{acknowledged} operations were acknowledged, {cut_off} were cut off, of which {kept} are done"
     );
-    assert!(acknowledged > 0 && cut_off > 0, "the attack met nothing");
+    assert!(acknowledged > 0 && cut_off > 0, "the attack had no effect");
     let doctor = home.run(&["doctor"]);
     assert_eq!(doctor.code, 0, "{doctor:?}");
 }
 
-/// `NEXO_PAIRING_KILLS` is how often one is killed.
+/// `NEXO_PAIRING_KILLS` sets how often one is killed.
 #[test]
-fn a_database_that_was_not_finished_is_finished_by_the_next() {
+fn the_next_command_finishes_an_unfinished_database() {
     let mut moments = Moments::default();
     let (mut finished, mut begun) = (0, 0);
-    // Earlier after one that was done, later after one that had not begun: so it goes on any machine.
+    // Earlier after one that was done, later after one that had not begun: so it adapts to any machine.
     let mut most = 64;
     for _ in 0..rounds("NEXO_PAIRING_KILLS", 50) {
         let home = Home::new();
@@ -207,5 +207,5 @@ fn a_database_that_was_not_finished_is_finished_by_the_next() {
         is_sound(&home);
     }
     println!("{begun} databases were begun, {finished} finished, the last within {most} ms");
-    assert!(begun > finished, "the attack met nothing");
+    assert!(begun > finished, "the attack had no effect");
 }

@@ -1,4 +1,4 @@
-//! A disk that fails: what it does wrong is told, and it goes on when the disk does.
+//! A failing disk: failures are reported, and work continues once the disk works again.
 
 use nexo_pairing_tests::{Fault, Gate, Home, Output, Shim, message, rounds, wait_for};
 use rustix::io::Errno;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::story::{STEPS, State, States, Story, is_sound, reference};
 
-/// What can go wrong, and what each is called.
+/// The failures, and their messages.
 fn faults() -> [(Fault, &'static str); 6] {
     let (io, full) = (Errno::IO.raw_os_error(), Errno::NOSPC.raw_os_error());
     [
@@ -19,7 +19,7 @@ fn faults() -> [(Fault, &'static str); 6] {
     ]
 }
 
-/// Runs the next command of a story. Whether it was done; if not, it says why.
+/// Runs the next command of a story and returns whether it was done; if not, it must say why.
 fn go_on(story: &mut Story, home: &Home, shim: &Shim) -> Result<(), String> {
     let (args, input) = story.next();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -27,7 +27,7 @@ fn go_on(story: &mut Story, home: &Home, shim: &Shim) -> Result<(), String> {
     if story.answered(&output) {
         return Ok(());
     }
-    // A gate answers to a line, every other command on standard error.
+    // A gate reports in its answer to a line, every other command on standard error.
     let error = match serde_json::from_str::<Value>(&output.stdout) {
         Ok(answer) => answer["error"].clone(),
         Err(_) => output.error(),
@@ -35,25 +35,25 @@ fn go_on(story: &mut Story, home: &Home, shim: &Shim) -> Result<(), String> {
     assert!(matches!(output.code, 1 | 3), "{args:?}: {output:?}");
     let kind = error["kind"].as_str().unwrap();
     assert!(matches!(kind, "storage" | "stale"), "{args:?}: {output:?}");
-    let told = error["message"].as_str().unwrap();
-    assert!(told.contains(home.database().to_str().unwrap()), "{args:?}: {told}");
-    Err(told.to_owned())
+    let reply = error["message"].as_str().unwrap();
+    assert!(reply.contains(home.database().to_str().unwrap()), "{args:?}: {reply}");
+    Err(reply.to_owned())
 }
 
-/// Looks at what is there now, and goes on from there.
+/// Continues from the present state of the database.
 fn settle(story: &mut Story, home: &Home, reference: &[State]) {
     story.settle(&States::read(home), reference);
     story.look_up(home);
 }
 
 #[test]
-fn a_disk_that_fails_is_told_and_used_again_when_it_works() {
+fn a_failing_disk_is_reported_and_used_again_once_it_works() {
     let reference = reference();
     for (number, (fault, name)) in faults().into_iter().enumerate() {
         let (home, shim) = (Home::new(), Shim::new());
         let mut gate = Gate::start(shim.under(home.command(&["gate", "--auto-challenge"])));
         let (mut asked, mut codes) = (0, Vec::new());
-        // Has the gate challenge another stranger.
+        // The gate challenges another stranger.
         let mut challenge = |gate: &mut Gate| {
             asked += 1;
             let answer = gate.say(&message("telegram", &format!("gate_{asked}"), "1")).remove(0);
@@ -73,12 +73,12 @@ fn a_disk_that_fails_is_told_and_used_again_when_it_works() {
                 assert!(said.is_ok() && answered.is_ok(), "{said:?}, {answered:?}");
                 continue;
             }
-            let told = said.expect_err("nothing can be written");
-            assert!(told.contains(name), "{fault:?}: {told}");
+            let reply = said.expect_err("nothing can be written");
+            assert!(reply.contains(name), "{fault:?}: {reply}");
             let answer = answered.unwrap_err();
             let kind = answer["error"]["kind"].as_str();
             assert!(matches!(kind, Some("storage" | "stale")), "{fault:?}: {answer}");
-            // The gate that has met it goes on, and so do others.
+            // The gate that saw the failure continues, and so do the others.
             wait_for("the gate to go on", || challenge(&mut gate).ok());
             if story.done < STEPS {
                 go_on(&mut story, &home, &shim).unwrap();
@@ -88,14 +88,14 @@ fn a_disk_that_fails_is_told_and_used_again_when_it_works() {
         let _ = gate.end();
         let pending = home.sqlite("SELECT code FROM pairing_pending");
         let pending: Vec<&str> = pending.lines().collect();
-        assert!(codes.iter().all(|code| pending.contains(&code.as_str())), "a code is lost");
+        assert!(codes.iter().all(|code| pending.contains(&code.as_str())), "a code was lost");
         is_sound(&home);
     }
 }
 
-/// `NEXO_PAIRING_FAULTS` is how many stories are told on a disk that fails now and then.
+/// `NEXO_PAIRING_FAULTS` sets how many stories run on a disk that fails now and then.
 #[test]
-fn what_was_acknowledged_survives_a_disk_that_fails_now_and_then() {
+fn acknowledged_commands_survive_a_disk_that_fails_now_and_then() {
     let (home, shim, reference) = (Home::new(), Shim::new(), reference());
     home.json(&["seed", "telegram", "first", "1"]);
     let (mut done, mut failed, mut kept) = (0, 0, 0);
@@ -126,5 +126,5 @@ fn what_was_acknowledged_survives_a_disk_that_fails_now_and_then() {
     stories.iter_mut().for_each(|story| story.settle(&states, &reference));
     is_sound(&home);
     println!("{done} operations were acknowledged, {failed} failed, of which {kept} are done");
-    assert!(done > 0 && failed > 0, "the attack met nothing");
+    assert!(done > 0 && failed > 0, "the attack had no effect");
 }

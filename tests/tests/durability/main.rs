@@ -1,6 +1,6 @@
-//! What was acknowledged stays, and nothing is half there: whoever is killed, whatever the disk does.
+//! Acknowledged commands persist, and none is half done: whatever is killed, whatever the disk does.
 //!
-//! The attacks are short here; the variables that are named below make them long.
+//! The attacks are short here; the variables below make them long.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,5 +1,5 @@
-//! A story: what an operator and his gate do on one account, one command after the other. What is in the
-//! database after each command is known from a story that nothing happened to.
+//! A story: what an operator and a gate do on one account, one command after the other. An undisturbed
+//! story gives the expected database after each command.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use serde_json::Value;
 /// How many commands there are in a story.
 pub(crate) const STEPS: usize = 9;
 
-/// Everything that the database knows about an account, but for codes and times.
+/// All that the database has on an account, without codes and times.
 pub(crate) type State = Vec<String>;
 
-/// A story, up to where it got.
+/// A story and its progress.
 #[derive(Debug)]
 pub(crate) struct Story {
     pub(crate) account: String,
     /// How many of its commands were acknowledged.
     pub(crate) done: usize,
-    /// Whether the next one was begun, and nobody said what came of it.
+    /// Whether the next one was started and its result is unknown.
     pub(crate) is_open: bool,
     code: String,
 }
@@ -51,10 +51,10 @@ impl Story {
         (args, input)
     }
 
-    /// Takes the answer to a command; whether it was acknowledged.
+    /// Processes the result of a command and returns whether it was acknowledged.
     pub(crate) fn answered(&mut self, output: &Output) -> bool {
         let answer = output.stdout.lines().next().unwrap_or_default();
-        // Written in one go, or what there is of it is no JSON.
+        // Written at once; a part of it is not valid JSON.
         let answer: Option<Value> = serde_json::from_str(answer).ok();
         let is_request = matches!(self.done, 0 | 6);
         let is_done = answer.as_ref().is_some_and(|answer| {
@@ -72,7 +72,7 @@ impl Story {
         is_done
     }
 
-    /// Compares what is in the database with what may be there, and notes how far the story got.
+    /// Compares the database with the allowed states, and notes the progress of the story.
     pub(crate) fn settle(&mut self, states: &States, reference: &[State]) {
         let state = states.of(&self.account);
         let may_be = [self.done, (self.done + usize::from(self.is_open)).min(STEPS)];
@@ -93,7 +93,7 @@ impl Story {
     }
 }
 
-/// What is in the database after each command of a story, and before the first.
+/// The database before a story and after each of its commands.
 pub(crate) fn reference() -> Vec<State> {
     let home = Home::new();
     let mut story = Story::new("reference".to_owned());
@@ -111,12 +111,12 @@ pub(crate) fn reference() -> Vec<State> {
     states
 }
 
-/// What the database knows about every account.
+/// What the database has on every account.
 pub(crate) struct States(BTreeMap<String, State>);
 
 impl States {
     pub(crate) fn read(home: &Home) -> Self {
-        let told = home.sqlite(
+        let reply = home.sqlite(
             "SELECT account_id || ' pending ' || sender_id || ' ' || (expires_at - created_at)
                 FROM pairing_pending
             UNION ALL SELECT account_id || ' grant ' || sender_id
@@ -132,7 +132,7 @@ impl States {
             ORDER BY 1",
         );
         let mut states = BTreeMap::<String, State>::new();
-        for line in told.lines() {
+        for line in reply.lines() {
             let (account, state) = line.split_once(' ').unwrap();
             states.entry(account.to_owned()).or_default().push(state.to_owned());
         }

@@ -1,11 +1,11 @@
-//! The rules for an operator's codes: what they do, what is told, and what guessing costs.
+//! The rules for an operator's codes: their effect, their errors, and the cost of guessing.
 
 use crate::ends::Outcome;
 use crate::rules::{DAY, Key, LEEWAY, Model, Request};
 
 const WINDOW: i64 = 600;
 
-/// What a wrong code was taken for, and what it led to.
+/// The kind of a wrong code, and its result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     Unknown,
@@ -27,7 +27,7 @@ impl Attempt {
     }
 }
 
-/// What an operator is told about a code.
+/// The error for an operator's code.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
     Mistyped,
@@ -36,7 +36,7 @@ pub(crate) enum Refusal {
     Used(Outcome, Key, i64),
 }
 
-/// A code as it was typed, and whether its check character fits.
+/// A code as typed, and whether its check character fits.
 pub(crate) type Typed<'a> = (&'a str, bool);
 
 impl Model {
@@ -71,7 +71,7 @@ impl Model {
         is_anything
     }
 
-    /// The request that has the code, or what its actor is told.
+    /// The request with the code, or the error for its actor.
     fn find(&mut self, (code, is_consistent): Typed<'_>, actor: &str) -> Result<Request, Refusal> {
         let now = self.now;
         if let Some(since) = self.counting(actor, Kind::Lockout).max() {
@@ -81,17 +81,17 @@ impl Model {
         if let Some(request) = self.requests.iter().find(|request| request.code == code) {
             return Ok(request.clone());
         }
-        let told = self.finished.iter().rfind(|finished| {
+        let summary = self.finished.iter().rfind(|finished| {
             let is_lately = now - DAY < finished.at && finished.at <= now + LEEWAY;
             finished.code == code && is_lately
         });
-        if let Some(told) = told {
-            // Nobody is told of a block.
-            let outcome = match told.outcome {
+        if let Some(summary) = summary {
+            // Blocks are not revealed.
+            let outcome = match summary.outcome {
                 Outcome::Blocked => Outcome::Rejected,
                 outcome => outcome,
             };
-            return Err(Refusal::Used(outcome, told.key.clone(), told.at));
+            return Err(Refusal::Used(outcome, summary.key.clone(), summary.at));
         }
         if !is_consistent && self.counting(actor, Kind::Mistyped).count() < 30 {
             self.attempt(actor, Kind::Mistyped);
@@ -108,7 +108,7 @@ impl Model {
         Err(Refusal::LockedOut { remaining: WINDOW })
     }
 
-    /// When an actor gave the wrong codes of a kind that count now.
+    /// The times of an actor's wrong codes of a kind that count now.
     fn counting(&self, actor: &str, kind: Kind) -> impl Iterator<Item = i64> {
         let now = self.now;
         let counting = self.attempts.iter().filter(move |attempt| {

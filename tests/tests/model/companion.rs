@@ -1,8 +1,8 @@
-//! What is done to setup codes and sessions: the same to store and model, and their answers compared.
+//! Operations on setup codes and sessions: the same on store and model, with their answers compared.
 
 use nexo_pairing::{Cancellation, ClaimId, OnReplay, RedeemError, Redemption, TokenClaims};
 
-use crate::compare::told;
+use crate::compare::summary;
 use crate::devices::{CODES, Device, Redeemed, Use};
 use crate::ops::Op;
 use crate::play::seconds;
@@ -41,12 +41,12 @@ impl World {
                         };
                         let number = self.model.issued(code, claim, device);
                         self.model.devices.tokens.push((issued.token, Some(number)));
-                        assert_eq!(Some(told(&issued.session)), self.model.devices.kept(number));
+                        assert_eq!(Some(summary(&issued.session)), self.model.devices.kept(number));
                     }
                     Redeemed::Reissued(number) => {
                         let issued = answer.unwrap();
                         let devices = &mut self.model.devices;
-                        assert_eq!(Some(told(&issued.session)), devices.kept(number));
+                        assert_eq!(Some(summary(&issued.session)), devices.kept(number));
                         let voided =
                             devices.tokens.iter_mut().filter(|(_, of)| *of == Some(number));
                         voided.for_each(|(_, of)| *of = None);
@@ -56,7 +56,7 @@ impl World {
                         let Err(RedeemError::Replayed { session, revoked }) = answer else {
                             panic!("{answer:?}")
                         };
-                        let answer = (session.as_deref().map(told), revoked);
+                        let answer = (session.as_deref().map(summary), revoked);
                         assert_eq!(answer, (self.model.devices.kept(number), ends));
                     }
                 }
@@ -70,7 +70,7 @@ impl World {
                     }
                     (Some(Use::Cancelled), Cancellation::AlreadyCancelled) => {}
                     (Some(Use::Claimed(number, _)), Cancellation::AlreadyUsed(session)) => {
-                        assert_eq!(session.as_ref().map(told), self.model.devices.kept(number));
+                        assert_eq!(session.as_ref().map(summary), self.model.devices.kept(number));
                     }
                     (used, answer) => panic!("{op:?}: {answer:?}, not {used:?}"),
                 }
@@ -97,7 +97,7 @@ impl World {
                 let answer = store.renew_session(&token, seconds(ttl)).await.unwrap();
                 let renewed = model.renew(of, ttl);
                 let expected = renewed.and_then(|number| model.devices.kept(number));
-                assert_eq!(answer.as_ref().map(told), expected, "{op:?}");
+                assert_eq!(answer.as_ref().map(summary), expected, "{op:?}");
             }
             Op::End(number) => {
                 let (token, of) = model.devices.tokens[number % tokens].clone();
@@ -111,7 +111,7 @@ impl World {
                 let answer = store.revoke_session(&id, &actor("cli")).await.unwrap();
                 let ends = model.end(number, "cli", "session_revoked");
                 let expected = model.devices.kept(number).filter(|_| ends);
-                assert_eq!(answer.as_ref().map(told), expected, "{op:?}");
+                assert_eq!(answer.as_ref().map(summary), expected, "{op:?}");
             }
             _ => {}
         }

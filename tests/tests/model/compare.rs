@@ -1,4 +1,4 @@
-//! Compares what store and gate know with what the model does.
+//! Compares the state of store and gate with that of the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ impl World {
         CHANNELS[0]
     }
 
-    /// Whether a gate would decide as the model does, whoever wrote.
+    /// Whether a gate would decide like the model for every sender.
     pub(crate) async fn compare_gate(&self, handle: usize) {
         let policy = PairingPolicy::new(Mode::Pairing);
         for (channel, account, id) in everybody() {
             let inbound = Inbound::direct(channel.as_str(), account.as_str(), id.as_str());
             let gate = &self.processes[handle].gate;
-            let told = gate.explain(&inbound, &policy, &self.registry).await.unwrap();
+            let summary = gate.explain(&inbound, &policy, &self.registry).await.unwrap();
             let is_group = channel == self.adapter_channel() && id.starts_with('-');
             let key = (channel, account, id);
             let message = Message {
@@ -36,11 +36,11 @@ impl World {
                 cooldown: 300,
             };
             let rule = self.model.judge(&message, &ACCOUNTS);
-            assert_eq!(told.rule, rule, "{message:?}");
+            assert_eq!(summary.rule, rule, "{message:?}");
         }
     }
 
-    /// Whether both processes list what the model has.
+    /// Whether the lists of both processes equal the model's.
     pub(crate) async fn compare(&mut self) {
         for handle in [0, 1] {
             self.catch_up(handle).await;
@@ -111,7 +111,7 @@ impl World {
         let now = self.model.now;
         for include_ended in [false, true] {
             let listed = store.list_sessions(include_ended).await.unwrap();
-            let listed: Vec<_> = listed.iter().map(told).collect();
+            let listed: Vec<_> = listed.iter().map(summary).collect();
             let is_shown = |number: &usize| include_ended || devices.all[*number].is_live(now);
             let shown = (0..devices.all.len()).filter(is_shown);
             let mut expected: Vec<_> = shown.filter_map(|number| devices.kept(number)).collect();
@@ -122,7 +122,7 @@ impl World {
             let found = store.session(token).await.unwrap();
             let live = devices.live(*of, now);
             let expected = live.and_then(|number| devices.kept(number));
-            assert_eq!(found.as_ref().map(told), expected);
+            assert_eq!(found.as_ref().map(summary), expected);
             if let (Some(found), Some(number)) = (found, live) {
                 assert_eq!(found.wants_touch(moment(now)), devices.all[number].wants_touch(now));
             }
@@ -132,7 +132,7 @@ impl World {
             match (used, state) {
                 (None, None) | (Some(Use::Cancelled), Some(RedemptionState::Cancelled)) => {}
                 (Some(Use::Claimed(number, _)), Some(RedemptionState::Claimed(session))) => {
-                    assert_eq!(Some(told(&session)), devices.kept(*number));
+                    assert_eq!(Some(summary(&session)), devices.kept(*number));
                 }
                 (Some(Use::Claimed(number, _)), Some(RedemptionState::Forgotten)) => {
                     assert!(devices.all[*number].is_purged);
@@ -144,19 +144,19 @@ impl World {
 }
 
 impl Devices {
-    /// A session as the store should tell it, unless it was put away.
-    pub(crate) fn kept(&self, number: usize) -> Option<Told> {
+    /// A session as the store should return it, unless it was purged.
+    pub(crate) fn kept(&self, number: usize) -> Option<SessionSummary> {
         let device = &self.all[number];
         let times = [device.issued, device.expires, device.renew_until];
-        let told = (device.id.clone(), times, device.seen, device.revoked);
-        Some(told).filter(|_| !device.is_purged)
+        let summary = (device.id.clone(), times, device.seen, device.revoked);
+        Some(summary).filter(|_| !device.is_purged)
     }
 }
 
 /// Id; issued at, expires at, renew until; last seen at; revoked at.
-type Told = (SessionId, [i64; 3], Option<i64>, Option<i64>);
+type SessionSummary = (SessionId, [i64; 3], Option<i64>, Option<i64>);
 
-pub(crate) fn told(session: &Session) -> Told {
+pub(crate) fn summary(session: &Session) -> SessionSummary {
     let times = [session.issued_at, session.expires_at, session.renew_until].map(seconds);
     let (seen, revoked) = (session.last_seen_at.map(seconds), session.revoked_at.map(seconds));
     (session.id.clone(), times, seen, revoked)

@@ -1,4 +1,4 @@
-//! The rules for setup codes and the sessions that they give.
+//! The rules for setup codes and their sessions.
 
 use nexo_pairing::{SessionId, SessionToken};
 
@@ -28,33 +28,33 @@ impl Device {
         self.seen.is_none_or(|seen| now < seen - LEEWAY || now >= seen + 60)
     }
 
-    /// It is live, or will be when a clock that was set back is right again.
+    /// It is live, or will be once a clock that was set back is right again.
     fn can_end(&self, now: i64) -> bool {
         !self.is_purged && self.revoked.is_none() && now < self.expires
     }
 }
 
-/// What became of a setup code: cancelled, or used for a session (by its number) with a claim id.
+/// The end of a setup code: cancelled, or used for a session (by its number) with a claim id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Use {
     Cancelled,
     Claimed(usize, Option<u64>),
 }
 
-/// What redeeming a setup code does.
+/// The effect of redeeming a setup code.
 #[derive(Debug)]
 pub(crate) enum Redeemed {
     Expired,
     Cancelled,
-    /// There is a new session.
+    /// A new session.
     Issued,
-    /// The session with this number has another token.
+    /// The session with this number gets another token.
     Reissued(usize),
-    /// It was used for this session before, which ended by this or not.
+    /// It was used for this session before, which this replay ended or not.
     Replayed(usize, bool),
 }
 
-/// Claims of a code that came again, for one action of the audit log: the first five have an entry
+/// Repeated claims of a code, for one action of the audit log: the first five have an entry
 /// each, later ones share one a minute.
 #[derive(Debug, Default)]
 struct Repeats {
@@ -77,12 +77,12 @@ pub(crate) struct Devices {
     repeats: [[Repeats; REPEATS.len()]; CODES],
     pub(crate) codes: [Option<Use>; CODES],
     pub(crate) all: Vec<Device>,
-    /// Every token there ever was, and of which session; `None` when there is a newer one.
+    /// Every token ever issued, and its session; `None` if there is a newer one.
     pub(crate) tokens: Vec<(SessionToken, Option<usize>)>,
 }
 
 impl Devices {
-    /// Ends what has run out, and forgets what ended a month ago.
+    /// Expires overdue sessions, and forgets those that ended a month ago.
     fn purge(&mut self, now: i64) -> u64 {
         let month_ago = now - 30 * DAY;
         let mut purged = 0;
@@ -97,7 +97,7 @@ impl Devices {
         purged
     }
 
-    /// The device that a token is of, if its session is live.
+    /// The device of a token, if its session is live.
     pub(crate) fn live(&self, of: Option<usize>, now: i64) -> Option<usize> {
         of.filter(|number| self.all[*number].is_live(now))
     }
@@ -138,7 +138,7 @@ impl Model {
         }
     }
 
-    /// A setup code gave this session.
+    /// Adds the session of a setup code.
     pub(crate) fn issued(&mut self, code: usize, claim: Option<u64>, device: Device) -> usize {
         let number = self.devices.all.len();
         self.devices.all.push(device);
@@ -174,7 +174,7 @@ impl Model {
         ends
     }
 
-    /// Counts a claim that came again.
+    /// Counts a repeated claim.
     fn repeated(&mut self, code: usize, action: usize, is_audited: bool) {
         let repeats = &mut self.devices.repeats[code][action];
         repeats.total += 1;
@@ -190,7 +190,7 @@ impl Model {
         self.note_device(REPEATS[action]);
     }
 
-    /// Audits what was counted and has no entry yet, and forgets what ended a month ago.
+    /// Audits counted claims without an entry, and forgets what ended a month ago.
     pub(crate) fn purge_devices(&mut self) -> u64 {
         for code in 0..CODES {
             for action in 0..REPEATS.len() {

@@ -1,8 +1,8 @@
-//! How requests and grants end, and for how long that is remembered.
+//! How requests and grants end, and how long that is remembered.
 
 use crate::rules::{DAY, Entry, HOUR, Key, LEEWAY, Model, Request, holds};
 
-/// How a request came to an end.
+/// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Outcome {
     Approved,
@@ -11,25 +11,25 @@ pub(crate) enum Outcome {
     Expired,
 }
 
-/// A request that came to an end.
+/// A request that ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Finished {
     pub(crate) key: Key,
     pub(crate) code: String,
     pub(crate) outcome: Outcome,
     pub(crate) at: i64,
-    /// How many codes of this sender had run out in a row.
+    /// How many codes of this sender had expired in a row.
     strikes: usize,
 }
 
-/// How long a sender waits whose codes ran out so many times in a row: an hour from the second on, then
+/// How long a sender waits after so many expired codes in a row: an hour from the second on, then
 /// twice as long each time, at most a day.
 fn wait_after(strikes: usize) -> i64 {
     [0, 0, 1, 2, 4, 8, 16].get(strikes).map_or(DAY, |hours| hours * HOUR)
 }
 
 impl Model {
-    /// How many requests ran out and were not noticed before.
+    /// How many requests expired and were not counted before.
     pub(crate) fn purge(&mut self) -> u64 {
         let before = self.requests.len();
         self.expire();
@@ -38,7 +38,7 @@ impl Model {
             *at > day_ago - if *outcome == Outcome::Expired { 2 * DAY } else { 0 }
         });
         self.attempts.retain(|attempt| attempt.at > day_ago);
-        // What is in the log before the first entry that is kept; entries from the future say nothing.
+        // The log before the first entry that is kept; entries from the future do not count.
         let is_kept = |(at, ..): &Entry| year_ago < *at && *at <= now + LEEWAY;
         let first = self.log.iter().position(is_kept).unwrap_or(self.log.len());
         let mut index = 0..;
@@ -48,14 +48,14 @@ impl Model {
         u64::try_from(before - self.requests.len()).unwrap()
     }
 
-    /// Ends what has run out, and requests that were made in the future.
+    /// Expires overdue rows, and requests from the future.
     pub(crate) fn expire(&mut self) {
         let now = self.now;
         let is_due = |request: &&Request| request.until <= now || request.since > now + LEEWAY;
         let due: Vec<Request> = self.requests.iter().filter(is_due).cloned().collect();
         for request in due {
             let at = request.until.min(now);
-            // Who stays away for a day after his wait begins anew.
+            // After a day without messages, the count of a sender starts again.
             let before = self.last_of(&request.key).filter(|last| {
                 let span = wait_after(last.strikes) + DAY;
                 last.outcome == Outcome::Expired && request.since < last.at + span
@@ -69,7 +69,7 @@ impl Model {
         }
     }
 
-    /// Takes a request away.
+    /// Removes a request.
     pub(crate) fn finish(&mut self, request: &Request, outcome: Outcome, at: i64, strikes: usize) {
         self.requests.retain(|other| other != request);
         let (key, code) = (request.key.clone(), request.code.clone());
@@ -80,7 +80,7 @@ impl Model {
         self.finished.iter().rfind(|finished| finished.key == *key)
     }
 
-    /// Whether a sender was rejected within a day, or has to wait because he let codes run out.
+    /// Whether a sender was rejected within a day, or has to wait after expired codes.
     pub(crate) fn waits(&self, key: &Key) -> bool {
         self.last_of(key).is_some_and(|last| {
             let seconds = match last.outcome {

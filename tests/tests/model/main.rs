@@ -1,7 +1,7 @@
-//! Any sequence of operations, by two processes, on a clock that jumps, is answered as the rules say: store
+//! Any sequence of operations, by two processes, on a clock that jumps, follows the rules: store
 //! and gate are played against a model of them.
 //!
-//! `NEXO_PAIRING_STEPS` is how many operations there are in all, `NEXO_PAIRING_SEED` which ones.
+//! `NEXO_PAIRING_STEPS` sets how many operations there are in all, `NEXO_PAIRING_SEED` which ones.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -34,7 +34,7 @@ fn a_store_in_memory_and_its_gates_follow_the_rules() {
     play(|_| Place::Memory);
 }
 
-/// Plays as many operations as are asked for, each play in its place.
+/// Plays the requested number of operations, each play on a new database.
 fn play(place: impl Fn(u32) -> Place) {
     let (steps, seed) = (rounds("NEXO_PAIRING_STEPS", 100_000), rounds("NEXO_PAIRING_SEED", 1));
     let config = Config {

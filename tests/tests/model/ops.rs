@@ -1,4 +1,4 @@
-//! What is done to store and gate, at random.
+//! Random operations on store and gate.
 
 use nexo_pairing::Mode;
 use proptest::collection::vec;
@@ -10,7 +10,7 @@ use crate::rules::{DAY, HOUR, Key};
 
 pub(crate) const CHANNELS: [&str; 2] = ["telegram", "whatsapp"];
 pub(crate) const ACCOUNTS: [&str; 2] = ["personal", "work"];
-/// The last one is a group's on telegram.
+/// The last one is a group on telegram.
 pub(crate) const SENDERS: [&str; 5] = ["+1", "+2", "+3", "lid:1", "-7"];
 const ACTORS: [&str; 2] = ["api:bo", "cli"];
 const STEPS: [i64; 11] = [1, 5, 9, 60, 300, 601, 3000, HOUR, 3 * HOUR, DAY - 1, DAY];
@@ -29,9 +29,9 @@ pub(crate) struct Step {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    /// What a gate is asked.
+    /// A question to a gate.
     Message(Said),
-    /// What a store is asked by a gate that does not know yet what the other process did.
+    /// A request by a gate that has not yet seen the changes of the other process.
     Stranger(Said),
     Approve {
         code: Code,
@@ -91,18 +91,18 @@ pub(crate) enum Op {
     Back(i64),
     /// The wall clock is set to so much after the start.
     Jump(i64),
-    /// The process of a handle ends and another one begins.
+    /// The process of a handle ends and another one starts.
     Restart,
 }
 
-/// A message as the channel has it.
+/// A message of the channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) channel: String,
     pub(crate) account: String,
     pub(crate) sender: Sender,
     pub(crate) alt: Vec<String>,
-    /// Whether it has another id that nobody can read.
+    /// Whether it has another id that is unreadable.
     pub(crate) is_unreadable: bool,
     pub(crate) is_group: bool,
     pub(crate) mode: Mode,
@@ -121,23 +121,23 @@ impl Said {
     }
 }
 
-/// Who says a message; on whatsapp, which has no adapter here, always an id.
+/// The sender of a message; on whatsapp, which has no adapter here, always an id.
 #[derive(Debug, Clone)]
 pub(crate) enum Sender {
     Id(String),
     /// The same, in another form.
     Dotted(String),
-    /// The first sender, whom the adapter has to ask somebody about.
+    /// The first sender, in a form that the adapter has to look up.
     Asked,
-    /// Nobody.
-    Nobody,
-    /// Whoever it is: the adapter cannot ask.
+    /// An invalid sender.
+    Invalid,
+    /// A sender that the adapter fails to look up.
     Down,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Code {
-    /// One that was sent to somebody; the number is taken modulo how many there were.
+    /// One that was sent to a sender; the number is taken modulo how many there were.
     Sent(usize),
     Unknown(u8),
     Mistyped(u8),
@@ -174,7 +174,7 @@ fn said() -> impl Strategy<Value = Said> {
         20 => one_of(SENDERS).prop_map(Sender::Id),
         2 => one_of(SENDERS).prop_map(Sender::Dotted),
         1 => Just(Sender::Asked),
-        1 => Just(Sender::Nobody),
+        1 => Just(Sender::Invalid),
         1 => Just(Sender::Down),
     ];
     let alt = prop_oneof![3 => Just(Vec::new()), 2 => ids(2)];
@@ -249,7 +249,7 @@ fn device() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Some of the plays are on a clock that is only ever right, the others on one that jumps.
+/// Some plays have a clock that is always right, the others one that jumps.
 pub(crate) fn plays(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = |op: BoxedStrategy<Op>| {
         (0..2_usize, op).prop_map(|(handle, op)| Step { handle, op }).boxed()

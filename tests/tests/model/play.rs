@@ -1,4 +1,4 @@
-//! Does an operation to store or gate and to the model, and compares what they answer.
+//! Runs an operation on store or gate and on the model, and compares their answers.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::rules::{Key, MAX_PENDING_TOTAL, Message};
 use crate::world::{START, World, actor, moment, named, real, real_target};
 
 impl World {
-    /// Plays a step, and looks whether the gate of its process knows what it should.
+    /// Plays a step, and checks the gate of its process.
     pub(crate) async fn play(&mut self, step: &Step) {
         let Step { handle, op } = step;
         self.catch_up(*handle).await;
@@ -46,7 +46,7 @@ impl World {
             Sender::Id(id) => (id.clone(), Some(id.as_str())),
             Sender::Dotted(id) => (format!("{id}.."), Some(id.as_str())),
             Sender::Asked => ("asked".to_owned(), Some(SENDERS[0])),
-            Sender::Nobody => ("nobody".to_owned(), None),
+            Sender::Invalid => ("nobody".to_owned(), None),
             Sender::Down => ("down".to_owned(), None),
         };
         let policy = PairingPolicy::new(said.mode)
@@ -67,11 +67,11 @@ impl World {
         assert_eq!(sent, u64::from(is_challenge && has_adapter), "one message for each challenge");
         match id {
             Some(id) => self.decided(said, id, screened),
-            None => self.nobody(said, &screened),
+            None => self.invalid_sender(said, &screened),
         }
     }
 
-    /// What becomes of a message of somebody.
+    /// A message of a valid sender.
     fn decided(&mut self, said: &Said, id: &str, screened: Screened) {
         let is_groups = said.channel == self.adapter_channel() && id.starts_with('-');
         let message = Message {
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// What the store makes of a message of somebody whom its gate took for a stranger.
+    /// A message of a sender whom the gate took for a stranger, at the store.
     async fn stranger(&mut self, handle: usize, said: &Said) {
         let (Sender::Id(id) | Sender::Dotted(id)) = &said.sender else { return };
         let message = Message {
@@ -154,9 +154,9 @@ impl World {
         }
     }
 
-    /// What becomes of a message of nobody: it is admitted only where everybody is, and only while
-    /// nobody on the channel is blocked, who it could be.
-    fn nobody(&self, said: &Said, screened: &Screened) {
+    /// A message of an invalid sender: it is admitted only in mode `open`, and only while no sender on
+    /// the channel is blocked, since it could be theirs.
+    fn invalid_sender(&self, said: &Said, screened: &Screened) {
         let (rule, is_admitted) = if !ACCOUNTS.contains(&said.account.as_str()) {
             (Rule::UnknownAccount, false)
         } else if self.model.has_blocks(&said.channel) {
@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// What an operator does to his lists.
+    /// An operator's changes of the lists.
     async fn list(&mut self, handle: usize, op: &Op) {
         let store = self.store(handle);
         let model = &mut self.model;
@@ -260,12 +260,12 @@ pub(crate) fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.unsigned_abs())
 }
 
-/// A code that nobody has and whose check character fits; another one for each number.
+/// An unknown code whose check character fits; another one for each number.
 fn unknown(number: u8) -> String {
     PairingCode::from_random([31, 31, 31, 31, 31, 31, number]).as_str().to_owned()
 }
 
-/// The same, but for its check character.
+/// The same with a wrong check character.
 fn mistyped(number: u8) -> String {
     let mut code = unknown(number);
     let last = if code.ends_with('A') { "B" } else { "A" };
@@ -275,7 +275,7 @@ fn mistyped(number: u8) -> String {
 
 fn all_named(keys: &[SenderKey]) -> BTreeSet<Key> {
     let named: BTreeSet<Key> = keys.iter().map(named).collect();
-    assert_eq!(named.len(), keys.len(), "each once");
+    assert_eq!(named.len(), keys.len(), "each one once");
     named
 }
 

@@ -1,5 +1,5 @@
-//! The rules of pairing once more, in memory and as plainly as they can be said: what store and gate are
-//! compared with. The clock may jump; what begins more than five seconds from now does not hold.
+//! The rules of pairing once more, in memory and as simple as possible, for comparison with store and
+//! gate. The clock may jump; what begins more than five seconds from now is not valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 /// How far ahead a time stamp may be without being from the future.
 pub(crate) const LEEWAY: i64 = 5;
 
-/// Whether something holds that does so from one moment up to another.
+/// Whether something is valid that begins and ends at these moments.
 pub(crate) fn holds(now: i64, from: i64, until: i64) -> bool {
     from <= now + LEEWAY && now < until
 }
@@ -32,7 +32,7 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// When it ended, as it is known at a moment.
+    /// When it ended, as known at a moment.
     pub(crate) fn ended(&self, now: i64) -> Option<i64> {
         let is_future = self.since > now + LEEWAY;
         let over = self.until.and_then(|until| match until <= now {
@@ -52,14 +52,14 @@ pub(crate) struct Request {
     pub(crate) challenged: i64,
 }
 
-/// A message as the gate gets it, once its ids are read.
+/// A message with parsed ids.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// Whose it is.
+    /// Its sender.
     pub(crate) key: Key,
     /// The other ids of its sender.
     pub(crate) alt: Vec<String>,
-    /// Whether there is another id, which cannot be read.
+    /// Whether it has another id, which is unreadable.
     pub(crate) has_unreadable_id: bool,
     pub(crate) is_group: bool,
     pub(crate) mode: Mode,
@@ -67,11 +67,11 @@ pub(crate) struct Message {
     pub(crate) cooldown: i64,
 }
 
-/// How many live requests there may be over all accounts. Few, so that it is reached.
+/// How many live requests there may be over all accounts. Few, so that the cap is reached.
 pub(crate) const MAX_PENDING_TOTAL: u32 = 4;
 
 impl Message {
-    /// All that its sender may be known by.
+    /// All ids of its sender.
     fn keys(&self) -> Vec<Key> {
         let (channel, account, id) = &self.key;
         let ids = std::iter::once(id).chain(&self.alt);
@@ -79,23 +79,23 @@ impl Message {
     }
 }
 
-/// An entry of the audit log: when, who, what and whom (`#` for one who was forgotten).
+/// An entry of the audit log: time, actor, action and sender (`#` for a forgotten one).
 pub(crate) type Entry = (i64, String, String, Key);
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) now: i64,
     pub(crate) grants: BTreeMap<Key, Grant>,
-    /// In the order in which they came.
+    /// In the order of their creation.
     pub(crate) requests: Vec<Request>,
-    /// Since when, by whom, why.
+    /// Time, actor, reason.
     pub(crate) blocks: BTreeMap<Key, (i64, String, Option<String>)>,
     /// In the order in which they ended.
     pub(crate) finished: Vec<Finished>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) devices: Devices,
     pub(crate) log: Vec<Entry>,
-    /// Whom the list of changes names, if there is one.
+    /// The keys in the list of changes, if there is one.
     changed: BTreeSet<Key>,
     has_list_of_changes: bool,
 }
@@ -105,8 +105,8 @@ impl Model {
         Self { now, has_list_of_changes, ..Self::default() }
     }
 
-    /// Which rule decides on a message, from the second on, as it is known without putting away what has
-    /// run out.
+    /// Which rule decides on a message, from the second on, without expiring overdue
+    /// rows.
     pub(crate) fn judge(&self, message: &Message, accounts: &[&str]) -> Rule {
         let (channel, account, _) = &message.key;
         let (now, keys) = (self.now, message.keys());
@@ -140,8 +140,8 @@ impl Model {
         }
     }
 
-    /// What the gate does: it decides from what is known, but whom it would challenge it asks the store
-    /// about. Also says whose request is challenged again.
+    /// The decision of the gate: from its lists, but for a challenge it asks the store.
+    /// Also returns whose request is challenged again.
     pub(crate) fn screen(
         &mut self,
         message: &Message,
@@ -168,7 +168,7 @@ impl Model {
         request.clone()
     }
 
-    /// A request was made for a sender, with this code.
+    /// Adds a request of a sender, with this code.
     pub(crate) fn created(&mut self, key: &Key, code: String, ttl: i64) {
         let (since, until) = (self.now, self.now + ttl);
         self.requests.push(Request { key: key.clone(), code, since, until, challenged: since });
@@ -176,7 +176,7 @@ impl Model {
         self.note("gate", "request", key);
     }
 
-    /// A challenge did not arrive: ten seconds from now the next one is tried.
+    /// A challenge was not delivered: the next one is due in ten seconds.
     pub(crate) fn undelivered(&mut self, key: &Key, cooldown: i64) {
         if let Some(request) = self.requests.iter_mut().find(|request| request.key == *key) {
             request.challenged = self.now - cooldown + 10;
@@ -192,7 +192,7 @@ impl Model {
         ended
     }
 
-    /// The grants that it ended and the requests that it dropped.
+    /// Returns the grants that it ended and the requests that it dropped.
     pub(crate) fn block(
         &mut self,
         target: &Key,
@@ -222,7 +222,7 @@ impl Model {
         was_blocked
     }
 
-    /// Inserted, reactivated, unchanged; or who is blocked.
+    /// Returns inserted, reactivated and unchanged; or who is blocked.
     pub(crate) fn seed(
         &mut self,
         account: (&str, &str),
@@ -254,7 +254,7 @@ impl Model {
         Ok(report)
     }
 
-    /// The keys that were erased.
+    /// Returns the keys that were erased.
     pub(crate) fn forget(&mut self, target: &Key, actor: &str) -> BTreeSet<Key> {
         let mut erased = BTreeSet::new();
         let mut stays = |key: &Key| {
@@ -283,12 +283,12 @@ impl Model {
         self.blocks.keys().any(|block| is_of(block, key))
     }
 
-    /// Whether anybody is blocked on a channel.
+    /// Whether any sender is blocked on a channel.
     pub(crate) fn has_blocks(&self, channel: &str) -> bool {
         self.blocks.keys().any(|block| block.0 == channel)
     }
 
-    /// Whether a grant holds, blocked or not.
+    /// Whether a grant is valid, blocked or not.
     pub(crate) fn is_allowed(&self, key: &Key) -> bool {
         self.grants.get(key).is_some_and(|grant| grant.ended(self.now).is_none())
     }

@@ -23,12 +23,12 @@ use crate::rules::{Key, MAX_PENDING_TOTAL, Model};
 /// When every play begins, in UTC seconds.
 pub(crate) const START: i64 = 1_800_000_000;
 
-/// All that a store does.
+/// All operations of a store.
 pub(crate) trait Store: GateBackend + OperatorBackend + SessionBackend {}
 
 impl<S: GateBackend + OperatorBackend + SessionBackend> Store for S {}
 
-/// Where a store is.
+/// The path of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     File,
@@ -42,7 +42,7 @@ pub(crate) enum Place {
 pub(crate) struct Process {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) gate: PairingGate,
-    /// Whether the other process wrote since this one looked.
+    /// Whether the other process wrote since this one was updated.
     is_behind: bool,
 }
 
@@ -53,9 +53,9 @@ pub(crate) struct World {
     pub(crate) processes: Vec<Process>,
     pub(crate) adapter: Arc<Adapter>,
     pub(crate) registry: PairingAdapterRegistry,
-    /// The codes that were sent, in their order.
+    /// The codes that were sent, in order.
     pub(crate) sent: Vec<String>,
-    /// `None`: the store is in no file, and the two processes are two gates of one.
+    /// `None` for a store without a file: the two processes are two gates on one store.
     path: Option<PathBuf>,
     _folder: TempDir,
 }
@@ -66,7 +66,7 @@ impl World {
         let mut options = StoreOptions::default();
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         options.random = Arc::new(Counting::default());
-        // It looks when it is told to, and so at the same moments in every run.
+        // It polls only on request, and so at the same moments in every run.
         options.poll_interval = Duration::from_secs(3600);
         let folder = folder();
         let adapter = Arc::new(Adapter::default());
@@ -103,7 +103,7 @@ impl World {
         world
     }
 
-    /// Ends a process and begins another one in its place.
+    /// Ends a process and starts another one in its place.
     pub(crate) async fn restart(&mut self, handle: usize) {
         if self.path.is_none() {
             return;
@@ -136,13 +136,13 @@ impl World {
         Process { store, gate, is_behind: false }
     }
 
-    /// The store of a process, to write through: the other one does not know of it yet.
+    /// The store of a process, for a write that the other process has not seen yet.
     pub(crate) fn store(&mut self, handle: usize) -> Arc<dyn Store> {
         self.processes[1 - handle].is_behind = true;
         Arc::clone(&self.processes[handle].store)
     }
 
-    /// As when 50 ms have passed: a process knows what the other one wrote.
+    /// As if 50 ms had passed: a process sees what the other one wrote.
     pub(crate) async fn catch_up(&mut self, handle: usize) {
         let process = &mut self.processes[handle];
         if std::mem::take(&mut process.is_behind) {
@@ -156,12 +156,12 @@ impl World {
     }
 }
 
-/// In memory, where there is such a place: the disk is not what is tested here.
+/// In memory if possible: the disk is not tested here.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Random bytes that are none: a number that counts up, so that every code is another one.
+/// Bytes of a counter instead of random ones, so that no code repeats.
 #[derive(Debug, Default)]
 struct Counting(AtomicU64);
 
@@ -179,9 +179,9 @@ impl RandomSource for Counting {
 /// The channel `telegram`. Its ids may end in dots.
 #[derive(Debug, Default)]
 pub(crate) struct Adapter {
-    /// Whether it delivers nothing.
+    /// Whether deliveries fail.
     pub(crate) is_broken: AtomicBool,
-    /// How many challenges it was handed.
+    /// How many challenges it was given.
     pub(crate) sent: AtomicU64,
 }
 
@@ -199,7 +199,7 @@ impl PairingChannelAdapter for Adapter {
     async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
         match raw {
             "asked" => Ok(Some(SENDERS[0].to_owned())),
-            "down" => Err(PairingError::delivery("nobody answers")),
+            "down" => Err(PairingError::delivery("no answer")),
             _ => Ok(None),
         }
     }

@@ -124,11 +124,11 @@ async fn run_ours(work: &str, folder: &Path) -> Option<Figures> {
     }
 }
 
-/// A start with so many grants, and admits of any of them; what is there at the path is taken.
+/// A start with so many grants, and decisions on random ones; uses the database at the path, if any.
 async fn many(path: &Path, count: usize, figures: &mut Figures) {
     if !path.exists() {
         Ours::open(path).await.seed(&work::senders(count)).await;
-        // In a process that held nothing of it.
+        // This process would have parts of it in memory.
         return;
     }
     let before = memory();
@@ -145,8 +145,8 @@ async fn many(path: &Path, count: usize, figures: &mut Figures) {
     figures.add_each("each", senders.len(), started.elapsed());
 }
 
-/// How long a gate takes to know what was changed through its own store, and by another program; the
-/// worst of so many.
+/// How long a gate takes to see a change through its own store, and one by another program; the worst
+/// of so many.
 async fn changes(path: &Path, count: usize, figures: &mut Figures) {
     let peer = Ours::open(path).await;
     assert_ne!(peer.admit(ACCOUNT, &sender(0)).await, Answer::Admit);
@@ -177,7 +177,7 @@ async fn beside_writer(folder: &Path, count: usize, figures: &mut Figures) {
     let peer = Arc::new(Ours::open(&folder.join("pairing.db")).await);
     let senders = Arc::new(work::senders(count));
     peer.seed(&senders).await;
-    // In turn, so that what the machine does besides meets both.
+    // In turn, so that other work of the machine affects both alike.
     let (mut quiet, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         quiet.push(median_admit(&peer, &senders, || false).await);
@@ -197,8 +197,8 @@ async fn beside_writer(folder: &Path, count: usize, figures: &mut Figures) {
     figures.add("ratio", busy / quiet);
 }
 
-/// The median of an admit, in seconds, of two threads that do nothing else for three seconds; whatever
-/// was to be beside them must not be over then. A hundred admits are timed together, since reading the clock takes as long as one.
+/// The median of an admit, in seconds, of two threads that do nothing else for three seconds. The
+/// concurrent work must outlast them. A hundred admits are timed together: reading the clock takes as long as one.
 async fn median_admit(
     peer: &Arc<Ours>,
     senders: &Arc<Vec<String>>,
@@ -227,7 +227,7 @@ async fn median_admit(
     for task in tasks {
         took.extend(task.await.expect("a task"));
     }
-    // The writer ends after the admits, so that all of them had it beside them.
+    // The writer outlasts the admits, so that it ran beside all of them.
     assert!(!is_over(), "the writer was there to the end");
     took.sort_unstable();
     took[took.len() / 2].as_secs_f64() / TOGETHER as f64

@@ -54,7 +54,7 @@ impl Peer for Theirs {
     }
 }
 
-/// Many at once fail with "database is locked": whoever uses it has to try again.
+/// Many at once fail with "database is locked": its users have to retry.
 async fn try_again(error: &PairingError) {
     assert!(error.to_string().contains("locked"), "{error}");
     tokio::time::sleep(Duration::from_millis(1)).await;
