@@ -1,19 +1,19 @@
-//! Turns what Telegram calls a sender, or what an operator types, into one canonical id.
+//! Normalizes a Telegram sender id, or what an operator types, to a canonical id.
 
 use std::ops::RangeInclusive;
 
-/// The ids that the Bot API has, from channels to users.
+/// The range of ids in the Bot API, from channels to users.
 /// <https://core.telegram.org/api/bots/ids>
 const IDS: RangeInclusive<i64> = -4_000_000_000_000..=1_099_511_627_775;
 
-/// Telegram's own accounts, under which others write: its service notifications, the anonymous
+/// Telegram's own accounts, which many write under: its service notifications, the anonymous
 /// administrators of every group (`@GroupAnonymousBot`), the channels in groups (`@Channel_Bot`).
 const SHARED_IDS: [i64; 3] = [777_000, 1_087_968_824, 136_817_688];
 
-/// How many characters a user name has, without the `@`.
+/// The length of a user name, without the `@`.
 const NAME_LENGTH: RangeInclusive<usize> = 4..=32;
 
-/// The canonical id of `raw`: decimal digits, or `@name` in lower case where `usernames` allows it.
+/// The canonical id of `raw`: decimal digits, or `@name` in lower case if `usernames` is set.
 pub(crate) fn canonical(raw: &str, usernames: bool) -> Option<String> {
     match raw.strip_prefix('@') {
         Some(name) => (usernames && is_name(name)).then(|| raw.to_ascii_lowercase()),
@@ -27,7 +27,7 @@ pub(crate) fn is_shared(raw: &str) -> bool {
 }
 
 fn is_id(text: &str) -> bool {
-    // `parse` alone would also take a plus sign, zeros in front and a minus sign before 0.
+    // `parse` alone would accept a plus sign, leading zeros and `-0`.
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits.starts_with(|first| matches!(first, '1'..='9'))
         && text.parse().is_ok_and(|id| IDS.contains(&id) && !SHARED_IDS.contains(&id))
@@ -45,7 +45,7 @@ mod tests {
 
     use super::canonical;
 
-    /// A test for each row of the table of senders, named after it.
+    /// A test for each row of the table of sender ids, named after it.
     macro_rules! rows {
         ($($name:ident: $($raw:expr),+ => $canonical:expr;)+) => {
             $(
@@ -60,7 +60,7 @@ mod tests {
         };
     }
 
-    /// Kept as it is.
+    /// Canonical already.
     const SAME: Option<Option<&str>> = Some(None);
     const NOBODY: Option<Option<&str>> = None;
 
@@ -112,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn a_user_name_is_nobody_unless_names_are_allowed() {
+    fn a_user_name_is_refused_unless_names_are_accepted() {
         assert_eq!(canonical("@User_Name", false), None);
         assert_eq!(canonical("@user_name", false), None);
         assert_eq!(canonical("123456789", false).as_deref(), Some("123456789"));
     }
 
-    /// Strings that are senders, nearly so, or nothing of the kind.
+    /// Sender ids, near misses and arbitrary strings.
     fn inputs() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter),
@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_comes_out_is_a_sender_and_comes_out_again(raw in inputs(), usernames: bool) {
+        fn normalization_yields_a_sender_and_is_idempotent(raw in inputs(), usernames: bool) {
             if let Some(id) = canonical(&raw, usernames) {
                 prop_assert!(SenderId::check(&id).is_ok(), "{id}");
                 prop_assert_eq!(canonical(&id, usernames), Some(id));
@@ -139,7 +139,7 @@ mod tests {
         }
 
         #[test]
-        fn an_id_is_the_number_and_a_name_is_never_one(raw in inputs(), usernames: bool) {
+        fn an_id_is_a_number_and_a_name_is_not(raw in inputs(), usernames: bool) {
             match canonical(&raw, usernames) {
                 Some(id) if id.starts_with('@') => {
                     prop_assert!(usernames && id.eq_ignore_ascii_case(&raw), "{id}");

@@ -1,4 +1,4 @@
-//! Telegram, as far as pairing needs to know it: whose message it is, and how the answer is sent.
+//! The Telegram adapter: normalizes sender ids and sends replies.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -23,12 +23,11 @@
 //! let sent = Arc::new(Sent::default());
 //! let telegram = TelegramPairingAdapter::new(sent.clone());
 //!
-//! let sender = telegram.normalize_sender("123456789").ok_or("nobody")?;
+//! let sender = telegram.normalize_sender("123456789").ok_or("not a sender")?;
 //! let code = PairingCode::parse("K7M9-PQ2X")?;
 //! let challenge = Challenge::new(code, 60).with_template("Hi! {code}".to_owned());
 //!
-//! let text = telegram.format_challenge(&challenge);
-//! telegram.send_reply("cody_nexo_bot", &sender, &text).await?;
+//! telegram.send_challenge("cody_nexo_bot", &sender, &challenge).await?;
 //! assert_eq!(sent.0.lock().unwrap()[..], [(
 //!     "plugin.outbound.telegram.cody_nexo_bot".to_owned(),
 //!     json!({
@@ -58,34 +57,34 @@ use nexo_pairing_core::{
 };
 use serde_json::json;
 
-/// The channel's name, in the store and in topics.
+/// The channel id.
 const CHANNEL: &str = "telegram";
 
 /// The adapter of the channel `telegram`.
 ///
-/// # Who is who
+/// # Sender ids
 ///
-/// | what Telegram or an operator writes | canonical |
+/// | as Telegram or an operator writes it | canonical |
 /// | --- | --- |
-/// | `123456789`, `-1001234567890`: an id within −4000000000000 … 1099511627775, not 0 | the same |
+/// | `123456789`, `-1001234567890`: an id within −4000000000000 … 1099511627775, not 0 | unchanged |
 /// | `@User_Name`: 4 to 32 of `A-Za-z0-9_` | `@user_name`, with [`with_usernames`] only |
 /// | `777000`, `1087968824`, `136817688` | `None` |
-/// | everything else | `None` |
+/// | anything else | `None` |
 ///
 /// * The range is that of the [Bot API's dialog ids]. Negative ids are groups and channels:
 ///   [`is_group`](PairingChannelAdapter::is_group) says so.
-/// * An id is taken in the one form in which Telegram writes it, in ASCII digits: `+7`, `007`,
-///   `-0` and ` 7` are none, so that no sender has two names. A `+` would make it a phone number,
-///   which is something else.
-/// * The three ids belong to Telegram: its service notifications, the anonymous administrators of
-///   all groups, and the channels that write in groups. To admit one would admit everybody who
+/// * An id is accepted only as Telegram writes it, in ASCII digits: `+7`, `007`, `-0` and ` 7` are
+///   invalid, so that no sender has two ids. With a `+` it would be a phone number, which is something
+///   else.
+/// * The three refused ids belong to Telegram: its service notifications, the anonymous administrators
+///   of all groups, and the channels that write in groups. Admitting one would admit everybody who
 ///   writes under it.
 ///
-/// # What is published
+/// # Published messages
 ///
 /// `{"kind": "text", "to", "text", "parse_mode": "MarkdownV2"}`, where `to` is the canonical id.
-/// A text has to be in [MarkdownV2], as
-/// [`format_challenge`](PairingChannelAdapter::format_challenge) writes it. Images are
+/// A text must be in [MarkdownV2], as
+/// [`format_challenge`](PairingChannelAdapter::format_challenge) returns it. Images are
 /// [unsupported](PairingError::Unsupported): Telegram's dispatcher takes them by file, and an
 /// adapter has no file system.
 ///
@@ -99,16 +98,16 @@ pub struct TelegramPairingAdapter {
 }
 
 impl TelegramPairingAdapter {
-    /// An adapter that hands what it sends to `outbound` and takes no user names.
+    /// An adapter that publishes its messages on `outbound` and refuses user names.
     #[must_use]
     pub fn new(outbound: Arc<dyn Outbound>) -> Self {
         Self { outbound, usernames: false }
     }
 
-    /// The same adapter, taking user names as well or not: `@User_Name` is `@user_name`.
+    /// Sets whether user names are accepted: `@User_Name` becomes `@user_name`.
     ///
-    /// Off by default, because names change hands: whoever takes over a name that was let in is
-    /// let in too. A name is never the same sender as the id of the account that has it.
+    /// Default: `false`, because names change hands: the new owner of an allowed name would be admitted
+    /// too. A name and the id of its account are different senders.
     #[must_use]
     pub fn with_usernames(mut self, usernames: bool) -> Self {
         self.usernames = usernames;

@@ -1,19 +1,18 @@
-//! Writes a challenge in Telegram's MarkdownV2, so that Telegram takes any text and shows it as it
-//! was meant.
+//! Renders a challenge in Telegram's MarkdownV2, so that Telegram accepts and shows any text.
 //!
-//! A text with one reserved character left is refused as a whole ("Character '.' is reserved and
+//! Telegram refuses a text with a single unescaped reserved character ("Character '.' is reserved and
 //! must be escaped"), so an operator's template is escaped and never read as markup.
 //! <https://core.telegram.org/bots/api#markdownv2-style>
 
 use nexo_pairing_core::Segment;
 
-/// The text of `segments`: words escaped, what is to be copied in code spans, which a tap copies.
+/// Renders `segments`: text escaped, verbatim parts as code spans, which a tap copies.
 pub(crate) fn render(segments: &[Segment<'_>]) -> String {
     let mut markdown = String::new();
     for segment in segments {
         match segment {
-            Segment::Text(words) => escape(words, is_reserved, &mut markdown),
-            // An empty span and the next one would read as the three backticks of a block.
+            Segment::Text(text) => escape(text, is_reserved, &mut markdown),
+            // An empty span before another one would read as the three backticks of a block.
             Segment::Verbatim(exact) if exact.is_empty() => {}
             Segment::Verbatim(exact) => {
                 markdown.push('`');

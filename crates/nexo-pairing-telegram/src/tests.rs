@@ -1,4 +1,4 @@
-//! What the adapter says and publishes.
+//! What the adapter formats and publishes.
 
 use std::sync::Mutex;
 
@@ -62,7 +62,7 @@ async fn a_reply_is_a_text_in_markdown_to_the_canonical_id() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_not_taken_over_fails() {
+async fn a_reply_that_is_not_accepted_fails() {
     let result = adapter().send_reply("cody_nexo_bot", "123456789", "hi").await;
     assert!(matches!(result, Err(PairingError::Delivery(_))), "{result:?}");
 }
@@ -88,7 +88,7 @@ fn the_code_of_a_text_is_in_a_code_span_and_the_rest_is_escaped() {
 }
 
 #[test]
-fn what_is_to_be_copied_is_in_a_code_span() {
+fn verbatim_text_is_in_a_code_span() {
     assert_eq!(adapter().format_verbatim("nexo*`1"), r"`nexo*\`1`");
 }
 
@@ -110,7 +110,7 @@ fn a_challenge_has_its_language_its_minutes_and_its_template() {
 }
 
 #[test]
-fn a_negative_id_is_a_groups_and_everybody_else_is_a_person() {
+fn a_negative_id_is_a_group() {
     for group in ["-1", "-4000000000000", "-1001234567890"] {
         assert!(adapter().is_group(group), "{group}");
     }
@@ -120,7 +120,7 @@ fn a_negative_id_is_a_groups_and_everybody_else_is_a_person() {
 }
 
 #[test]
-fn user_names_are_taken_only_when_they_are_allowed() {
+fn user_names_are_refused_by_default() {
     assert_eq!(adapter().normalize_sender("@User_Name"), None);
     let named = adapter().with_usernames(true);
     assert_eq!(named.normalize_sender("@User_Name").as_deref(), Some("@user_name"));
@@ -129,13 +129,13 @@ fn user_names_are_taken_only_when_they_are_allowed() {
 }
 
 #[test]
-fn the_channel_is_one_that_a_store_takes() {
+fn the_channel_id_is_valid() {
     assert_eq!(adapter().channel_id(), "telegram");
     assert!(ChannelId::check(adapter().channel_id()).is_ok());
 }
 
 #[test]
-fn telegrams_own_accounts_are_known_in_the_one_form_they_have() {
+fn telegrams_own_accounts_are_recognized_in_one_form_only() {
     for own in ["777000", "1087968824", "136817688"] {
         assert!(adapter().is_channel_account(own), "{own}");
     }

@@ -1,4 +1,4 @@
-//! Turns what WhatsApp calls a sender (a JID), or what an operator types, into one canonical id.
+//! Normalizes a WhatsApp sender id (a JID), or what an operator types, to a canonical id.
 //!
 //! A JID is `user@server`, where the user may carry an agent and a device: whatsmeow writes them
 //! `user.agent:device`, Baileys `user_agent:device`.
@@ -6,21 +6,21 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-/// How many digits a phone number has, country code included, by ITU-T E.164; none is in use with
-/// fewer than 7.
+/// The digits of a phone number with its country code, by ITU-T E.164. No number in use has fewer
+/// than 7.
 const PHONE_DIGITS: RangeInclusive<usize> = 7..=15;
 
-/// How many digits a linked id has: WhatsApp's are of 14 or 15 today, an unsigned 64-bit number
-/// has at most 20.
+/// The digits of a linked id. WhatsApp's have 14 or 15 today; an unsigned 64-bit number has at most
+/// 20.
 const LID_DIGITS: RangeInclusive<usize> = 1..=20;
 
-/// What a linked id begins with when it is canonical. The colon keeps it apart from every number.
+/// The prefix of a canonical linked id. The colon sets it apart from phone numbers.
 const LID_PREFIX: &str = "lid:";
 
-/// The longest input that is looked at, in bytes. The longest JID that is taken has 41.
+/// The maximum length of an input, in bytes. The longest valid JID has 41.
 const MAX_BYTES: usize = 64;
 
-/// The canonical id of `raw`: `+<digits>` of a phone number, `lid:<digits>` of a linked id.
+/// The canonical id of `raw`: `+<digits>` for a phone number, `lid:<digits>` for a linked id.
 pub(crate) fn canonical(raw: &str) -> Option<String> {
     if raw.len() > MAX_BYTES {
         return None;
@@ -40,7 +40,7 @@ pub(crate) fn canonical(raw: &str) -> Option<String> {
     }
 }
 
-/// The name by which WhatsApp's plugin reaches a canonical id.
+/// The address that WhatsApp's plugin takes for a canonical id.
 pub(crate) fn address(canonical: &str) -> Cow<'_, str> {
     match canonical.strip_prefix(LID_PREFIX) {
         Some(digits) => Cow::Owned(format!("{digits}@lid")),
@@ -62,7 +62,7 @@ fn without_agent(user: &str) -> Option<&str> {
     }
 }
 
-/// Whether `text` is a decimal number up to `max`, written without sign and leading zeros.
+/// Whether `text` is a decimal number up to `max`, without sign and leading zeros.
 fn is_number(text: &str, max: u16) -> bool {
     let is_plain = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
     is_plain && text.parse::<u16>().is_ok_and(|number| number <= max)
@@ -76,16 +76,16 @@ fn lid(digits: &str) -> Option<String> {
     is_id(digits, LID_DIGITS).then(|| [LID_PREFIX, digits].concat())
 }
 
-/// Whether `text` is as many digits as `length` allows, the first of them not 0: both kinds of id
-/// are numbers, so that `0123` would be a second name for `123`.
+/// Whether `text` has only digits, as many as `length` allows, and no leading 0: ids are numbers, so
+/// `0123` would be a second spelling of `123`.
 fn is_id(text: &str, length: RangeInclusive<usize>) -> bool {
     length.contains(&text.len())
         && !text.starts_with('0')
         && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads what follows the `+` of a number as people write it: begins and ends with a digit, with
-/// spaces, hyphens, dots and digits in parentheses in between.
+/// Parses what follows the `+` of a number as people write it: it begins and ends with a digit and may
+/// have spaces, hyphens, dots and digits in parentheses in between.
 fn formatted_phone(number: &str) -> Option<String> {
     let mut digits = [0; *PHONE_DIGITS.end()];
     let mut count = 0;

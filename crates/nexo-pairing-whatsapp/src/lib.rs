@@ -1,4 +1,4 @@
-//! WhatsApp, as far as pairing needs to know it: whose message it is, and how the answer is sent.
+//! The WhatsApp adapter: normalizes sender ids and sends replies.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@
 //! let sent = Arc::new(Sent::default());
 //! let whatsapp = WhatsappPairingAdapter::new(sent.clone());
 //!
-//! let sender = whatsapp.normalize_sender("5491155556666:12@s.whatsapp.net").ok_or("nobody")?;
+//! let sender = whatsapp.normalize_sender("5491155556666:12@s.whatsapp.net").ok_or("not a sender")?;
 //! assert_eq!(sender, "+5491155556666");
 //!
 //! whatsapp.send_reply("personal", &sender, "Hello").await?;
@@ -44,40 +44,39 @@ use async_trait::async_trait;
 use nexo_pairing_core::{Challenge, Outbound, PairingChannelAdapter, PairingError, outbound_topic};
 use serde_json::json;
 
-/// The channel's name, in the store and in topics.
+/// The channel id.
 const CHANNEL: &str = "whatsapp";
 
 /// The adapter of the channel `whatsapp`.
 ///
-/// # Who is who
+/// # Sender ids
 ///
-/// | what WhatsApp or an operator writes | canonical |
+/// | as WhatsApp or an operator writes it | canonical |
 /// | --- | --- |
 /// | `5491155556666@c.us`, `5491155556666@s.whatsapp.net`, `+5491155556666@c.us` | `+5491155556666` |
 /// | the same with a device, an agent or both: `…:12@`, `….0:12@`, `…_1:2@` | `+5491155556666` |
 /// | `5491155556666`, `+5491155556666`, `+54 9 11 5555-6666`, `+54 (9) 11 5555.6666` | `+5491155556666` |
 /// | `123456789012345@lid`, `123456789012345:12@lid`, `lid:123456789012345` | `lid:123456789012345` |
-/// | everything else | `None` |
+/// | anything else | `None` |
 ///
-/// * A phone number has 7 to 15 digits and no leading 0 ([ITU-T E.164]). Only ASCII digits count.
-/// * Spaces, hyphens, dots and parentheses between the digits are for numbers that begin with `+`
-///   and have no `@`: `(212) 555-1234` is a number in the United States, or in Morocco, depending
-///   on who reads it. Nor are digits in parentheses taken that begin with 0, as in
-///   `+44 (0)20 7946 0958`: from abroad that 0 is not dialled ([ITU-T E.123]).
-/// * A linked id (`@lid`) is another namespace and never becomes a phone number. It has 1 to 20
-///   digits, what an unsigned 64-bit number needs, and no leading 0. It takes a device but no
-///   agent: the libraries that write it do not agree on whether a dot belongs to the id.
-/// * An agent is 0 to 255 and a device 0 to 65535; both say which phone or computer of a person
-///   wrote, and are dropped.
-/// * Servers are compared as WhatsApp writes them, in lower case: `@C.US` is none. Groups,
-///   broadcasts, newsletters, calls, bots and every other server are nobody that can be paired,
-///   and so is WhatsApp's own `0@c.us`.
+/// * A phone number has 7 to 15 ASCII digits and no leading 0 ([ITU-T E.164]).
+/// * Spaces, hyphens, dots and parentheses between the digits are accepted only in numbers that begin
+///   with `+` and have no `@`: `(212) 555-1234` may be a number in the United States or in Morocco.
+///   Parentheses that begin with 0, as in `+44 (0)20 7946 0958`, are refused: that 0 is not dialled
+///   from abroad ([ITU-T E.123]).
+/// * A linked id (`@lid`) is another namespace and never becomes a phone number. It has 1 to 20 digits,
+///   as many as an unsigned 64-bit number, and no leading 0. It may have a device but no agent: the
+///   libraries that write it disagree on whether a dot belongs to the id.
+/// * An agent is 0 to 255 and a device 0 to 65535. They identify a person's phone or computer and are
+///   dropped.
+/// * Servers are compared in lower case, as WhatsApp writes them: `@C.US` is invalid. Groups, broadcasts,
+///   newsletters, calls, bots and all other servers cannot be paired, nor can WhatsApp's own `0@c.us`.
 ///
-/// # What is published
+/// # Published messages
 ///
 /// `{"kind": "text", "to", "text"}`, where `to` is the canonical id, or the JID `…@lid` of a linked
-/// id. Texts are sent as they are. Images are [unsupported](PairingError::Unsupported): WhatsApp's
-/// dispatcher takes them by URL, and an adapter has nowhere to put one.
+/// id. Texts are sent unchanged. Images are [unsupported](PairingError::Unsupported): WhatsApp's
+/// dispatcher takes them by URL, and an adapter has nowhere to host one.
 ///
 /// [ITU-T E.164]: https://www.itu.int/rec/T-REC-E.164
 /// [ITU-T E.123]: https://www.itu.int/rec/T-REC-E.123
@@ -87,7 +86,7 @@ pub struct WhatsappPairingAdapter {
 }
 
 impl WhatsappPairingAdapter {
-    /// An adapter that hands what it sends to `outbound`.
+    /// An adapter that publishes its messages on `outbound`.
     #[must_use]
     pub fn new(outbound: Arc<dyn Outbound>) -> Self {
         Self { outbound }
@@ -104,7 +103,7 @@ impl PairingChannelAdapter for WhatsappPairingAdapter {
         jid::canonical(raw)
     }
 
-    /// WhatsApp's own account `0`, under which it writes to its users.
+    /// WhatsApp's own account `0`, from which it writes to its users.
     fn is_channel_account(&self, raw: &str) -> bool {
         matches!(raw, "0@c.us" | "0@s.whatsapp.net")
     }

@@ -1,4 +1,4 @@
-//! What the adapter says and publishes.
+//! What the adapter formats and publishes.
 
 use std::sync::Mutex;
 
@@ -54,7 +54,7 @@ async fn a_reply_to_a_linked_id_is_a_text_to_its_jid() {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_not_taken_over_fails() {
+async fn a_reply_that_is_not_accepted_fails() {
     let adapter = WhatsappPairingAdapter::new(Arc::new(Broken));
     let result = adapter.send_reply("personal", "+5491155556666", "hi").await;
     assert!(matches!(result, Err(PairingError::Delivery(_))), "{result:?}");
@@ -85,7 +85,7 @@ fn a_challenge_has_its_language_its_minutes_and_its_template() {
 }
 
 #[test]
-fn the_channel_is_one_that_a_store_takes_and_no_sender_is_a_group() {
+fn the_channel_id_is_valid_and_no_sender_is_a_group() {
     let adapter = WhatsappPairingAdapter::new(Arc::new(Broken));
     assert_eq!(adapter.channel_id(), "whatsapp");
     assert!(ChannelId::check(adapter.channel_id()).is_ok());

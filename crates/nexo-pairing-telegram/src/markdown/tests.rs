@@ -1,4 +1,4 @@
-//! Checks what is written against a reader that follows Telegram's rules.
+//! Checks the output with a parser that follows Telegram's rules.
 
 use nexo_pairing_core::{Challenge, PairingCode};
 use proptest::prelude::*;
@@ -8,16 +8,16 @@ use super::*;
 /// The characters that the Bot API lists as reserved, and the backslash.
 const RESERVED: &str = r"_*[]()~`>#+-=|{}.!\";
 
-/// What Telegram shows for a part of a text.
+/// A part of a text as Telegram shows it.
 #[derive(Debug, PartialEq, Eq)]
 enum Shown {
     Plain(String),
     Code(String),
 }
 
-/// Reads `markdown` as Telegram does, as far as texts and code spans go; whatever Telegram refuses
-/// or takes for other markup is an error.
-fn read(markdown: &str) -> Result<Vec<Shown>, String> {
+/// Parses plain text and code spans as Telegram does. What Telegram refuses, or reads as other markup, is
+/// an error.
+fn parse(markdown: &str) -> Result<Vec<Shown>, String> {
     let mut shown = Vec::new();
     let mut part = String::new();
     let mut is_code = false;
@@ -47,7 +47,7 @@ fn read(markdown: &str) -> Result<Vec<Shown>, String> {
         }
     }
     if is_code {
-        return Err("a code span without end".to_owned());
+        return Err("an unclosed code span".to_owned());
     }
     if !part.is_empty() {
         shown.push(Shown::Plain(part));
@@ -55,8 +55,8 @@ fn read(markdown: &str) -> Result<Vec<Shown>, String> {
     Ok(shown)
 }
 
-/// What Telegram ought to show for `segments`.
-fn meant(segments: &[Segment<'_>]) -> Vec<Shown> {
+/// What Telegram should show for `segments`.
+fn expected(segments: &[Segment<'_>]) -> Vec<Shown> {
     let mut shown: Vec<Shown> = Vec::new();
     for segment in segments {
         match (segment, shown.last_mut()) {
@@ -75,18 +75,18 @@ fn plain(shown: &[Shown]) -> String {
 }
 
 #[test]
-fn the_reader_refuses_what_telegram_refuses() {
+fn the_parser_refuses_what_telegram_refuses() {
     for c in RESERVED.chars() {
-        assert!(read(&format!("a{c}")).is_err(), "{c}");
-        assert_eq!(read(&format!("a\\{c}b")), Ok(vec![Shown::Plain(format!("a{c}b"))]));
+        assert!(parse(&format!("a{c}")).is_err(), "{c}");
+        assert_eq!(parse(&format!("a\\{c}b")), Ok(vec![Shown::Plain(format!("a{c}b"))]));
     }
     for bad in
         ["`", "a`b", "``", "```", "```a```", "``a``", r"\", r"`\`", r"\é", "\\\0", "`a`.", "`a``"]
     {
-        assert!(read(bad).is_err(), "{bad}");
+        assert!(parse(bad).is_err(), "{bad}");
     }
     assert_eq!(
-        read(r"a`b.c``\``"),
+        parse(r"a`b.c``\``"),
         Ok(vec![
             Shown::Plain("a".to_owned()),
             Shown::Code("b.c".to_owned()),
@@ -113,13 +113,13 @@ fn only_backtick_and_backslash_of_a_code_span_are_escaped() {
 }
 
 #[test]
-fn an_empty_code_span_is_left_out() {
+fn an_empty_code_span_is_omitted() {
     let segments = [Segment::Verbatim(String::new()), Segment::Verbatim("A".to_owned())];
     assert_eq!(render(&segments), "`A`");
 }
 
 #[test]
-fn nothing_is_written_for_nothing() {
+fn no_segments_render_as_an_empty_text() {
     assert_eq!(render(&[]), "");
 }
 
@@ -136,20 +136,20 @@ fn texts() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn telegram_shows_any_template_as_it_was_written(
+    fn telegram_shows_any_template_as_written(
         template in texts(),
         random: [u8; 7],
         minutes: u64,
     ) {
         let challenge = Challenge::new(PairingCode::from_random(random), minutes)
             .with_template(template);
-        let shown = read(&render(&challenge.segments())).unwrap();
+        let shown = parse(&render(&challenge.segments())).unwrap();
         prop_assert_eq!(plain(&shown), challenge.plain_text());
-        prop_assert_eq!(shown, meant(&challenge.segments()));
+        prop_assert_eq!(shown, expected(&challenge.segments()));
     }
 
     #[test]
-    fn telegram_shows_any_pieces_as_they_were_meant(
+    fn telegram_shows_any_segments_as_intended(
         parts in prop::collection::vec((any::<bool>(), texts()), 0..6),
     ) {
         let segments: Vec<_> = parts
@@ -159,13 +159,13 @@ proptest! {
                 false => Segment::Text(text),
             })
             .collect();
-        prop_assert_eq!(read(&render(&segments)), Ok(meant(&segments)));
+        prop_assert_eq!(parse(&render(&segments)), Ok(expected(&segments)));
     }
 
     #[test]
-    fn telegram_shows_any_code_of_the_short_form(code in texts()) {
+    fn telegram_shows_any_code_in_the_default_text(code in texts()) {
         let text = crate::tests::short_text(&code);
-        let shown = plain(&read(&text).unwrap());
+        let shown = plain(&parse(&text).unwrap());
         prop_assert_eq!(
             shown,
             format!("Your pairing code is {code}. Give it to the operator of this bot.")

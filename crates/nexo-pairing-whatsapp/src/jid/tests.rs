@@ -1,4 +1,4 @@
-//! One test for each row of the table of senders, and what holds for every input.
+//! A test for each row of the table of sender ids, and properties of all inputs.
 
 use nexo_pairing_core::SenderId;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::canonical;
 const PHONE: Option<&str> = Some("+5491155556666");
 const LID: Option<&str> = Some("lid:123456789012345");
 
-/// A number of so many bytes, most of them spaces.
+/// A number of this many bytes, most of them spaces.
 fn spaced(bytes: usize) -> String {
     format!("+549{}1155556666", " ".repeat(bytes - 14))
 }
@@ -151,7 +151,7 @@ fn a_huge_input_is_refused_and_the_longest_of_each_form_is_not() {
     assert_eq!(spread.as_deref(), Some("+123456789012345"));
 }
 
-/// Strings that are senders, nearly so, or nothing of the kind.
+/// Sender ids, near misses and arbitrary strings.
 fn inputs() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
         "5491155556666",
@@ -187,7 +187,7 @@ fn inputs() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Whether `id` is canonical, told apart from how it is made.
+/// Whether `id` is canonical, checked independently of the code under test.
 fn is_canonical(id: &str) -> bool {
     let (digits, length) = match (id.strip_prefix('+'), id.strip_prefix("lid:")) {
         (Some(digits), _) => (digits, 7..=15),
@@ -201,7 +201,7 @@ fn is_canonical(id: &str) -> bool {
 
 proptest! {
     #[test]
-    fn what_comes_out_is_a_canonical_sender_and_comes_out_again(raw in inputs()) {
+    fn normalization_yields_a_canonical_sender_and_is_idempotent(raw in inputs()) {
         if let Some(id) = canonical(&raw) {
             prop_assert!(is_canonical(&id), "{id}");
             prop_assert!(SenderId::check(&id).is_ok(), "{id}");
@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn the_address_of_an_id_is_a_name_of_the_same_sender(raw in inputs()) {
+    fn the_address_of_an_id_normalizes_to_the_id(raw in inputs()) {
         if let Some(id) = canonical(&raw) {
             prop_assert_eq!(canonical(&super::address(&id)), Some(id));
         }
