@@ -1,4 +1,4 @@
-//! Errors of keys, of issuing and of verifying.
+//! What can go wrong with keys, with issuing and with verifying.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,24 @@ use time::OffsetDateTime;
 use crate::folder::folder_owner;
 use crate::{KeyId, RandomError};
 
-/// Why a key cannot be used or the key ring cannot be changed. A refused file is left unchanged.
+/// What is wrong with a key file or with what was asked of the key ring. A file that is refused was
+/// left as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The key does not exist.
+    /// There is no key where one has to be.
     #[error("there is no key at {}", .path.display())]
     Missing {
         /// The path.
         path: PathBuf,
     },
-    /// The path is a directory, a device or another kind of file.
-    #[error("{} is not a regular file", .path.display())]
+    /// The path is a directory, a device or something else that is no file.
+    #[error("{} is no file", .path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
-    /// The path is a symbolic link, and the key is not external.
+    /// The path is a symbolic link, and the key is not kept by others.
     #[error("the key {} is a symbolic link", .path.display())]
     Symlink {
         /// The path.
@@ -39,17 +40,17 @@ pub enum KeyError {
     Length {
         /// The path.
         path: PathBuf,
-        /// Its length in bytes.
+        /// How many bytes it has.
         length: u64,
     },
-    /// Other users can read or write the key; for an external key, write it.
+    /// Others may read or write the key; where others keep it, others may write it.
     #[error("others have access to the key {} (mode {mode:04o})", .path.display())]
     Mode {
         /// The path.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits that it has.
         mode: u32,
-        /// Whether the key is external.
+        /// Whether the key is kept by others.
         external: bool,
     },
     /// The key belongs to another user.
@@ -57,26 +58,26 @@ pub enum KeyError {
     Owner {
         /// The path.
         path: PathBuf,
-        /// Its owner.
+        /// Whose it is.
         owner: u32,
-        /// The user of this process, or the owner of the folder if that is a third user.
+        /// Who we are; where the folder belongs to neither of the two, its owner.
         expected: u32,
     },
-    /// There is no permission to read or write the key or its folder.
+    /// The key, or its folder, may not be read or written.
     #[error("no permission to use the key {}", .path.display())]
     Permission {
         /// The path.
         path: PathBuf,
-        /// The system's error.
+        /// What the system said.
         #[source]
         source: io::Error,
     },
-    /// A file in the key ring holds a different key than its name says.
+    /// A file in the key ring holds another key than its name says.
     #[error("{} holds the key {found}", .path.display())]
     Name {
         /// The path.
         path: PathBuf,
-        /// The id of the key in the file.
+        /// The id of the key in it.
         found: KeyId,
     },
     /// A file operation failed.
@@ -84,20 +85,20 @@ pub enum KeyError {
     Io {
         /// The path.
         path: PathBuf,
-        /// The system's error.
+        /// What the system said.
         #[source]
         source: io::Error,
     },
-    /// No random bytes were available for a key.
+    /// No key could be made.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// A text is not a key id.
+    /// A text is no key id.
     #[error("a key id must be 8 lower-case hexadecimal digits")]
     Id,
     /// The key ring has no such key.
     #[error("the key ring has no key {id}")]
     Unknown {
-        /// The id that was given.
+        /// The id that was asked for.
         id: KeyId,
     },
     /// The current key cannot be retired.
@@ -106,8 +107,8 @@ pub enum KeyError {
         /// Its id.
         id: KeyId,
     },
-    /// The keys are external, so they are not changed here.
-    #[error("the key {} is external and is not changed here", .path.display())]
+    /// Others keep the keys, so they are not changed here.
+    #[error("the key {} is kept by others and is not changed here", .path.display())]
     External {
         /// The path.
         path: PathBuf,
@@ -128,7 +129,7 @@ impl KeyError {
         }
     }
 
-    /// What the operator can do about it: if possible, the command that fixes it.
+    /// What the operator can do about it: where there is one, the command that mends it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -137,20 +138,20 @@ impl KeyError {
                 quoted(path)
             ),
             Self::NotAFile { path } => format!(
-                "set pairing.setup_code.secret_path to a file in it: {}",
+                "name a file below it with pairing.setup_code.secret_path: {}",
                 quoted(&path.join("pairing.key"))
             ),
             Self::Symlink { path } => format!(
-                "replace the link by the file: mv \"$(readlink -f {0})\" {0}; or, for a mounted \
-                 secret, set pairing.setup_code.secret_external: true",
+                "put the file in place of the link: mv \"$(readlink -f {0})\" {0}; or, if others \
+                 keep it (a mounted secret), set pairing.setup_code.secret_external: true",
                 quoted(path)
             ),
             Self::Length { path, .. } => {
                 let mut aside = path.clone().into_os_string();
                 aside.push(".damaged");
                 format!(
-                    "restore a copy of the key; without one, move the file aside, and a new key is \
-                     created: mv {} {}",
+                    "put a copy of the key there; if there is none, put the file aside, and a new \
+                     key is made: mv {} {}",
                     quoted(path),
                     quoted(Path::new(&aside))
                 )
@@ -172,13 +173,13 @@ impl KeyError {
             Self::Current { .. } => {
                 "make another key the current one first: nexo-pair keys rotate".to_owned()
             }
-            Self::External { .. } => "change it at its source".to_owned(),
+            Self::External { .. } => "change it where it comes from".to_owned(),
             Self::Io { .. } | Self::Random(_) | Self::Id => return None,
         };
         Some(hint)
     }
 
-    /// Classifies an error of the file system.
+    /// Sorts an error of the file system.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -210,23 +211,23 @@ pub(crate) fn quoted(path: &Path) -> String {
     if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
-/// Why a setup code was not issued.
+/// Why no setup code was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// The time to live is out of range.
+    /// The time to live is out of its range.
     #[error(
         "the time to live must be {} to {} s, not {} s",
         SETUP_CODE_TTL.min.as_secs(), SETUP_CODE_TTL.max.as_secs(), .given.as_secs_f64()
     )]
     Ttl {
-        /// The time that was given.
+        /// What was given.
         given: Duration,
     },
-    /// The URL, the profile or the device label is invalid.
+    /// The URL, the profile or the device label is out of its bounds.
     #[error(transparent)]
     Code(#[from] SetupCodeError),
-    /// No random bytes were available for a nonce.
+    /// There was no nonce to be had.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
@@ -242,17 +243,17 @@ impl IssueError {
     }
 }
 
-/// Why a token was refused.
+/// Why a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// It is not a token, or its claims are invalid although a key of the ring signed them.
+    /// It is no token, or one whose claims cannot be read although a key of ours signed them.
     #[error("the token is malformed")]
     Malformed(#[source] SetupCodeError),
     /// No key of the ring signed it.
     #[error("the token was not signed by a key of this ring")]
     InvalidSignature,
-    /// It has expired.
+    /// It was good until this moment.
     #[error("the token expired at {}", rfc3339_seconds(*at))]
     Expired {
         /// When it expired.
@@ -278,10 +279,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expiry_is_shown_in_whole_seconds() {
+    fn an_expiry_is_told_in_whole_seconds() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_800_000_000_123_456_789).unwrap();
-        let message = VerifyError::Expired { at }.to_string();
-        assert_eq!(message, "the token expired at 2027-01-15T08:00:00Z");
+        let told = VerifyError::Expired { at }.to_string();
+        assert_eq!(told, "the token expired at 2027-01-15T08:00:00Z");
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hint_for_missing_permission_names_the_file_or_its_folder() {
+    fn what_may_not_be_read_is_its_owners_to_open_or_in_a_folder_that_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairing.key");
         let hint = || KeyError::io(&path, io::ErrorKind::PermissionDenied.into()).hint().unwrap();

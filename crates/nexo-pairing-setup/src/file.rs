@@ -1,5 +1,4 @@
-//! Reads and creates key files. No other process sees one half written, readable by others, or
-//! replaced.
+//! Reads and makes key files, so that none is ever seen half written, open to others, or replaced.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -44,7 +43,7 @@ pub(crate) fn read(path: &Path, external: bool) -> Result<(Key, OffsetDateTime),
 }
 
 fn open(path: &Path, external: bool) -> Result<File, KeyError> {
-    // Without `NONBLOCK`, opening a pipe waits for a writer.
+    // Opening a pipe would wait for somebody to write.
     let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     if !external {
         flags |= OFlags::NOFOLLOW;
@@ -74,8 +73,8 @@ fn check_owner(path: &Path, owner: u32) -> Result<(), KeyError> {
     }
 }
 
-/// Checks the owner of a file of ours: us or, for root, the owner of its folder, the user that the
-/// service runs as. Returns the expected owner if it is someone else.
+/// A file of ours belongs to us or, for root, to the owner of its folder: the user that the service runs
+/// as. Whose it has to be, where it is neither's.
 pub(crate) fn wrong_owner(path: &Path, owner: u32) -> Option<u32> {
     let us = geteuid();
     let folder = folder_owner(path).unwrap_or(us.as_raw());
@@ -88,19 +87,20 @@ pub(crate) fn wrong_owner(path: &Path, owner: u32) -> Option<u32> {
     }
 }
 
-/// Gives a file that root created to the owner of its folder, who could not use it otherwise.
-pub(crate) fn give_to_owner(file: &File, path: &Path) -> io::Result<()> {
+/// Gives what root makes in somebody's folder to the owner of that folder, who could not use it
+/// otherwise.
+pub(crate) fn give_to_owner(made: &File, path: &Path) -> io::Result<()> {
     if geteuid().is_root() {
         let folder = fs::metadata(folder_of(path))?;
-        fchown(file, Some(folder.uid()), Some(folder.gid()))?;
+        fchown(made, Some(folder.uid()), Some(folder.gid()))?;
     }
     Ok(())
 }
 
-/// Creates a key file, complete. `false` if the file exists: it stays as it is.
+/// Puts a key where there is none. `false` when there is one already: it stays.
 pub(crate) fn publish(path: &Path, key: &Key) -> Result<bool, KeyError> {
-    let temporary = temporary_path(path, key.id());
-    // Unlike a rename, a link never replaces the key of another process.
+    let temporary = temporary(path, key.id());
+    // Unlike a rename, a link never takes the place of another's key.
     let linked = write(&temporary, key).map(|()| fs::hard_link(&temporary, path));
     let removed = remove(&temporary);
     let is_new = match linked? {
@@ -109,21 +109,21 @@ pub(crate) fn publish(path: &Path, key: &Key) -> Result<bool, KeyError> {
         Err(error) => return Err(KeyError::io(path, error)),
     };
     removed?;
-    // Also for an existing key: its creator may not have got this far yet.
+    // Also for the one that was there: whoever made it may not have come so far yet.
     sync(folder_of(path))?;
     Ok(is_new)
 }
 
-/// The file of a new key until it is complete. It is left behind if the process is killed.
-pub(crate) fn temporary_path(path: &Path, id: KeyId) -> PathBuf {
+/// Where a key that is published lies until it is complete; it stays there if we are killed.
+pub(crate) fn temporary(path: &Path, id: KeyId) -> PathBuf {
     path.with_file_name(format!(".pairing.key.{id}.tmp"))
 }
 
-/// Writes a key to a new file, mode 0600, and waits until it is on disk.
+/// Makes a file that holds a key, mode 0600, and waits until it is on disk.
 pub(crate) fn write(path: &Path, key: &Key) -> Result<(), KeyError> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        // The umask may have cleared bits.
+        // The umask may have taken bits away.
         file.set_permissions(Permissions::from_mode(0o600))?;
         give_to_owner(&file, path)?;
         file.write_all(key.secret())?;
@@ -132,7 +132,7 @@ pub(crate) fn write(path: &Path, key: &Key) -> Result<(), KeyError> {
     write().map_err(|error| KeyError::io(path, error))
 }
 
-/// Removes a file. `false` if it does not exist.
+/// Removes a file. `false` when there is none.
 pub(crate) fn remove(path: &Path) -> Result<bool, KeyError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -141,11 +141,11 @@ pub(crate) fn remove(path: &Path) -> Result<bool, KeyError> {
     }
 }
 
-/// Creates a folder, mode 0700, and its missing parents.
-pub(crate) fn create_folder(path: &Path) -> Result<(), KeyError> {
+/// Makes a folder, mode 0700, and those above it, as far as they are missing.
+pub(crate) fn make_folder(path: &Path) -> Result<(), KeyError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {
-            // The umask may have cleared bits.
+            // The umask may have taken bits away.
             let private = Permissions::from_mode(0o700);
             let prepare = || {
                 if !geteuid().is_root() {
@@ -160,15 +160,15 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), KeyError> {
             sync(folder_of(path))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_folder(folder_of(path))?;
-            create_folder(path)
+            make_folder(folder_of(path))?;
+            make_folder(path)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(KeyError::io(path, error)),
     }
 }
 
-/// Waits until the entries of a folder are on disk.
+/// Waits until what was made, renamed or removed in a folder is on disk.
 pub(crate) fn sync(folder: &Path) -> Result<(), KeyError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_publish_leaves_nothing_behind() {
+    fn a_key_that_cannot_be_put_in_its_place_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::new(Secret::default());
         let error = publish(&folder.path().join("x".repeat(300)), &key).unwrap_err();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_reports_a_missing_file_and_fails_for_a_folder() {
+    fn what_is_not_there_needs_no_removing_and_what_stays_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         assert!(!remove(&path).unwrap());
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_created_with_their_parents_unless_a_file_is_in_the_way() {
+    fn folders_are_made_where_they_can_be() {
         let folder = tempfile::tempdir().unwrap();
         let (deep, file) = (folder.path().join("a/b"), folder.path().join("file"));
-        create_folder(&deep).unwrap();
-        create_folder(&deep).unwrap();
+        make_folder(&deep).unwrap();
+        make_folder(&deep).unwrap();
         assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o7777, 0o700);
         fs::write(&file, "").unwrap();
-        assert!(create_folder(&file).is_err() && create_folder(&file.join("c")).is_err());
+        assert!(make_folder(&file).is_err() && make_folder(&file.join("c")).is_err());
         assert!(sync(&deep).is_ok() && sync(&deep.join("c")).is_err());
         assert_eq!(
             (folder_of(&file), folder_of(Path::new("key"))),

@@ -1,8 +1,8 @@
-//! Issues setup codes, verifies their tokens, manages the keys and resolves the public URL.
+//! Issues setup codes, verifies their tokens, keeps the keys and finds the URL to put into them.
 //!
-//! [`SetupCodeIssuer`] is the gateway's side of a setup code: the operator's command issues one, the
-//! server verifies the token that a companion presents. The formats, and how companions read them,
-//! are in [`nexo_pairing_core::setup_code`].
+//! [`SetupCodeIssuer`] is both sides of a setup code at the gateway: the operator's command issues
+//! one, the server verifies what a companion presents. What a code is made of, and how companions
+//! read it, is in [`nexo_pairing_core::setup_code`].
 
 mod error;
 mod file;
