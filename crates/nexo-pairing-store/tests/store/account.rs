@@ -34,7 +34,7 @@ const ALLOWLIST: Option<Mode> = Some(Mode::Allowlist);
 const OPEN: Option<Mode> = Some(Mode::Open);
 
 #[tokio::test]
-async fn what_was_said_outlives_the_process_and_is_written_once() {
+async fn explicit_modes_outlive_the_process_and_are_written_once() {
     let mut world = World::new().await;
     assert_eq!(start(&world.store, &words(None, None)).await, Err(ModesError::Unset));
     let said = words(OPEN, Some(&[("a", ALLOWLIST), ("b", None)]));
@@ -58,7 +58,7 @@ async fn what_was_said_outlives_the_process_and_is_written_once() {
 }
 
 #[tokio::test]
-async fn what_did_not_change_is_neither_written_nor_waits_for_a_writer() {
+async fn unchanged_modes_are_not_written_and_wait_for_no_writer() {
     let world = World::new().await;
     let said = words(OPEN, Some(&[("a", ALLOWLIST)]));
     start(&world.store, &said).await.unwrap();
@@ -73,7 +73,7 @@ async fn what_did_not_change_is_neither_written_nor_waits_for_a_writer() {
 }
 
 #[tokio::test]
-async fn a_process_goes_on_from_its_own_modes_and_not_from_those_of_another() {
+async fn a_process_continues_from_its_own_modes() {
     let world = World::new().await;
     let own = start(&world.store, &words(ALLOWLIST, Some(&[("a", None)]))).await.unwrap();
     // Another gate on the same database, with a configuration of its own.
@@ -83,14 +83,14 @@ async fn a_process_goes_on_from_its_own_modes_and_not_from_those_of_another() {
     let again = again.unwrap();
     assert_eq!((mode(&again, "a"), mode(&again, "b")), (ALLOWLIST, None));
 
-    // What is forgotten is forgotten for all.
+    // A forgotten mode is forgotten for every process.
     world.store.forget_mode(None, &actor("cli")).await.unwrap();
     let lost = world.store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
     assert_eq!(lost, Err(ModesError::Unset));
 }
 
 #[tokio::test]
-async fn ten_thousand_accounts_are_remembered_and_no_more() {
+async fn at_most_ten_thousand_accounts_are_remembered() {
     let world = World::new().await;
     let many = |from: usize, to: usize| {
         let own = Some(ModeSetting::new(Mode::Allowlist, "pairing.yaml"));
@@ -109,7 +109,7 @@ async fn ten_thousand_accounts_are_remembered_and_no_more() {
     let rows: i64 = world.shell().query_row(count, (), |row| row.get(0)).unwrap();
     assert_eq!(rows, max as i64 + 1, "with the one for all accounts");
 
-    // What was forgotten has no place of its own.
+    // A forgotten account does not count against the bound.
     world.store.forget_mode(None, &actor("cli")).await.unwrap();
     start(&world.store, &many(max, 2 * max)).await.unwrap();
     let rows: i64 = world.shell().query_row(count, (), |row| row.get(0)).unwrap();
@@ -117,7 +117,7 @@ async fn ten_thousand_accounts_are_remembered_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_mode_of_a_newer_version_is_not_taken_for_none() {
+async fn a_mode_of_a_newer_version_is_not_treated_as_absent() {
     let world = World::new().await;
     start(&world.store, &words(ALLOWLIST, None)).await.unwrap();
     world.shell().execute("UPDATE pairing_accounts SET mode = 'silent'", ()).unwrap();

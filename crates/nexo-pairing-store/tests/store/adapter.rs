@@ -28,7 +28,7 @@ async fn an_adapter_outlives_the_process_and_is_written_once() {
     assert_eq!(world.audit().await, ["config adapter", "config adapter"]);
     world.reopen().await;
     assert_eq!(stored(&world).await, ["pigeon", "signal"]);
-    // Another process that saw the database before finds it written, and takes nothing of others away.
+    // A process that opened the database earlier finds the row and removes nothing of others.
     put(&world, &[], &["signal"]).await;
     put(&world, &["pigeon"], &["pigeon", "irc"]).await;
     assert_eq!(stored(&world).await, ["irc", "pigeon", "signal"]);
@@ -45,7 +45,7 @@ async fn an_adapter_outlives_the_process_and_is_written_once() {
 }
 
 #[tokio::test]
-async fn what_did_not_change_waits_for_no_writer() {
+async fn unchanged_adapters_wait_for_no_writer() {
     let world = World::new().await;
     let both = remote(&["signal", "pigeon"]);
     let lock = world.shell();

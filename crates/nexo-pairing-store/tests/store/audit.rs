@@ -7,7 +7,7 @@ use crate::support::{START, World, everywhere, hours, moment, unknown};
 const DAY: u64 = 24;
 
 #[tokio::test]
-async fn the_log_is_kept_for_as_long_as_was_asked() {
+async fn the_log_is_kept_for_the_configured_time() {
     let world = World::with(|options| options.audit_days = 2).await;
     world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
     world.pass(hours(DAY));

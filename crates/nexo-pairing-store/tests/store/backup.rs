@@ -1,4 +1,4 @@
-//! Copies: the backup of a store in use, and the private copy that changes nothing.
+//! Copies: the backup of a store in use, and the private snapshot.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -16,7 +16,7 @@ use crate::support::{
 };
 use nexo_pairing_conformance::testing::TestReplica;
 
-/// A store with something of everything in it.
+/// A store with rows in every table.
 pub(crate) async fn furnished() -> World {
     let world = World::new().await;
     world.seed("+1").await;
@@ -43,11 +43,11 @@ pub(crate) async fn contents(store: &PairingStore) -> String {
     serde_json::to_string(&parts).unwrap()
 }
 
-/// What lies in a folder, byte for byte.
+/// The contents of a folder, byte for byte.
 pub(crate) fn everything_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let read = |name: String| {
         let contents = bytes(&folder.join(&name));
-        // The index of the WAL is memory that processes share, with their read marks in it.
+        // The WAL index is shared memory that holds the read marks of processes.
         if name.ends_with("-shm") { (name, Vec::new()) } else { (name, contents) }
     };
     names(folder).into_iter().map(read).collect()
@@ -77,7 +77,7 @@ async fn a_backup_has_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_backup_of_a_store_in_use_is_one_moment_of_it() {
+async fn a_backup_of_a_store_in_use_shows_one_moment() {
     let world = World::new().await;
     let other = world.another().await;
     let writing = tokio::spawn({
@@ -144,7 +144,7 @@ async fn a_backup_of_a_store_in_memory_is_a_file() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_nothing_is_empty_and_makes_nothing() {
+async fn a_snapshot_of_a_missing_file_is_empty_and_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for path in ["pairing.db", "deep/er/pairing.db"] {
         let (_, options) = options();
@@ -161,7 +161,7 @@ async fn a_snapshot_of_nothing_is_empty_and_makes_nothing() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_a_store_in_use_sees_what_was_committed() {
+async fn a_snapshot_of_a_store_in_use_sees_all_commits() {
     let world = furnished().await;
     let before = everything_in(world.folder.path());
     assert!(before.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()));
@@ -170,7 +170,7 @@ async fn a_snapshot_of_a_store_in_use_sees_what_was_committed() {
     let inspection = Inspection::of(&world.path).await.unwrap();
     assert_eq!((inspection.problems, inspection.newest_row), (vec![], Some(moment(START))));
 
-    // It is its own from then on.
+    // It is independent from then on.
     copy.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
     let code = copy.list_pending(&Filter::all()).await.unwrap()[0].code.clone();
     copy.approve(code.as_str(), &Actor::cli(), Grant::unlimited()).await.unwrap();
@@ -214,7 +214,7 @@ async fn a_snapshot_of_an_old_file_does_not_upgrade_it() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_what_a_crash_left_has_all_of_it() {
+async fn a_snapshot_after_a_crash_is_complete() {
     let world = furnished().await;
     let (folder, path) = world.crashed();
     let before = everything_in(folder.path());
@@ -253,7 +253,7 @@ async fn an_inspection_finds_damage_and_a_clock_that_was_set_back() {
     assert_eq!(inspection.newest_row, Some(moment(START + 1000)));
     assert_eq!(inspection.schema_version, inspection.newest_schema);
 
-    // An index that does not agree with its table.
+    // An index that disagrees with its table.
     let connection = Connection::open(&path).unwrap();
     connection
         .execute_batch(
@@ -270,7 +270,7 @@ async fn an_inspection_finds_damage_and_a_clock_that_was_set_back() {
 }
 
 #[tokio::test]
-async fn a_copy_of_a_store_has_mirrors_of_its_own() {
+async fn a_copy_of_a_store_has_its_own_replicas() {
     let world = furnished().await;
     let here = TestReplica::of(&world.store);
     let copy = PairingStore::snapshot(&world.path, world.options.clone()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Files that are no database of ours, or not any more: each is named, and left as it was.
+//! Foreign and damaged files: each is named and left unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::{World, names, options, store_error};
 use nexo_pairing_conformance::testing::TestReplica;
 
-/// Why a store of this file cannot be opened. What opening says, looking and copying say too.
+/// The error of opening a store on this file. Inspections and copies give the same error.
 async fn refused(path: &Path) -> StoreError {
     let (_, options) = options();
     let opened = PairingStore::open_with(path, options).await;
@@ -30,7 +30,7 @@ async fn refused(path: &Path) -> StoreError {
     error
 }
 
-/// The same, of a file with this in it, which stays as it is.
+/// The same for a file with these contents, which stay unchanged.
 async fn refused_with(contents: &[u8]) -> StoreError {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
@@ -45,7 +45,7 @@ async fn refused_with(contents: &[u8]) -> StoreError {
     error
 }
 
-/// A database with something in it, closed.
+/// A closed database with rows.
 async fn database() -> (TempDir, PathBuf) {
     let world = World::new().await;
     for number in 0..200 {
@@ -56,7 +56,7 @@ async fn database() -> (TempDir, PathBuf) {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_named() {
+async fn a_file_that_is_not_a_database_is_named() {
     let mut random = 7_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -97,7 +97,7 @@ async fn an_empty_file_becomes_a_database() {
 #[tokio::test]
 async fn a_file_that_was_emptied_is_damaged() {
     let (folder, path) = database().await;
-    // To SQLite a file of one byte is empty, too.
+    // To SQLite, a file of one byte is also empty.
     for left in [1, 0] {
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(left).unwrap();
         let opened = PairingStore::open(&path).await;
@@ -106,14 +106,14 @@ async fn a_file_that_was_emptied_is_damaged() {
         assert!(is_right, "{left}: {error}");
         assert_eq!(fs::metadata(&path).unwrap().len(), left);
     }
-    // Taken away and made anew on purpose, it is another file.
+    // Deleted and created again on purpose, it is a new file.
     fs::remove_file(&path).unwrap();
     PairingStore::open(&path).await.unwrap();
     drop(folder);
 }
 
 #[tokio::test]
-async fn a_file_cut_short_is_damaged() {
+async fn a_truncated_file_is_damaged() {
     let (_folder, path) = database().await;
     let whole = fs::read(&path).unwrap();
     let pages = whole.len() / 4096;
@@ -130,14 +130,14 @@ async fn a_file_cut_short_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_file_cut_within_its_last_page_is_found_by_looking() {
+async fn a_file_truncated_within_its_last_page_is_found_by_inspection() {
     let (_folder, path) = database().await;
     let whole = fs::read(&path).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
     for missing in [1, 100, 2000, 4000] {
         fs::write(&path, &whole[..whole.len() - missing]).unwrap();
-        // SQLite takes what is missing for zeros, which some of it was.
+        // SQLite reads missing bytes as zeros.
         let inspection = Inspection::of(&path).await.unwrap();
         if inspection.problems.is_empty() {
             let copy = PairingStore::snapshot(&path, StoreOptions::default()).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_file_cut_within_its_last_page_is_found_by_looking() {
 }
 
 #[tokio::test]
-async fn a_damaged_header_is_no_surprise() {
+async fn a_damaged_header_is_reported() {
     let (_folder, path) = database().await;
     let whole = fs::read(&path).unwrap();
     for at in 0..100 {
@@ -176,7 +176,7 @@ async fn a_damaged_header_is_no_surprise() {
 }
 
 #[tokio::test]
-async fn damage_inside_is_told_when_it_is_met() {
+async fn inner_damage_is_reported_when_it_is_read() {
     let (_folder, path) = database().await;
     let mut damaged = fs::read(&path).unwrap();
     for page in damaged.chunks_mut(4096).skip(1) {
@@ -188,7 +188,7 @@ async fn damage_inside_is_told_when_it_is_met() {
 }
 
 #[tokio::test]
-async fn damage_that_a_load_comes_upon_is_told_as_such() {
+async fn damage_found_by_a_load_is_reported() {
     let (_folder, path) = database().await;
     let whole = fs::read(&path).unwrap();
     let of_a_sender = |page: &[u8]| page.windows(12).any(|at| at == b"+14155550150");
@@ -231,7 +231,7 @@ async fn a_newer_database_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_crash_of_a_newer_version_left_is_not_touched() {
+async fn files_of_a_crashed_newer_version_are_not_touched() {
     let world = World::new().await;
     let newer = "INSERT INTO refinery_schema_history(version, name, applied_on, checksum)
         VALUES (99, 'future', '2099-01-01T00:00:00Z', '1')";
@@ -246,7 +246,7 @@ async fn what_a_crash_of_a_newer_version_left_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_ours_stops_the_upgrade_and_nothing_is_left_of_it() {
+async fn a_foreign_table_stops_the_upgrade_without_a_trace() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
     let connection = Connection::open(&path).unwrap();
@@ -266,7 +266,7 @@ async fn a_table_that_is_not_ours_stops_the_upgrade_and_nothing_is_left_of_it() 
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_named_and_nothing_is_made_beside_it() {
+async fn a_path_that_is_not_a_file_is_named_and_nothing_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("state");
     fs::create_dir(&directory).unwrap();

@@ -1,4 +1,4 @@
-//! Many at once: in one process, over several handles, and who gives up in between.
+//! Concurrency: in one process, over several handles, and with cancelled operations.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
@@ -140,7 +140,7 @@ fn an_old_file_is_opened_by_many_at_once() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_file_for_too_long_is_told() {
+async fn waiting_too_long_for_the_file_is_an_error() {
     let world = World::new().await;
     let shell = world.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -163,7 +163,7 @@ async fn a_code_that_is_taken_is_drawn_again() {
         codes.push(world.code(&format!("+{number}")).await);
     }
     assert_eq!(random.draws.load(Ordering::SeqCst), 9, "1, then 4 and 4");
-    // Nor is one that was used lately.
+    // A recently used code is not drawn either.
     world.approve(&codes[2]).await.unwrap();
     codes.push(world.code("+3").await);
     codes.sort();
@@ -172,7 +172,7 @@ async fn a_code_that_is_taken_is_drawn_again() {
 }
 
 #[tokio::test]
-async fn numbers_that_always_repeat_are_an_error() {
+async fn random_numbers_that_always_repeat_are_an_error() {
     let random = Arc::new(Repeating::each(u32::MAX));
     let world = World::with(|options| options.random = random).await;
     world.code("+1").await;
@@ -183,7 +183,7 @@ async fn numbers_that_always_repeat_are_an_error() {
     assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
 }
 
-/// Has no numbers to give.
+/// A random source that fails.
 #[derive(Debug)]
 struct Broken;
 

@@ -1,5 +1,5 @@
-//! A process that is killed: nothing that was acknowledged is lost, and what it leaves behind is not
-//! mixed with what comes after.
+//! A killed process: no acknowledged write is lost, and the files that it leaves are not
+//! mixed with later ones.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,13 @@ use nexo_pairing_store::{Inspection, PairingStore};
 
 use crate::support::{account, channel, names, options, sender};
 
-/// Says to a process of this test which store to write to until it is killed.
+/// Names the store that a child process of this test writes to until it is killed.
 const FILE: &str = "PAIRING_TEST_CRASH";
 
-/// How many senders are let in before the crash.
+/// The number of senders admitted before the crash.
 const COUNT: usize = 20;
 
-/// Lets senders in and then ends at once, without closing anything.
+/// Admits senders and then exits at once, without closing anything.
 async fn write_and_crash(path: &Path) -> ! {
     let (_, options) = options();
     let store = PairingStore::open_with(path, options).await.unwrap();
@@ -44,13 +44,13 @@ async fn allowed(store: &PairingStore) -> usize {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_crash() {
+async fn acknowledged_writes_survive_a_crash() {
     if let Some(path) = std::env::var_os(FILE) {
         write_and_crash(Path::new(&path)).await;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
-    crash("crash::what_was_acknowledged_survives_a_crash", &path);
+    crash("crash::acknowledged_writes_survive_a_crash", &path);
     let (_, options) = options();
     let copy = PairingStore::snapshot(&path, options.clone()).await.unwrap();
     assert_eq!(allowed(&copy).await, COUNT);
@@ -60,13 +60,13 @@ async fn what_was_acknowledged_survives_a_crash() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_is_not_mixed_into_a_backup_that_was_put_in_its_place() {
+async fn the_wal_of_a_crash_is_not_mixed_into_a_restored_backup() {
     if let Some(path) = std::env::var_os(FILE) {
         write_and_crash(Path::new(&path)).await;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
-    let test = "what_a_crash_left_is_not_mixed_into_a_backup_that_was_put_in_its_place";
+    let test = "the_wal_of_a_crash_is_not_mixed_into_a_restored_backup";
     crash(&format!("crash::{test}"), &path);
     let (_, options) = options();
     let elsewhere = tempfile::tempdir_in(folder.path()).unwrap();
@@ -79,7 +79,7 @@ async fn what_a_crash_left_is_not_mixed_into_a_backup_that_was_put_in_its_place(
     fs::rename(backup, &path).unwrap();
     drop((store, elsewhere));
 
-    // Who only looks mixes nothing, and puts nothing away either.
+    // A reader mixes nothing and moves nothing aside.
     let before = (names(folder.path()), fs::read(&path).unwrap());
     let copy = PairingStore::snapshot(&path, options.clone()).await.unwrap();
     assert_eq!(allowed(&copy).await, 2);

@@ -1,4 +1,4 @@
-//! How a store ends: after what was begun, on whichever thread, and without holding anybody up.
+//! How a store closes: after the operations in progress, on any thread, without blocking callers.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, Weak};
@@ -14,11 +14,11 @@ use crate::support::{
 };
 use nexo_pairing_conformance::testing::TestReplica;
 
-/// For how long a test waits for what has to come.
+/// The longest that a test waits.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A replica that keeps its store open, as a gate that is its own replica would, and can be stopped
-/// in the middle of being told something.
+/// A replica that keeps its store open, as a gate may, and can be stopped
+/// in the middle of an update.
 struct Owner {
     copy: Arc<TestReplica>,
     stop: Mutex<Option<Stop>>,
@@ -27,7 +27,7 @@ struct Owner {
     _ended: Ended,
 }
 
-/// Where to stop: says that it is there, and waits to go on.
+/// A stopping point: reports its arrival and waits to continue.
 struct Stop {
     at_update: bool,
     reached: Sender<()>,
@@ -113,20 +113,20 @@ async fn a_store_may_end_on_one_of_its_own_threads() {
         tokio::task::yield_now().await;
         is_there.recv_timeout(DEADLINE).unwrap();
         if let Some(writing) = writing {
-            // The task holds a handle: it is gone, its write is not.
+            // The task held a handle. It is gone, but its write is not.
             writing.abort();
             assert!(writing.await.unwrap_err().is_cancelled());
         }
         drop(store);
         drop(owner);
-        // The thread that is in the replica has the last of it now.
+        // The thread inside the replica now holds the last handle.
         go.send(()).unwrap();
         has_ended.recv_timeout(DEADLINE).unwrap();
         drop(folder);
     }
 }
 
-/// A clock that stops whoever reads it next: says that they are there, and has them wait to go on.
+/// A clock that stops its next reader, reports their arrival and makes them wait.
 #[derive(Debug)]
 struct StoppingClock {
     stop: Mutex<Option<(Sender<()>, Receiver<()>)>>,
@@ -147,7 +147,7 @@ impl Clock for StoppingClock {
 }
 
 #[tokio::test]
-async fn dropping_a_store_waits_for_what_was_begun() {
+async fn dropping_a_store_waits_for_operations_in_progress() {
     let clock = Arc::new(StoppingClock { stop: Mutex::default() });
     let World { world: testing::World { store, .. }, path, folder, options, .. } =
         World::with(|options| options.clock = Arc::clone(&clock) as Arc<dyn Clock>).await;
@@ -159,7 +159,7 @@ async fn dropping_a_store_waits_for_what_was_begun() {
         async move { store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await }
     });
     tokio::task::yield_now().await;
-    // The transaction has its time, so it was begun; what was not would be skipped.
+    // The transaction has read its time, so it has begun; one that has not would be skipped.
     begun.recv_timeout(DEADLINE).unwrap();
     writing.abort();
     drop(writing.await);
@@ -173,7 +173,7 @@ async fn dropping_a_store_waits_for_what_was_begun() {
 }
 
 #[tokio::test]
-async fn giving_up_on_an_open_holds_nobody_up() {
+async fn a_cancelled_open_blocks_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
     let lock = std::fs::File::create(folder.path().join("pairing.db.lock")).unwrap();
@@ -188,7 +188,7 @@ async fn giving_up_on_an_open_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_panics_closes_the_store_rather_than_going_stale() {
+async fn a_panicking_replica_closes_the_store_rather_than_going_stale() {
     struct Panicking(Arc<TestReplica>);
     impl Replica for Panicking {
         fn position(&self) -> Option<i64> {

@@ -11,7 +11,7 @@ use crate::support::{Repeating, World, account, bytes, channel, everywhere, name
 /// An id that cannot occur by chance.
 const ANA: &str = "+14155550199";
 
-/// The files of a store in which a text is found.
+/// The files of a store that contain a text.
 fn found_in(folder: &Path, text: &str) -> Vec<String> {
     let is_in = |name: &String| {
         let bytes = bytes(&folder.join(name));
@@ -47,7 +47,7 @@ async fn a_forgotten_person_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn two_people_are_never_one_in_the_log() {
+async fn two_forgotten_people_have_different_pseudonyms() {
     // As if chance gave the same salt twice.
     let world = World::with(|options| options.random = Arc::new(Repeating::each(u32::MAX))).await;
     for id in ["+1", "+2"] {
@@ -61,10 +61,10 @@ async fn two_people_are_never_one_in_the_log() {
 }
 
 #[tokio::test]
-async fn who_is_only_in_the_list_of_changes_is_forgotten_too() {
+async fn a_person_only_in_the_change_list_is_forgotten() {
     let world = World::new().await;
     world.seed(ANA).await;
-    // As the sqlite3 shell takes rows away.
+    // As the sqlite3 shell deletes rows.
     let shell = world.shell();
     shell.execute_batch("PRAGMA secure_delete = ON; DELETE FROM pairing_allow_from;").unwrap();
     drop(shell);
@@ -76,7 +76,7 @@ async fn who_is_only_in_the_list_of_changes_is_forgotten_too() {
 
 #[tokio::test]
 async fn one_of_many_leaves_no_trace_either() {
-    // Enough rows, in an order mixed enough, that pages of the file are split and joined.
+    // Enough rows, in mixed order, to split and merge pages of the file.
     let world = World::new().await;
     let number = |i: u64| format!("+1{:010}", i.wrapping_mul(7_919_317) % 10_000_000_019);
     let all: Vec<_> = (0..5000).map(|i| sender(&number(i))).collect();

@@ -1,5 +1,5 @@
-//! A disk on which there is no room left: nothing that was acknowledged is lost, and it goes on
-//! when there is room again.
+//! A full disk: no acknowledged write is lost, and the store continues
+//! once there is room again.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,12 +13,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::support::{account, channel, everywhere, names, options, sender, store_error};
 use nexo_pairing_conformance::testing::TestReplica;
 
-/// Says to a process of this test what there is to fill: the folder of a small disk of its own, or
+/// Tells a child process of this test what to fill: the folder of its own small disk, or
 /// nothing, when only the size of its files can be limited.
 const DISK: &str = "PAIRING_TEST_DISK";
 
-/// Runs a test again, in a process of its own with a disk of 1 MiB in a name space of its own. Who
-/// may not have one (most containers, and users on some systems) gets a limit for the size of files.
+/// Runs a test again in a child process with a disk of 1 MiB in its own namespace. Users without
+/// that permission (most containers, and users on some systems) get a limit on the file size.
 fn again_on_a_small_disk(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let unshare: &[&str] = if rustix::process::geteuid().is_root() {
@@ -42,7 +42,7 @@ fn again_on_a_small_disk(test: &str) {
     let mount = "mount -t tmpfs -o size=1m tmpfs \"$PAIRING_TEST_DISK\" || exit 77
         exec \"$0\" \"$@\"";
     let (mut code, mut told) = run("unshare", unshare, mount, folder.path());
-    // A test that fails ends with 101; any other end is one before the test.
+    // A failed test exits with 101; any other status comes from before the test.
     if !matches!(code, Some(0 | 101)) {
         eprintln!("no disk of its own, a limit for files instead: {told}");
         let limit = "trap '' XFSZ; exec \"$0\" \"$@\"";
@@ -51,15 +51,15 @@ fn again_on_a_small_disk(test: &str) {
     assert!(code == Some(0) && told.contains("1 passed"), "{code:?}: {told}");
 }
 
-/// Something to fill.
+/// A disk to fill.
 struct Disk {
     folder: PathBuf,
-    /// `None` on a disk of its own.
+    /// `None` on a separate disk.
     limited: Option<tempfile::TempDir>,
 }
 
 impl Disk {
-    /// `None` in the process that has to start the other one.
+    /// `None` in the parent process.
     fn from_environment() -> Option<Self> {
         let disk = std::env::var_os(DISK)?;
         Some(if disk.is_empty() {
@@ -92,7 +92,7 @@ impl Disk {
         fs::remove_file(self.path("filler")).unwrap();
     }
 
-    /// Whether this is what a full disk is called; a limit is not one.
+    /// Whether this is the error of a full disk, as opposed to a limit.
     fn is_full(&self, error: &StoreError) -> bool {
         matches!(error, StoreError::Full { .. })
             || self.limited.is_some()
@@ -115,7 +115,7 @@ fn limit_files(bytes: Option<u64>) {
 }
 
 async fn seed(store: &PairingStore, number: u32) -> Result<(), PairingError> {
-    // Long, so that there is not much room for many.
+    // Long, so that few fit.
     let ids = [sender(&format!("{number:0200}"))];
     store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.map(drop)
 }
@@ -126,9 +126,9 @@ async fn count(store: &PairingStore) -> u32 {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_full_disk() {
+async fn acknowledged_writes_survive_a_full_disk() {
     let Some(disk) = Disk::from_environment() else {
-        return again_on_a_small_disk("full::what_was_acknowledged_survives_a_full_disk");
+        return again_on_a_small_disk("full::acknowledged_writes_survive_a_full_disk");
     };
     let path = disk.path("pairing.db");
     let (_, options) = options();
@@ -237,7 +237,7 @@ async fn a_probe_finds_a_full_disk() {
     seed(&store, 0).await.unwrap();
     store.probe().await.unwrap();
     disk.fill(0);
-    // A WAL that is there already has room for a while.
+    // An existing WAL has room for a while.
     let mut done = 1;
     while seed(&store, done).await.is_ok() {
         done += 1;

@@ -1,11 +1,11 @@
-//! Grants: who ended them, as the file says.
+//! Grants: who ended them, according to the file.
 
 use nexo_pairing_core::Actor;
 
 use crate::support::{World, everywhere};
 
 #[tokio::test]
-async fn a_grant_that_is_given_again_was_revoked_by_nobody() {
+async fn a_renewed_grant_has_no_revoker() {
     let world = World::new().await;
     let revoked_by = || {
         let sql = "SELECT revoked_via FROM pairing_allow_from";

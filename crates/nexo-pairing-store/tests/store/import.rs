@@ -1,4 +1,4 @@
-//! The sessions of 0.1.8 are taken over, and its file is left as it is.
+//! The sessions of 0.1.8 are imported, and its file is left unchanged.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -24,7 +24,7 @@ fn old_sessions() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// A copy that somebody changed.
+/// A changed copy.
 fn changed(sql: &str) -> (TempDir, PathBuf) {
     let (folder, path) = old_sessions();
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
@@ -65,7 +65,7 @@ async fn the_token_of_an_old_session_is_accepted() {
 }
 
 #[tokio::test]
-async fn an_old_session_ends_when_it_did() {
+async fn an_old_session_keeps_its_expiry() {
     let (_folder, path) = old_sessions();
     let world = World::new().await;
     world.clock.set(moment(THEN[1]));
@@ -76,7 +76,7 @@ async fn an_old_session_ends_when_it_did() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_revoked_stays_so_however_often_it_is_imported() {
+async fn a_revoked_session_stays_revoked_after_repeated_imports() {
     let (_folder, path) = old_sessions();
     let world = World::new().await;
     let import = || async {
@@ -95,7 +95,7 @@ async fn a_session_that_was_revoked_stays_so_however_often_it_is_imported() {
 }
 
 #[tokio::test]
-async fn labels_that_0_1_8_allowed_are_made_to_fit() {
+async fn labels_of_0_1_8_are_adapted() {
     let long = "ñ".repeat(100);
     let (_folder, path) = changed(&format!(
         "INSERT INTO pairing_sessions VALUES
@@ -113,7 +113,7 @@ async fn labels_that_0_1_8_allowed_are_made_to_fit() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_taken_over_is_named_without_its_token() {
+async fn a_row_that_cannot_be_imported_is_named_without_its_token() {
     for (row, reason) in [
         ("('short', 'companion-v1', NULL, 1, 2)", "has 5 bytes"),
         ("('secret with spaces', 'companion-v1', NULL, 1, 2)", "printable ASCII"),
@@ -131,7 +131,7 @@ async fn a_row_that_cannot_be_taken_over_is_named_without_its_token() {
 }
 
 #[tokio::test]
-async fn what_holds_no_sessions_of_0_1_8_is_refused() {
+async fn a_file_without_sessions_of_0_1_8_is_refused() {
     let (folder, path) = old_sessions();
     let refused_as = |path: PathBuf| async move { refused(&path).await };
 
@@ -168,7 +168,7 @@ async fn a_link_is_followed() {
 }
 
 #[tokio::test]
-async fn what_a_crash_of_0_1_8_left_is_not_touched() {
+async fn files_of_a_crashed_0_1_8_are_not_touched() {
     let (_folder, path) = old_sessions();
     let old = Connection::open(&path).unwrap();
     let unfinished = "BEGIN; UPDATE pairing_sessions SET profile = 'other'";
@@ -188,7 +188,7 @@ async fn what_a_crash_of_0_1_8_left_is_not_touched() {
 }
 
 #[tokio::test]
-async fn the_old_file_is_no_store() {
+async fn the_old_session_file_is_not_a_store() {
     let (_folder, path) = old_sessions();
     let opened = PairingStore::open(&path).await;
     let error = crate::support::store_error(opened.map(drop).unwrap_err());

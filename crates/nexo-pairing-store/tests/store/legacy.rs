@@ -1,4 +1,4 @@
-//! 0.1.8: its file is taken over in place, and it can still use the file afterwards.
+//! 0.1.8: its file is upgraded in place, and it can still use the file afterwards.
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) fn old_file() -> (TempDir, PathBuf) {
 }
 
 #[tokio::test]
-async fn an_old_file_is_taken_over_with_all_its_grants() {
+async fn an_old_file_is_upgraded_with_all_its_grants() {
     let (_folder, path) = old_file();
     let (_, options) = options();
     for round in ["upgraded", "opened again"] {
@@ -68,7 +68,7 @@ async fn an_old_file_is_taken_over_with_all_its_grants() {
 }
 
 #[tokio::test]
-async fn the_requests_of_an_old_file_run_out() {
+async fn the_requests_of_an_old_file_expire() {
     let (_folder, path) = old_file();
     let (clock, options) = options();
     clock.set(moment(THEN + 3599));
@@ -128,7 +128,7 @@ async fn requests_of_0_1_8_are_seen_and_count() {
 }
 
 #[tokio::test]
-async fn what_0_1_8_refreshes_lives_on() {
+async fn a_request_refreshed_by_0_1_8_stays_alive() {
     let world = World::new().await;
     let old = Old::open(&world.path, START);
     old.upsert(ONE, &unknown(1)).unwrap();
@@ -141,7 +141,7 @@ async fn what_0_1_8_refreshes_lives_on() {
 }
 
 #[tokio::test]
-async fn what_0_1_8_approves_revokes_and_seeds_is_seen() {
+async fn changes_by_0_1_8_are_seen() {
     let world = World::new().await;
     let mut old = Old::open(&world.path, START);
     let code = world.code("+1").await;
@@ -160,7 +160,7 @@ async fn what_0_1_8_approves_revokes_and_seeds_is_seen() {
 }
 
 #[tokio::test]
-async fn what_0_1_8_purges_is_gone() {
+async fn rows_purged_by_0_1_8_are_gone() {
     let world = World::new().await;
     let request = NewRequest::new(key("+1")).with_ttl(minutes(120));
     world.store.upsert_pending(request).await.unwrap();
@@ -173,7 +173,7 @@ async fn what_0_1_8_purges_is_gone() {
 }
 
 #[tokio::test]
-async fn a_block_holds_for_0_1_8_too_and_what_it_revives_stays_blocked_here() {
+async fn a_block_holds_for_0_1_8_and_its_revivals_stay_blocked_here() {
     let world = World::new().await;
     world.seed("+1").await;
     world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
@@ -185,7 +185,7 @@ async fn a_block_holds_for_0_1_8_too_and_what_it_revives_stays_blocked_here() {
     assert_eq!(world.message("+1").await, UpsertOutcome::Blocked);
 }
 
-/// A grant of a minute for `+1`, which is over.
+/// An expired one-minute grant for `+1`.
 async fn ended_grant(world: &World, is_purged: bool) {
     let code = world.code("+1").await;
     let grant = Grant::unlimited().with_expires_in(minutes(1));
@@ -207,7 +207,7 @@ async fn a_grant_that_ended_has_ended_for_0_1_8() {
 }
 
 #[tokio::test]
-async fn a_grant_that_0_1_8_revives_is_for_good() {
+async fn a_grant_revived_by_0_1_8_is_permanent() {
     for is_purged in [true, false] {
         let world = World::new().await;
         ended_grant(&world, is_purged).await;
@@ -226,7 +226,7 @@ async fn a_grant_that_0_1_8_revives_is_for_good() {
 }
 
 #[tokio::test]
-async fn our_own_temporary_grants_are_not_taken_for_a_revival() {
+async fn temporary_grants_are_not_mistaken_for_revivals() {
     let world = World::new().await;
     for _ in 0..3 {
         ended_grant(&world, true).await;
@@ -256,7 +256,7 @@ async fn two_requests_with_one_code_do_not_stop_the_upgrade() {
 }
 
 #[tokio::test]
-async fn an_old_process_that_has_the_file_open_goes_on() {
+async fn an_old_process_with_the_file_open_keeps_working() {
     let (_folder, path) = old_file();
     let mut old = Old::open(&path, START);
     assert_eq!(old.purge(), 2);

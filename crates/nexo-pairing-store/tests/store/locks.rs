@@ -13,7 +13,7 @@ use crate::legacy::old_file;
 use crate::support::{World, everywhere, options};
 use nexo_pairing_conformance::testing::TestReplica;
 
-/// Says to a process of this test which file to look at.
+/// Names the file that a child process of this test looks at.
 const FILE: &str = "PAIRING_TEST_FILE";
 
 /// Whether another process sees that the file is in use. A process does not see its own locks.
@@ -68,7 +68,7 @@ async fn nothing_drops_the_locks_of_the_file() {
         store.forget(&everywhere("+5491155556666"), &Actor::cli()).await.unwrap();
         check("forgetting");
         drop(copy);
-        // So it would show.
+        // So a lost lock would show.
         drop(fs::File::open(path).unwrap());
         assert!(!is_locked(path));
     }

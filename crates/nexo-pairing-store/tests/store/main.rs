@@ -1,4 +1,4 @@
-//! The store, from outside: its operations, its file, who else writes to it, and what breaks.
+//! The store from outside: operations, files, other writers and faults.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account;

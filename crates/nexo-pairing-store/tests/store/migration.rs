@@ -1,4 +1,4 @@
-//! Every schema that ever was is upgraded, with its rows.
+//! Every earlier schema is upgraded, with its rows.
 
 use nexo_pairing_core::{Filter, Mode, RedeemError};
 use nexo_pairing_store::{Inspection, PairingStore};
@@ -95,7 +95,7 @@ async fn the_file_of_0_1_8_takes_sessions() {
     assert_eq!(store.list_allow(&Filter::all(), true).await.unwrap().len(), 7);
     let issued = store.redeem(redemption(1, None)).await.unwrap();
     assert_eq!(store.session(&issued.token).await.unwrap(), Some(issued.session));
-    // And 0.1.8 goes on with what is its own.
+    // And 0.1.8 continues with its own tables.
     let old = Old::open(&path, START);
     assert_eq!(old.list_allow().len(), 7);
 }
@@ -188,7 +188,7 @@ async fn version_6_is_upgraded() {
     )
     .await;
     let session = store.list_sessions(false).await.unwrap().remove(0);
-    // Who named it was not recorded: before, it was the operator unless the code had no name.
+    // Earlier versions did not record who named it: the operator, unless the code had no name.
     assert_eq!(
         (session.device_label.as_deref(), session.named_by_device),
         (Some("kitchen"), false)
@@ -226,8 +226,8 @@ async fn every_version_has_its_test() {
 }
 
 #[tokio::test]
-async fn half_an_old_file_is_upgraded_too() {
-    // 0.1.8 makes its tables one after the other.
+async fn an_incomplete_old_file_is_upgraded() {
+    // 0.1.8 creates its tables one after the other.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
     let sql = "CREATE TABLE pairing_pending (channel TEXT NOT NULL, account_id TEXT NOT NULL,

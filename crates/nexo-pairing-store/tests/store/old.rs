@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// A process of 0.1.8 that has the file open, at a moment of its own.
+/// A process of 0.1.8 with the file open, on its own clock.
 pub(crate) struct Old {
     pub(crate) connection: Connection,
     pub(crate) now: i64,

@@ -1,4 +1,4 @@
-//! Where a file may lie, what it may be called, and who may read it.
+//! Location, name and permissions of the file.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -19,13 +19,13 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Takes from this thread, and those that it starts, what lets root pass by permissions. Any other
-/// user has none of it.
+/// Drops the capabilities by which root bypasses permissions, for this thread and its children. Any other
+/// user has none of them.
 pub(crate) fn obey_permissions() {
     let mut ours = rustix::thread::capabilities(None).unwrap();
     let passes_by = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
     ours.effective &= !passes_by;
-    // What it might have is enough for access(2).
+    // Its permitted capabilities are enough for access(2).
     ours.permitted &= !passes_by;
     rustix::thread::set_capabilities(None, ours).unwrap();
 }
@@ -56,7 +56,7 @@ async fn a_folder_that_was_there_keeps_its_mode() {
     assert_eq!(mode(folder.path()), 0o755);
 }
 
-/// Runs one of the tests again in a process of its own: the mask is one for a whole process.
+/// Runs a test again in a child process: the umask belongs to a whole process.
 fn again_with_umask(test: &str, umask: &str) {
     let script = format!("umask {umask} && exec \"$0\" --exact {test} --nocapture");
     let output = Command::new("sh")
@@ -111,7 +111,7 @@ async fn the_file_of_0_1_8_becomes_private() {
 }
 
 #[tokio::test]
-async fn what_root_makes_beside_somebodys_file_is_that_ones() {
+async fn files_created_by_root_belong_to_the_owner_of_the_database() {
     let (folder, path) = old_file();
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(&path, Some(12_345), Some(12_345)).unwrap();
@@ -124,9 +124,9 @@ async fn what_root_makes_beside_somebodys_file_is_that_ones() {
     }
 }
 
-/// A service runs as its own user, and root looks after it.
+/// A service runs as its own user, and root maintains it.
 #[tokio::test]
-async fn what_root_makes_in_somebodys_folder_is_the_folders_owners() {
+async fn files_created_by_root_belong_to_the_owner_of_the_folder() {
     if !rustix::process::geteuid().is_root() {
         println!("not tested: only root can act for another user");
         return;
@@ -136,7 +136,7 @@ async fn what_root_makes_in_somebodys_folder_is_the_folders_owners() {
     let state = folder.path().join("nexo/state");
     let store = PairingStore::open(state.join("pairing.db")).await.unwrap();
     store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
-    // A backup goes where root wants it, and opens for the service when it is moved into place.
+    // A backup stays where root puts it, and the service can open it once it is moved into place.
     let elsewhere = tempfile::tempdir().unwrap();
     let backup = elsewhere.path().join("backup.db");
     store.backup(&backup).await.unwrap();
@@ -149,7 +149,7 @@ async fn what_root_makes_in_somebodys_folder_is_the_folders_owners() {
 }
 
 #[tokio::test]
-async fn names_are_taken_as_they_are() {
+async fn file_names_are_used_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let awkward = [
         "with space.db",
@@ -191,13 +191,13 @@ async fn names_are_taken_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_link_is_the_file_it_leads_to() {
+async fn a_link_stands_for_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let (real, links) = (folder.path().join("real"), folder.path().join("links"));
     fs::create_dir(&real).unwrap();
     fs::create_dir(&links).unwrap();
     let link = links.join("pairing.db");
-    // To what is not there yet, too.
+    // A link to a missing target as well.
     symlink("../real/pairing.db", &link).unwrap();
     let through = PairingStore::open(&link).await.unwrap();
     through.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
@@ -251,7 +251,7 @@ async fn a_file_that_may_not_be_used_is_refused() {
 }
 
 #[tokio::test]
-async fn what_may_only_be_read_can_be_looked_at() {
+async fn a_read_only_file_can_be_inspected() {
     obey_permissions();
     for (of_file, of_folder) in [(0o400, 0o500), (0o600, 0o500), (0o400, 0o700)] {
         let World { world: testing::World { store, .. }, path, folder, .. } = World::new().await;
@@ -272,8 +272,8 @@ async fn what_may_only_be_read_can_be_looked_at() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_whole_is_not_read_in_part() {
-    // A WAL that a crash left, in a folder where nothing can be made: without it rows are missing.
+async fn a_file_is_read_completely_or_not_at_all() {
+    // The WAL of a crash, in a read-only folder: without it, rows are missing.
     let world = World::new().await;
     world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
     let (folder, path) = world.crashed();

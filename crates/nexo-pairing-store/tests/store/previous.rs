@@ -1,4 +1,4 @@
-//! The copy that is kept before an upgrade which an earlier version cannot read.
+//! The copy made before an upgrade to a schema that earlier versions cannot read.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -27,7 +27,7 @@ async fn open(path: &Path) -> PairingStore {
     PairingStore::open_with(path, options().1).await.unwrap()
 }
 
-/// How many rows the tables of schema 3 have.
+/// The row counts of the tables of schema 3.
 fn rows(connection: &Connection) -> Vec<i64> {
     ["pending", "allow_from", "blocked", "finished", "audit", "redemptions", "sessions"]
         .map(|table| {
@@ -38,7 +38,7 @@ fn rows(connection: &Connection) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_file_of_an_earlier_schema_is_kept_as_it_was() {
+async fn a_file_of_an_earlier_schema_is_copied_before_the_upgrade() {
     let (folder, path) = earlier_file();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let owner = 12_345;
@@ -61,7 +61,7 @@ async fn a_file_of_an_earlier_schema_is_kept_as_it_was() {
     assert_eq!((inspection.schema_version, inspection.problems), (3, Vec::new()));
     assert_eq!(rows(&shell(&copy)), expected);
 
-    // Only the upgrade makes one.
+    // Only the upgrade makes a copy.
     fs::remove_file(&copy).unwrap();
     drop(open(&path).await);
     assert_eq!(names(folder.path()), ["pairing.db", "pairing.db.lock"]);
@@ -78,7 +78,7 @@ async fn there_is_no_copy_of_a_file_that_0_1_8_can_still_read_nor_of_a_new_one()
 }
 
 #[tokio::test]
-async fn whoever_wants_no_copy_gets_none() {
+async fn no_copy_is_made_on_request() {
     let (folder, path) = earlier_file();
     let mut options = options().1;
     options.copy_before_upgrade = false;
@@ -87,17 +87,17 @@ async fn whoever_wants_no_copy_gets_none() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_ends_behind_the_copy_begins_anew_and_so_does_the_copy() {
+async fn an_interrupted_upgrade_starts_again_with_a_new_copy() {
     let (folder, path) = earlier_file();
     let copy = folder.path().join(COPY);
-    // In the way of the migration, so that there is the copy and nothing else.
+    // This blocks the migration, so that only the copy is made.
     shell(&path).execute("CREATE TABLE pairing_accounts (x)", ()).unwrap();
     let failed = PairingStore::open_with(&path, options().1).await.unwrap_err();
     assert!(matches!(store_error(failed), StoreError::Migration { .. }));
     assert_eq!(Inspection::of(&path).await.unwrap().schema_version, 3);
     assert_eq!(rows(&shell(&copy))[2], 1);
 
-    // Meanwhile the earlier version was used again.
+    // The earlier version was used again in between.
     let block = "INSERT INTO pairing_blocked VALUES ('whatsapp', '*', '+1', 0, 'cli', NULL)";
     shell(&path).execute_batch(&format!("DROP TABLE pairing_accounts; {block}")).unwrap();
     drop(open(&path).await);
@@ -105,10 +105,10 @@ async fn an_upgrade_that_ends_behind_the_copy_begins_anew_and_so_does_the_copy()
 }
 
 #[tokio::test]
-async fn what_a_copy_that_was_cut_off_left_is_neither_used_nor_kept() {
+async fn an_interrupted_copy_is_neither_used_nor_kept() {
     let (folder, path) = earlier_file();
     let partial = folder.path().join(format!("{COPY}.partial"));
-    // A part of the file, and a journal that SQLite would apply to the next.
+    // A part of the file, and a journal that SQLite would apply to the next file.
     fs::write(&partial, &bytes(&path)[..8192]).unwrap();
     let journal = folder.path().join(format!("{COPY}.partial-journal"));
     let mut hot = vec![0; 512];
@@ -135,7 +135,7 @@ async fn a_link_in_place_of_the_copy_is_replaced_and_not_followed() {
 }
 
 #[tokio::test]
-async fn the_copy_goes_with_the_first_person_who_is_forgotten() {
+async fn forgetting_a_person_deletes_the_copy() {
     let (folder, path) = earlier_file();
     let store = open(&path).await;
     assert!(folder.path().join(COPY).exists());

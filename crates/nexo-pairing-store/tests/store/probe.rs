@@ -1,4 +1,4 @@
-//! Whether a store can be read and written is found out by reading and writing.
+//! Probes: they read and write.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use crate::place::obey_permissions;
 use crate::support::{World, store_error};
 
 #[tokio::test]
-async fn a_store_that_works_is_well_and_a_probe_leaves_nothing() {
+async fn a_probe_of_a_working_store_leaves_nothing() {
     let world = World::new().await;
     for _ in 0..3 {
         world.store.probe().await.unwrap();
@@ -22,7 +22,7 @@ async fn a_store_that_works_is_well_and_a_probe_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_not_well() {
+async fn a_probe_fails_on_a_deleted_file() {
     let world = World::new().await;
     let aside = world.path.with_extension("aside");
     fs::rename(&world.path, &aside).unwrap();
@@ -33,7 +33,7 @@ async fn a_file_that_is_gone_is_not_well() {
 }
 
 #[tokio::test]
-async fn a_file_that_may_only_be_read_is_not_well() {
+async fn a_probe_fails_on_a_read_only_file() {
     obey_permissions();
     let world = World::new().await;
     let (restored, aside) =

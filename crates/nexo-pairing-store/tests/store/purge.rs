@@ -1,4 +1,4 @@
-//! What a purge ends, and others who write meanwhile.
+//! Purges, and concurrent writers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,7 @@ async fn requests_end_in_the_order_in_which_they_were_added() {
 }
 
 #[tokio::test]
-async fn a_request_whose_metadata_are_no_text_ends_like_any_other() {
+async fn a_request_whose_metadata_is_not_text_ends_like_any_other() {
     let world = World::new().await;
     world
         .shell()
@@ -71,7 +71,7 @@ async fn a_request_whose_metadata_are_no_text_ends_like_any_other() {
             VALUES ('whatsapp', 'main', '+1', 'AAAAAAAA', 1, x'ff')",
         )
         .unwrap();
-    // Each operation ends a share of what is over.
+    // Each operation ends a share of the overdue rows.
     world.code("+2").await;
     assert_eq!(world.pending().await, ["+2"]);
     assert_eq!(world.audit().await, ["gate expire +1", "gate request +2"]);

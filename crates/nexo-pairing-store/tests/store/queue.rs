@@ -1,4 +1,4 @@
-//! A crowd behind a lock that somebody else holds: what waits is bounded, and an operator goes first.
+//! A crowd behind a locked database: the queue is bounded, and operators go first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 use crate::support::{World, everywhere, key, key_on};
 
-/// The bound, and as many more as one transaction may hold by then.
+/// The bound, plus the size of one transaction.
 const BOUND: std::ops::RangeInclusive<usize> = 1024..=1024 + 256;
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_crowd_behind_a_lock_is_bounded_and_an_operator_goes_first() {
             let (store, asked) = (world.store.clone(), Arc::clone(&asked));
             tokio::spawn(async move {
                 asked.fetch_add(1, Ordering::SeqCst);
-                // On an account each, so that every one of them would get its place.
+                // One account each, so that each of them would get a place.
                 let request = NewRequest::new(key_on(&format!("a{number}"), "+1"));
                 store.upsert_pending(request).await
             })
@@ -58,11 +58,11 @@ async fn a_crowd_behind_a_lock_is_bounded_and_an_operator_goes_first() {
         )
         .unwrap();
     assert!(before <= 256, "{before} strangers went before the operator");
-    // When it is over, strangers are served again.
+    // Afterwards, strangers are served again.
     world.store.upsert_pending(NewRequest::new(key("+3"))).await.unwrap();
 }
 
-/// The refusal has a stable kind and says what to do; it is no failure of the file.
+/// The refusal has a stable kind and a hint; it is not a failure of the file.
 fn is_overloaded(error: PairingError) {
     assert_eq!(error.kind(), "overloaded");
     let PairingError::Overloaded(source) = error else { panic!("{error:?}") };

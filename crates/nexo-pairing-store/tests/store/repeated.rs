@@ -23,7 +23,7 @@ fn counted(details: &[Value]) -> u64 {
 }
 
 #[tokio::test]
-async fn fifteen_seconds_of_replays_are_six_entries_that_tell_all_of_them() {
+async fn fifteen_seconds_of_replays_are_six_entries_that_count_all() {
     const A_SECOND: u64 = 2050;
     let (clock, options) = options();
     let store = PairingStore::open_memory_with(options).await.unwrap();
@@ -44,7 +44,7 @@ async fn fifteen_seconds_of_replays_are_six_entries_that_tell_all_of_them() {
         "session": session.id.as_str(), "revoked": true, "peer": "10.0.0.0", "count": 1, "total": 1,
     });
     assert_eq!(entries[0], first);
-    // The flood is over; what came since the last entry is told all the same, once.
+    // The flood is over; the rest since the last entry is still audited, once.
     clock.advance(std::time::Duration::from_mins(1));
     for _ in 0..3 {
         store.purge_sessions().await.unwrap();
@@ -60,7 +60,7 @@ async fn fifteen_seconds_of_replays_are_six_entries_that_tell_all_of_them() {
 }
 
 #[tokio::test]
-async fn a_day_of_repeated_claims_is_an_entry_a_minute() {
+async fn a_day_of_repeated_claims_is_one_entry_per_minute() {
     for (claim, action) in [(None, "replay"), (Some(1), "session_reissued")] {
         let (clock, options) = options();
         let store = PairingStore::open_memory_with(options).await.unwrap();

@@ -1,4 +1,4 @@
-//! A database file that is taken away, or replaced by another, while it is open.
+//! A database file that is deleted or replaced while it is open.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn never_polls(options: &mut StoreOptions) {
     options.poll_interval = hours(1);
 }
 
-/// Another database, complete in its file, with these senders let in.
+/// Another database, complete in its file, with these senders admitted.
 async fn backup_with(world: &World, ids: &[&str]) -> PathBuf {
     let folder = world.folder.path().join("elsewhere");
     let (_, options) = options();
@@ -36,7 +36,7 @@ async fn assert_sound(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_file_put_in_its_place_is_used_from_then_on() {
+async fn a_replacement_file_is_used() {
     let world = World::new().await;
     let copy = TestReplica::of(&world.store);
     for number in 0..50 {
@@ -58,7 +58,7 @@ async fn a_file_put_in_its_place_is_used_from_then_on() {
     assert_eq!(world.allowed().await, ["+2", "+3"]);
     assert_sound(&world.path).await;
 
-    // In the file, for whoever opens it next.
+    // In the file, for the next process that opens it.
     let World { world: testing::World { store, .. }, path, .. } = &world;
     let other = world.another().await;
     let filter = nexo_pairing_core::Filter::all();
@@ -94,7 +94,7 @@ async fn the_wal_of_the_old_file_is_not_mixed_into_the_new_one() {
 }
 
 #[tokio::test]
-async fn the_wal_that_a_crash_left_is_brought_in() {
+async fn the_wal_of_a_crash_is_applied() {
     let world = World::new().await;
     world.seed("+1").await;
     let (_folder, path) = world.crashed();
@@ -105,7 +105,7 @@ async fn the_wal_that_a_crash_left_is_brought_in() {
 }
 
 #[tokio::test]
-async fn a_write_tells_the_mirrors_of_the_new_file_only() {
+async fn a_write_updates_replicas_from_the_new_file_only() {
     let world = World::with(never_polls).await;
     let copy = TestReplica::of(&world.store);
     world.seed("+1").await;
@@ -117,7 +117,7 @@ async fn a_write_tells_the_mirrors_of_the_new_file_only() {
     assert_eq!(lines, ["whatsapp/personal/+2 allowed", "whatsapp/personal/+3 allowed"]);
 }
 
-/// Does something once, in the middle of a transaction: when a code is drawn.
+/// Runs a hook once, in the middle of a transaction: when a code is drawn.
 #[derive(Default)]
 struct Meanwhile(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
@@ -138,7 +138,7 @@ impl RandomSource for Meanwhile {
 }
 
 #[tokio::test]
-async fn a_write_that_went_to_the_old_file_is_no_success_and_does_not_bring_it_back() {
+async fn a_write_to_the_old_file_is_an_error_and_does_not_bring_it_back() {
     let random = Arc::new(Meanwhile::default());
     let world = World::with(|options| options.random = Arc::clone(&random) as _).await;
     let copy = TestReplica::of(&world.store);
@@ -166,7 +166,7 @@ async fn a_write_that_went_to_the_old_file_is_no_success_and_does_not_bring_it_b
 }
 
 #[tokio::test]
-async fn without_its_file_a_store_fails_and_makes_none() {
+async fn without_its_file_a_store_fails_and_creates_none() {
     let world = World::new().await;
     let copy = TestReplica::of(&world.store);
     world.seed("+1").await;
@@ -198,7 +198,7 @@ async fn without_its_file_a_store_fails_and_makes_none() {
 }
 
 #[tokio::test]
-async fn a_folder_that_went_with_its_file_is_not_made_again() {
+async fn a_deleted_folder_is_not_created_again() {
     let world = World::new().await;
     let folder = world.folder.path().join("deep/state");
     let (_, options) = options();
@@ -214,7 +214,7 @@ async fn a_folder_that_went_with_its_file_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_broken_file_put_in_its_place_shuts_the_mirrors() {
+async fn a_broken_replacement_invalidates_the_replicas() {
     let world = World::new().await;
     let copy = TestReplica::of(&world.store);
     world.seed("+1").await;

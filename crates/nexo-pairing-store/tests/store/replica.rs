@@ -1,4 +1,4 @@
-//! Replicas: what this handle changes is there when the operation returns, what others change comes.
+//! Replicas: a change through this handle is visible on return; changes by others arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{
 };
 use nexo_pairing_conformance::testing::TestReplica;
 
-/// Looks at the file only when it is asked to.
+/// Polls the file only on request.
 fn never_polls(options: &mut StoreOptions) {
     options.poll_interval = hours(1);
 }
@@ -65,7 +65,7 @@ async fn a_change_through_this_handle_is_visible_on_return() {
 }
 
 #[tokio::test]
-async fn what_another_handle_changes_comes() {
+async fn a_change_through_another_handle_arrives() {
     let world = World::new().await;
     let copy = TestReplica::of(&world.store);
     let before = copy.state().invalidations;
@@ -80,7 +80,7 @@ async fn what_another_handle_changes_comes() {
 }
 
 #[tokio::test]
-async fn what_the_shell_changes_comes() {
+async fn a_change_by_the_shell_arrives() {
     let world = World::new().await;
     let copy = TestReplica::of(&world.store);
     let shell = world.shell();
@@ -133,7 +133,7 @@ async fn what_the_shell_changes_comes() {
 }
 
 #[tokio::test]
-async fn a_refresh_brings_what_others_changed_at_once() {
+async fn a_refresh_delivers_changes_of_others_at_once() {
     let world = World::with(never_polls).await;
     let copy = TestReplica::of(&world.store);
     let other = world.another().await;
@@ -147,7 +147,7 @@ async fn a_refresh_brings_what_others_changed_at_once() {
 }
 
 #[tokio::test]
-async fn a_gap_in_the_list_of_changes_is_made_good() {
+async fn a_gap_in_the_change_list_causes_a_full_load() {
     let world = World::with(never_polls).await;
     let copy = TestReplica::of(&world.store);
     for gap in [
@@ -171,7 +171,7 @@ async fn a_gap_in_the_list_of_changes_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_is_ahead_of_the_file_is_loaded_anew() {
+async fn a_replica_ahead_of_the_file_is_reloaded() {
     let world = World::with(never_polls).await;
     for number in 0..9 {
         world.seed(&format!("+{number}")).await;
@@ -188,7 +188,7 @@ async fn a_mirror_that_is_ahead_of_the_file_is_loaded_anew() {
 }
 
 #[tokio::test]
-async fn many_changes_at_once_are_a_load() {
+async fn many_changes_at_once_cause_a_full_load() {
     let world = World::with(never_polls).await;
     let copy = TestReplica::of(&world.store);
     let seed = async |from: u32, count: u32| {
@@ -226,7 +226,7 @@ async fn a_failing_replica_affects_no_other() {
 }
 
 #[tokio::test]
-async fn an_unchanged_store_is_confirmed_again_and_again() {
+async fn an_unchanged_store_sends_heartbeats() {
     let world = World::new().await;
     let copy = TestReplica::of(&world.store);
     let before = copy.state();
@@ -236,7 +236,7 @@ async fn an_unchanged_store_is_confirmed_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_store_in_memory_has_mirrors_too() {
+async fn a_store_in_memory_has_replicas() {
     let store = PairingStore::open_memory().await.unwrap();
     let copy = TestReplica::of(&store);
     let ids = [sender("+1")];
@@ -246,7 +246,7 @@ async fn a_store_in_memory_has_mirrors_too() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_to_look_all_the_time_looks_once_a_millisecond() {
+async fn the_poll_interval_is_at_least_a_millisecond() {
     let world = World::with(|options| options.poll_interval = Duration::ZERO).await;
     let copy = TestReplica::of(&world.store);
     let since = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! What is seen of a database that was put back while nothing, or something else, was looking.
+//! A database that was restored while no process, or another one, had it open.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,8 +22,8 @@ async fn a_copy_of_a_restored_file_is_not_mixed_with_the_wal_of_a_crash() {
     world.store.backup(&backup).await.unwrap();
     world.seed("+2").await;
     let (folder, path) = world.crashed();
-    // What was noted of the files names those that were copied: note these instead, as the process
-    // that crashed would have.
+    // The record names the files that were copied. Record these instead, as the process
+    // that crashed would have done.
     drop(PairingStore::open_with(&path, world.options.clone()).await.unwrap());
     let held = PairingStore::open_with(&path, world.options.clone()).await.unwrap();
     let more = [sender("+3")];
@@ -41,7 +41,7 @@ async fn a_copy_of_a_restored_file_is_not_mixed_with_the_wal_of_a_crash() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_path_is_followed_anew() {
+async fn a_link_in_the_path_is_resolved_again() {
     let folder = tempfile::tempdir().unwrap();
     let (_, options) = options();
     for (version, id) in [("v1", "+1"), ("v2", "+2")] {

@@ -31,7 +31,7 @@ async fn a_revoked_session_is_refused_by_every_handle_at_once() {
 }
 
 #[tokio::test]
-async fn a_session_whose_token_is_no_blob_is_listed_and_can_be_revoked() {
+async fn a_session_whose_token_is_not_a_blob_is_listed_and_can_be_revoked() {
     let world = World::new().await;
     let id = world.device(1).await.session.id;
     let damage = "UPDATE pairing_sessions SET token_sha256 = 'damaged'";
@@ -58,7 +58,7 @@ async fn an_expired_session_is_not_revived_by_a_clock_set_back() {
 }
 
 #[tokio::test]
-async fn old_codes_are_forgotten_when_there_are_very_many() {
+async fn the_oldest_codes_are_deleted_beyond_the_bound() {
     let world = World::new().await;
     world.device(1).await;
     let many = "WITH RECURSIVE number(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number

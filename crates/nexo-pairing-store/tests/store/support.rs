@@ -45,12 +45,12 @@ impl World {
         self.store = self.another().await;
     }
 
-    /// A second handle, as another process has it, on the same clock.
+    /// A second handle, like that of another process, on the same clock.
     pub(crate) async fn another(&self) -> PairingStore {
         PairingStore::open_with(&self.path, self.options.clone()).await.unwrap()
     }
 
-    /// Its files as a crash leaves them: copied while it is open, by another process (see [`bytes`]).
+    /// Its files after a crash: copied while it is open, by another process (see [`bytes`]).
     pub(crate) fn crashed(&self) -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let from = self.folder.path().join(".");
@@ -60,7 +60,7 @@ impl World {
         (folder, path)
     }
 
-    /// A connection as the sqlite3 shell has it.
+    /// A connection like that of the sqlite3 shell.
     pub(crate) fn shell(&self) -> Connection {
         shell(&self.path)
     }
@@ -80,7 +80,7 @@ impl DerefMut for World {
     }
 }
 
-/// Draws the same bytes a number of times before others come.
+/// Draws each value a number of times.
 #[derive(Debug)]
 pub(crate) struct Repeating {
     pub(crate) draws: AtomicU32,
@@ -116,7 +116,7 @@ pub(crate) fn shell(path: &Path) -> Connection {
     connection
 }
 
-/// The store's own error behind an error.
+/// The [`StoreError`] inside an error.
 pub(crate) fn store_error(error: impl Into<PairingError>) -> StoreError {
     match error.into() {
         PairingError::Backend(source) => *source.downcast().unwrap(),
@@ -124,7 +124,7 @@ pub(crate) fn store_error(error: impl Into<PairingError>) -> StoreError {
     }
 }
 
-/// What is in a file, read by another process: to close a descriptor of a database in this one
+/// The contents of a file, read by another process: closing a descriptor of a database in this one
 /// would drop the locks of all its connections.
 pub(crate) fn bytes(path: &Path) -> Vec<u8> {
     let cat = Command::new("cat").arg(path).output().unwrap();

@@ -1,4 +1,4 @@
-//! A view: the database itself, at one moment, and nothing made or changed by it.
+//! A view: the database itself at one moment, with nothing created or changed.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_view_of_nothing_is_empty_and_makes_nothing() {
+async fn a_view_of_a_missing_file_is_empty_and_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for path in ["pairing.db", "deep/er/pairing.db"] {
         let (_, options) = options();
@@ -27,7 +27,7 @@ async fn a_view_of_nothing_is_empty_and_makes_nothing() {
 }
 
 #[tokio::test]
-async fn a_view_stays_at_its_moment_while_others_write() {
+async fn a_view_shows_one_moment_while_others_write() {
     let world = furnished().await;
     let before = contents(&world.store).await;
     let view = PairingStore::view(&world.path, world.options.clone()).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_view_stays_at_its_moment_while_others_write() {
     world.store.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
     world.store.forget(&everywhere("+4"), &Actor::cli()).await.unwrap();
     assert_eq!(contents(&view).await, before);
-    // Grants that expire and requests that run out meanwhile are shown as they were.
+    // Grants and requests that expire meanwhile are shown as they were.
     world.pass(hours(2));
     assert_eq!(contents(&view).await, before);
     let view = PairingStore::view(&world.path, world.options.clone()).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_view_stays_at_its_moment_while_others_write() {
 }
 
 #[tokio::test]
-async fn a_view_cannot_write_and_leaves_the_files_as_they_were() {
+async fn a_view_cannot_write_and_leaves_the_files_unchanged() {
     let world = furnished().await;
     let issued = world.device(1).await;
     let before = everything_in(world.folder.path());
@@ -86,7 +86,7 @@ async fn a_view_of_an_old_file_does_not_upgrade_it() {
 }
 
 #[tokio::test]
-async fn a_view_of_what_a_crash_left_has_all_of_it() {
+async fn a_view_after_a_crash_is_complete() {
     let world = furnished().await;
     let (folder, path) = world.crashed();
     let before = everything_in(folder.path());
@@ -97,7 +97,7 @@ async fn a_view_of_what_a_crash_left_has_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_view_of_what_may_only_be_read_has_all_of_it() {
+async fn a_view_of_a_read_only_file_is_complete() {
     obey_permissions();
     for (is_in_use, of_folder) in [(false, 0o500), (true, 0o500), (true, 0o700)] {
         let World { world: testing::World { store, .. }, path, folder, options, .. } =

@@ -1,4 +1,4 @@
-//! The room that the write-ahead log keeps on the disk.
+//! The disk space that the write-ahead log keeps.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use crate::support::{World, account, channel, everywhere, sender};
 const KEPT: u64 = 4 << 20;
 
 #[tokio::test]
-async fn the_log_keeps_its_blocks_and_takes_no_more() {
+async fn the_wal_keeps_its_blocks_and_allocates_no_more() {
     let world = World::new().await;
     let wal = world.path.with_extension("db-wal");
     let room = || {
@@ -29,7 +29,7 @@ async fn the_log_keeps_its_blocks_and_takes_no_more() {
     is_kept("many small writes");
     world.store.forget(&everywhere("+1"), &Actor::cli()).await.unwrap();
     is_kept("forgetting");
-    // A large write needs more, and gives it back with the next ones.
+    // A large write needs more, and later ones release it.
     let ids: Vec<_> = (0..50_000).map(|number| sender(&format!("{number:040}"))).collect();
     world.store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await.unwrap();
     assert!(room().0 > KEPT);
