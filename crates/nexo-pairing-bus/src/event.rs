@@ -1,4 +1,4 @@
-//! A message of the bus, read and checked.
+//! Parses the messages of the bus.
 
 use bytes::Bytes;
 use nexo_pairing_core::limits::MAX_EVENT_BYTES;
@@ -9,7 +9,7 @@ use nexo_pairing_nats::Message;
 
 use crate::subject::Address;
 
-/// A message as it came.
+/// A message as received.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Envelope<'a> {
     pub(crate) subject: &'a str,
@@ -22,16 +22,16 @@ impl<'a> From<&'a Message> for Envelope<'a> {
     }
 }
 
-/// What a message is.
+/// A parsed message.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    /// A sender's.
+    /// Of a sender.
     Message(Inbound),
-    /// The plugin's own.
+    /// Of the plugin itself.
     Notice(Address<'a>, Notice),
 }
 
-/// Why nothing was decided on a message.
+/// Why a message has no decision.
 #[derive(Debug)]
 pub(crate) struct RejectReason {
     /// The stable name of the reason.
@@ -44,9 +44,8 @@ impl RejectReason {
         Self { name, message: message.into() }
     }
 
-    /// More waits than there is room for.
     pub(crate) fn overloaded() -> Self {
-        Self::new("overloaded", "more messages of the channel wait than are kept")
+        Self::new("overloaded", "too many messages of the channel are waiting")
     }
 }
 
@@ -56,14 +55,14 @@ impl From<&PairingError> for RejectReason {
     }
 }
 
-/// Reads a message. The subject on which it came decides whose it is: what stands in it may only
-/// agree. So nobody who may write to one channel passes for another.
-pub(crate) fn read(envelope: Envelope<'_>) -> Result<Event<'_>, RejectReason> {
+/// Parses a message. Its subject determines channel and account, and the content has to agree: a plugin
+/// that may publish for one channel cannot pass for another.
+pub(crate) fn parse(envelope: Envelope<'_>) -> Result<Event<'_>, RejectReason> {
     if envelope.payload.len() > MAX_EVENT_BYTES {
         let message = format!("it is longer than {MAX_EVENT_BYTES} bytes");
         return Err(RejectReason::new("too_long", message));
     }
-    let address = Address::read(envelope.subject).ok_or_else(|| {
+    let address = Address::parse(envelope.subject).ok_or_else(|| {
         let message = "the subject is not plugin.inbound.<channel>[.<account>]";
         RejectReason::new("invalid_subject", message)
     })?;
@@ -71,7 +70,7 @@ pub(crate) fn read(envelope: Envelope<'_>) -> Result<Event<'_>, RejectReason> {
         if (channel, account, linking) == (address.channel, address.account, address.linking) {
             return Ok(());
         }
-        let message = "the topic in the event is not that of the subject it came on";
+        let message = "the topic of the event does not match its subject";
         Err(RejectReason::new("topic_mismatch", message))
     };
     match InboundEvent::parse(envelope.payload) {
@@ -83,7 +82,7 @@ pub(crate) fn read(envelope: Envelope<'_>) -> Result<Event<'_>, RejectReason> {
             agrees(&channel, &account, notice.is_linking().then_some(kind.as_str()))?;
             Ok(Event::Notice(address, notice))
         }
-        Ok(_) => Err(RejectReason::new("unknown_event", "the event is of an unknown sort")),
+        Ok(_) => Err(RejectReason::new("unknown_event", "the event is of an unknown kind")),
         Err(error) => Err(RejectReason::new(error.kind(), error_chain(&error))),
     }
 }

@@ -1,52 +1,75 @@
-//! The gate as a service: subscribes, runs until it is asked to end, and ends what it has taken.
+//! The gate as a service: subscribes, and runs until it is asked to shut down.
 
-use std::sync::Arc;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use nexo_pairing_core::metric;
+use nexo_pairing_core::text::error_chain;
 use nexo_pairing_gate::PairingGate;
-use nexo_pairing_nats::{BusState, NatsError};
+use nexo_pairing_nats::NatsError;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep_until};
 
 use crate::connections::Connections;
-use crate::consumer;
-use crate::dispatcher::Dispatcher;
-use crate::error::BusGateError;
-use crate::handle::BusGateHandle;
+use crate::consumer::consume;
 use crate::observer::Observer;
 use crate::queue::ChannelQueues;
 use crate::settings::Settings;
-use crate::sink::Sink;
+use crate::stats::{Counts, Stats};
 use crate::status::{Status, StatusLog};
 
-/// The queue group of a gate that is told no other.
+/// The default queue group of gates.
 pub const DEFAULT_QUEUE_GROUP: &str = "nexo-pairing";
 
-/// How long an ending gate works on what it has taken, unless it is told otherwise.
+/// The default grace period.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often it reports what it did, if it did anything.
+/// The interval of progress reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why a gate on a bus ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BusGateError {
+    /// The bus refused a subscription, or the connection was closed for good.
+    #[error(transparent)]
+    Nats(#[from] NatsError),
+    /// The grace period was over before all messages were finished.
+    #[error("{messages} messages were not finished")]
+    Unfinished {
+        /// How many messages were taken and not finished. The bus does not deliver them again.
+        messages: u64,
+    },
+    /// [`Observer::flush`] failed.
+    #[error("the decisions could not be observed")]
+    Observer(#[source] io::Error),
+}
 
 /// A gate between the plugins and the agent on a NATS bus.
 ///
-/// It takes the plugins' events from `plugin.inbound.>`, and publishes those that are admitted,
-/// unchanged, on `pairing.admitted.<channel>[.<account>]`. Events of plugins themselves are made anew
-/// and published on `pairing.notices.<channel>[.<account>]`; on `pairing.rejected` it tells of what
-/// could not be decided. Challenges are sent by the adapters.
+/// It subscribes to `plugin.inbound.>`, and publishes admitted events, unchanged, on
+/// `pairing.admitted.<channel>[.<account>]`. Events of plugins themselves are rebuilt and published on
+/// `pairing.notices.<channel>[.<account>]`. Messages without a decision are reported on
+/// `pairing.rejected`. Challenges are sent by the adapters.
 ///
 /// Messages that the lists in memory decide wait for nothing. The others wait in queues of their
-/// channel: 1,024 messages and 8 MiB for each of known senders, senders that were seen, and strangers;
-/// what finds no room is rejected. The messages of one sender keep their order.
-#[derive(Debug)]
+/// channel: 1,024 messages and 8 MiB for each of known senders, senders that were seen, and strangers.
+/// Messages without room are rejected. The messages of one sender keep their order.
 pub struct BusGate {
-    connections: Connections,
-    handle: BusGateHandle,
+    pub(crate) connections: Connections,
+    pub(crate) gate: Arc<PairingGate>,
+    settings: RwLock<Arc<Settings>>,
     queue_group: String,
-    observer: Option<ObserverHandle>,
     grace: Duration,
-    status: StatusLog,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) status: StatusLog,
+    pub(crate) stats: Stats,
+    /// How many lost messages were reported.
+    reported_lost: AtomicU64,
 }
 
 impl BusGate {
@@ -58,26 +81,35 @@ impl BusGate {
         gate: impl Into<Arc<PairingGate>>,
         settings: Settings,
     ) -> Self {
+        metrics::describe_counter!(
+            metric::REJECTED_TOTAL,
+            "Messages of the bus on which nothing was decided."
+        );
+        let gate = gate.into();
+        gate.set_accounts(settings.accounts());
         Self {
             connections,
-            handle: BusGateHandle::new(gate.into(), settings),
+            gate,
+            settings: RwLock::new(Arc::new(settings)),
             queue_group: DEFAULT_QUEUE_GROUP.to_owned(),
-            observer: None,
             grace: GRACE,
+            observer: None,
             status: StatusLog::tracing(),
+            stats: Stats::default(),
+            reported_lost: AtomicU64::default(),
         }
     }
 
-    /// The gates that share the messages: each message goes to one of a group. One word of a subject,
-    /// without wildcards; anything else is refused by [`run`](Self::run). Default
-    /// [`DEFAULT_QUEUE_GROUP`].
+    /// The queue group, whose members share the messages: each message goes to one of them. One token of
+    /// a subject without wildcards; otherwise [`run`](Self::run) fails. Default [`DEFAULT_QUEUE_GROUP`].
     #[must_use]
     pub fn with_queue_group(mut self, group: impl Into<String>) -> Self {
         self.queue_group = group.into();
         self
     }
 
-    /// How long an ending gate works on what it has taken. Zero ends it at once. Default 10 s.
+    /// How long a gate works on the messages it has taken after the shutdown began. Zero ends it at once.
+    /// Default 10 s.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -93,27 +125,37 @@ impl BusGate {
     }
 
     /// Only listens: the gate gets a copy of each message beside the queue group, publishes nothing,
-    /// and shows its decisions to `observer`. Default: none.
+    /// and passes its decisions to `observer`. Default: no observer.
     ///
-    /// What the gate writes to its store and sends by its adapters is not held back: for a dry run,
-    /// give it a copy of the store, and adapters that send nothing.
+    /// Writes to the store and challenges of the adapters are not suppressed: for a dry run, give the gate
+    /// a copy of the store, and adapters that send nothing.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(ObserverHandle(observer));
+        self.observer = Some(observer);
         self
     }
 
-    /// What changes and watches it while it runs.
-    #[must_use]
-    pub fn handle(&self) -> BusGateHandle {
-        self.handle.clone()
+    /// Replaces the settings, also while the gate runs, for each decision that begins from now on.
+    pub fn set(&self, settings: Settings) {
+        self.gate.set_accounts(settings.accounts());
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// Takes messages until `shutdown` is there. Then it takes no more, and ends what it has taken
-    /// within the grace period. Connections that break come back by themselves.
+    /// The messages since the start, by outcome.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.stats.counts()
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes messages until `shutdown` completes. Then it unsubscribes, finishes the messages it has
+    /// taken within the grace period, and closes the connections. Broken connections are re-established.
     ///
-    /// When the future is dropped, what was taken and is not finished is lost. It has to be polled for
-    /// statuses and for the end; deciding goes on in tasks of the runtime, which end with it.
+    /// When the future is dropped, unfinished messages are lost. It has to be polled for statuses and for
+    /// the shutdown; decisions are made in tasks of the runtime, which end with it.
     ///
     /// # Errors
     ///
@@ -121,126 +163,109 @@ impl BusGate {
     /// published last, and when the connection was closed without `shutdown`;
     /// [`BusGateError::Unfinished`] when the grace period was too short;
     /// [`BusGateError::Observer`] when the observer failed.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), BusGateError> {
-        let Self { connections, handle, queue_group, observer, grace, status } = self;
-        let (sink, group) = match observer {
-            Some(ObserverHandle(observer)) => (Sink::Observe(observer), None),
-            None => (Sink::Publish(connections.outward.clone()), Some(queue_group)),
-        };
-        // So that the first message is decided by the lists.
-        if let Err(error) = handle.gate().refresh().await {
-            status.report(Status::ListsUnread(error));
+    pub async fn run(
+        self: Arc<Self>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), BusGateError> {
+        // So that the lists decide the first message.
+        if let Err(error) = self.gate.refresh().await {
+            let reason = error_chain(&error);
+            self.status.report(Status::Warning(format!("the lists could not be read: {reason}")));
         }
-        let dispatcher = Arc::new(Dispatcher::new(handle, sink, status));
         let (stop, stopping) = watch::channel(false);
-        let work = begin(&connections, &dispatcher, group.as_deref(), &stopping).await?;
-        let subjects = connections.inward.iter().map(|(_, subject)| subject.clone()).collect();
-        let status = dispatcher.status();
-        status.report(Status::Subscribed { subjects, queue_group: group });
+        let work = self.subscribe(&stopping).await?;
+        let subjects = self.connections.inward.iter().map(|(_, subject)| subject.as_str());
+        let group = self.observer.is_none().then_some(self.queue_group.as_str());
+        self.status.report(Status::subscribed(subjects, group));
 
-        let stats = dispatcher.handle().stats();
         let (mut work, mut shutdown) = (std::pin::pin!(work), std::pin::pin!(shutdown));
-        let mut state = connections.first().state();
+        let mut state = self.connections.first().state();
         let mut report = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
-        let mut lost = Lost::default();
+        let mut reported = Counts::default();
         let mut is_stopping = false;
         let mut deadline = None;
         loop {
             tokio::select! {
                 finished = work.as_mut() => {
-                    status.report(Status::Finished(stats.counts()));
+                    self.status.report(Status::Info(format!("total: {}", self.counts())));
                     finished?;
                     break;
                 }
                 () = shutdown.as_mut(), if !is_stopping => {
                     is_stopping = true;
-                    deadline = Instant::now().checked_add(grace);
+                    deadline = Instant::now().checked_add(self.grace);
                     stop.send_replace(true);
                 }
-                Ok(()) = state.changed() => match *state.borrow_and_update() {
-                    BusState::Connected => status.report(Status::Reconnected),
-                    BusState::Disconnected => status.report(Status::Disconnected),
-                    _ => {}
-                },
+                Ok(()) = state.changed() => self.status.report_connection(*state.borrow_and_update()),
                 _ = report.tick() => {
-                    if let Some(counts) = stats.since_last() {
-                        status.report(Status::Progress(counts));
+                    let counts = self.counts();
+                    if counts != reported {
+                        self.status.report(Status::Info(counts.since(reported).to_string()));
+                        reported = counts;
                     }
-                    lost.report(&connections, status);
+                    self.report_lost();
                 }
-                () = dispatcher.sink().closed() => return Ok(()),
-                () = over(deadline) => {
-                    let messages = stats.counts().unfinished();
+                () = self.unobserved() => return Ok(()),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    let messages = self.counts().unfinished();
                     return Err(BusGateError::Unfinished { messages });
                 }
             }
         }
-        lost.report(&connections, status);
-        connections.outward.close().await?;
+        self.report_lost();
+        self.connections.bus().close().await?;
         if is_stopping { Ok(()) } else { Err(NatsError::Closed.into()) }
     }
-}
 
-/// Subscribes; what is to be done then ends when everything that was taken is finished.
-async fn begin(
-    connections: &Connections,
-    dispatcher: &Arc<Dispatcher>,
-    group: Option<&str>,
-    stopping: &watch::Receiver<bool>,
-) -> Result<impl Future<Output = Result<(), BusGateError>> + use<>, NatsError> {
-    let queues = Arc::new(ChannelQueues::new(Arc::clone(dispatcher)));
-    let mut consumers = JoinSet::new();
-    for (bus, subject) in &connections.inward {
-        let subscription = match group {
-            Some(group) => bus.subscribe_queue(subject, group).await?,
-            None => bus.subscribe(subject).await?,
-        };
-        // From here on the server sends everything.
-        bus.flush().await?;
-        let (dispatcher, queues) = (Arc::clone(dispatcher), Arc::clone(&queues));
-        consumers.spawn(consumer::consume(
-            subscription,
-            bus.state(),
-            dispatcher,
-            queues,
-            stopping.clone(),
-        ));
+    /// Subscribes. The returned future ends when the subscriptions have ended and all messages are
+    /// finished.
+    async fn subscribe(
+        self: &Arc<Self>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<impl Future<Output = Result<(), BusGateError>> + use<>, NatsError> {
+        let queues = Arc::new(ChannelQueues::new(Arc::clone(self)));
+        let mut consumers = JoinSet::new();
+        for (bus, subject) in &self.connections.inward {
+            let subscription = match self.observer {
+                None => bus.subscribe_queue(subject, &self.queue_group).await?,
+                Some(_) => bus.subscribe(subject).await?,
+            };
+            // Once this returns, the server delivers all messages.
+            bus.flush().await?;
+            let queues = Arc::clone(&queues);
+            consumers.spawn(consume(subscription, bus.state(), queues, stopping.clone()));
+        }
+        let gate = Arc::clone(self);
+        Ok(async move {
+            while consumers.join_next().await.is_some() {}
+            queues.drain().await;
+            match &gate.observer {
+                None => Ok(gate.connections.bus().flush().await?),
+                Some(observer) => observer.flush().await.map_err(BusGateError::Observer),
+            }
+        })
     }
-    let dispatcher = Arc::clone(dispatcher);
-    Ok(async move {
-        while consumers.join_next().await.is_some() {}
-        queues.drain().await;
-        dispatcher.sink().finish().await
-    })
-}
 
-/// Returns at the deadline; never, where there is none.
-async fn over(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+    fn report_lost(&self) {
+        let total = self.connections.lost();
+        if self.reported_lost.swap(total, Ordering::Relaxed) < total {
+            self.status.report(Status::Warning(format!(
+                "messages arrive faster than they are handled: {total} lost so far"
+            )));
+        }
     }
-}
 
-/// How many messages were lost, as far as it was reported.
-#[derive(Default)]
-struct Lost(u64);
-
-impl Lost {
-    fn report(&mut self, connections: &Connections, status: &StatusLog) {
-        let total = connections.lost();
-        if total > self.0 {
-            self.0 = total;
-            status.report(Status::Lost { total });
+    /// Returns when the observer wants no more decisions.
+    async fn unobserved(&self) {
+        match &self.observer {
+            None => std::future::pending().await,
+            Some(observer) => observer.closed().await,
         }
     }
 }
 
-/// An observer, with a `Debug` that asks it nothing.
-struct ObserverHandle(Arc<dyn Observer>);
-
-impl std::fmt::Debug for ObserverHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Observer")
+impl fmt::Debug for BusGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusGate").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }

@@ -1,30 +1,29 @@
-//! Which senders are known, so that they are served ahead of a crowd of strangers.
+//! Which senders are known, so that they are served ahead of a flood of strangers.
 //!
-//! On the channel of a plugin, the raw id of a message has to be resolved before the lists say anything
-//! about its sender, and to resolve it takes a question to the plugin. So it is remembered which raw ids
-//! were decided on.
+//! On the channel of a plugin, the lists know a sender only by the id that the plugin resolves, which takes
+//! a round trip. So the raw ids of decided messages are remembered.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nexo_pairing_core::{PairingError, Rule};
 use nexo_pairing_gate::{Listing, Screened};
+use quick_cache::unsync::Cache;
 
-/// How many senders are remembered at most, of those admitted by a grant and of the others each.
+/// The most senders that are remembered: of those with a grant, and of all others.
 const REMEMBERED: usize = 65_536;
 
-/// Stands for a sender on a channel. Two that have the same one keep their order among each other too.
+/// A hash of a sender on a channel. Senders whose keys collide share order and priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct OrderingKey(pub(crate) u64);
 
-/// Whose message is served first.
+/// The order in which senders are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Priority {
-    /// Has a grant, or was admitted by one the last time.
+    /// Senders with a grant, and those whom a grant admitted the last time.
     Allowed,
-    /// Has a request, or was decided on before.
+    /// Senders with a request, and those with an earlier decision.
     Seen,
-    /// Everybody else. Anybody can make up any number of ids.
+    /// All others. Ids can be made up in any number.
     New,
 }
 
@@ -32,21 +31,28 @@ impl Priority {
     pub(crate) const COUNT: usize = 3;
 }
 
-/// The senders that were decided on.
-#[derive(Debug, Default)]
+/// The senders with a decision.
+#[derive(Debug)]
 pub(crate) struct KnownSenders(Mutex<Senders>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Senders {
-    /// Admitted by a grant the last time. A stranger gets nobody out of here.
-    allowed: RecentSet,
-    seen: RecentSet,
+    /// Admitted by a grant the last time. Strangers cannot evict them.
+    allowed: Cache<OrderingKey, ()>,
+    seen: Cache<OrderingKey, ()>,
+}
+
+impl Default for KnownSenders {
+    fn default() -> Self {
+        let cache = || Cache::new(REMEMBERED);
+        Self(Mutex::new(Senders { allowed: cache(), seen: cache() }))
+    }
 }
 
 impl KnownSenders {
-    /// Remembers what was decided on a sender.
+    /// Remembers the decision on a sender.
     pub(crate) fn remember(&self, key: OrderingKey, result: &Result<Screened, PairingError>) {
-        // Without a decision, or without an id, nothing is known of the sender.
+        // Without a decision or an id the sender is still unknown.
         if let Ok(Screened { rule, sender: Some(_), .. }) = result {
             self.remember_rule(key, *rule);
         }
@@ -55,19 +61,19 @@ impl KnownSenders {
     fn remember_rule(&self, key: OrderingKey, rule: Rule) {
         let mut senders = self.lock();
         if rule == Rule::Allowed {
-            senders.allowed.insert(key);
+            senders.allowed.insert(key, ());
         } else {
-            senders.allowed.remove(key);
-            senders.seen.insert(key);
+            senders.allowed.remove(&key);
+            senders.seen.insert(key, ());
         }
     }
 
-    /// Whose message it is; the list that the sender is on may say more than what is remembered.
+    /// The priority of a sender, from the list that it is on and from the last decision.
     pub(crate) fn priority(&self, key: OrderingKey, listing: Option<Listing>) -> Priority {
         let senders = self.lock();
-        if listing == Some(Listing::Allowed) || senders.allowed.contains(key) {
+        if listing == Some(Listing::Allowed) || senders.allowed.contains_key(&key) {
             Priority::Allowed
-        } else if listing.is_some() || senders.seen.contains(key) {
+        } else if listing.is_some() || senders.seen.contains_key(&key) {
             Priority::Seen
         } else {
             Priority::New
@@ -76,34 +82,6 @@ impl KnownSenders {
 
     fn lock(&self) -> MutexGuard<'_, Senders> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The senders that came last: at least half of [`REMEMBERED`], and never more.
-#[derive(Debug, Default)]
-struct RecentSet {
-    young: HashSet<OrderingKey>,
-    old: HashSet<OrderingKey>,
-}
-
-impl RecentSet {
-    fn insert(&mut self, key: OrderingKey) {
-        if self.young.contains(&key) {
-            return;
-        }
-        if self.young.len() >= REMEMBERED / 2 {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key);
-    }
-
-    fn remove(&mut self, key: OrderingKey) {
-        self.young.remove(&key);
-        self.old.remove(&key);
-    }
-
-    fn contains(&self, key: OrderingKey) -> bool {
-        self.young.contains(&key) || self.old.contains(&key)
     }
 }
 
@@ -116,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lists_and_the_last_decision_say_who_is_known() {
+    fn the_lists_and_the_last_decision_give_the_priority() {
         let known = KnownSenders::default();
         let friend = key(1);
         assert_eq!(known.priority(friend, None), Priority::New);
@@ -132,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_take_bounded_memory_and_push_out_nobody_who_is_allowed() {
+    fn strangers_take_bounded_memory_and_evict_no_allowed_sender() {
         let known = KnownSenders::default();
         known.remember_rule(key(0), Rule::Allowed);
         for stranger in 1..3 * REMEMBERED {
@@ -140,8 +118,8 @@ mod tests {
         }
         assert_eq!(known.priority(key(0), None), Priority::Allowed);
         let senders = known.lock();
-        assert!(senders.seen.young.len() + senders.seen.old.len() <= REMEMBERED);
-        assert!(senders.seen.contains(key(3 * REMEMBERED - 1)));
-        assert!(!senders.seen.contains(key(1)));
+        assert!(senders.seen.len() <= REMEMBERED);
+        assert!(senders.seen.contains_key(&key(3 * REMEMBERED - 1)));
+        assert!(!senders.seen.contains_key(&key(2 * REMEMBERED)));
     }
 }

@@ -1,8 +1,8 @@
 //! The gate of `nexo-pairing` as a service on NATS, between the plugins and the agent.
 //!
-//! [`BusGate`] takes what plugins publish on `plugin.inbound.<channel>[.<account>]` and passes on what is
-//! admitted, so that the agent reads `pairing.admitted.<channel>[.<account>]` and nothing else. What is on
-//! these subjects is in the project's `docs/protocol.md`.
+//! [`BusGate`] takes what plugins publish on `plugin.inbound.<channel>[.<account>]`, and publishes admitted
+//! messages on `pairing.admitted.<channel>[.<account>]`, the only subject that the agent subscribes to. The
+//! messages are specified in the project's `docs/protocol.md`.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -24,29 +24,25 @@
 //! adapters.register(Arc::new(WhatsappPairingAdapter::new(outbound)));
 //!
 //! let store = PairingStore::open("/var/lib/nexo/pairing/pairing.db").await?;
-//! let gate = BusGate::new(
-//!     connections,
-//!     PairingGate::new(store),
-//!     Settings::new(adapters, PairingPolicy::new(Mode::Pairing)),
-//! );
-//! let handle = gate.handle();
-//! gate.run(std::future::pending()).await?;
-//! println!("{}", handle.counts());
+//! let settings = Settings::new(adapters, PairingPolicy::new(Mode::Pairing));
+//! let gate = Arc::new(BusGate::new(connections, PairingGate::new(store), settings));
+//! Arc::clone(&gate).run(std::future::pending()).await?;
+//! println!("{}", gate.counts());
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! A gate keeps to these limits, whatever is published:
 //!
-//! | what | how much |
+//! | what | limit |
 //! | --- | --- |
-//! | messages of a subject that wait to be taken | 16,384; more are lost, and reported as [`Status::Lost`] |
-//! | the longest message | [`MAX_EVENT_BYTES`]; longer ones are rejected |
-//! | messages of a channel that wait for the store or for a plugin | 1,024 and 8 MiB for each of three kinds of senders; more are rejected, and reported as [`Status::Overloaded`] |
-//! | channels with queues of their own | those that have an adapter or an account in the [`Settings`]; all others share theirs |
+//! | buffered messages of a subject | 16,384; further ones are lost, with a [`Status::Warning`] |
+//! | length of a message | [`MAX_EVENT_BYTES`]; longer ones are rejected |
+//! | messages of a channel that wait for the store or for a plugin | 1,024 and 8 MiB for each of three kinds of senders; further ones are rejected, with a [`Status::Warning`] |
+//! | channels with queues of their own | those with an adapter or an account in the [`Settings`]; all others share their queues |
 //!
-//! It counts what it rejects in the metric `pairing_rejected_total`; [`PairingGate`] counts what it
-//! decides.
+//! Rejected messages are counted in the metric `pairing_rejected_total`; [`PairingGate`] counts its
+//! decisions.
 //!
 //! [`MAX_EVENT_BYTES`]: nexo_pairing_core::limits::MAX_EVENT_BYTES
 //! [`PairingGate`]: nexo_pairing_gate::PairingGate
@@ -54,23 +50,18 @@
 mod connections;
 mod consumer;
 mod dispatcher;
-mod error;
 mod event;
 mod gate;
-mod handle;
 mod known;
 mod observer;
 mod queue;
 mod settings;
-mod sink;
 mod stats;
 mod status;
 mod subject;
 
 pub use connections::Connections;
-pub use error::BusGateError;
-pub use gate::{BusGate, DEFAULT_QUEUE_GROUP};
-pub use handle::BusGateHandle;
+pub use gate::{BusGate, BusGateError, DEFAULT_QUEUE_GROUP};
 pub use observer::{Observed, Observer, Rejection};
 pub use settings::Settings;
 pub use stats::Counts;

@@ -1,4 +1,4 @@
-//! Who is shown decisions in place of the bus.
+//! Observers of the decisions of a gate that only listens.
 
 use std::io;
 
@@ -7,62 +7,62 @@ use nexo_pairing_core::Inbound;
 use nexo_pairing_gate::{Screened, ScreenedNotice};
 use serde::Serialize;
 
-/// Is shown each decision of a gate that only listens; see
+/// Receives the decisions of a gate that only listens; see
 /// [`BusGate::with_observer`](crate::BusGate::with_observer).
 #[async_trait]
 pub trait Observer: Send + Sync {
-    /// Is shown a decision. The decisions on one sender come in the order of the messages. The gate takes
+    /// Receives a decision. The decisions on one sender come in the order of the messages. The gate takes
     /// no further message of the subscription, or of the sender, until this returns.
     async fn observe(&self, observed: Observed<'_>);
 
-    /// Waits until everything that was observed is where it should be. Called once, after the last
-    /// decision; the grace period counts while it waits. By default there is nothing to wait for.
+    /// Finishes all decisions that it has received. Called once, after the last decision, within the grace
+    /// period. Does nothing by default.
     ///
     /// # Errors
     ///
-    /// What the observer could not do. It ends the gate with
+    /// An error of the observer's. It ends the gate with
     /// [`BusGateError::Observer`](crate::BusGateError::Observer).
     async fn flush(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Returns when nobody wants to see decisions any more, which ends the gate at once. The future is
-    /// dropped and asked for again at any time. By default it never returns.
+    /// Returns when no more decisions are wanted, which ends the gate at once. The future may be dropped
+    /// and created again at any time. By default it never returns.
     async fn closed(&self) {
         std::future::pending().await
     }
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Observed<'a> {
-    /// A sender's message was decided on.
+    /// The decision on a sender's message.
     Message {
         /// The message.
         inbound: &'a Inbound,
-        /// The decision. It may hold a code, which nobody but the sender should be told.
+        /// The decision. It may have a code, which only the sender may see.
         screened: &'a Screened,
     },
-    /// An event of a plugin itself was decided on.
+    /// The decision on an event of a plugin itself.
     Notice {
-        /// The channel, as the subject names it.
+        /// The channel in the subject.
         channel: &'a str,
-        /// The account, as the subject names it; `default` where it names none.
+        /// The account in the subject; `default` without one.
         account: &'a str,
-        /// The decision, with what may be passed on of the event.
+        /// The decision, with the rebuilt event.
         screened: &'a ScreenedNotice,
     },
-    /// Nothing was decided on a message.
+    /// A message without a decision.
     Rejected(Rejection<'a>),
 }
 
-/// What is told of a message on which nothing was decided; as JSON, it is what the gate publishes on
-/// `pairing.rejected`. The message itself is not part of it: it may be private, and long.
+/// The report of a message without a decision. As JSON, it is published on `pairing.rejected`. It does not
+/// contain the message, which may be private, and long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Rejection<'a> {
-    /// The subject on which it came, escaped, at most 256 characters.
+    /// The subject of the message, escaped, at most 256 characters.
     pub subject: &'a str,
     /// The stable name of the reason, such as `invalid_json`, `topic_mismatch` or `overloaded`.
     pub reason: &'static str,

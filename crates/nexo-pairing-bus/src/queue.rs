@@ -1,9 +1,9 @@
-//! Messages that wait for the store or for a plugin, by channel: one that is slow, or dead, delays only
-//! what comes on its own channel. A channel has a queue for each [`Priority`], so that a crowd of strangers
-//! neither delays known senders nor takes their room.
+//! Messages that wait for the store or for a plugin, by channel: a slow channel delays only its own
+//! messages. A channel has a queue for each [`Priority`], so that a flood of strangers neither delays known
+//! senders nor takes their room.
 //!
-//! A queue has workers that decide one message after the other. Which worker a message goes to follows from
-//! channel and sender, so that the messages of one sender keep their order.
+//! The workers of a queue each decide one message after the other. Channel and sender determine the worker,
+//! so that the messages of one sender keep their order.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -15,15 +15,15 @@ use nexo_pairing_gate::Screened;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::dispatcher::Dispatcher;
 use crate::event::{self, Envelope, Event};
+use crate::gate::BusGate;
 use crate::known::{KnownSenders, OrderingKey, Priority};
 
-/// How many workers a queue has: so many of its messages are decided at once, and so many questions about strangers can be before that
-/// about a known sender.
+/// The workers of a queue: how many of its messages are decided at once, and so how many questions about
+/// strangers can precede one about a known sender.
 const WORKERS: usize = 8;
 
-/// How many messages wait for a worker at most, besides the one in hand: one sender does not fill a queue.
+/// The most messages that wait for one worker, so that one sender does not fill a queue.
 const WORKER_CAPACITY: usize = 256;
 
 /// The most messages that wait in a queue.
@@ -32,23 +32,26 @@ const MAX_MESSAGES: usize = 1024;
 /// The most bytes of messages that wait in a queue.
 const MAX_BYTES: usize = 8 << 20;
 
-/// The queues of the channels that nobody has named.
+/// The shared queues of channels that are not configured.
 const OTHERS: &str = "";
 
-/// The queues of all channels, by priority.
+/// The queues of all channels.
 pub(crate) struct ChannelQueues {
-    dispatcher: Arc<Dispatcher>,
+    gate: Arc<BusGate>,
     hasher: RandomState,
+    senders: Arc<Senders>,
     /// By channel, those of each priority.
     queues: Mutex<HashMap<String, [Arc<ChannelQueue>; Priority::COUNT]>>,
-    in_flight: Arc<InFlight>,
-    known: Arc<KnownSenders>,
     workers: Mutex<JoinSet<()>>,
 }
 
-/// The messages that wait or are decided on now: how many of each sender, and in which queue.
+/// What the queues and their workers know of senders.
 #[derive(Default)]
-struct InFlight(Mutex<HashMap<OrderingKey, (usize, Arc<ChannelQueue>)>>);
+struct Senders {
+    known: KnownSenders,
+    /// The messages that wait or are being decided: how many of each sender, and in which queue.
+    in_flight: Mutex<HashMap<OrderingKey, (usize, Arc<ChannelQueue>)>>,
+}
 
 /// A queue of a channel.
 struct ChannelQueue {
@@ -67,68 +70,70 @@ struct Job {
 }
 
 impl ChannelQueues {
-    pub(crate) fn new(dispatcher: Arc<Dispatcher>) -> Self {
+    pub(crate) fn new(gate: Arc<BusGate>) -> Self {
         Self {
-            dispatcher,
+            gate,
             hasher: RandomState::new(),
+            senders: Arc::default(),
             queues: Mutex::default(),
-            in_flight: Arc::default(),
-            known: Arc::default(),
             workers: Mutex::default(),
         }
     }
 
-    /// What keeps the messages of this sender in their order.
+    pub(crate) fn gate(&self) -> &BusGate {
+        &self.gate
+    }
+
+    /// The key that keeps the messages of this sender in order.
     pub(crate) fn ordering_key(&self, inbound: &Inbound) -> OrderingKey {
         OrderingKey(self.hasher.hash_one((&inbound.channel, &inbound.raw_sender)))
     }
 
-    /// Whether a message of this sender waits, or is being decided on.
+    /// Whether a message of this sender waits or is being decided.
     pub(crate) fn is_in_flight(&self, key: OrderingKey) -> bool {
-        lock(&self.in_flight.0).contains_key(&key)
+        lock(&self.senders.in_flight).contains_key(&key)
     }
 
-    /// Remembers what was decided on a sender.
+    /// Remembers the decision on a sender.
     pub(crate) fn remember(&self, key: OrderingKey, result: &Result<Screened, PairingError>) {
-        self.known.remember(key, result);
+        self.senders.known.remember(key, result);
     }
 
-    /// Has a message wait for its turn; says whether there is room for it.
+    /// Queues a message. Returns whether there was room.
     pub(crate) fn enqueue(
         &self,
         key: OrderingKey,
         inbound: &Inbound,
         envelope: Envelope<'_>,
     ) -> bool {
-        // What waits on a queue stays there, also when another one is for its sender or channel now.
-        let waits_on = lock(&self.in_flight.0).get(&key).map(|(_, queue)| Arc::clone(queue));
-        let queue = waits_on.unwrap_or_else(|| self.queue_of(key, inbound));
+        // Behind earlier messages of the sender, even if another queue is right for them now.
+        let current = lock(&self.senders.in_flight).get(&key).map(|(_, queue)| Arc::clone(queue));
+        let queue = current.unwrap_or_else(|| self.queue_of(key, inbound));
         let Some(room) = queue.reserve(envelope.payload.len()) else { return false };
-        self.in_flight.add(key, &queue);
-        // A copy, without what came with it on the wire: that would be kept for as long.
+        self.senders.begin(key, &queue);
+        // A copy, because the payload shares its memory with other messages from the wire.
         let payload = Bytes::copy_from_slice(envelope.payload);
         let job = Job { key, subject: envelope.subject.into(), payload, _room: room };
-        let at = usize::try_from(key.0 % WORKERS as u64).unwrap_or_default();
-        let has_room = queue.workers[at].try_send(job).is_ok();
+        let worker = usize::try_from(key.0 % WORKERS as u64).unwrap_or_default();
+        let has_room = queue.workers[worker].try_send(job).is_ok();
         if !has_room {
-            self.in_flight.remove(key);
+            self.senders.end(key);
         }
         has_room
     }
 
-    /// Waits until nothing waits any more. Nothing can be queued after it.
+    /// Waits until all queues are empty. Nothing can be queued after it.
     pub(crate) async fn drain(&self) {
         lock(&self.queues).clear();
         let mut workers = std::mem::take(&mut *lock(&self.workers));
         while workers.join_next().await.is_some() {}
     }
 
-    /// The queue of a sender on a channel, whose queues are opened with its first message.
+    /// The queue for a sender on a channel. The queues of a channel are opened with its first message.
     fn queue_of(&self, key: OrderingKey, inbound: &Inbound) -> Arc<ChannelQueue> {
-        let priority = self.known.priority(key, self.dispatcher.listing(inbound));
+        let priority = self.senders.known.priority(key, self.gate.listing(inbound));
         let channel = inbound.channel.as_str();
-        let name =
-            if self.dispatcher.handle().settings().names(channel) { channel } else { OTHERS };
+        let name = if self.gate.settings().names(channel) { channel } else { OTHERS };
         let mut queues = lock(&self.queues);
         if let Some(queues) = queues.get(name) {
             return Arc::clone(&queues[priority as usize]);
@@ -143,12 +148,7 @@ impl ChannelQueues {
         let mut workers = lock(&self.workers);
         let senders = (0..WORKERS).map(|_| {
             let (sender, jobs) = mpsc::channel(WORKER_CAPACITY);
-            let worker = Worker {
-                dispatcher: Arc::clone(&self.dispatcher),
-                in_flight: Arc::clone(&self.in_flight),
-                known: Arc::clone(&self.known),
-            };
-            workers.spawn(worker.run(jobs));
+            workers.spawn(work(jobs, Arc::clone(&self.gate), Arc::clone(&self.senders)));
             sender
         });
         ChannelQueue::new(senders.collect())
@@ -161,7 +161,7 @@ impl ChannelQueue {
         Self { workers, messages, bytes: Arc::new(Semaphore::new(MAX_BYTES)) }
     }
 
-    /// Room for a message of so many bytes; `None` when there is none.
+    /// Reserves room for a message of this length in bytes.
     fn reserve(&self, bytes: usize) -> Option<[OwnedSemaphorePermit; 2]> {
         let message = Arc::clone(&self.messages).try_acquire_owned().ok()?;
         let bytes = u32::try_from(bytes).ok()?;
@@ -170,46 +170,39 @@ impl ChannelQueue {
     }
 }
 
-/// Decides on the messages that it gets, one after the other.
-struct Worker {
-    dispatcher: Arc<Dispatcher>,
-    in_flight: Arc<InFlight>,
-    known: Arc<KnownSenders>,
-}
-
-impl Worker {
-    async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(Job { key, subject, payload, _room }) = jobs.recv().await {
-            let envelope = Envelope { subject: &subject, payload: &payload };
-            // Only now, although it was read before: what was read can take many times the room of the
-            // message.
-            match event::read(envelope) {
-                Ok(Event::Message(inbound)) => {
-                    let result = self.dispatcher.decide(&inbound).await;
-                    self.known.remember(key, &result);
-                    self.dispatcher.apply(&inbound, envelope, result).await;
-                }
-                Ok(Event::Notice(address, notice)) => {
-                    self.dispatcher.screen_notice(address, &notice, envelope).await;
-                }
-                Err(reason) => self.dispatcher.reject(envelope, &reason).await,
+/// A worker: decides its messages one after the other.
+async fn work(mut jobs: mpsc::Receiver<Job>, gate: Arc<BusGate>, senders: Arc<Senders>) {
+    while let Some(Job { key, subject, payload, _room }) = jobs.recv().await {
+        let envelope = Envelope { subject: &subject, payload: &payload };
+        // Parsed a second time: a parsed message can take many times the room of its bytes.
+        match event::parse(envelope) {
+            Ok(Event::Message(inbound)) => {
+                let result = gate.decide(&inbound).await;
+                senders.known.remember(key, &result);
+                gate.apply(&inbound, envelope, result).await;
             }
-            self.in_flight.remove(key);
+            Ok(Event::Notice(address, notice)) => {
+                gate.screen_notice(address, &notice, envelope).await;
+            }
+            Err(reason) => gate.reject(envelope, &reason).await,
         }
+        senders.end(key);
     }
 }
 
-impl InFlight {
-    fn add(&self, key: OrderingKey, queue: &Arc<ChannelQueue>) {
-        lock(&self.0).entry(key).or_insert_with(|| (0, Arc::clone(queue))).0 += 1;
+impl Senders {
+    /// Counts a message of a sender as in flight.
+    fn begin(&self, key: OrderingKey, queue: &Arc<ChannelQueue>) {
+        lock(&self.in_flight).entry(key).or_insert_with(|| (0, Arc::clone(queue))).0 += 1;
     }
 
-    fn remove(&self, key: OrderingKey) {
-        let mut senders = lock(&self.0);
-        if let Some((count, _)) = senders.get_mut(&key) {
+    /// One message of the sender is decided.
+    fn end(&self, key: OrderingKey) {
+        let mut in_flight = lock(&self.in_flight);
+        if let Some((count, _)) = in_flight.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                senders.remove(&key);
+                in_flight.remove(&key);
             }
         }
     }
@@ -229,7 +222,7 @@ mod tests {
         let mut taken: Vec<_> = (0..MAX_MESSAGES).map(|_| queue.reserve(1).unwrap()).collect();
         assert!(queue.reserve(1).is_none() && queue.reserve(0).is_none());
         taken.pop();
-        assert!(queue.reserve(1).is_some(), "a message that is decided gives its room back");
+        assert!(queue.reserve(1).is_some(), "a decided message frees its room");
 
         drop(taken);
         assert!(queue.reserve(MAX_BYTES + 1).is_none() && queue.reserve(usize::MAX).is_none());

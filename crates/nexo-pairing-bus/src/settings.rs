@@ -1,32 +1,32 @@
-//! What can be changed while a gate runs.
+//! The settings of a gate, which can be replaced while it runs.
 
 use std::collections::BTreeMap;
 
 use nexo_pairing_core::{AccountId, AccountKey, ChannelId, PairingAdapterRegistry, PairingPolicy};
 
-/// What can be changed while a gate runs: adapters, policies, and the accounts that there are. See
-/// [`BusGateHandle::set`](crate::BusGateHandle::set).
+/// The settings of a gate: adapters, policies and accounts. [`BusGate::set`](crate::BusGate::set) replaces
+/// them while it runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    adapters: PairingAdapterRegistry,
+    pub(crate) adapters: PairingAdapterRegistry,
     policy: PairingPolicy,
     accounts: Option<BTreeMap<ChannelId, BTreeMap<AccountId, PairingPolicy>>>,
-    admits_notices: bool,
+    pub(crate) admits_notices: bool,
 }
 
 impl Settings {
     /// One policy for every account of every channel.
     ///
-    /// The adapters send the challenges. Those that send over the bus should do so on
+    /// The adapters send the challenges; those that use the bus should send on
     /// [`Connections::bus`](crate::Connections::bus).
     #[must_use]
     pub fn new(adapters: PairingAdapterRegistry, policy: PairingPolicy) -> Self {
         Self { adapters, policy, accounts: None, admits_notices: true }
     }
 
-    /// The accounts that there are, each with its policy; messages to any other are dropped. Of an
-    /// account that is given twice, the last policy counts. Default: every account exists, and has
-    /// the policy of [`new`](Self::new).
+    /// The accounts with their policies; messages to any other account are dropped. For an account that
+    /// is given twice, the last policy counts. Default: every account exists, with the policy of
+    /// [`new`](Self::new).
     #[must_use]
     pub fn with_accounts(
         mut self,
@@ -40,29 +40,21 @@ impl Settings {
         self
     }
 
-    /// Whether events of plugins themselves are published on `pairing.admitted.…` too, beside
-    /// `pairing.notices.…`. Default `true`, as versions before had it.
+    /// Whether events of plugins themselves are published on `pairing.admitted.…` as well as on
+    /// `pairing.notices.…`. Default `true`, as in earlier versions.
     #[must_use]
     pub fn with_notices_admitted(mut self, admits_notices: bool) -> Self {
         self.admits_notices = admits_notices;
         self
     }
 
-    pub(crate) fn adapters(&self) -> &PairingAdapterRegistry {
-        &self.adapters
-    }
-
-    /// The policy of an account. Allocates nothing.
+    /// The policy of an account. Does not allocate.
     pub(crate) fn policy(&self, channel: &str, account: &str) -> &PairingPolicy {
         let known = self.accounts.as_ref().and_then(|known| known.get(channel)?.get(account));
         known.unwrap_or(&self.policy)
     }
 
-    pub(crate) fn admits_notices(&self) -> bool {
-        self.admits_notices
-    }
-
-    /// The accounts that there are, as a gate takes them.
+    /// The accounts, for the gate.
     pub(crate) fn accounts(&self) -> Option<Vec<AccountKey>> {
         let known = self.accounts.as_ref()?.iter();
         let keys = known.flat_map(|(channel, accounts)| {
@@ -71,8 +63,8 @@ impl Settings {
         Some(keys.collect())
     }
 
-    /// Whether the operator has named a channel. All others share one queue, so that no stranger makes
-    /// us keep something for each name they invent.
+    /// Whether a channel is configured. All others share their queues, so that invented names take no
+    /// memory.
     pub(crate) fn names(&self, channel: &str) -> bool {
         self.adapters.get(channel).is_some()
             || self.accounts.as_ref().is_some_and(|known| known.contains_key(channel))

@@ -1,140 +1,46 @@
-//! What a gate tells its operator while it runs.
+//! Reports to the operator while a gate runs.
 
 use std::fmt;
 
-use nexo_pairing_core::text::{error_chain, escape, truncate};
-use nexo_pairing_core::{PairingError, SystemClock, WarningLimiter};
-use nexo_pairing_nats::NatsError;
+use nexo_pairing_core::text::{escape, truncate};
+use nexo_pairing_core::{SystemClock, WarningLimiter};
+use nexo_pairing_nats::BusState;
 
-use crate::stats::Counts;
-
-/// What a gate tells its operator while it runs. Its `Display` is one line for people, without a full
-/// stop, in which nothing that strangers wrote can do harm.
+/// A report to the operator while a gate runs: one line, without a full stop, that is safe to print.
 ///
-/// What messages can cause is told at most once a minute for each kind; `suppressed` is how many of
-/// the kind were left out since the last one.
-#[derive(Debug)]
+/// Warnings that messages can cause are reported at most once a minute for each kind, with the number of
+/// those that were suppressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// The lists could not be read before the first message. The gate rejects messages until they can.
-    ListsUnread(PairingError),
-    /// From now on messages are taken.
-    Subscribed {
-        /// The subjects, which may have wildcards.
-        subjects: Vec<String>,
-        /// The group of gates that share the messages; `None` when the gate only listens.
-        queue_group: Option<String>,
-    },
-    /// There is no connection to the bus. It comes back by itself.
-    Disconnected,
-    /// The connection to the bus is back.
-    Reconnected,
-    /// What became of the messages since the last time, once a minute if there were any.
-    Progress(Counts),
-    /// What became of all messages. The gate has ended what it had taken.
-    Finished(Counts),
-    /// Messages were lost, because they come faster than they are taken.
-    Lost {
-        /// How many since the start.
-        total: u64,
-    },
-    /// A challenge was not delivered. It is made again with a later message of the sender.
-    ChallengeUndelivered {
-        /// The channel.
-        channel: String,
-        /// The account.
-        account: String,
-        /// Why, for people.
-        reason: String,
-        /// How many more since the last one.
-        suppressed: u64,
-    },
-    /// A message, or what is told of one, was not published.
-    Unpublished {
-        /// Why.
-        error: NatsError,
-        /// How many more since the last one.
-        suppressed: u64,
-    },
-    /// There was no room for a message, which was rejected.
-    Overloaded {
-        /// The subject on which it came.
-        subject: String,
-        /// How many since the start.
-        total: u64,
-        /// How many more since the last one.
-        suppressed: u64,
-    },
+    /// The gate takes messages from now on: its subjects.
+    Subscribed(String),
+    /// Anything else that is no problem: the counts of the last minute, if there were messages; the counts
+    /// in total, at the end; the bus is reachable again.
+    Info(String),
+    /// Something to look at: the lists could not be read, the bus cannot be reached, messages were lost or
+    /// rejected for want of room, a challenge was not delivered, a message was not published.
+    Warning(String),
 }
 
 impl Status {
-    /// Whether somebody should look at it.
-    #[must_use]
-    pub fn is_warning(&self) -> bool {
-        match self {
-            Self::Subscribed { .. } | Self::Reconnected | Self::Progress(_) | Self::Finished(_) => {
-                false
-            }
-            Self::ListsUnread(_)
-            | Self::Disconnected
-            | Self::Lost { .. }
-            | Self::ChallengeUndelivered { .. }
-            | Self::Unpublished { .. }
-            | Self::Overloaded { .. } => true,
-        }
-    }
-
-    fn suppressed(&self) -> u64 {
-        match self {
-            Self::ChallengeUndelivered { suppressed, .. }
-            | Self::Unpublished { suppressed, .. }
-            | Self::Overloaded { suppressed, .. } => *suppressed,
-            _ => 0,
-        }
+    /// Without a queue group, the gate only listens.
+    pub(crate) fn subscribed<'a>(
+        subjects: impl Iterator<Item = &'a str>,
+        queue_group: Option<&str>,
+    ) -> Self {
+        let subjects = escape(&subjects.collect::<Vec<_>>().join(", "));
+        Self::Subscribed(match queue_group {
+            Some(group) => format!("subscribed to {subjects} (queue group {})", escape(group)),
+            None => format!("listening to {subjects}; nothing is published"),
+        })
     }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ListsUnread(error) => {
-                write!(f, "the lists could not be read: {}", error_chain(error))
-            }
-            Self::Subscribed { subjects, queue_group } => {
-                let subjects = escape(&subjects.join(", "));
-                match queue_group {
-                    Some(group) => {
-                        write!(f, "it takes {subjects} as one of the group {}", escape(group))
-                    }
-                    None => write!(f, "it listens to {subjects} and publishes nothing"),
-                }
-            }
-            Self::Disconnected => f.write_str("the bus is away: what is sent there now is lost"),
-            Self::Reconnected => f.write_str("the bus is back"),
-            Self::Progress(counts) => counts.fmt(f),
-            Self::Finished(counts) => write!(f, "in all: {counts}"),
-            Self::Lost { total } => {
-                write!(f, "messages come faster than they are taken: {total} were lost so far")
-            }
-            Self::ChallengeUndelivered { channel, account, reason, .. } => {
-                let (channel, account) = (truncate(channel, 32), truncate(account, 64));
-                write!(f, "no code was sent on {channel}/{account}: {reason}")
-            }
-            Self::Unpublished { error, .. } => {
-                write!(f, "a message was not passed on: {}", error_chain(error))
-            }
-            Self::Overloaded { subject, total, .. } => {
-                let subject = truncate(subject, 200);
-                write!(
-                    f,
-                    "too many messages wait, the last of them on {subject}: {total} were refused so far"
-                )
-            }
-        }?;
-        match self.suppressed() {
-            0 => Ok(()),
-            more => write!(f, " ({more} more since the last warning)"),
-        }
+        let (Self::Subscribed(line) | Self::Info(line) | Self::Warning(line)) = self;
+        f.write_str(line)
     }
 }
 
@@ -144,7 +50,7 @@ pub(crate) struct StatusLog {
     warnings: WarningLimiter<Warning>,
 }
 
-/// What messages can cause to be reported, again and again.
+/// The warnings that messages can cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Warning {
     ChallengeUndelivered,
@@ -160,12 +66,9 @@ impl StatusLog {
 
     /// Reports with `tracing`.
     pub(crate) fn tracing() -> Self {
-        Self::new(|status| {
-            if status.is_warning() {
-                tracing::warn!("{status}");
-            } else {
-                tracing::info!("{status}");
-            }
+        Self::new(|status| match status {
+            Status::Warning(line) => tracing::warn!("{line}"),
+            other => tracing::info!("{other}"),
         })
     }
 
@@ -173,17 +76,37 @@ impl StatusLog {
         (self.report)(status);
     }
 
-    /// Reports what messages can cause: once a minute for each kind, with the number of those left out.
-    pub(crate) fn warn(&self, kind: Warning, status: impl FnOnce(u64) -> Status) {
-        if let Some(suppressed) = self.warnings.allow(kind) {
-            self.report(status(suppressed));
+    pub(crate) fn report_connection(&self, state: BusState) {
+        match state {
+            BusState::Connected => self.report(Status::Info("reconnected to the bus".to_owned())),
+            BusState::Disconnected => self.report(Status::Warning(
+                "disconnected from the bus: messages published now are lost".to_owned(),
+            )),
+            _ => {}
         }
     }
-}
 
-impl fmt::Debug for StatusLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StatusLog")
+    /// Warns that there was no room for a message; `total` is how many there were.
+    pub(crate) fn warn_overloaded(&self, subject: &str, total: u64) {
+        self.warn(Warning::Overloaded, || {
+            let subject = truncate(subject, 200);
+            format!(
+                "too many messages are waiting, the last one on {subject}: {total} rejected so far"
+            )
+        });
+    }
+
+    /// Reports a warning that messages can cause: once a minute for each kind, with the number of those
+    /// that were suppressed.
+    pub(crate) fn warn(&self, kind: Warning, line: impl FnOnce() -> String) {
+        match self.warnings.allow(kind) {
+            None => {}
+            Some(0) => self.report(Status::Warning(line())),
+            Some(more) => {
+                let line = format!("{} ({more} more since the last warning)", line());
+                self.report(Status::Warning(line));
+            }
+        }
     }
 }
 
@@ -193,37 +116,37 @@ mod tests {
 
     use super::*;
 
+    fn log() -> (StatusLog, Arc<Mutex<Vec<String>>>) {
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&reported);
+        (StatusLog::new(move |status| lines.lock().unwrap().push(status.to_string())), reported)
+    }
+
     #[test]
     fn a_status_is_one_line_whatever_strangers_wrote() {
-        let hostile = "a\u{1b}[2J\nb".to_owned();
-        let overloaded = Status::Overloaded { subject: hostile, total: 7, suppressed: 2 };
-        let line = "too many messages wait, the last of them on a\\u{1b}[2J\\nb: 7 were refused so far \
-                    (2 more since the last warning)";
-        assert_eq!(overloaded.to_string(), line);
-        let group = Some("nexo-pairing".to_owned());
-        let subjects = ["plugin.inbound.a", "plugin.inbound.b"].map(str::to_owned).to_vec();
-        let line = "it takes plugin.inbound.a, plugin.inbound.b as one of the group nexo-pairing";
-        assert_eq!(Status::Subscribed { subjects, queue_group: group }.to_string(), line);
+        let (log, reported) = log();
+        log.warn_overloaded("a\u{1b}[2J\nb", 7);
+        let line =
+            "too many messages are waiting, the last one on a\\u{1b}[2J\\nb: 7 rejected so far";
+        assert_eq!(*reported.lock().unwrap(), [line]);
+
+        let subjects = || ["plugin.inbound.a", "plugin.inbound.b"].into_iter();
+        let line = "subscribed to plugin.inbound.a, plugin.inbound.b (queue group nexo\\npairing)";
+        assert_eq!(Status::subscribed(subjects(), Some("nexo\npairing")).to_string(), line);
+        let line = "listening to plugin.inbound.a, plugin.inbound.b; nothing is published";
+        assert_eq!(Status::subscribed(subjects(), None).to_string(), line);
     }
 
     #[test]
     fn warnings_of_one_kind_are_reported_once_a_minute() {
-        let told = Arc::new(Mutex::new(0));
-        let counted = Arc::clone(&told);
-        let log = StatusLog::new(move |_| *counted.lock().unwrap() += 1);
-        for _ in 0..10 {
-            log.warn(Warning::Overloaded, |suppressed| Status::Overloaded {
-                subject: String::new(),
-                total: 0,
-                suppressed,
-            });
+        let (log, reported) = log();
+        for number in 0..10 {
+            log.warn(Warning::ChallengeUndelivered, || number.to_string());
         }
-        log.warn(Warning::Unpublished, |suppressed| Status::Unpublished {
-            error: NatsError::Disconnected,
-            suppressed,
-        });
-        log.report(Status::Disconnected);
-        log.report(Status::Disconnected);
-        assert_eq!(*told.lock().unwrap(), 4);
+        log.warn(Warning::Unpublished, || "unpublished".to_owned());
+        log.report_connection(BusState::Disconnected);
+        log.report_connection(BusState::Disconnected);
+        let disconnected = "disconnected from the bus: messages published now are lost";
+        assert_eq!(*reported.lock().unwrap(), ["0", "unpublished", disconnected, disconnected]);
     }
 }

@@ -1,73 +1,40 @@
-//! Subjects: which ones a gate may take, and whose message stands on one.
+//! Subjects: which ones a gate may subscribe to, and the channel and account in them.
 
 use nexo_pairing_core::text::truncate;
 use nexo_pairing_core::{AccountId, ChannelId};
 use nexo_pairing_nats::check_subject_pattern;
 
-/// What the subject of a message begins with, but for what a mapping has put before it.
+/// The prefix of inbound subjects, behind any prefix of a subject mapping.
 const INBOUND: &str = "plugin.inbound.";
 
-/// Where admitted messages go, with channel and account behind it.
+/// The prefix of the subjects of admitted messages, before channel and account.
 pub(crate) const ADMITTED: &str = "pairing.admitted.";
 
-/// Where events of plugins themselves go, likewise.
+/// The same for events of plugins themselves.
 pub(crate) const NOTICES: &str = "pairing.notices.";
 
-/// What the subjects of linking end with, below an account.
+/// The suffixes of subjects about linking, below an account.
 const LINKING: [&str; 2] = ["pairing.qr", "pairing.state"];
 
-/// Where it is told what could not be decided.
+/// The subject of reports of messages without a decision.
 pub(crate) const REJECTED: &str = "pairing.rejected";
 
-/// The subjects that a gate takes messages from; they may have wildcards. Default: `plugin.inbound.>`.
+/// The subjects that a gate subscribes to; they may have wildcards. Default: `plugin.inbound.>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subjects(Vec<String>);
 
-/// Why a gate cannot take these subjects. Subjects are cut to 100 characters.
+/// Why a gate cannot subscribe to these subjects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 #[non_exhaustive]
-pub enum SubjectError {
-    /// There is none.
-    #[error("no subject is named")]
-    Empty,
-    /// It breaks the rules of NATS.
-    #[error("{subject} cannot be taken: it is no subject")]
-    Invalid {
-        /// The subject.
-        subject: String,
-    },
-    /// It could bring what no plugin writes.
-    #[error(
-        "{subject} cannot be taken: it has to name plugin.inbound, where the plugins' messages are"
-    )]
-    NotInbound {
-        /// The subject.
-        subject: String,
-    },
-    /// The gate would read its own messages, for ever.
-    #[error("{subject} cannot be taken: it includes what the gate itself writes to {own}")]
-    Own {
-        /// The subject.
-        subject: String,
-        /// What the gate writes to.
-        own: String,
-    },
-    /// A message could come by two subjects, and would be decided twice.
-    #[error("{subject} cannot be taken: a message could come by it and by {other} as well")]
-    Overlap {
-        /// The subject.
-        subject: String,
-        /// The subject before it.
-        other: String,
-    },
-}
+pub struct SubjectError(String);
 
 impl Subjects {
-    /// Checks the subjects of a gate. Each has the words `plugin.inbound`, may have others before them,
-    /// as a mapping of the server puts them there, and names a part of what is below, or all of it.
+    /// Checks the subjects of a gate. Each has the tokens `plugin.inbound`, perhaps behind a prefix of a
+    /// subject mapping, and covers a part of the subjects below, or all of them.
     ///
     /// `plugins` are the prefixes of plugins that the gate asks over the bus
-    /// ([`PluginOptions`](nexo_pairing_nats::PluginOptions)): it writes below `<prefix>.pairing`.
+    /// ([`PluginOptions`](nexo_pairing_nats::PluginOptions)): it publishes below `<prefix>.pairing`.
     ///
     /// ```
     /// use nexo_pairing_bus::Subjects;
@@ -78,29 +45,33 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`SubjectError`] when there is no subject, or one that cannot be taken.
+    /// [`SubjectError`] when no subject is given, or one is invalid, is not the plugins', includes what the
+    /// gate itself publishes, or overlaps another one.
     pub fn parse(subjects: &[&str], plugins: &[&str]) -> Result<Self, SubjectError> {
-        let written = ["pairing.>", "plugin.outbound.>", "_INBOX.>", "_inbox.>"].map(str::to_owned);
+        let published = ["pairing.>", "plugin.outbound.>", "_INBOX.>", "_inbox.>"];
         let asked = plugins.iter().map(|prefix| format!("{prefix}.pairing.>"));
-        let ours: Vec<String> = written.into_iter().chain(asked).collect();
+        let own: Vec<String> = published.map(str::to_owned).into_iter().chain(asked).collect();
         let mut checked: Vec<String> = Vec::new();
         for subject in subjects {
-            let shown = || truncate(subject, 100);
-            if check_subject_pattern(subject).is_err() {
-                return Err(SubjectError::Invalid { subject: shown() });
-            }
-            if !has_literally(subject, INBOUND.trim_end_matches('.')) {
-                return Err(SubjectError::NotInbound { subject: shown() });
-            }
-            if let Some(own) = ours.iter().find(|own| overlap(subject, own)) {
-                return Err(SubjectError::Own { subject: shown(), own: own.clone() });
-            }
-            if let Some(other) = checked.iter().find(|other| overlap(subject, other)) {
-                return Err(SubjectError::Overlap { subject: shown(), other: other.clone() });
-            }
-            checked.push((*subject).to_owned());
+            let overlapping = |other: &&String| overlap(subject, other);
+            let problem = if check_subject_pattern(subject).is_err() {
+                "it is not a valid subject".to_owned()
+            } else if !has_tokens(subject, INBOUND.trim_end_matches('.')) {
+                "it has to name plugin.inbound, where the plugins publish".to_owned()
+            } else if let Some(own) = own.iter().find(overlapping) {
+                format!("it includes {own}, where the gate itself publishes")
+            } else if let Some(other) = checked.iter().find(overlapping) {
+                format!("a message could match {other} as well, and would be decided twice")
+            } else {
+                checked.push((*subject).to_owned());
+                continue;
+            };
+            return Err(SubjectError(format!("{} is refused: {problem}", truncate(subject, 100))));
         }
-        if checked.is_empty() { Err(SubjectError::Empty) } else { Ok(Self(checked)) }
+        if checked.is_empty() {
+            return Err(SubjectError("no subject is given".to_owned()));
+        }
+        Ok(Self(checked))
     }
 
     pub(crate) fn into_vec(self) -> Vec<String> {
@@ -114,21 +85,21 @@ impl Default for Subjects {
     }
 }
 
-/// Whose message it is, as its subject says.
+/// The channel and account in a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address<'a> {
     pub(crate) channel: &'a str,
     pub(crate) account: &'a str,
-    /// Channel and account as they stand there: what comes behind [`ADMITTED`] and [`NOTICES`].
+    /// Channel and account as in the subject: the suffix of [`ADMITTED`] and [`NOTICES`].
     pub(crate) suffix: &'a str,
-    /// What the plugin says of the linking of its own account: how the subject ends.
+    /// The suffix of the subject, if it is about the linking of the plugin's own account.
     pub(crate) linking: Option<&'static str>,
 }
 
 impl<'a> Address<'a> {
-    /// Reads `[….]plugin.inbound.<channel>[.<account>]`, or one of linking below an account; `None`
-    /// where channel or account is invalid, so that nothing else ever becomes a part of a subject.
-    pub(crate) fn read(subject: &'a str) -> Option<Self> {
+    /// Parses `[….]plugin.inbound.<channel>[.<account>]`, or a subject of linking below an account. `None`
+    /// if channel or account is invalid, so that nothing else gets into a subject.
+    pub(crate) fn parse(subject: &'a str) -> Option<Self> {
         let at = subject
             .match_indices(INBOUND)
             .map(|(at, _)| at)
@@ -136,7 +107,7 @@ impl<'a> Address<'a> {
         let all = &subject[at + INBOUND.len()..];
         let below = |&kind: &&str| all.strip_suffix(kind)?.strip_suffix('.');
         let linking = LINKING.into_iter().find(|kind| {
-            // Without an account it would be the account's name.
+            // Without an account it would be the name of the account.
             below(kind).is_some_and(|place| place.contains('.'))
         });
         let suffix = linking.as_ref().and_then(below).unwrap_or(all);
@@ -150,12 +121,12 @@ impl<'a> Address<'a> {
     }
 }
 
-/// Whether the words of `part` stand in it, one behind the other.
-fn has_literally(subject: &str, part: &str) -> bool {
+/// Whether the subject has the tokens of `part`, one after the other.
+fn has_tokens(subject: &str, part: &str) -> bool {
     format!(".{subject}.").contains(&format!(".{part}."))
 }
 
-/// Whether there is a subject that both patterns include.
+/// Whether a subject can match both patterns.
 fn overlap(one: &str, other: &str) -> bool {
     let (mut one, mut other) = (one.split('.'), other.split('.'));
     loop {
@@ -179,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_takes_what_plugins_write() {
+    fn a_gate_subscribes_to_subjects_of_plugins() {
         for subjects in [
             &["plugin.inbound.>"][..],
             &["plugin.inbound.whatsapp", "plugin.inbound.whatsapp.*"],
@@ -192,46 +163,46 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_never_takes_what_it_writes_nor_anything_twice() {
+    fn a_gate_never_takes_its_own_messages_nor_any_message_twice() {
         for (subjects, why) in [
             (&[">"][..], "has to name plugin.inbound"),
             (&["plugin.>"], "has to name plugin.inbound"),
             (&["plugin.*.>"], "has to name plugin.inbound"),
             (&["pairing.admitted.>"], "has to name plugin.inbound"),
-            (&["pairing.admitted.plugin.inbound"], "the gate itself writes to pairing.>"),
-            (&["*.*.plugin.inbound.>"], "the gate itself writes to pairing.>"),
-            (&["*.*.plugin.inbound"], "the gate itself writes to pairing.>"),
-            (&["plugin.outbound.plugin.inbound"], "itself writes to plugin.outbound.>"),
-            (&["_INBOX.plugin.inbound.a"], "the gate itself writes to _INBOX.>"),
-            (&["plugin.inbound.>", "plugin.inbound.whatsapp"], "by plugin.inbound.> as well"),
-            (&["plugin.inbound.*.a", "plugin.inbound.whatsapp.*"], "a message could come by it"),
-            (&["plugin.inbound.>", "plugin.inbound.>"], "by plugin.inbound.> as well"),
-            (&["plugin.inbound..a"], "it is no subject"),
-            (&["plugin.inbound.>.a"], "it is no subject"),
-            (&["plugin.inbound.a b"], "it is no subject"),
-            (&[""], "it is no subject"),
+            (&["pairing.admitted.plugin.inbound"], "it includes pairing.>, where the gate itself"),
+            (&["*.*.plugin.inbound.>"], "it includes pairing.>, where the gate itself"),
+            (&["*.*.plugin.inbound"], "it includes pairing.>, where the gate itself"),
+            (&["plugin.outbound.plugin.inbound"], "it includes plugin.outbound.>, where the gate"),
+            (&["_INBOX.plugin.inbound.a"], "it includes _INBOX.>, where the gate itself"),
+            (&["plugin.inbound.>", "plugin.inbound.whatsapp"], "match plugin.inbound.> as well"),
+            (&["plugin.inbound.*.a", "plugin.inbound.whatsapp.*"], "a message could match"),
+            (&["plugin.inbound.>", "plugin.inbound.>"], "match plugin.inbound.> as well"),
+            (&["plugin.inbound..a"], "it is not a valid subject"),
+            (&["plugin.inbound.>.a"], "it is not a valid subject"),
+            (&["plugin.inbound.a b"], "it is not a valid subject"),
+            (&[""], "it is not a valid subject"),
         ] {
-            let told = parse(subjects).unwrap_err();
-            assert!(told.contains(why), "{subjects:?}: {told}");
+            let error = parse(subjects).unwrap_err();
+            assert!(error.contains(why), "{subjects:?}: {error}");
         }
     }
 
     #[test]
-    fn an_address_has_a_channel_and_perhaps_an_account() {
-        let read = |subject| {
-            let address = Address::read(subject)?;
+    fn an_address_has_a_channel_and_an_optional_account() {
+        let parsed = |subject| {
+            let address = Address::parse(subject)?;
             assert_eq!(address.linking, None, "{subject}");
             Some((address.channel, address.account, address.suffix))
         };
         assert_eq!(
-            read("plugin.inbound.whatsapp.personal"),
+            parsed("plugin.inbound.whatsapp.personal"),
             Some(("whatsapp", "personal", "whatsapp.personal"))
         );
-        assert_eq!(read("plugin.inbound.whatsapp"), Some(("whatsapp", "default", "whatsapp")));
+        assert_eq!(parsed("plugin.inbound.whatsapp"), Some(("whatsapp", "default", "whatsapp")));
         assert_eq!(
-            read("part.1.plugin.inbound.a.B"),
+            parsed("part.1.plugin.inbound.a.B"),
             Some(("a", "B", "a.B")),
-            "a mapping put something before it"
+            "a subject mapping added a prefix"
         );
         for subject in [
             "plugin.inbound.",
@@ -254,7 +225,7 @@ mod tests {
             "plugin.outbound.whatsapp",
             "",
         ] {
-            assert_eq!(read(subject), None, "{subject}");
+            assert_eq!(parsed(subject), None, "{subject}");
         }
     }
 
@@ -264,7 +235,7 @@ mod tests {
             ("plugin.inbound.whatsapp.a.pairing.qr", "a", "pairing.qr"),
             ("part.1.plugin.inbound.whatsapp.default.pairing.state", "default", "pairing.state"),
         ] {
-            let address = Address::read(subject).unwrap();
+            let address = Address::parse(subject).unwrap();
             assert_eq!((address.channel, address.account), ("whatsapp", account));
             assert_eq!(address.suffix, format!("whatsapp.{account}"));
             assert_eq!(address.linking, Some(linking));

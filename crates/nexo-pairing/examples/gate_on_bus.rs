@@ -44,11 +44,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let gate = BusGate::new(connections, PairingGate::new(store), settings)
         .with_status(|status| eprintln!("{status}"));
-    // `gate.handle().set(…)` changes the settings while it runs, from any task.
-    gate.run(async {
-        // Without a way to hear of Ctrl-C it ends at once.
-        let _ = tokio::signal::ctrl_c().await;
-    })
-    .await?;
+    // `gate.set(…)` changes the settings while it runs, from any task.
+    Arc::new(gate)
+        .run(async {
+            // Without a way to hear of Ctrl-C it ends at once.
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await?;
     Ok(())
 }

@@ -33,7 +33,7 @@ async fn a_known_sender_is_decided_before_earlier_strangers() {
     let _plugin = plugin_of(&server, "plugin.signal", takes).await;
     // Decisions are printed in the order in which they are made.
     let gate = home.gate(&["--nats", &server.url(), "--dry-run"]);
-    gate.wait_until_it_says("it listens to ", 1);
+    gate.wait_until_it_says("listening to ", 1);
     let bus = connect(&server).await;
     say(&bus, "signal.main", "friend", "hello").await;
     assert_eq!(decision(&gate), json!(["friend", "admit"]));

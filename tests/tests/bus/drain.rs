@@ -95,6 +95,6 @@ async fn a_silent_plugin_delays_only_its_own_channel_and_only_within_bounds() {
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
     let reply = rejected.wait_for_json(1);
     assert_eq!(reply[0].1["reason"], "overloaded");
-    assert!(gate.remarks().contains("too many messages wait"), "{}", gate.remarks());
+    assert!(gate.remarks().contains("too many messages are waiting"), "{}", gate.remarks());
     assert!(dead.asked() < 200, "a plugin that is dead is left alone: {}", dead.asked());
 }

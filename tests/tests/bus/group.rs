@@ -44,7 +44,7 @@ async fn three_gates_share_the_work_and_the_rules() {
         gate.signal(Signal::TERM);
         let ended = gate.ended();
         assert_eq!(ended.code, 0, "{ended:?}");
-        let (_, reply) = ended.stderr.split_once("in all: ").unwrap();
+        let (_, reply) = ended.stderr.split_once("total: ").unwrap();
         for part in reply.lines().next().unwrap().split(", ") {
             let (count, what) = part.split_once(' ').unwrap();
             *sums.entry(what.to_owned()).or_default() += count.parse::<usize>().unwrap();

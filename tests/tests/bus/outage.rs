@@ -48,7 +48,7 @@ async fn a_gate_outlives_its_server() {
     let mut memory = 0;
     for round in 1..=ROUNDS {
         server.kill();
-        gate.wait_until_it_says("the bus is away", round);
+        gate.wait_until_it_says("disconnected from the bus", round);
         if round == 1 {
             // An idle gate uses no CPU, however long the outage lasts.
             let (since, busy) = (Instant::now(), gate.cpu_time());
@@ -58,7 +58,7 @@ async fn a_gate_outlives_its_server() {
         }
         let since = Instant::now();
         server.start_again();
-        gate.wait_until_it_says("the bus is back", round);
+        gate.wait_until_it_says("reconnected to the bus", round);
         assert!(since.elapsed() < BACK, "round {round}: back after {:?}", since.elapsed());
         let before = admitted.count();
         admitted.wait_for(before + 200);
@@ -89,7 +89,7 @@ fn an_outage_does_not_delay_shutdown() {
     let (mut server, home) = (NatsServer::start(), Home::new());
     let gate = start(&home, &server, &["--open"]);
     server.kill();
-    gate.wait_until_it_says("the bus is away", 1);
+    gate.wait_until_it_says("disconnected from the bus", 1);
     let since = Instant::now();
     gate.signal(Signal::TERM);
     let ended = gate.ended();

@@ -41,7 +41,7 @@ fn every_user_has_the_permissions_they_need() {
     ));
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let gate = home.gate(&["--nats"]);
-    gate.wait_until_it_says("it takes ", 1);
+    gate.wait_until_it_says("subscribed to ", 1);
 
     let mut agent = enter(&server, "agent");
     assert!(agent.subscribe("pairing.admitted.>"));

@@ -40,7 +40,7 @@ fn ten_thousand_events_of_a_hundred_senders_follow_the_rules_on_the_bus() {
     let admitted = EVENTS / SENDERS * KNOWN;
     let dropped = EVENTS - admitted - MAX_PENDING;
     let sum = format!(
-        "in all: {} messages taken, {admitted} admitted, {MAX_PENDING} challenged, \
+        "total: {} messages taken, {admitted} admitted, {MAX_PENDING} challenged, \
          {dropped} dropped, 1 rejected",
         EVENTS + 1
     );

@@ -19,7 +19,7 @@ async fn a_dry_run_consumes_and_publishes_nothing() {
     let real = start(&home, &server, &["--open"]);
     let args = ["gate", "--nats", &server.url(), "--dry-run", "--auto-challenge"];
     let rehearsal = Gate::start(home.command(&args));
-    rehearsal.wait_until_it_says("it listens to plugin.inbound.> and publishes nothing", 1);
+    rehearsal.wait_until_it_says("listening to plugin.inbound.>; nothing is published", 1);
     assert!(rehearsal.remarks().contains("dry run: it decides on a copy of"));
 
     let bus = connect(&server).await;

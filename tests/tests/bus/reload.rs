@@ -189,6 +189,6 @@ async fn a_server_can_distribute_accounts_over_gates() {
     for gate in gates {
         gate.signal(Signal::TERM);
         let ended = gate.ended();
-        assert!(!ended.stderr.contains("in all: 0 messages"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("total: 0 messages"), "{}", ended.stderr);
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Starts `gate --nats`; it is subscribed once this returns.
 pub(crate) fn start(home: &Home, server: &NatsServer, args: &[&str]) -> Gate {
     let gate = home.gate(&[&["--nats", &server.url()], args].concat());
-    gate.wait_until_it_says("it takes ", 1);
+    gate.wait_until_it_says("subscribed to ", 1);
     gate
 }
 

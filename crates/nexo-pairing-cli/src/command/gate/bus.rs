@@ -108,9 +108,9 @@ pub(super) async fn run(
     if let Some(metrics) = metrics {
         background.spawn(metrics.run());
     }
-    let handle = gate.handle();
+    let gate = Arc::new(gate);
     let stop = CancellationToken::new();
-    let mut running = std::pin::pin!(gate.run(stop.clone().cancelled_owned()));
+    let mut running = std::pin::pin!(Arc::clone(&gate).run(stop.clone().cancelled_owned()));
     loop {
         let signal = tokio::select! {
             result = running.as_mut() => return result.map(|()| Exit::Done).map_err(failed),
@@ -126,13 +126,13 @@ pub(super) async fn run(
         match reloaded {
             Some(Some((settings, new))) => {
                 adapters = new;
-                handle.set(adapters.settings(&settings));
+                gate.set(adapters.settings(&settings));
                 loader.log_reload(log);
             }
             Some(None) => {}
             None if stop.is_cancelled() => {
                 // The second time, it ends at once.
-                let messages = handle.counts().unfinished();
+                let messages = gate.counts().unfinished();
                 return Err(failed(BusGateError::Unfinished { messages }));
             }
             None => stop.cancel(),
@@ -147,7 +147,7 @@ fn report(
 ) -> impl Fn(Status) + Send + Sync + 'static {
     let address = metrics.map(MetricsServer::local_addr);
     move |status| {
-        if let (Status::Subscribed { .. }, Some(address)) = (&status, address) {
+        if let (Status::Subscribed(_), Some(address)) = (&status, address) {
             log.log(&format!("metrics: http://{address}/metrics"));
         }
         log.log(&status.to_string());
