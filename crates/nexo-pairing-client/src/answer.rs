@@ -1,4 +1,4 @@
-//! The answers of a gateway, to claims and about sessions.
+//! The answers of a gateway to claims and about sessions.
 
 use std::time::Duration;
 
@@ -33,20 +33,24 @@ pub struct ClaimedSession {
 }
 
 /// A live session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// The id by which operators refer to the session. It is not secret.
+    #[serde(rename = "session_id")]
     pub id: SessionId,
     /// The kind of device, such as `companion-v1`.
     pub profile: String,
     /// The name of the device, if it has one.
     pub device_label: Option<String>,
     /// When the session began.
+    #[serde(with = "rfc3339")]
     pub issued_at: OffsetDateTime,
     /// When the session expires.
+    #[serde(with = "rfc3339")]
     pub expires_at: OffsetDateTime,
     /// The latest `expires_at` that [`Client::renew`](crate::Client::renew) can reach.
+    #[serde(with = "rfc3339")]
     pub renew_until: OffsetDateTime,
 }
 
@@ -60,8 +64,11 @@ struct ErrorAnswer {
 }
 
 impl ErrorAnswer {
-    fn retry_after(&self) -> Option<Duration> {
-        self.retry_after.as_ref().and_then(Value::as_u64).map(Duration::from_secs)
+    /// The refusal of this kind.
+    fn refused(&self, kind: &str, gateway: &Gateway) -> ClientError {
+        let retry_after = self.retry_after.as_ref().and_then(Value::as_u64);
+        let retry_after = retry_after.map(Duration::from_secs);
+        ClientError::refused(gateway.to_string(), kind, self.message.as_deref(), retry_after)
     }
 }
 
@@ -73,19 +80,19 @@ pub(crate) fn claimed(answer: &[u8], gateway: &Gateway) -> Result<ClaimedSession
         profile: Option<String>,
         device_label: Option<String>,
         expires_at: Option<String>,
-        // Of any type: it was not read before, and an odd one must not cost the session.
+        // Of any type, so that an odd one does not cost the session.
         renew_until: Option<Value>,
     }
     let claimed: Claimed = json(answer, gateway)?;
     let error: ErrorAnswer = json(answer, gateway)?;
     if let Some(kind) = &error.error {
-        return Err(gateway.refused(kind, error.message.as_deref(), error.retry_after()));
+        return Err(error.refused(kind, gateway));
     }
     let Some(token) = claimed.session_token else {
-        return Err(gateway.bad_answer("it says neither `session_token` nor `error`"));
+        return Err(gateway.bad_answer("its answer has neither `session_token` nor `error`"));
     };
     let token = SessionToken::parse(&token)
-        .map_err(|_| gateway.bad_answer("its session token has not the form of one"))?;
+        .map_err(|_| gateway.bad_answer("its session token is malformed"))?;
     let moment = |at: &str| OffsetDateTime::parse(at, &Rfc3339).ok();
     Ok(ClaimedSession {
         token,
@@ -98,30 +105,8 @@ pub(crate) fn claimed(answer: &[u8], gateway: &Gateway) -> Result<ClaimedSession
 
 /// Parses the answer about a session.
 pub(crate) fn session(answer: &[u8], gateway: &Gateway) -> Result<SessionInfo, ClientError> {
-    #[derive(Deserialize)]
-    struct Answer {
-        session_id: String,
-        profile: String,
-        device_label: Option<String>,
-        #[serde(with = "rfc3339")]
-        issued_at: OffsetDateTime,
-        #[serde(with = "rfc3339")]
-        expires_at: OffsetDateTime,
-        #[serde(with = "rfc3339")]
-        renew_until: OffsetDateTime,
-    }
     check_session(answer, gateway)?;
-    let answered: Answer = json(answer, gateway)?;
-    let id = SessionId::parse(&answered.session_id)
-        .map_err(|_| gateway.bad_answer("its session id has not the form of one"))?;
-    Ok(SessionInfo {
-        id,
-        profile: answered.profile,
-        device_label: answered.device_label,
-        issued_at: answered.issued_at,
-        expires_at: answered.expires_at,
-        renew_until: answered.renew_until,
-    })
+    json(answer, gateway)
 }
 
 /// Parses the answer to the end of a session: nothing but the status 204.
@@ -134,7 +119,7 @@ pub(crate) fn ended(
         return Ok(());
     }
     check_session(answer, gateway)?;
-    Err(gateway.bad_answer("it does not say that the session has ended"))
+    Err(gateway.bad_answer("its answer does not confirm the end of the session"))
 }
 
 /// Fails if an answer about a session is an error.
@@ -143,11 +128,11 @@ fn check_session(answer: &[u8], gateway: &Gateway) -> Result<(), ClientError> {
     match error.error.as_deref() {
         None => Ok(()),
         Some("no_session") => Err(ClientError::NoSession { gateway: gateway.to_string() }),
-        Some(kind) => Err(gateway.refused(kind, error.message.as_deref(), error.retry_after())),
+        Some(kind) => Err(error.refused(kind, gateway)),
     }
 }
 
 fn json<T: DeserializeOwned>(answer: &[u8], gateway: &Gateway) -> Result<T, ClientError> {
     serde_json::from_slice(answer)
-        .map_err(|_| gateway.bad_answer("what it says is not the JSON of a gateway"))
+        .map_err(|_| gateway.bad_answer("its answer is not the JSON of a gateway"))
 }

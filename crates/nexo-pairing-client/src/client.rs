@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use derive_setters::Setters;
 use hyper::{Method, StatusCode};
 use nexo_pairing_core::{Clock, SessionToken, SystemClock};
 use tokio_rustls::TlsConnector;
@@ -27,11 +28,23 @@ const RETRY_PAUSES: [u64; 4] = [200, 500, 1000, 2000];
 /// of its own and needs a Tokio runtime with time and I/O enabled. Dropping the future of a call closes
 /// the connection. A claim that was already sent may have created a session then; presenting the
 /// same [`Claim`] again returns it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 pub struct Client {
-    roots: RootCertificates,
+    #[setters(
+        doc = "The certificate authorities to trust, for `wss` and `https`. Default: those of the system."
+    )]
+    root_certificates: RootCertificates,
+    #[setters(
+        doc = "The time limit of a call as a whole, from resolving the host to the last retry. Default: \
+               [`DEFAULT_TIMEOUT`]."
+    )]
     timeout: Duration,
+    #[setters(skip)]
     retry_pauses: Arc<[Duration]>,
+    #[setters(
+        doc = "The clock that decides whether a setup code is still worth a retry. Default: the system clock."
+    )]
     clock: Arc<dyn Clock>,
 }
 
@@ -40,26 +53,11 @@ impl Client {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            roots: RootCertificates::system(),
+            root_certificates: RootCertificates::system(),
             timeout: DEFAULT_TIMEOUT,
             retry_pauses: RETRY_PAUSES.map(Duration::from_millis).into(),
             clock: SystemClock::shared(),
         }
-    }
-
-    /// The certificate authorities to trust, for `wss` and `https`. Default: those of the system.
-    #[must_use]
-    pub fn with_root_certificates(mut self, roots: RootCertificates) -> Self {
-        self.roots = roots;
-        self
-    }
-
-    /// The time limit of a call as a whole, from resolving the host to the last retry. Default:
-    /// [`DEFAULT_TIMEOUT`].
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
     }
 
     /// The pauses before each retry of a claim whose answer was lost; an empty list disables retries.
@@ -67,13 +65,6 @@ impl Client {
     #[must_use]
     pub fn with_retry_pauses(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
         self.retry_pauses = pauses.into_iter().collect();
-        self
-    }
-
-    /// The clock that decides whether a setup code is still worth a retry. Default: the system clock.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
         self
     }
 
@@ -178,10 +169,10 @@ impl Client {
 
     /// The TLS connector for a gateway, if its URL asks for TLS.
     async fn tls(&self, gateway: &Gateway) -> Result<Option<TlsConnector>, ClientError> {
-        if !gateway.is_tls() {
+        if !gateway.is_tls {
             return Ok(None);
         }
-        let connector = self.roots.connector().await;
+        let connector = self.root_certificates.connector().await;
         connector.map(Some).map_err(|source| gateway.unreachable(Step::Tls, source))
     }
 }
@@ -201,7 +192,7 @@ async fn present(
 ) -> Result<ClaimedSession, ClientError> {
     let stream = gateway.connect(tls, deadline).await?;
     let answer = async {
-        if gateway.is_websocket() {
+        if gateway.is_websocket {
             websocket::exchange(stream, gateway, claim.clone()).await
         } else {
             let request = http::post(gateway, claim.clone())?;

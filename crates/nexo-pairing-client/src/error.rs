@@ -135,16 +135,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 7] = [
-        Self::Malformed,
-        Self::InvalidSignature,
-        Self::Expired,
-        Self::Replayed,
-        Self::Cancelled,
-        Self::Throttled,
-        Self::Other,
-    ];
-
     /// The stable name, for programs: that of the protocol, or `refused`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -159,9 +149,17 @@ impl Refusal {
         }
     }
 
-    /// The refusal of this name. A gateway of 0.1.8 gives any text instead.
-    fn of(kind: &str) -> Self {
-        Self::ALL.into_iter().find(|known| known.as_str() == kind).unwrap_or(Self::Other)
+    /// The refusal of this name. A gateway of 0.1.8 sends any text instead.
+    fn parse(name: &str) -> Self {
+        match name {
+            "malformed" => Self::Malformed,
+            "invalid_signature" => Self::InvalidSignature,
+            "expired" => Self::Expired,
+            "replayed" => Self::Replayed,
+            "cancelled" => Self::Cancelled,
+            "throttled" => Self::Throttled,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -186,7 +184,7 @@ impl ClientError {
             "not_found" | "method_not_allowed" | "upgrade_required" => {
                 Self::BadAnswer { gateway, what: message }
             }
-            _ => Self::Refused { refusal: Refusal::of(kind), gateway, message, retry_after },
+            _ => Self::Refused { refusal: Refusal::parse(kind), gateway, message, retry_after },
         }
     }
 

@@ -28,10 +28,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
     uri: Uri,
-    is_websocket: bool,
-    is_tls: bool,
-    host: String,
-    port: u16,
+    pub(crate) is_websocket: bool,
+    pub(crate) is_tls: bool,
+    /// An IPv6 address is without its brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl Gateway {
@@ -57,35 +58,13 @@ impl Gateway {
         let port = match authority.port() {
             Some(port) => port.as_u16(),
             None if authority.as_str() != authority.host() => {
-                return Err(wrong("must have a port of 1 to 65535, or none"));
+                return Err(wrong("must have a port of 1 to 65535, or no port"));
             }
-            None => {
-                if is_tls {
-                    443
-                } else {
-                    80
-                }
-            }
+            None if is_tls => 443,
+            None => 80,
         };
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         Ok(Self { is_websocket, is_tls, host, port, uri })
-    }
-
-    pub(crate) fn is_websocket(&self) -> bool {
-        self.is_websocket
-    }
-
-    pub(crate) fn is_tls(&self) -> bool {
-        self.is_tls
-    }
-
-    /// The host; an IPv6 address without its brackets.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     /// Host and port as in the URL, for the `Host` header.
@@ -143,15 +122,6 @@ impl Gateway {
 
     pub(crate) fn unreachable(&self, step: Step, source: io::Error) -> ClientError {
         ClientError::Unreachable { step, gateway: self.to_string(), source }
-    }
-
-    pub(crate) fn refused(
-        &self,
-        kind: &str,
-        message: Option<&str>,
-        retry_after: Option<Duration>,
-    ) -> ClientError {
-        ClientError::refused(self.to_string(), kind, message, retry_after)
     }
 
     pub(crate) fn bad_answer(&self, what: impl Into<String>) -> ClientError {

@@ -41,7 +41,7 @@ pub(crate) fn bearer(
 ) -> Result<Request<Full<Bytes>>, ClientError> {
     let mut request = request(gateway, method, path, &[(CONNECTION, "close")], Bytes::new())?;
     let bearer = Zeroizing::new(format!("Bearer {}", token.as_str()));
-    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| cannot_ask())?;
+    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| invalid_request())?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, bearer);
     Ok(request)
@@ -58,11 +58,11 @@ pub(crate) fn request(
     for (name, value) in headers {
         request = request.header(name, *value);
     }
-    request.body(Full::new(body)).map_err(|_| cannot_ask())
+    request.body(Full::new(body)).map_err(|_| invalid_request())
 }
 
-fn cannot_ask() -> ClientError {
-    ClientError::Url { rule: "must be one that can be asked for" }
+fn invalid_request() -> ClientError {
+    ClientError::Url { rule: "must be valid in a request" }
 }
 
 /// Sends a request and returns the response, whose body is not read yet.
@@ -72,7 +72,7 @@ pub(crate) async fn send(
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>, ClientError> {
     let failed = |error: hyper::Error| match error.is_parse() {
-        true => gateway.bad_answer("what it says is not HTTP"),
+        true => gateway.bad_answer("its answer is not HTTP"),
         false => gateway.lost(io::Error::other(error)),
     };
     let mut builder = http1::Builder::new();
@@ -83,7 +83,7 @@ pub(crate) async fn send(
     sender.send_request(request).await.map_err(failed)
 }
 
-/// Reads the body of a response by `read`, and checks it against the status.
+/// Parses the body of a response, and checks it against the status.
 pub(crate) async fn read<T>(
     response: Response<Incoming>,
     gateway: &Gateway,
@@ -100,21 +100,21 @@ pub(crate) async fn read<T>(
         Ok(_) => gateway.too_long(),
         Err(error) => gateway.lost(io::Error::other(error)),
     })?;
-    match (read(status, &body.to_bytes()), status) {
-        (
-            Err(
-                error @ (ClientError::Refused { .. }
-                | ClientError::NoSession { .. }
-                | ClientError::Lost { .. }),
-            ),
-            _,
+    match read(status, &body.to_bytes()) {
+        Err(
+            error @ (ClientError::Refused { .. }
+            | ClientError::NoSession { .. }
+            | ClientError::Lost { .. }),
         ) => Err(error),
-        // A proxy; the gateway behind it may have received the request.
-        (
-            _,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,
-        ) => Err(gateway.lost(io::Error::other(format!("it says {status}")))),
-        (answer, _) if status.is_success() => answer,
-        _ => Err(gateway.bad_answer(format!("it says {status}"))),
+        // From a proxy; the gateway behind it may have received the request.
+        _ if matches!(
+            status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ) =>
+        {
+            Err(gateway.lost(io::Error::other(format!("its status is {status}"))))
+        }
+        answer if status.is_success() => answer,
+        _ => Err(gateway.bad_answer(format!("its status is {status}"))),
     }
 }

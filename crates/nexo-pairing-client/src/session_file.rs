@@ -42,8 +42,8 @@ impl SessionFile {
     }
 
     /// Allocates the disk space for a token, so that what can fail does so before the setup code is
-    /// used up. The folder is created with mode 0700. What root creates is given to the owner of
-    /// the folder above it.
+    /// used up. The folder is created with mode 0700. Files and folders that root creates get the owner of
+    /// the folder above.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl SessionFile {
     /// is full or not writable.
     pub fn reserve(&self) -> Result<ReservedSessionFile, SessionFileError> {
         let failed = |source| SessionFileError::Reserve { path: self.path.clone(), source };
-        let folder = self.folder();
+        let folder = folder_of(&self.path);
         make_folder(folder).map_err(failed)?;
         self.check_folder(&fs::metadata(folder).map_err(failed)?)?;
         let temporary = make_temporary(folder, &self.path).map_err(failed)?;
@@ -75,10 +75,6 @@ impl SessionFile {
                 .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
         });
         token.map_err(|source| SessionFileError::Load { path: self.path.clone(), source })
-    }
-
-    fn folder(&self) -> &Path {
-        folder_of(&self.path)
     }
 
     /// Checks that no other user can write to the folder: they could replace the session.
@@ -119,7 +115,7 @@ impl ReservedSessionFile {
             .and_then(|()| temporary.write_all(token.as_bytes()))
             .and_then(|()| temporary.as_file().set_len(token.len() as u64))
             .and_then(|()| temporary.as_file().sync_all())
-            // A rename: of a link, the link is replaced and not what it leads to.
+            // A rename replaces a link, not its target.
             .and_then(|()| temporary.persist(&path).map_err(|error| error.error))
             .and_then(|_| File::open(folder_of(&path))?.sync_all());
         match saved {
@@ -182,29 +178,29 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Makes the folder and those above it, as far as they are missing.
+/// Creates the folder and its missing parents.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let Some(above) = folder.parent().filter(|_| !folder.is_dir()) else { return Ok(()) };
     make_folder(above)?;
     match DirBuilder::new().mode(0o700).create(folder) {
-        // Another process was faster.
+        // Another process created it.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
-        made => made?,
+        created => created?,
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     give_to_owner(&rustix::fs::open(folder, flags, Mode::empty())?.into(), above)
 }
 
-/// Gives what root makes in somebody's folder to the owner of the folder, who could not use it otherwise.
-fn give_to_owner(made: &File, folder: &Path) -> io::Result<()> {
+/// As root, gives a file or folder to the owner of the folder above, who could not use it otherwise.
+fn give_to_owner(created: &File, folder: &Path) -> io::Result<()> {
     if geteuid().is_root() {
         let owner = fs::metadata(folder)?;
-        fchown(made, Some(owner.uid()), Some(owner.gid()))?;
+        fchown(created, Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(())
 }
 
-/// Makes the file under another name, with room for the longest token.
+/// Creates a temporary file with room for the longest token.
 fn make_temporary(folder: &Path, path: &Path) -> io::Result<NamedTempFile> {
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(ErrorKind::IsADirectory.into());
@@ -213,10 +209,10 @@ fn make_temporary(folder: &Path, path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".session.").suffix(".tmp").permissions(private.clone());
     let mut temporary = builder.tempfile_in(folder)?;
-    // The umask may have taken bits away.
+    // The umask may have cleared bits.
     temporary.as_file().set_permissions(private)?;
     give_to_owner(temporary.as_file(), folder)?;
-    // Synced: before that, a file system may promise blocks that it does not have.
+    // Synced: before that, a file system may promise space that it does not have.
     temporary.write_all(&[0; MAX_ANSWER_BYTES])?;
     temporary.as_file().sync_all()?;
     Ok(temporary)
@@ -259,19 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn the_room_for_a_token_is_taken_before_and_given_back_after() {
+    fn the_space_for_a_token_is_reserved_and_trimmed() {
         let home = tempfile::tempdir().unwrap();
         let file = phone(&home);
         let reserved = file.reserve().unwrap();
         let taken = reserved.temporary.as_file().metadata().unwrap();
         assert_eq!(taken.len(), MAX_ANSWER_BYTES as u64);
-        assert!(taken.blocks() * 512 >= MAX_ANSWER_BYTES as u64, "written, and not only promised");
+        assert!(taken.blocks() * 512 >= MAX_ANSWER_BYTES as u64, "the space is only promised");
         reserved.save(&token("the-token")).unwrap();
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "the-token");
     }
 
     #[test]
-    fn a_session_is_its_owners_alone_and_replaces_the_one_before() {
+    fn a_session_file_is_private_and_replaces_the_one_before() {
         let home = tempfile::tempdir().unwrap();
         let first = phone(&home);
         let path = home.path().join("pairing/sessions/phone@nexo.example.com_443.token");
@@ -296,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_replaced_and_what_it_leads_to_stays() {
+    fn a_link_is_replaced_and_its_target_stays() {
         let home = tempfile::tempdir().unwrap();
         let file = phone(&home);
         let reserved = file.reserve().unwrap();
@@ -309,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_do_is_told_before_a_code_is_used() {
+    fn an_unusable_place_is_reported_before_a_code_is_used() {
         let home = tempfile::tempdir().unwrap();
         let file = phone(&home);
         let sessions = home.path().join("pairing/sessions");
@@ -325,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_token_is_told_and_not_shown() {
+    fn a_file_without_a_token_is_reported_and_not_shown() {
         let home = tempfile::tempdir().unwrap();
         let file = phone(&home);
         let kind = || match file.load().unwrap_err() {
@@ -336,9 +332,9 @@ mod tests {
         drop(file.reserve().unwrap());
         for text in ["", "two words", "line\n", "ñandú-ñandú", &"x".repeat(257)] {
             fs::write(file.path(), text).unwrap();
-            let (kind, told) = kind();
+            let (kind, message) = kind();
             assert_eq!(kind, ErrorKind::InvalidData, "{text}");
-            assert!(text.is_empty() || !told.contains(text), "{told}");
+            assert!(text.is_empty() || !message.contains(text), "{message}");
         }
         fs::write(file.path(), "x".repeat(256)).unwrap();
         assert_eq!(file.load().unwrap().as_str(), "x".repeat(256));

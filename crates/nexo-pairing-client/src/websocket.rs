@@ -1,8 +1,7 @@
-//! A claim by WebSocket (RFC 6455): one text message there, one back.
+//! A claim by WebSocket (RFC 6455): a text message and its answer.
 //!
-//! Both are secret, so the library that makes and reads the frames must log none of them.
-//! `tokio-websockets` logs nothing at all. The request that opens the WebSocket is hyper's, since what
-//! a gateway says that refuses it has to be read.
+//! Both are secret, so the WebSocket library must not log frames; `tokio-websockets` logs nothing. hyper
+//! sends the opening request, because the body of a refusal has to be read.
 
 use std::io;
 
@@ -23,10 +22,10 @@ use zeroize::Zeroizing;
 use crate::gateway::Stream;
 use crate::{ClaimedSession, ClientError, Gateway, MAX_ANSWER_BYTES, answer, http};
 
-/// What a server appends to the key, so that nothing but a WebSocket server gives the right answer.
+/// The suffix of the key, which only a WebSocket server appends.
 const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Opens a WebSocket and sends a claim in it.
+/// Opens a WebSocket and exchanges a claim for its answer.
 pub(crate) async fn exchange(
     stream: Box<dyn Stream>,
     gateway: &Gateway,
@@ -46,28 +45,28 @@ pub(crate) async fn exchange(
     let response = http::send(stream, gateway, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         http::read(response, gateway, |_, answer| answer::claimed(answer, gateway)).await?;
-        return Err(gateway.bad_answer("it answers, but not as a WebSocket"));
+        return Err(gateway.bad_answer("it does not open a WebSocket"));
     }
     let accept = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{ACCEPT_SUFFIX}").as_bytes());
     let accept = BASE64.encode(accept.as_ref());
     if response.headers().get(SEC_WEBSOCKET_ACCEPT).is_none_or(|given| given != accept.as_str()) {
-        return Err(gateway.bad_answer("it does not know the handshake of WebSockets"));
+        return Err(gateway.bad_answer("its WebSocket handshake is invalid"));
     }
     let upgraded = hyper::upgrade::on(response).await;
     let upgraded = upgraded.map_err(|error| gateway.lost(io::Error::other(error)))?;
-    let answer = converse(TokioIo::new(upgraded), gateway, claim).await?;
+    let answer = send_claim(TokioIo::new(upgraded), gateway, claim).await?;
     answer::claimed(&answer, gateway)
 }
 
-/// Sends the claim, and waits for the message that answers it.
-async fn converse(
+/// Sends the claim and waits for the answer.
+async fn send_claim(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     gateway: &Gateway,
     claim: Zeroizing<String>,
 ) -> Result<Payload, ClientError> {
     let failed = |error| match error {
         Error::PayloadTooLong { .. } => gateway.too_long(),
-        Error::Protocol(_) => gateway.bad_answer("its frames are not those of a WebSocket"),
+        Error::Protocol(_) => gateway.bad_answer("its WebSocket frames are invalid"),
         Error::Io(error) => gateway.lost(error),
         error => gateway.lost(io::Error::other(error)),
     };
@@ -77,13 +76,13 @@ async fn converse(
     while let Some(message) = socket.next().await {
         let message = message.map_err(failed)?;
         if message.is_text() {
-            // The answer is here; whether the gateway hears the good-bye does not matter.
+            // The answer is complete; whether the close frame arrives does not matter.
             let _ = socket.send(Message::close(Some(CloseCode::NORMAL_CLOSURE), "")).await;
             return Ok(message.into_payload());
         } else if message.is_binary() {
             return Err(gateway.bad_answer("its answer is binary, not text"));
         }
-        // A pong, before more is read: where nobody takes them, they must not pile up.
+        // Sends a pong before more is read: pongs that the gateway does not read must not pile up.
         socket.flush().await.map_err(failed)?;
     }
     Err(gateway.lost(io::Error::other("it closed the WebSocket")))
@@ -99,13 +98,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn pings_that_nobody_takes_the_answers_to_are_not_read_on() {
+    async fn pings_are_not_read_while_their_pongs_are_not_taken() {
         let gateway = Gateway::parse("ws://127.0.0.1/pair").unwrap();
         let (here, mut there) = tokio::io::duplex(256);
         let pings = [0x89, 0].repeat(100_000);
         let all_are_read = async {
             tokio::select! {
-                _ = converse(here, &gateway, "{}".to_owned().into()) => {}
+                _ = send_claim(here, &gateway, "{}".to_owned().into()) => {}
                 _ = there.write_all(&pings) => {}
             }
         };

@@ -3,8 +3,9 @@
 pub(crate) mod http;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use nexo_pairing_core::limits::LABEL_FORM;
 use nexo_pairing_core::setup_code::is_device_label;
 use nexo_pairing_core::{ClaimId, IssuedSession, RedeemError, Redemption};
 use nexo_pairing_setup::VerifyError;
@@ -139,7 +140,8 @@ pub(crate) fn parse(claim: &[u8]) -> Result<Claim, ApiError> {
     }
     let claim: Claim = serde_json::from_slice(claim).map_err(|_| ApiError::Malformed(FORM))?;
     if claim.device_label.as_deref().is_some_and(|label| !is_device_label(label)) {
-        return Err(ApiError::Malformed("device_label has 1 to 128 bytes, no control characters"));
+        static FORM: LazyLock<String> = LazyLock::new(|| format!("device_label has {LABEL_FORM}"));
+        return Err(ApiError::Malformed(&FORM));
     }
     Ok(claim)
 }

@@ -1,50 +1,51 @@
-//! The names of session files: one for each device label and gateway, and never a path.
+//! The names of session files: one for each device label and gateway, never a path.
 
 use data_encoding::HEXLOWER;
+use nexo_pairing_core::limits::MAX_LABEL_BYTES;
 use nexo_pairing_core::text::is_hidden;
 use ring::digest::{SHA256, digest};
 
 use crate::Gateway;
 
-/// The name for a device without a label, as 0.1.8's companion has it.
+/// The name for a device without a label, as in 0.1.8.
 const NO_LABEL: &str = "default";
 
-/// The longest parts of a file name that are made of a label and of a gateway, in bytes. File systems take
-/// 255 for `label@gateway.token`.
-const MAX_LABEL_PART: usize = 128;
+/// The longest parts of a file name, in bytes: of a label, as long as the longest label, and of a gateway.
+/// File systems allow 255 bytes for `label@gateway.token`.
+const MAX_LABEL_PART: usize = MAX_LABEL_BYTES;
 const MAX_GATEWAY_PART: usize = 120;
 
-/// The name of the file for a device with this label, or of one without, at a gateway.
+/// The name of the file for a device at a gateway.
 pub(super) fn of(gateway: &Gateway, label: Option<&str>) -> String {
     let label = label.map_or(NO_LABEL.into(), label_part);
     format!("{label}@{}.token", gateway_part(gateway))
 }
 
-/// The part of the file name for a label, and for no other label: letters, digits, `-` and `_` stand for
-/// themselves.
+/// The part of the file name for a label, different for each label: letters, digits, `-` and `_` are
+/// unchanged.
 fn label_part(label: &str) -> String {
     let part = encoded(label, |c| matches!(c, '-' | '_') || c.is_alphanumeric() && !is_hidden(c));
     bounded(part, MAX_LABEL_PART)
 }
 
-/// The part of the file name for a gateway, and for no other gateway: `host_port`, and its path where it
-/// is not at the root of the host.
+/// The part of the file name for a gateway, different for each gateway: `host_port`, and the path unless it
+/// is the root.
 fn gateway_part(gateway: &Gateway) -> String {
-    let stands_for_itself = |c: char| matches!(c, '-' | '.') || c.is_ascii_alphanumeric();
+    let is_plain = |c: char| matches!(c, '-' | '.') || c.is_ascii_alphanumeric();
     let base = gateway.base_path().trim_start_matches('/');
-    let host = encoded(&gateway.host().to_ascii_lowercase(), stands_for_itself);
-    let mut part = format!("{host}_{}", gateway.port());
+    let host = encoded(&gateway.host.to_ascii_lowercase(), is_plain);
+    let mut part = format!("{host}_{}", gateway.port);
     if !base.is_empty() {
-        part = format!("{part}_{}", encoded(base, stands_for_itself));
+        part = format!("{part}_{}", encoded(base, is_plain));
     }
     bounded(part, MAX_GATEWAY_PART)
 }
 
-/// The text with every other character as `%XX` for each of its bytes.
-fn encoded(text: &str, stands_for_itself: impl Fn(char) -> bool) -> String {
+/// The text with `%XX` for each byte of all other characters.
+fn encoded(text: &str, is_plain: impl Fn(char) -> bool) -> String {
     let mut part = String::new();
     for c in text.chars() {
-        if stands_for_itself(c) {
+        if is_plain(c) {
             part.push(c);
         } else {
             let mut bytes = [0; 4];
@@ -54,7 +55,7 @@ fn encoded(text: &str, stands_for_itself: impl Fn(char) -> bool) -> String {
     part
 }
 
-/// The part itself or, where it is too long, its beginning and a hash of the whole.
+/// The part or, if it is too long, its beginning and a hash of the whole.
 fn bounded(mut part: String, max: usize) -> String {
     if part.len() > max {
         let hash = digest(&SHA256, part.as_bytes());
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_becomes_a_name_that_leads_nowhere_else() {
+    fn a_label_gives_a_name_without_a_path() {
         for (label, name) in [
             ("myphone-1", "myphone-1"),
             ("Ana's iPhone", "Ana%27s%20iPhone"),
@@ -110,7 +111,7 @@ mod tests {
         assert!(
             names.iter().all(|name| name.len() <= MAX_LABEL_PART && !name.contains(['/', '.']))
         );
-        // It was cut, so it has a name that no whole one can have.
+        // A truncated name has a `~`, which no whole one has.
         assert_eq!(names.iter().filter(|name| name.contains('~')).count(), 3);
     }
 

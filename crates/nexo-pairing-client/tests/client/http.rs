@@ -58,14 +58,14 @@ async fn what_is_no_gateway_is_told_as_such() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n{chunk}\r\n1\r\n \r\n0\r\n\r\n"
     );
     for (response, told) in [
-        (response("404 Not Found", "<html>"), "it says 404 Not Found"),
-        (response("404 Not Found", r#"{"error":"not_found"}"#), "it says 404 Not Found"),
+        (response("404 Not Found", "<html>"), "its status is 404 Not Found"),
+        (response("404 Not Found", r#"{"error":"not_found"}"#), "its status is 404 Not Found"),
         (response("200 OK", "<html>"), "not the JSON of a gateway"),
         (response("200 OK", "{}"), "neither `session_token` nor `error`"),
-        (response("200 OK", r#"{"session_token":"short"}"#), "not the form of one"),
-        (response("200 OK", r#"{"session_token":"line\nline"}"#), "not the form of one"),
-        (response("500 Oops", SESSION), "it says 500"),
-        ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "what it says is not HTTP"),
+        (response("200 OK", r#"{"session_token":"short"}"#), "session token is malformed"),
+        (response("200 OK", r#"{"session_token":"line\nline"}"#), "session token is malformed"),
+        (response("500 Oops", SESSION), "its status is 500"),
+        ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "its answer is not HTTP"),
         (long, "more than 4096 bytes"),
         (chunked, "more than 4096 bytes"),
     ] {
