@@ -27,6 +27,8 @@ pub(crate) struct Document {
     pub(crate) links: Vec<Located>,
     /// The text outside code, in pieces.
     pub(crate) prose: Vec<Located>,
+    /// The code within text.
+    pub(crate) code: Vec<Located>,
     /// The HTML tags, which may hold links that are not among [`Self::links`].
     pub(crate) html: Vec<Located>,
     /// What `#…` in a link may name: the slugs that GitHub makes of the headings.
@@ -75,7 +77,10 @@ impl Document {
                     heading.iter_mut().for_each(|heading| heading.push_str(&text));
                     document.prose.push((line, text.to_string()));
                 }
-                Event::Code(code) => heading.iter_mut().for_each(|heading| heading.push_str(&code)),
+                Event::Code(code) => {
+                    heading.iter_mut().for_each(|heading| heading.push_str(&code));
+                    document.code.push((line, code.to_string()));
+                }
                 Event::Html(html) | Event::InlineHtml(html) => {
                     document.html.push((line, html.to_string()));
                 }
@@ -128,9 +133,10 @@ mod tests {
     #[test]
     fn prose_is_the_text_outside_code() {
         let document = "a `b` c\n```\nd\n```\n[e](f)\n";
-        let prose = Document::parse(document).prose;
+        let document = Document::parse(document);
         let expected = [(1, "a "), (1, " c"), (5, "e")].map(|(line, text)| (line, text.to_owned()));
-        assert_eq!(prose, expected);
+        assert_eq!(document.prose, expected);
+        assert_eq!(document.code, [(1, "b".to_owned())]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Relative links in `README.md` and `docs/**/*.md` lead to files of the checkout, and their anchors to
 //! a heading there. No text has a folder of one person's machine or an issue number. Decisions are
-//! numbered without gaps. The reference of the configuration keys is as generated.
+//! numbered without gaps. The tests that the threat model names exist. The reference of the
+//! configuration keys is as generated.
 
 use std::collections::BTreeSet;
 
@@ -25,12 +26,20 @@ const ISSUE: &str = "(?:^|[[:space:](\\[,;:\"'])(#[0-9]+)(?:$|[^[:word:]-])";
 /// HTML attributes with links and anchors, which these checks do not follow.
 const HTML_LINK: &str = "[[:space:]](href|src|id|name)=";
 
+/// The document that names the test of each bound, and what the name of a test looks like.
+const THREAT_MODEL: &str = "docs/threat-model.md";
+const TEST: &str = "^[a-z0-9]+(_[a-z0-9]+){4,}$";
+
 pub(crate) fn run(context: &Context) -> Outcome {
     let files = documents::files(context)?;
     let pages = documents::pages(context, &files)?;
     let mut problems = wrong_text(&pages)?;
     problems.extend(wrong_links(&files, &pages));
     problems.extend(wrong_numbers(&files));
+    let sources = files.iter().filter(|file| file.extension() == Some("rs"));
+    let sources: String =
+        sources.map(|file| context.shell.read_file(file)).collect::<Result<_, _>>()?;
+    problems.extend(missing_tests(&pages, &sources)?);
     problems.extend(reference::outdated(context, &pages)?);
     fail_on(&problems)?;
     let links: usize = pages.iter().map(|page| page.document.links.len()).sum();
@@ -127,6 +136,20 @@ fn wrong_numbers(files: &BTreeSet<Utf8PathBuf>) -> Vec<String> {
     problems
 }
 
+/// The tests that the threat model names and that are not in the sources.
+fn missing_tests(pages: &[Page], sources: &str) -> Outcome<Vec<String>> {
+    let test = Regex::new(TEST)?;
+    let mut problems = Vec::new();
+    for page in pages.iter().filter(|page| page.path == THREAT_MODEL) {
+        let named = page.document.code.iter().filter(|(_, code)| test.is_match(code));
+        let is_there =
+            |name| ["(", "<"].iter().any(|end| sources.contains(&format!("fn {name}{end}")));
+        let missing = named.filter(|(_, name)| !is_there(name));
+        problems.extend(missing.map(|(line, name)| format!("{}: no test {name}", page.at(*line))));
+    }
+    Ok(problems)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +222,14 @@ mod tests {
         assert_eq!(problems_of("<a href=\"x.md\">x</a>\n"), 1);
         assert_eq!(problems_of("a <img src=\"x.png\"> b\n"), 1);
         assert_eq!(problems_of("<!-- begin reference -->\n<br>\n"), 0);
+    }
+
+    #[test]
+    fn tests_named_in_the_threat_model_exist() {
+        let text = "| `a_cap_of_three_holds` | `pairing_audit` |\n\n`a_cap_of_two_holds`";
+        let pages = [Page::new(THREAT_MODEL, text), Page::new("a.md", "`a_cap_of_one_holds`")];
+        let problems = missing_tests(&pages, "fn a_cap_of_three_holds() {}").unwrap();
+        assert_eq!(problems, ["docs/threat-model.md:3: no test a_cap_of_two_holds"]);
     }
 
     #[test]
