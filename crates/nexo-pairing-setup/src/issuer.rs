@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use derive_setters::Setters;
 use nexo_pairing_core::limits::SETUP_CODE_TTL;
 use nexo_pairing_core::setup_code::{UnsignedSetupCode, UnverifiedToken};
 use nexo_pairing_core::{Clock, SetupCode, SetupCodeFormat, SystemClock, TokenClaims, metric};
@@ -23,8 +24,9 @@ pub const MIN_TTL: Duration = SETUP_CODE_TTL.min;
 pub const MAX_TTL: Duration = SETUP_CODE_TTL.max;
 
 /// What an issuer may be told besides the path of its key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct IssuerOptions {
     /// Whether others keep the keys, such as a secret that is mounted into a container: they may
     /// then be symbolic links, belong to another user and be readable for others, and nothing is
@@ -39,29 +41,6 @@ pub struct IssuerOptions {
 impl Default for IssuerOptions {
     fn default() -> Self {
         Self { secret_external: false, clock: SystemClock::shared(), random: OsRandom::shared() }
-    }
-}
-
-impl IssuerOptions {
-    /// With keys that [others keep](Self::secret_external), or not.
-    #[must_use]
-    pub fn with_secret_external(mut self, secret_external: bool) -> Self {
-        self.secret_external = secret_external;
-        self
-    }
-
-    /// With another clock than the operating system's.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// With another source of randomness than the operating system's.
-    #[must_use]
-    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
-        self.random = random;
-        self
     }
 }
 

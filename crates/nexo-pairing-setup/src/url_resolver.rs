@@ -37,19 +37,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use derive_setters::Setters;
 use nexo_pairing_core::Clock;
 
-use check::Refusal;
 use error::redacted;
 pub use error::{ResolveError, TunnelFileProblem, UrlProblem};
-use host::Host;
+use host::{is_private, is_this_machine};
 pub use resolved::{ResolvedUrl, UrlSource, UrlWarning};
 
 /// Where a URL may come from, and what it may be.
 ///
 /// White space around each of them does not count. `Debug` leaves user information out.
-#[derive(Clone)]
+#[derive(Clone, Setters)]
 #[non_exhaustive]
+#[setters(prefix = "with_")]
 pub struct UrlInputs {
     /// The flag `--public-url`. An empty one is refused.
     pub flag: Option<String>,
@@ -63,12 +64,13 @@ pub struct UrlInputs {
     pub tunnel_file: Option<PathBuf>,
     /// Hosts, names or addresses, that `ws` and `http` may be used for, wherever they are.
     pub ws_cleartext_allow: Vec<String>,
-    /// Tells how old the tunnel's file is.
+    /// For the age of the tunnel's file.
+    #[setters(skip)]
     pub clock: Arc<dyn Clock>,
 }
 
 impl UrlInputs {
-    /// Nothing is set.
+    /// No source is set.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -79,41 +81,6 @@ impl UrlInputs {
             ws_cleartext_allow: Vec::new(),
             clock,
         }
-    }
-
-    /// With the [flag](Self::flag) `--public-url`.
-    #[must_use]
-    pub fn with_flag(mut self, flag: Option<String>) -> Self {
-        self.flag = flag;
-        self
-    }
-
-    /// With [`public_url`](Self::public_url) of the configuration.
-    #[must_use]
-    pub fn with_public_url(mut self, public_url: Option<String>) -> Self {
-        self.public_url = public_url;
-        self
-    }
-
-    /// With the [variable](Self::tunnel_url) `NEXO_TUNNEL_URL`.
-    #[must_use]
-    pub fn with_tunnel_url(mut self, tunnel_url: Option<String>) -> Self {
-        self.tunnel_url = tunnel_url;
-        self
-    }
-
-    /// With the [file of a tunnel](Self::tunnel_file).
-    #[must_use]
-    pub fn with_tunnel_file(mut self, tunnel_file: Option<PathBuf>) -> Self {
-        self.tunnel_file = tunnel_file;
-        self
-    }
-
-    /// With hosts that [may be reached without TLS](Self::ws_cleartext_allow).
-    #[must_use]
-    pub fn with_ws_cleartext_allow(mut self, ws_cleartext_allow: Vec<String>) -> Self {
-        self.ws_cleartext_allow = ws_cleartext_allow;
-        self
     }
 }
 
@@ -139,19 +106,30 @@ impl fmt::Debug for UrlInputs {
 /// issued then.
 pub fn resolve(inputs: &UrlInputs) -> Result<ResolvedUrl, ResolveError> {
     let allowed = inputs.ws_cleartext_allow.iter().map(|entry| {
-        Host::parse(entry).ok_or_else(|| ResolveError::CleartextHost { entry: redacted(entry) })
+        host::parse(entry).ok_or_else(|| ResolveError::CleartextHost { entry: redacted(entry) })
     });
     let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
     let (text, source) = first_set(inputs)?.ok_or(ResolveError::LoopbackOnly)?;
-    match check::check(&text, &allowed) {
-        Ok((url, warnings)) => Ok(ResolvedUrl { url, source, warnings }),
-        Err(Refusal::Problem(problem)) => {
-            Err(ResolveError::Invalid { origin: source, value: redacted(&text), problem })
+    let (url, host) = match check::parse(&text) {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            let value = redacted(&text);
+            return Err(ResolveError::Invalid { origin: source, value, problem });
         }
-        Err(Refusal::Cleartext { url, host }) => {
-            Err(ResolveError::InsecureCleartext { origin: source, url, host })
-        }
+    };
+    let is_cleartext = matches!(url.scheme(), "ws" | "http");
+    let (url, name) = (String::from(url), host.to_string());
+    if is_cleartext && !is_private(&host) && !allowed.contains(&host) {
+        return Err(ResolveError::InsecureCleartext { origin: source, url, host: name });
     }
+    let mut warnings = Vec::new();
+    if is_cleartext {
+        warnings.push(UrlWarning::Cleartext { host: name.clone() });
+    }
+    if is_this_machine(&host) {
+        warnings.push(UrlWarning::ThisMachine { host: name });
+    }
+    Ok(ResolvedUrl { url, source, warnings })
 }
 
 fn first_set(inputs: &UrlInputs) -> Result<Option<(String, UrlSource)>, ResolveError> {

@@ -1,67 +1,42 @@
-//! Judges one URL.
+//! Parses a URL, more strictly than browsers do.
 
 use nexo_pairing_core::limits::{MAX_URL_BYTES, PUBLIC_URL_BYTES};
 use url::{ParseError, Url};
 
 use super::error::UrlProblem;
-use super::host::Host;
-use super::resolved::UrlWarning;
+use super::host::{Host, normalize};
 
 /// The path of the gateway's endpoint for companions.
 const DEFAULT_PATH: &str = "/pair";
 
-/// Why a URL is refused.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    Problem(UrlProblem),
-    /// It is a good one, but not encrypted, and its host is not in a private network.
-    Cleartext {
-        url: String,
-        host: String,
-    },
-}
-
-impl From<UrlProblem> for Refusal {
-    fn from(problem: UrlProblem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-/// The URL as it goes into a setup code, and what is to be said of it.
-pub(super) fn check(text: &str, allowed: &[Host]) -> Result<(String, Vec<UrlWarning>), Refusal> {
+/// Parses a URL and completes its path.
+pub(super) fn parse(text: &str) -> Result<(Url, Host), UrlProblem> {
     check_length(text, *PUBLIC_URL_BYTES.end())?;
     let text = text.trim();
     check_form(text)?;
-    let mut url = Url::parse(text).map_err(problem)?;
+    let mut url = Url::parse(text).map_err(|error| match error {
+        ParseError::EmptyHost => UrlProblem::NoHost,
+        ParseError::InvalidPort => UrlProblem::Port,
+        _ => UrlProblem::Host,
+    })?;
     if url.fragment().is_some() {
-        return Err(UrlProblem::Fragment.into());
+        return Err(UrlProblem::Fragment);
     }
     if url.port() == Some(0) {
-        return Err(UrlProblem::Port.into());
+        return Err(UrlProblem::Port);
     }
     let host = url.host().ok_or(UrlProblem::NoHost)?;
-    let host = Host::of_url(host).ok_or(UrlProblem::Host)?;
+    let host = normalize(host.to_owned()).ok_or(UrlProblem::Host)?;
     // The parser gives a URL without a path the path `/`.
     if url.path() == "/" {
         url.set_path(DEFAULT_PATH);
     }
     check_length(url.as_str(), MAX_URL_BYTES)?;
-    let is_cleartext = matches!(url.scheme(), "ws" | "http");
-    if is_cleartext && !host.is_private() && !allowed.contains(&host) {
-        return Err(Refusal::Cleartext { url: url.into(), host: host.to_string() });
-    }
-    let mut warnings = Vec::new();
-    if is_cleartext {
-        warnings.push(UrlWarning::Cleartext { host: host.to_string() });
-    }
-    if host.is_this_machine() {
-        warnings.push(UrlWarning::ThisMachine { host: host.to_string() });
-    }
-    Ok((url.into(), warnings))
+    Ok((url, host))
 }
 
-/// Refuses what the parser would mend in silence, as browsers do: it drops tabs and line feeds,
-/// turns backslashes into slashes, and takes the first part of a path for a host that is left out.
+/// Refuses what the parser, like a browser, would silently correct: it drops tabs and line feeds,
+/// turns backslashes into slashes, and takes the first part of the path for a missing host.
 fn check_form(text: &str) -> Result<(), UrlProblem> {
     if text.is_empty() {
         return Err(UrlProblem::Empty);
@@ -75,7 +50,7 @@ fn check_form(text: &str) -> Result<(), UrlProblem> {
         return Err(UrlProblem::Scheme);
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // Also an empty user, of which the parser leaves no trace.
+    // Also an empty user, which the parser drops.
     if authority.contains('@') {
         return Err(UrlProblem::UserInfo);
     }
@@ -88,12 +63,4 @@ fn check_form(text: &str) -> Result<(), UrlProblem> {
 fn check_length(text: &str, max: usize) -> Result<(), UrlProblem> {
     let length = text.len();
     if length > max { Err(UrlProblem::TooLong { length, max }) } else { Ok(()) }
-}
-
-fn problem(error: ParseError) -> UrlProblem {
-    match error {
-        ParseError::EmptyHost => UrlProblem::NoHost,
-        ParseError::InvalidPort => UrlProblem::Port,
-        _ => UrlProblem::Host,
-    }
 }

@@ -1,92 +1,64 @@
-//! The host of a URL, as the one who connects to it sees it.
+//! The host of a URL, as a client that connects to it sees it.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use nexo_pairing_core::limits::MAX_HOST_BYTES;
 
-/// A host in the one form in which hosts are compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
-    /// A name in lower-case ASCII, without the dot that may stand at its end.
-    Name(String),
-    V4(Ipv4Addr),
-    /// None of the addresses that stand for an IPv4 address.
-    V6(Ipv6Addr),
+/// A host in the form in which hosts are compared, if it comes from this module: a name in lower-case
+/// ASCII without a dot at its end, and no IPv6 address that stands for an IPv4 address.
+pub(super) type Host = url::Host<String>;
+
+/// The host that the parser of URLs found; `None` for an invalid host name.
+pub(super) fn normalize(host: Host) -> Option<Host> {
+    match host {
+        Host::Domain(mut name) => {
+            name.truncate(name.strip_suffix('.').unwrap_or(&name).len());
+            is_name(&name).then_some(Host::Domain(name))
+        }
+        Host::Ipv6(address) => Some(address.to_ipv4_mapped().map_or(host, Host::Ipv4)),
+        Host::Ipv4(_) => Some(host),
+    }
 }
 
-impl Host {
-    /// The host that the parser of URLs found; `None` for a name that no name server knows.
-    pub(super) fn of_url(host: url::Host<&str>) -> Option<Self> {
-        match host {
-            url::Host::Domain(name) => {
-                let name = name.strip_suffix('.').unwrap_or(name);
-                is_name(name).then(|| Self::Name(name.to_owned()))
-            }
-            url::Host::Ipv4(address) => Some(Self::V4(address)),
-            url::Host::Ipv6(address) => {
-                Some(address.to_ipv4_mapped().map_or(Self::V6(address), Self::V4))
-            }
-        }
+/// Parses a host without a URL, as in a list of hosts; an IPv6 address with or without brackets.
+pub(super) fn parse(text: &str) -> Option<Host> {
+    let text = text.trim();
+    if text.len() > 2 * MAX_HOST_BYTES {
+        return None;
     }
+    let host = match text.parse::<Ipv6Addr>() {
+        Ok(address) => Host::Ipv6(address),
+        Err(_) => Host::parse(text).ok()?,
+    };
+    normalize(host)
+}
 
-    /// Reads a host that stands alone, as in a list of hosts; an IPv6 address with or without
-    /// brackets.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if text.len() > 2 * MAX_HOST_BYTES {
-            return None;
-        }
-        let host = match text.parse::<Ipv6Addr>() {
-            Ok(address) => url::Host::Ipv6(address),
-            Err(_) => url::Host::parse(text).ok()?,
-        };
-        match &host {
-            url::Host::Domain(name) => Self::of_url(url::Host::Domain(name.as_str())),
-            url::Host::Ipv4(address) => Self::of_url(url::Host::Ipv4(*address)),
-            url::Host::Ipv6(address) => Self::of_url(url::Host::Ipv6(*address)),
-        }
+/// Whether a host is the machine itself.
+pub(super) fn is_this_machine(host: &Host) -> bool {
+    match host {
+        // RFC 6761, section 6.3: the names below it are loopback, too.
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback() || address.is_unspecified(),
+        Host::Ipv6(address) => address.is_loopback() || address.is_unspecified(),
     }
+}
 
-    /// Whether it is the machine itself that is meant.
-    pub(super) fn is_this_machine(&self) -> bool {
-        match self {
-            // RFC 6761, section 6.3: also the names below it are loopback.
-            Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
-            Self::V4(address) => address.is_loopback() || address.is_unspecified(),
-            Self::V6(address) => address.is_loopback() || address.is_unspecified(),
+/// Whether unencrypted traffic to a host stays in a private network. `10.0.2.2`, by which an emulator
+/// reaches its host, is included.
+pub(super) fn is_private(host: &Host) -> bool {
+    match host {
+        Host::Domain(name) => is_this_machine(host) || name.ends_with(".local"),
+        Host::Ipv4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local()
         }
-    }
-
-    /// Whether what is sent to it without encryption stays in a private network. The emulator's way
-    /// to its host, `10.0.2.2`, is one of these.
-    pub(super) fn is_private(&self) -> bool {
-        match self {
-            Self::Name(name) => self.is_this_machine() || name.ends_with(".local"),
-            Self::V4(address) => {
-                address.is_loopback() || address.is_private() || address.is_link_local()
-            }
-            Self::V6(address) => {
-                address.is_loopback()
-                    || address.is_unicast_link_local()
-                    || address.is_unique_local()
-            }
+        Host::Ipv6(address) => {
+            address.is_loopback() || address.is_unicast_link_local() || address.is_unique_local()
         }
     }
 }
 
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::V4(address) => IpAddr::from(*address).fmt(f),
-            Self::V6(address) => write!(f, "[{address}]"),
-        }
-    }
-}
-
-/// Labels of 1 to 63 letters, digits, hyphens and underscores. The parser lets more pass, such as
-/// the `${HOST}` and the `*` of somebody who forgot to fill something in.
+/// Labels of 1 to 63 letters, digits, hyphens and underscores. The parser accepts more, such as the
+/// `${HOST}` or `*` of a template that was not filled in.
 fn is_name(name: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_inner);
@@ -107,8 +79,8 @@ mod tests {
     fn a_host_is_read_from_so_many_bytes_and_no_more() {
         let long = encoded(240, 2 * MAX_HOST_BYTES);
         assert_eq!(long.len(), 506);
-        assert!(matches!(Host::parse(&long), Some(Host::Name(name)) if name.len() == 240));
+        assert!(matches!(parse(&long), Some(Host::Domain(name)) if name.len() == 240));
         let longer = encoded(241, 507);
-        assert_eq!((longer.len(), Host::parse(&longer)), (507, None));
+        assert_eq!((longer.len(), parse(&longer)), (507, None));
     }
 }
