@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_the_smallest_and_its_room_goes_to_error_correction() {
+    fn the_version_is_the_smallest_and_spare_capacity_goes_to_error_correction() {
         // Of version 1, from the table in ISO/IEC 18004: 25, 20, 16 and 10 of upper case.
         let of = |version, level| (Version::Normal(version), level);
         assert_eq!(plan(&"A".repeat(10)), of(1, EcLevel::H));
@@ -137,14 +137,14 @@ mod tests {
         assert_eq!(plan(&"A".repeat(20)), of(1, EcLevel::M));
         assert_eq!(plan(&"A".repeat(25)), of(1, EcLevel::L));
         assert_eq!(plan(&"A".repeat(26)), of(2, EcLevel::Q));
-        // Of version 40: 2953 bytes, and of what is denser more than that.
+        // Version 40 holds 2953 bytes, and more in the denser modes.
         assert_eq!(plan(&"a".repeat(2953)), of(40, EcLevel::L));
         assert_eq!(plan(&"A".repeat(2953)).0, Version::Normal(33));
         assert_eq!(plan(&"0".repeat(2953)).0, Version::Normal(25));
     }
 
     #[test]
-    fn the_mode_is_the_densest_that_has_all_characters() {
+    fn the_mode_is_the_densest_that_encodes_all_characters() {
         assert_eq!(mode_of("0123456789"), Mode::Numeric);
         assert_eq!(mode_of("0123456789ABYZ $%*+-./:"), Mode::Alphanumeric);
         for text in ["eyJ1cmwiOiJ3c3M6", "A_", "0;", "A\u{e9}"] {
@@ -155,8 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn the_modules_are_those_of_the_library() {
-        // It takes the quiet zone into account, too, which makes no difference to these.
+    fn the_modules_are_the_same_as_those_of_qrcode() {
+        // Its penalty includes the quiet zone, which makes no difference for these.
         for text in ["K7M9PQ2X", "0123456789", &"a1B-".repeat(99)] {
             let (version, level) = plan(text);
             let theirs = qrcode::QrCode::with_version(text, version, level).unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_too_much_are_told() {
+    fn empty_and_long_texts_are_refused() {
         assert_eq!(Symbol::new("").err().unwrap().kind(), "empty");
         for length in [MAX_TEXT_BYTES + 1, 1 << 20] {
             let error = Symbol::new(&"0".repeat(length)).err().unwrap();
@@ -180,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_makes_one_mask_all_of_one_colour_is_drawn() {
-        // The penalty of that mask is more than 16 bits hold.
+    fn a_text_that_gives_a_mask_of_a_single_colour_is_drawn() {
+        // The penalty of that mask exceeds 16 bits.
         for letter in ["f", "3", "i", "\u{0}"] {
             assert!(Symbol::new(&letter.repeat(MAX_TEXT_BYTES)).is_ok(), "{letter}");
         }

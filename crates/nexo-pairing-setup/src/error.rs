@@ -1,4 +1,4 @@
-//! What can go wrong with keys, with issuing and with verifying.
+//! Errors of keys, of issuing and of verifying.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,27 +9,26 @@ use nexo_pairing_core::limits::SETUP_CODE_TTL;
 use nexo_pairing_core::timestamp::rfc3339_seconds;
 use time::OffsetDateTime;
 
-use crate::folder::folder_owner;
+use crate::paths::{owner_hint, quoted};
 use crate::{KeyId, RandomError};
 
-/// What is wrong with a key file or with what was asked of the key ring. A file that is refused was
-/// left as it is.
+/// Why a key cannot be used or the key ring cannot be changed. A refused file is left unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// There is no key where one has to be.
+    /// The key does not exist.
     #[error("there is no key at {}", .path.display())]
     Missing {
         /// The path.
         path: PathBuf,
     },
-    /// The path is a directory, a device or something else that is no file.
-    #[error("{} is no file", .path.display())]
+    /// The path is a directory, a device or another kind of file.
+    #[error("{} is not a regular file", .path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
-    /// The path is a symbolic link, and the key is not kept by others.
+    /// The path is a symbolic link, and the key is not external.
     #[error("the key {} is a symbolic link", .path.display())]
     Symlink {
         /// The path.
@@ -40,17 +39,17 @@ pub enum KeyError {
     Length {
         /// The path.
         path: PathBuf,
-        /// How many bytes it has.
+        /// Its length in bytes.
         length: u64,
     },
-    /// Others may read or write the key; where others keep it, others may write it.
+    /// Other users can read or write the key; for an external key, write it.
     #[error("others have access to the key {} (mode {mode:04o})", .path.display())]
     Mode {
         /// The path.
         path: PathBuf,
-        /// The permission bits that it has.
+        /// Its permission bits.
         mode: u32,
-        /// Whether the key is kept by others.
+        /// Whether the key is external.
         external: bool,
     },
     /// The key belongs to another user.
@@ -58,26 +57,26 @@ pub enum KeyError {
     Owner {
         /// The path.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Who we are; where the folder belongs to neither of the two, its owner.
+        /// The user of this process, or the owner of the folder if that is a third user.
         expected: u32,
     },
-    /// The key, or its folder, may not be read or written.
+    /// There is no permission to read or write the key or its folder.
     #[error("no permission to use the key {}", .path.display())]
     Permission {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A file in the key ring holds another key than its name says.
+    /// A file in the key ring holds a different key than its name says.
     #[error("{} holds the key {found}", .path.display())]
     Name {
         /// The path.
         path: PathBuf,
-        /// The id of the key in it.
+        /// The id of the key in the file.
         found: KeyId,
     },
     /// A file operation failed.
@@ -85,20 +84,20 @@ pub enum KeyError {
     Io {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// No key could be made.
+    /// No random bytes were available for a key.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// A text is no key id.
+    /// A text is not a key id.
     #[error("a key id must be 8 lower-case hexadecimal digits")]
     Id,
     /// The key ring has no such key.
     #[error("the key ring has no key {id}")]
     Unknown {
-        /// The id that was asked for.
+        /// The id that was given.
         id: KeyId,
     },
     /// The current key cannot be retired.
@@ -107,8 +106,8 @@ pub enum KeyError {
         /// Its id.
         id: KeyId,
     },
-    /// Others keep the keys, so they are not changed here.
-    #[error("the key {} is kept by others and is not changed here", .path.display())]
+    /// The keys are external, so they are not changed here.
+    #[error("the key {} is external and is not changed here", .path.display())]
     External {
         /// The path.
         path: PathBuf,
@@ -129,7 +128,7 @@ impl KeyError {
         }
     }
 
-    /// What the operator can do about it: where there is one, the command that mends it.
+    /// What the operator can do about it: if possible, the command that fixes it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -138,20 +137,20 @@ impl KeyError {
                 quoted(path)
             ),
             Self::NotAFile { path } => format!(
-                "name a file below it with pairing.setup_code.secret_path: {}",
+                "set pairing.setup_code.secret_path to a file in it: {}",
                 quoted(&path.join("pairing.key"))
             ),
             Self::Symlink { path } => format!(
-                "put the file in place of the link: mv \"$(readlink -f {0})\" {0}; or, if others \
-                 keep it (a mounted secret), set pairing.setup_code.secret_external: true",
+                "replace the link by the file: mv \"$(readlink -f {0})\" {0}; or, for a mounted \
+                 secret, set pairing.setup_code.secret_external: true",
                 quoted(path)
             ),
             Self::Length { path, .. } => {
                 let mut aside = path.clone().into_os_string();
                 aside.push(".damaged");
                 format!(
-                    "put a copy of the key there; if there is none, put the file aside, and a new \
-                     key is made: mv {} {}",
+                    "restore a copy of the key; without one, move the file aside, and a new key is \
+                     created: mv {} {}",
                     quoted(path),
                     quoted(Path::new(&aside))
                 )
@@ -173,13 +172,13 @@ impl KeyError {
             Self::Current { .. } => {
                 "make another key the current one first: nexo-pair keys rotate".to_owned()
             }
-            Self::External { .. } => "change it where it comes from".to_owned(),
+            Self::External { .. } => "change it at its source".to_owned(),
             Self::Io { .. } | Self::Random(_) | Self::Id => return None,
         };
         Some(hint)
     }
 
-    /// Sorts an error of the file system.
+    /// Classifies an error of the file system.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -192,42 +191,23 @@ impl KeyError {
     }
 }
 
-/// What to do about a file of another user. The owner of the folder keeps what is theirs.
-pub(crate) fn owner_hint(path: &Path, owner: u32, expected: u32) -> String {
-    if folder_owner(path) == Some(owner) {
-        format!("run it as the owner of the folder: sudo -u '#{owner}' nexo-pair …")
-    } else {
-        format!("as root: chown {expected} {}", quoted(path))
-    }
-}
-
-/// A path as a shell takes it.
-pub(crate) fn quoted(path: &Path) -> String {
-    let mut path = path.display().to_string();
-    if path.starts_with('-') {
-        path.insert_str(0, "./");
-    }
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
-}
-
-/// Why no setup code was issued.
+/// Why a setup code was not issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// The time to live is out of its range.
+    /// The time to live is out of range.
     #[error(
         "the time to live must be {} to {} s, not {} s",
         SETUP_CODE_TTL.min.as_secs(), SETUP_CODE_TTL.max.as_secs(), .given.as_secs_f64()
     )]
     Ttl {
-        /// What was given.
+        /// The time that was given.
         given: Duration,
     },
-    /// The URL, the profile or the device label is out of its bounds.
+    /// The URL, the profile or the device label is invalid.
     #[error(transparent)]
     Code(#[from] SetupCodeError),
-    /// There was no nonce to be had.
+    /// No random bytes were available for a nonce.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
@@ -243,17 +223,17 @@ impl IssueError {
     }
 }
 
-/// Why a token is refused.
+/// Why a token was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// It is no token, or one whose claims cannot be read although a key of ours signed them.
+    /// It is not a token, or its claims are invalid although a key of the ring signed them.
     #[error("the token is malformed")]
     Malformed(#[source] SetupCodeError),
     /// No key of the ring signed it.
     #[error("the token was not signed by a key of this ring")]
     InvalidSignature,
-    /// It was good until this moment.
+    /// It has expired.
     #[error("the token expired at {}", rfc3339_seconds(*at))]
     Expired {
         /// When it expired.
@@ -279,10 +259,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expiry_is_told_in_whole_seconds() {
+    fn an_expiry_is_shown_in_whole_seconds() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_800_000_000_123_456_789).unwrap();
-        let told = VerifyError::Expired { at }.to_string();
-        assert_eq!(told, "the token expired at 2027-01-15T08:00:00Z");
+        let message = VerifyError::Expired { at }.to_string();
+        assert_eq!(message, "the token expired at 2027-01-15T08:00:00Z");
     }
 
     #[test]
@@ -293,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_read_is_its_owners_to_open_or_in_a_folder_that_is() {
+    fn the_hint_for_missing_permission_names_the_file_or_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairing.key");
         let hint = || KeyError::io(&path, io::ErrorKind::PermissionDenied.into()).hint().unwrap();

@@ -1,4 +1,5 @@
-//! Reads and makes key files, so that none is ever seen half written, open to others, or replaced.
+//! Reads and creates key files. No other process sees one half written, readable by others, or
+//! replaced.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -10,16 +11,22 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use time::OffsetDateTime;
 
-use crate::folder::{folder_of, folder_owner};
 use crate::key::{KEY_BYTES, Key, Secret};
+use crate::paths::{folder_of, folder_owner};
 use crate::{KeyError, KeyId};
 
-/// Reads a key and when its file was written. The checks are made on what was opened, so that
-/// nothing can be put in its place in between.
+/// A key and the time at which its file was written.
+#[derive(Debug)]
+pub(crate) struct StoredKey {
+    pub(crate) key: Key,
+    pub(crate) modified: OffsetDateTime,
+}
+
+/// Reads a key. The checks are made on the open file, so that it cannot be swapped in between.
 ///
-/// A key that others keep (`external`) may be a symbolic link, belong to anybody and be readable by
-/// anybody, as mounted secrets are; only writing has to be their owner's.
-pub(crate) fn read(path: &Path, external: bool) -> Result<(Key, OffsetDateTime), KeyError> {
+/// An external key may be a symbolic link, have any owner and be readable by everyone, like a mounted
+/// secret; only its owner may have write access.
+pub(crate) fn read(path: &Path, external: bool) -> Result<StoredKey, KeyError> {
     let mut file = open(path, external)?;
     let io = |error| KeyError::io(path, error);
     let metadata = file.metadata().map_err(io)?;
@@ -39,11 +46,12 @@ pub(crate) fn read(path: &Path, external: bool) -> Result<(Key, OffsetDateTime),
     let mut secret = Secret::default();
     file.read_exact(&mut secret[..]).map_err(io)?;
     let modified = OffsetDateTime::from_unix_timestamp(metadata.mtime());
-    Ok((Key::new(secret), modified.unwrap_or(OffsetDateTime::UNIX_EPOCH)))
+    let modified = modified.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    Ok(StoredKey { key: Key::new(secret), modified })
 }
 
 fn open(path: &Path, external: bool) -> Result<File, KeyError> {
-    // Opening a pipe would wait for somebody to write.
+    // Without `NONBLOCK`, opening a pipe waits for a writer.
     let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     if !external {
         flags |= OFlags::NOFOLLOW;
@@ -73,8 +81,8 @@ fn check_owner(path: &Path, owner: u32) -> Result<(), KeyError> {
     }
 }
 
-/// A file of ours belongs to us or, for root, to the owner of its folder: the user that the service runs
-/// as. Whose it has to be, where it is neither's.
+/// Checks the owner of a file of ours: us or, for root, the owner of its folder, the user that the
+/// service runs as. Returns the expected owner if it is someone else.
 pub(crate) fn wrong_owner(path: &Path, owner: u32) -> Option<u32> {
     let us = geteuid();
     let folder = folder_owner(path).unwrap_or(us.as_raw());
@@ -87,20 +95,19 @@ pub(crate) fn wrong_owner(path: &Path, owner: u32) -> Option<u32> {
     }
 }
 
-/// Gives what root makes in somebody's folder to the owner of that folder, who could not use it
-/// otherwise.
-pub(crate) fn give_to_owner(made: &File, path: &Path) -> io::Result<()> {
+/// Gives a file that root created to the owner of its folder, who could not use it otherwise.
+pub(crate) fn give_to_owner(file: &File, path: &Path) -> io::Result<()> {
     if geteuid().is_root() {
         let folder = fs::metadata(folder_of(path))?;
-        fchown(made, Some(folder.uid()), Some(folder.gid()))?;
+        fchown(file, Some(folder.uid()), Some(folder.gid()))?;
     }
     Ok(())
 }
 
-/// Puts a key where there is none. `false` when there is one already: it stays.
+/// Creates a key file, complete. `false` if the file exists: it stays as it is.
 pub(crate) fn publish(path: &Path, key: &Key) -> Result<bool, KeyError> {
-    let temporary = temporary(path, key.id());
-    // Unlike a rename, a link never takes the place of another's key.
+    let temporary = temporary_path(path, key.id());
+    // Unlike a rename, a link never replaces the key of another process.
     let linked = write(&temporary, key).map(|()| fs::hard_link(&temporary, path));
     let removed = remove(&temporary);
     let is_new = match linked? {
@@ -109,21 +116,21 @@ pub(crate) fn publish(path: &Path, key: &Key) -> Result<bool, KeyError> {
         Err(error) => return Err(KeyError::io(path, error)),
     };
     removed?;
-    // Also for the one that was there: whoever made it may not have come so far yet.
+    // Also for an existing key: its creator may not have got this far yet.
     sync(folder_of(path))?;
     Ok(is_new)
 }
 
-/// Where a key that is published lies until it is complete; it stays there if we are killed.
-pub(crate) fn temporary(path: &Path, id: KeyId) -> PathBuf {
+/// The file of a new key until it is complete. It is left behind if the process is killed.
+pub(crate) fn temporary_path(path: &Path, id: KeyId) -> PathBuf {
     path.with_file_name(format!(".pairing.key.{id}.tmp"))
 }
 
-/// Makes a file that holds a key, mode 0600, and waits until it is on disk.
+/// Writes a key to a new file, mode 0600, and waits until it is on disk.
 pub(crate) fn write(path: &Path, key: &Key) -> Result<(), KeyError> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        // The umask may have taken bits away.
+        // The umask may have cleared bits.
         file.set_permissions(Permissions::from_mode(0o600))?;
         give_to_owner(&file, path)?;
         file.write_all(key.secret())?;
@@ -132,7 +139,7 @@ pub(crate) fn write(path: &Path, key: &Key) -> Result<(), KeyError> {
     write().map_err(|error| KeyError::io(path, error))
 }
 
-/// Removes a file. `false` when there is none.
+/// Removes a file. `false` if it does not exist.
 pub(crate) fn remove(path: &Path) -> Result<bool, KeyError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -141,11 +148,11 @@ pub(crate) fn remove(path: &Path) -> Result<bool, KeyError> {
     }
 }
 
-/// Makes a folder, mode 0700, and those above it, as far as they are missing.
-pub(crate) fn make_folder(path: &Path) -> Result<(), KeyError> {
+/// Creates a folder, mode 0700, and its missing parents.
+pub(crate) fn create_folder(path: &Path) -> Result<(), KeyError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {
-            // The umask may have taken bits away.
+            // The umask may have cleared bits.
             let private = Permissions::from_mode(0o700);
             let prepare = || {
                 if !geteuid().is_root() {
@@ -160,15 +167,15 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), KeyError> {
             sync(folder_of(path))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_folder(folder_of(path))?;
-            make_folder(path)
+            create_folder(folder_of(path))?;
+            create_folder(path)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(KeyError::io(path, error)),
     }
 }
 
-/// Waits until what was made, renamed or removed in a folder is on disk.
+/// Waits until the entries of a folder are on disk.
 pub(crate) fn sync(folder: &Path) -> Result<(), KeyError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -180,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_cannot_be_put_in_its_place_leaves_nothing_behind() {
+    fn a_failed_publish_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::new(Secret::default());
         let error = publish(&folder.path().join("x".repeat(300)), &key).unwrap_err();
@@ -189,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_needs_no_removing_and_what_stays_is_told() {
+    fn removing_reports_a_missing_file_and_fails_for_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         assert!(!remove(&path).unwrap());
@@ -199,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_made_where_they_can_be() {
+    fn folders_are_created_with_their_parents_unless_a_file_is_in_the_way() {
         let folder = tempfile::tempdir().unwrap();
         let (deep, file) = (folder.path().join("a/b"), folder.path().join("file"));
-        make_folder(&deep).unwrap();
-        make_folder(&deep).unwrap();
+        create_folder(&deep).unwrap();
+        create_folder(&deep).unwrap();
         assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o7777, 0o700);
         fs::write(&file, "").unwrap();
-        assert!(make_folder(&file).is_err() && make_folder(&file.join("c")).is_err());
+        assert!(create_folder(&file).is_err() && create_folder(&file.join("c")).is_err());
         assert!(sync(&deep).is_ok() && sync(&deep.join("c")).is_err());
         assert_eq!(
             (folder_of(&file), folder_of(Path::new("key"))),

@@ -11,30 +11,31 @@ use nexo_pairing_core::setup_code::{UnsignedSetupCode, UnverifiedToken};
 use nexo_pairing_core::{Clock, SetupCode, SetupCodeFormat, SystemClock, TokenClaims, metric};
 use time::OffsetDateTime;
 
+use crate::file::StoredKey;
 use crate::key_ring::{self, KeyRing};
 use crate::{IssueError, KeyError, KeyId, OsRandom, RandomSource, VerifyError};
 
-/// How long a setup code lives unless something else is asked for.
+/// The default lifetime of a setup code.
 pub const DEFAULT_TTL: Duration = SETUP_CODE_TTL.default;
 
-/// The shortest life of a setup code.
+/// The shortest lifetime of a setup code.
 pub const MIN_TTL: Duration = SETUP_CODE_TTL.min;
 
-/// The longest life of a setup code.
+/// The longest lifetime of a setup code.
 pub const MAX_TTL: Duration = SETUP_CODE_TTL.max;
 
-/// What an issuer may be told besides the path of its key.
+/// Options of a [`SetupCodeIssuer`].
 #[derive(Debug, Clone, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_")]
 pub struct IssuerOptions {
-    /// Whether others keep the keys, such as a secret that is mounted into a container: they may
-    /// then be symbolic links, belong to another user and be readable for others, and nothing is
-    /// ever written. Default: no.
+    /// Whether the keys are managed elsewhere, such as a secret that is mounted into a container.
+    /// They may then be symbolic links, belong to another user and be readable by others, and are
+    /// never written. Default: no.
     pub secret_external: bool,
-    /// Where the time comes from. Default: the operating system.
+    /// The source of the time. Default: the operating system.
     pub clock: Arc<dyn Clock>,
-    /// Where keys and nonces come from. Default: the operating system.
+    /// The source of keys and nonces. Default: the operating system.
     pub random: Arc<dyn RandomSource>,
 }
 
@@ -50,7 +51,7 @@ impl Default for IssuerOptions {
 pub struct KeyInfo {
     /// Its id.
     pub id: KeyId,
-    /// When its file was written, in whole seconds: when it was made, unless somebody copied it.
+    /// When its file was written, in whole seconds: when it was created, unless the file was copied.
     pub modified: OffsetDateTime,
     /// Whether it signs new codes.
     pub is_current: bool,
@@ -58,11 +59,11 @@ pub struct KeyInfo {
 
 /// Issues setup codes and verifies their tokens, with the keys of one key file and its ring.
 ///
-/// What reads or writes files does so on the caller's thread: opening, [`reload`](Self::reload),
-/// [`rotate`](Self::rotate) and [`retire`](Self::retire). On an async worker thread, put those into
-/// `spawn_blocking`. Issuing and verifying touch memory only and take about a microsecond.
+/// Opening, [`reload`](Self::reload), [`rotate`](Self::rotate) and [`retire`](Self::retire) block on
+/// files: call them in `spawn_blocking` from async code. Issuing and verifying only touch memory and
+/// take a few microseconds.
 ///
-/// Keys are wiped from memory when they are dropped, and `Debug` shows their ids only.
+/// Keys are wiped from memory on drop, and `Debug` only shows their ids.
 ///
 /// ```
 /// use std::time::Duration;
@@ -88,14 +89,14 @@ pub struct SetupCodeIssuer {
 }
 
 impl SetupCodeIssuer {
-    /// Opens the key at `path`; makes one, mode 0600, and its folder, mode 0700, when there is none.
+    /// Opens the key at `path`. A missing key is created, mode 0600, and its folder, mode 0700.
     ///
-    /// A key is 32 random bytes. It appears at `path` complete and on disk; of several processes
-    /// that make it at once one wins, and all use that one. What is there is never overwritten.
+    /// A key is 32 random bytes. It appears at `path` complete and on disk; if several processes
+    /// create it at once, one wins and all use its key. An existing file is never overwritten.
     ///
     /// # Errors
     ///
-    /// [`KeyError`], whose [`hint`](KeyError::hint) is the command that mends it.
+    /// [`KeyError`], whose [`hint`](KeyError::hint) is the command that fixes it.
     pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         Self::open_with(path, IssuerOptions::default())
     }
@@ -104,8 +105,8 @@ impl SetupCodeIssuer {
     ///
     /// # Errors
     ///
-    /// As for [`open_or_create`](Self::open_or_create); [`KeyError::Missing`] when there is no key
-    /// and others keep it.
+    /// As for [`open_or_create`](Self::open_or_create); [`KeyError::Missing`] if an external key
+    /// does not exist.
     pub fn open_with(path: impl AsRef<Path>, options: IssuerOptions) -> Result<Self, KeyError> {
         metrics::describe_counter!(
             metric::BOOTSTRAP_TOKENS_ISSUED_TOTAL,
@@ -117,10 +118,10 @@ impl SetupCodeIssuer {
         Ok(Self { path, options, ring, reloading: Mutex::new(()) })
     }
 
-    /// Issues a setup code of version 1, which 0.1.8 reads, too.
+    /// Issues a setup code of version 1, which 0.1.8 also reads.
     ///
-    /// `url` is where the companion will connect: take it from
-    /// [`url_resolver`](crate::url_resolver), which says whether it is safe. `profile` is
+    /// `url` is where the companion connects: take it from [`url_resolver`](crate::url_resolver),
+    /// which checks that it is safe. `profile` is
     /// `companion-v1` or another `[a-z0-9][a-z0-9._-]{0,63}`. `ttl` is [`MIN_TTL`] to [`MAX_TTL`];
     /// the expiry is rounded up to a whole second. `device_label` has 1 to
     /// [`MAX_LABEL_BYTES`](nexo_pairing_core::setup_code::MAX_LABEL_BYTES) bytes and no control
@@ -128,7 +129,7 @@ impl SetupCodeIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError`], with the range of what was out of it.
+    /// [`IssueError`], with the valid range.
     pub fn issue(
         &self,
         url: &str,
@@ -139,12 +140,12 @@ impl SetupCodeIssuer {
         self.issue_as(SetupCodeFormat::V1, url, profile, ttl, device_label)
     }
 
-    /// Issues a setup code of version 2, compact, whose QR code is small; otherwise like
+    /// Issues a compact setup code (version 2), whose QR code is smaller; otherwise like
     /// [`issue`](Self::issue).
     ///
     /// # Errors
     ///
-    /// [`IssueError`], with the range of what was out of it.
+    /// [`IssueError`], with the valid range.
     pub fn issue_compact(
         &self,
         url: &str,
@@ -166,7 +167,7 @@ impl SetupCodeIssuer {
         if !SETUP_CODE_TTL.contains(&ttl) {
             return Err(IssueError::Ttl { given: ttl });
         }
-        let expires_at = whole_second(self.options.clock.now(), ttl);
+        let expires_at = expiry(self.options.clock.now(), ttl);
         let mut nonce = vec![0; format.nonce_bytes()];
         self.options.random.fill(&mut nonce)?;
         let claims = TokenClaims::new(
@@ -183,16 +184,16 @@ impl SetupCodeIssuer {
         Ok(code)
     }
 
-    /// Verifies a token of either version and says what it claims. Its signature comes first, by
-    /// any key of the ring, then its claims, then its expiry: a token is good until the moment
-    /// before. Whether it was used already is not known here.
+    /// Verifies a token of either version and returns its claims. The signature is checked first, by
+    /// any key of the ring, then the claims, then the expiry: a token is valid until just before that
+    /// moment. Whether it was used already is not checked here.
     ///
     /// # Errors
     ///
     /// [`VerifyError`], which says whether the token is malformed, not signed by us, or expired.
     pub fn verify(&self, token: &str) -> Result<TokenClaims, VerifyError> {
         let token = UnverifiedToken::parse(token).map_err(VerifyError::Malformed)?;
-        if !self.ring().entries().any(|entry| entry.key.has_signed(&token)) {
+        if !self.ring().keys().any(|stored| stored.key.has_signed(&token)) {
             return Err(VerifyError::InvalidSignature);
         }
         let claims = token.read_claims().map_err(VerifyError::Malformed)?;
@@ -203,63 +204,61 @@ impl SetupCodeIssuer {
         }
     }
 
-    /// The keys of the ring, as it was read last: the current one first, then the others by their
-    /// ids.
+    /// The keys of the ring, as last read: the current one first, then the others by their ids.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyInfo> {
         let ring = self.ring();
         let current = ring.current.key.id();
-        let info = |entry: &key_ring::Entry| {
-            let id = entry.key.id();
-            KeyInfo { id, modified: entry.modified, is_current: id == current }
+        let info = |stored: &StoredKey| {
+            let id = stored.key.id();
+            KeyInfo { id, modified: stored.modified, is_current: id == current }
         };
-        ring.entries().map(info).collect()
+        ring.keys().map(info).collect()
     }
 
-    /// Reads the ring again, and says whether it changed. A server calls it now and then, and when
-    /// it is told to: another process may have rotated or retired a key.
+    /// Reads the ring again and returns whether it changed. Servers call it periodically and on
+    /// request: another process may have rotated or retired a key.
     ///
     /// # Errors
     ///
-    /// [`KeyError`]; the ring is then used as it was.
+    /// [`KeyError`]; the previous ring stays in use.
     pub fn reload(&self) -> Result<bool, KeyError> {
-        // Of two that read at once, the one that read first must not be the one that stays.
+        // Serialized, so that an older reading never replaces a newer one.
         let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let ring = KeyRing::load(&self.path, self.options.secret_external)?;
         let mut kept = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        let has_changed = !ring.is_same(&kept);
+        let has_changed = !ring.has_same_keys(&kept);
         *kept = Arc::new(ring);
         Ok(has_changed)
     }
 
-    /// Makes a new key the current one and says its id. What the one before signed still verifies,
-    /// until that one is retired. Several processes that rotate at once do so one after the other.
+    /// Makes a new key the current one and returns its id. Tokens of the previous key verify until
+    /// that key is retired. Processes that rotate at once take turns.
     ///
     /// # Errors
     ///
-    /// [`KeyError::External`] when others keep the keys; [`KeyError`] for what is wrong with a file.
-    /// There is a current key in any case.
+    /// [`KeyError::External`] if the keys are external; otherwise the [`KeyError`] of a file. There is
+    /// a current key in any case.
     pub fn rotate(&self) -> Result<KeyId, KeyError> {
-        self.check_ours()?;
+        self.check_writable()?;
         let id = key_ring::rotate(&self.path, &*self.options.random)?;
         self.reload()?;
         Ok(id)
     }
 
-    /// Takes an older key out of the ring: what it signed does not verify any more.
+    /// Removes an older key from the ring: its tokens no longer verify.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Unknown`] when the ring has no such key, [`KeyError::Current`] for the current
-    /// one, [`KeyError::External`] when others keep the keys; [`KeyError`] for what is wrong with a
-    /// file.
+    /// [`KeyError::Unknown`] if the ring has no such key, [`KeyError::Current`] for the current one,
+    /// [`KeyError::External`] if the keys are external; otherwise the [`KeyError`] of a file.
     pub fn retire(&self, id: KeyId) -> Result<(), KeyError> {
-        self.check_ours()?;
+        self.check_writable()?;
         key_ring::retire(&self.path, id)?;
         self.reload().map(drop)
     }
 
-    fn check_ours(&self) -> Result<(), KeyError> {
+    fn check_writable(&self) -> Result<(), KeyError> {
         if self.options.secret_external {
             return Err(KeyError::External { path: self.path.clone() });
         }
@@ -271,8 +270,8 @@ impl SetupCodeIssuer {
     }
 }
 
-/// The first whole second at which `ttl` is over, so that both formats tell the same expiry.
-fn whole_second(now: OffsetDateTime, ttl: Duration) -> OffsetDateTime {
+/// The expiry: `ttl` from now, rounded up to a whole second, so that both formats have the same one.
+fn expiry(now: OffsetDateTime, ttl: Duration) -> OffsetDateTime {
     let end = now.saturating_add(ttl.try_into().unwrap_or(time::Duration::MAX));
     match end.nanosecond() {
         0 => end,

@@ -1,4 +1,4 @@
-//! A signing key, which is wiped when it is dropped and never shown.
+//! A signing key, which is wiped on drop and never shown.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, RandomError, RandomSource};
 
-/// How long a key is, in bytes.
+/// The length of a key, in bytes.
 pub(crate) const KEY_BYTES: usize = 32;
 
-/// What is hashed before a key to make its id, so that the hash is of no other use.
+/// Hashed before the key for its id, so that the hash has no other use.
 const ID_DOMAIN: &[u8] = b"nexo-pairing key id\0";
 
-/// Names a key without telling it: the first 4 bytes of a hash of the key, as 8 lower-case
+/// Identifies a key without revealing it: the first 4 bytes of a hash of the key, as 8 lower-case
 /// hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 4]);
 
 impl KeyId {
-    /// Reads an id.
+    /// Parses an id.
     ///
     /// # Errors
     ///
@@ -45,12 +45,13 @@ impl fmt::Display for KeyId {
 
 impl FromStr for KeyId {
     type Err = KeyError;
+
     fn from_str(text: &str) -> Result<Self, KeyError> {
         Self::parse(text)
     }
 }
 
-/// The bytes of a key. They stay where they were first put, and are wiped there.
+/// The bytes of a key. They are never moved, and are wiped where they are.
 pub(crate) type Secret = Box<Zeroizing<[u8; KEY_BYTES]>>;
 
 /// A key that signs and verifies.
@@ -86,22 +87,22 @@ impl Key {
     /// The HMAC-SHA256 of `bytes`.
     pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 32] {
         let mut signature = [0; 32];
-        signature.copy_from_slice(hmac::sign(&self.prepared(), bytes).as_ref());
+        signature.copy_from_slice(hmac::sign(&self.hmac_key(), bytes).as_ref());
         signature
     }
 
-    /// Whether this key signed the token. Takes the same time for every wrong signature.
+    /// Whether this key signed the token. Takes the same time for all wrong signatures.
     pub(crate) fn has_signed(&self, token: &UnverifiedToken) -> bool {
         let signature = token.signature();
         match signature.len() {
-            32 => hmac::verify(&self.prepared(), token.signed_bytes(), signature).is_ok(),
+            32 => hmac::verify(&self.hmac_key(), token.signed_bytes(), signature).is_ok(),
             16 => self.sign(token.signed_bytes())[..16].ct_eq(signature).into(),
             _ => false,
         }
     }
 
-    /// What ring makes of a key it does not wipe, so it is kept no longer than for one operation.
-    fn prepared(&self) -> hmac::Key {
+    /// ring does not wipe its form of a key, so it lives for one operation only.
+    fn hmac_key(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.secret[..])
     }
 }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_eight_digits() {
+    fn an_id_has_eight_digits() {
         assert_eq!(KeyId::parse("0123abcd").unwrap().to_string(), "0123abcd");
         for bad in ["", "0123abc", "0123abcde", "0123ABCD", "0123abcg", "../../etc", "é123abc"] {
             assert!(matches!(KeyId::parse(bad), Err(KeyError::Id)), "{bad}");

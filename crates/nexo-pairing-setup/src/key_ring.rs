@@ -1,8 +1,8 @@
-//! The key that signs, and the older ones whose signatures are still good.
+//! The current key, which signs, and the older ones, whose signatures still verify.
 //!
-//! For a key at `pairing.key` the older ones are the files `pairing.key.d/<key id>`. Any other name
-//! in that folder is not looked at: `.lock` is that of whoever changes the ring, `.new` the key that
-//! he is about to make the current one.
+//! For a key at `pairing.key` the older ones are the files `pairing.key.d/<key id>`. Other names in
+//! that folder are ignored: `.lock` is locked by the process that changes the ring, and `.new` is the
+//! key that a rotation is about to make the current one.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -10,29 +10,22 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use time::OffsetDateTime;
 
-use crate::folder::folder_of;
+use crate::file::StoredKey;
 use crate::key::{Key, KeyId};
+use crate::paths::folder_of;
 use crate::{KeyError, RandomSource, file};
 
-/// What a key ring holds: at least the current key.
+/// The keys of a key file and its folder.
 #[derive(Debug)]
 pub(crate) struct KeyRing {
-    pub(crate) current: Entry,
-    /// By their ids.
-    pub(crate) older: Vec<Entry>,
-}
-
-/// A key and when its file was written.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: Key,
-    pub(crate) modified: OffsetDateTime,
+    pub(crate) current: StoredKey,
+    /// Sorted by their ids.
+    pub(crate) older: Vec<StoredKey>,
 }
 
 impl KeyRing {
-    /// Reads the ring; makes its first key when there is none and we keep it ourselves.
+    /// Reads the ring. Creates the first key if it is missing and not external.
     pub(crate) fn open_or_create(
         path: &Path,
         external: bool,
@@ -40,9 +33,9 @@ impl KeyRing {
     ) -> Result<Self, KeyError> {
         match Self::load(path, external) {
             Err(KeyError::Missing { path: missing }) if missing == path && !external => {
-                file::make_folder(folder_of(path))?;
+                file::create_folder(folder_of(path))?;
                 if file::publish(path, &Key::generate(random)?)? {
-                    tracing::info!(path = %path.display(), "made the key that signs setup codes");
+                    tracing::info!(path = %path.display(), "created the key that signs setup codes");
                 }
                 Self::load(path, external)
             }
@@ -52,71 +45,65 @@ impl KeyRing {
 
     /// Reads the ring.
     pub(crate) fn load(path: &Path, external: bool) -> Result<Self, KeyError> {
-        // The current key first: should it be rotated now, it is found among the older ones.
-        let current = Entry::read(path, external)?;
-        let folder = folder(path);
+        // The current key first: if it is rotated meanwhile, it is found among the older ones.
+        let current = file::read(path, external)?;
+        let folder = ring_folder(path);
         let mut older = Vec::new();
         for id in ids_in(&folder)? {
             let path = folder.join(id.to_string());
-            let entry = match Entry::read(&path, external) {
+            let stored = match file::read(&path, external) {
                 Err(KeyError::Missing { .. }) => continue,
-                entry => entry?,
+                stored => stored?,
             };
-            if entry.key.id() != id {
-                return Err(KeyError::Name { path, found: entry.key.id() });
+            if stored.key.id() != id {
+                return Err(KeyError::Name { path, found: stored.key.id() });
             }
             if id != current.key.id() {
-                older.push(entry);
+                older.push(stored);
             }
         }
-        older.sort_by_key(|entry| entry.key.id());
+        older.sort_by_key(|stored| stored.key.id());
         Ok(Self { current, older })
     }
 
     /// All keys, the current one first.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &StoredKey> {
         std::iter::once(&self.current).chain(&self.older)
     }
 
     /// Whether another ring has the same keys and the same current one.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let ids = |ring: &Self| ring.entries().map(|entry| entry.key.id()).collect::<Vec<_>>();
+    pub(crate) fn has_same_keys(&self, other: &Self) -> bool {
+        let ids = |ring: &Self| ring.keys().map(|stored| stored.key.id()).collect::<Vec<_>>();
         ids(self) == ids(other)
     }
 }
 
-impl Entry {
-    fn read(path: &Path, external: bool) -> Result<Self, KeyError> {
-        file::read(path, external).map(|(key, modified)| Self { key, modified })
-    }
-}
-
-/// Makes a new current key and says its id; the one before goes on verifying. There is a current key
-/// at any moment: the old one gets a second name in the ring, then the new one takes its first name,
-/// in one step.
+/// Makes a new key the current one and returns its id; the previous key still verifies. There is a
+/// current key at any moment: the old one gets a second name in the ring, then the new one takes over
+/// its first name in one step.
 pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, KeyError> {
-    let folder = folder(path);
-    // A link could lead the old key to where others read it.
+    let folder = ring_folder(path);
+    // A link could put the old key where others can read it.
     if folder.is_symlink() {
         return Err(KeyError::io(&folder, io::ErrorKind::NotADirectory.into()));
     }
-    file::make_folder(&folder)?;
+    file::create_folder(&folder)?;
     let _lock = lock(&folder)?;
-    let current = Entry::read(path, false)?.key.id();
+    let current = file::read(path, false)?.key.id();
     let kept = folder.join(current.to_string());
     match fs::hard_link(path, &kept) {
-        // Left behind by a rotation that got no further.
+        // Left behind by a rotation that was interrupted.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         linked => linked.map_err(|error| KeyError::io(&kept, error))?,
     }
-    let found = Entry::read(&kept, false)?.key.id();
+    let found = file::read(&kept, false)?.key.id();
     if found != current {
         return Err(KeyError::Name { path: kept, found });
     }
     file::sync(&folder)?;
     file::sync(folder_of(path))?;
     let new = folder.join(".new");
-    // Left behind by a rotation that was killed; nothing was signed with it.
+    // Left behind by an interrupted rotation; it never signed anything.
     file::remove(&new)?;
     let key = Key::generate(random)?;
     file::write(&new, &key)?;
@@ -125,32 +112,32 @@ pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, Ke
     Ok(key.id())
 }
 
-/// Takes an older key out of the ring.
+/// Removes an older key from the ring.
 pub(crate) fn retire(path: &Path, id: KeyId) -> Result<(), KeyError> {
-    let folder = folder(path);
+    let folder = ring_folder(path);
     let _lock = match lock(&folder) {
         Err(KeyError::Missing { .. }) => None,
         locked => Some(locked?),
     };
-    if Entry::read(path, false)?.key.id() == id {
+    if file::read(path, false)?.key.id() == id {
         return Err(KeyError::Current { id });
     }
     if !file::remove(&folder.join(id.to_string()))? {
         return Err(KeyError::Unknown { id });
     }
-    // Left behind by whoever made the key, if he was killed at it.
-    file::remove(&file::temporary(path, id))?;
+    // Left behind if the process that created the key was killed.
+    file::remove(&file::temporary_path(path, id))?;
     file::sync(&folder)
 }
 
 /// The folder of the older keys.
-fn folder(path: &Path) -> PathBuf {
+fn ring_folder(path: &Path) -> PathBuf {
     let mut folder = path.as_os_str().to_owned();
     folder.push(".d");
     folder.into()
 }
 
-/// The names in a folder that are key ids.
+/// The file names in a folder that are key ids.
 fn ids_in(folder: &Path) -> Result<Vec<KeyId>, KeyError> {
     let io = |error| KeyError::io(folder, error);
     let entries = match fs::read_dir(folder) {
@@ -165,12 +152,12 @@ fn ids_in(folder: &Path) -> Result<Vec<KeyId>, KeyError> {
     Ok(ids)
 }
 
-/// Waits until nobody else changes the ring. The lock ends with the file, also in a crash.
+/// Waits for exclusive access to the ring. Closing the file releases it, also in a crash.
 fn lock(folder: &Path) -> Result<File, KeyError> {
     let path = folder.join(".lock");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    // Whoever may write to the folder could have put a link to somebody else's file there.
+    // Anyone who can write to the folder could put a link to a foreign file there.
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let lock = || {
         let file = options.open(&path)?;
@@ -178,7 +165,7 @@ fn lock(folder: &Path) -> Result<File, KeyError> {
         if !metadata.is_file() || metadata.nlink() != 1 {
             return Err(io::Error::other("it is a link, or not a regular file"));
         }
-        // The umask may have taken bits away, and the next one has to open it.
+        // The umask may have cleared bits, and the next process has to open it.
         file.set_permissions(Permissions::from_mode(0o600))?;
         file::give_to_owner(&file, &path)?;
         file.lock().map(|()| file)

@@ -1,15 +1,15 @@
-//! Issues setup codes, verifies their tokens, keeps the keys and finds the URL to put into them.
+//! Issues setup codes, verifies their tokens, manages the keys and resolves the public URL.
 //!
-//! [`SetupCodeIssuer`] is both sides of a setup code at the gateway: the operator's command issues
-//! one, the server verifies what a companion presents. What a code is made of, and how companions
-//! read it, is in [`nexo_pairing_core::setup_code`].
+//! [`SetupCodeIssuer`] is the gateway's side of a setup code: the operator's command issues one, the
+//! server verifies the token that a companion presents. The formats, and how companions read them,
+//! are in [`nexo_pairing_core::setup_code`].
 
 mod error;
 mod file;
-mod folder;
 mod issuer;
 mod key;
 mod key_ring;
+mod paths;
 pub mod url_resolver;
 
 pub use error::{IssueError, KeyError, VerifyError};

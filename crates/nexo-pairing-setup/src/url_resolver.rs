@@ -1,20 +1,19 @@
-//! Finds the URL at which a companion presents its token, and refuses one that would give the token
-//! away.
+//! Resolves the URL at which a companion presents its token, and refuses one that would expose the
+//! token.
 //!
-//! The first of these that is set wins: the flag `--public-url`, `public_url` of the configuration,
-//! the variable `NEXO_TUNNEL_URL`, the file `$NEXO_HOME/state/tunnel.url`. What is set but cannot be
-//! used is an error that names it, and never makes room for the next.
+//! The first source that is set wins: the flag `--public-url`, `public_url` of the configuration, the
+//! variable `NEXO_TUNNEL_URL`, the file `$NEXO_HOME/state/tunnel.url`. A source that is set but invalid
+//! is an error that names it, never a reason to try the next.
 //!
-//! * `wss` and `https` pass. `ws` and `http` pass, with a warning, where what they show stays in a
+//! * `wss` and `https` are accepted. `ws` and `http` are accepted, with a warning, for hosts in a
 //!   private network: loopback, `localhost` and names below it, RFC 1918, link-local and unique
 //!   local addresses, names below `.local`, and the hosts in
 //!   [`ws_cleartext_allow`](UrlInputs::ws_cleartext_allow).
-//! * The host that is judged is the one that a browser would connect to: `ws://2130706433/` is
-//!   `127.0.0.1`, `[::ffff:8.8.8.8]` is `8.8.8.8`, and the URL is given out in that form.
-//! * User information, fragments, other schemes, a host that is left out or is no host name, port 0,
-//!   control characters, white space and backslashes inside are refused.
-//! * A URL without a path gets `/pair`. Any other path stays as it is, with its slash at the end if
-//!   it has one, and so does a query.
+//! * The host is the one that a browser would connect to: `ws://2130706433/` is `127.0.0.1`,
+//!   `[::ffff:8.8.8.8]` is `8.8.8.8`, and the result has that form.
+//! * User information, fragments, other schemes, a missing or invalid host, port 0, and control
+//!   characters, white space and backslashes inside are refused.
+//! * A URL without a path gets `/pair`. Any other path and the query stay as they are.
 //!
 //! ```
 //! use nexo_pairing_core::SystemClock;
@@ -45,9 +44,9 @@ pub use error::{ResolveError, TunnelFileProblem, UrlProblem};
 use host::{is_private, is_this_machine};
 pub use resolved::{ResolvedUrl, UrlSource, UrlWarning};
 
-/// Where a URL may come from, and what it may be.
+/// The sources of the URL, and the hosts that need no encryption.
 ///
-/// White space around each of them does not count. `Debug` leaves user information out.
+/// White space around each value is ignored. `Debug` omits user information.
 #[derive(Clone, Setters)]
 #[non_exhaustive]
 #[setters(prefix = "with_")]
@@ -58,13 +57,13 @@ pub struct UrlInputs {
     pub public_url: Option<String>,
     /// The variable `NEXO_TUNNEL_URL`. An empty one counts as not set.
     pub tunnel_url: Option<String>,
-    /// The file in which a tunnel leaves its URL, `$NEXO_HOME/state/tunnel.url`: one line, at most
-    /// 4 KiB. It must be a file of ours, no symbolic link, that nobody else can write to. One that
-    /// is missing or empty counts as not set.
+    /// The file to which a tunnel writes its URL, `$NEXO_HOME/state/tunnel.url`: one line, at most
+    /// 4 KiB. It must be our own file, not a symbolic link, and writable by no other user. A missing
+    /// or empty one counts as not set.
     pub tunnel_file: Option<PathBuf>,
-    /// Hosts, names or addresses, that `ws` and `http` may be used for, wherever they are.
+    /// Hosts, as names or addresses, for which `ws` and `http` are accepted on any network.
     pub ws_cleartext_allow: Vec<String>,
-    /// For the age of the tunnel's file.
+    /// The clock for the age of the tunnel's file.
     #[setters(skip)]
     pub clock: Arc<dyn Clock>,
 }
@@ -97,19 +96,18 @@ impl fmt::Debug for UrlInputs {
     }
 }
 
-/// The URL for a setup code: of the first source that is set, checked and completed.
+/// The URL for a setup code: from the first source that is set, checked and completed.
 ///
 /// # Errors
 ///
-/// [`ResolveError::LoopbackOnly`] when no source is set; otherwise what is wrong with the first that
-/// is, or with a host in [`ws_cleartext_allow`](UrlInputs::ws_cleartext_allow). No token may be
-/// issued then.
+/// [`ResolveError::LoopbackOnly`] if no source is set; otherwise what is wrong with the first one, or
+/// with a host in [`ws_cleartext_allow`](UrlInputs::ws_cleartext_allow). No token may be issued then.
 pub fn resolve(inputs: &UrlInputs) -> Result<ResolvedUrl, ResolveError> {
     let allowed = inputs.ws_cleartext_allow.iter().map(|entry| {
         host::parse(entry).ok_or_else(|| ResolveError::CleartextHost { entry: redacted(entry) })
     });
     let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
-    let (text, source) = first_set(inputs)?.ok_or(ResolveError::LoopbackOnly)?;
+    let (text, source) = first_source(inputs)?.ok_or(ResolveError::LoopbackOnly)?;
     let (url, host) = match check::parse(&text) {
         Ok(parsed) => parsed,
         Err(problem) => {
@@ -132,9 +130,8 @@ pub fn resolve(inputs: &UrlInputs) -> Result<ResolvedUrl, ResolveError> {
     Ok(ResolvedUrl { url, source, warnings })
 }
 
-fn first_set(inputs: &UrlInputs) -> Result<Option<(String, UrlSource)>, ResolveError> {
-    // What an operator typed is set even if it is empty. A variable that is passed on without a
-    // value is not.
+fn first_source(inputs: &UrlInputs) -> Result<Option<(String, UrlSource)>, ResolveError> {
+    // What an operator typed is set even if it is empty. An empty variable is not.
     let variable = inputs.tunnel_url.as_ref().filter(|url| !url.trim().is_empty());
     let typed = [
         (inputs.flag.as_ref(), UrlSource::Flag),

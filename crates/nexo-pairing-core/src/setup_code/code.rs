@@ -1,7 +1,6 @@
-//! What a setup code and its token say, and the bounds of each part.
+//! The parts of a setup code and of its token, and their bounds.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -13,35 +12,27 @@ use crate::limits::{self, MAX_LABEL_BYTES, MAX_PROFILE_BYTES, MAX_URL_BYTES};
 /// The length of a nonce of version 2, in bytes.
 pub(super) const COMPACT_NONCE_BYTES: usize = 12;
 
-/// The schemes that companions connect to. In version 2 a scheme's number is its index.
+/// The schemes that companions support. Version 2 encodes a scheme as its index.
 pub(super) const SCHEMES: [&str; 4] = ["wss://", "https://", "ws://", "http://"];
 
-/// How long after its expiry a companion still tries a code, since its clock may be wrong:
-/// [`limits::SETUP_CODE_LEEWAY`].
-pub const CLOCK_LEEWAY: Duration = limits::SETUP_CODE_LEEWAY;
-
-/// How a setup code is written.
+/// The format of a setup code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SetupCodeFormat {
-    /// Version 1: base64url of JSON. What 0.1.8 reads and writes.
+    /// Version 1: base64url of JSON, which 0.1.8 reads and writes.
     V1,
     /// Version 2, compact: base32 of a binary record; the payload is the token.
     V2,
 }
 
-impl SetupCodeFormat {
-    /// The format's name for programs: `v1` or `v2`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        }
-    }
+names! {
+    /// The format's name, for programs: `v1` or `v2`.
+    SetupCodeFormat { V1 => "v1", V2 => "v2" }
+}
 
-    /// How many random bytes the nonce of a token has: 16 in version 1, 12 in version 2.
+impl SetupCodeFormat {
+    /// The length of a token's nonce, in bytes: 16 in version 1, 12 in version 2.
     #[must_use]
     pub fn nonce_bytes(self) -> usize {
         match self {
@@ -51,15 +42,9 @@ impl SetupCodeFormat {
     }
 }
 
-impl fmt::Display for SetupCodeFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Where a companion has to go, and what it presents there.
+/// Where a companion connects, and what it presents there.
 ///
-/// Whoever has the token can use it, so `Debug` does not show it; `serde` writes it.
+/// The token is a secret, so `Debug` redacts it; `serde` writes it.
 ///
 /// ```
 /// use nexo_pairing_core::setup_code::decode_setup_code;
@@ -74,33 +59,33 @@ impl fmt::Display for SetupCodeFormat {
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SetupCode {
-    /// Where the gateway answers: `wss`, `https`, `ws` or `http`; at most [`MAX_URL_BYTES`].
+    /// The gateway's URL: `wss`, `https`, `ws` or `http`; at most [`MAX_URL_BYTES`].
     pub url: String,
     /// What the companion presents there; at most [`MAX_TOKEN_BYTES`](limits::MAX_TOKEN_BYTES).
     pub bootstrap_token: String,
-    /// From when on the token is refused.
+    /// The time from which the token is refused.
     #[serde(with = "timestamp")]
     pub expires_at: OffsetDateTime,
 }
 
 impl SetupCode {
-    /// A setup code of its three parts. They are checked when it is encoded.
+    /// A setup code of its three parts. Encoding checks them.
     #[must_use]
     pub fn new(url: String, bootstrap_token: String, expires_at: OffsetDateTime) -> Self {
         Self { url, bootstrap_token, expires_at }
     }
 
-    /// In which format it is written. A token of version 1 has a dot, one of version 2 has none.
+    /// Its format. A token of version 1 has a dot, one of version 2 does not.
     #[must_use]
     pub fn format(&self) -> SetupCodeFormat {
         format_of(&self.bootstrap_token)
     }
 
-    /// Whether a companion should take the code for expired, by a clock that may be
-    /// [`CLOCK_LEEWAY`] fast. The server decides.
+    /// Whether a companion should consider the code expired. Its clock may be
+    /// [`SETUP_CODE_LEEWAY`](limits::SETUP_CODE_LEEWAY) fast; the server decides.
     #[must_use]
     pub fn has_expired(&self, now: OffsetDateTime) -> bool {
-        now - self.expires_at >= CLOCK_LEEWAY
+        now - self.expires_at >= limits::SETUP_CODE_LEEWAY
     }
 }
 
@@ -114,27 +99,26 @@ impl fmt::Debug for SetupCode {
     }
 }
 
-/// What a token says about itself.
+/// The claims of a token, to be trusted only after its signature was verified.
 ///
-/// Only whoever has checked the token's signature may believe it. The nonce is part of a secret, so
-/// `Debug` does not show it; `serde` writes it.
+/// The nonce is part of a secret, so `Debug` redacts it; `serde` writes it.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TokenClaims {
-    /// What the companion will be: `companion-v1`, or another `[a-z0-9][a-z0-9._-]{0,63}`.
+    /// The role of the companion: `companion-v1`, or another `[a-z0-9][a-z0-9._-]{0,63}`.
     pub profile: String,
-    /// From when on the token is refused. Whole seconds in version 2.
+    /// The time from which the token is refused. Whole seconds in version 2.
     #[serde(with = "timestamp")]
     pub expires_at: OffsetDateTime,
-    /// What no other token has: lower-case hexadecimal digits, 32 in version 1, 24 in version 2.
+    /// Unique to the token: lower-case hexadecimal digits, 32 in version 1, 24 in version 2.
     pub nonce: String,
-    /// What the operator calls the device: 1 to [`MAX_LABEL_BYTES`] bytes, no control characters.
+    /// The operator's name for the device: 1 to [`MAX_LABEL_BYTES`] bytes, no control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_label: Option<String>,
 }
 
 impl TokenClaims {
-    /// Claims of their four parts. They are checked when a token is made of them.
+    /// Claims of their four parts. Creating a token checks them.
     #[must_use]
     pub fn new(
         profile: String,
@@ -145,7 +129,7 @@ impl TokenClaims {
         Self { profile, expires_at, nonce, device_label }
     }
 
-    /// Whether all four are within their bounds in this format.
+    /// Checks the bounds of all parts but the expiry.
     pub(super) fn check(&self, format: SetupCodeFormat) -> Result<(), SetupCodeError> {
         check_profile(&self.profile)?;
         check_nonce(&self.nonce, format)?;
@@ -164,18 +148,18 @@ impl fmt::Debug for TokenClaims {
     }
 }
 
-/// The alphabet of version 2 has no dot, a token of version 1 has one.
+/// A token of version 1 has a dot, which the alphabet of version 2 does not have.
 pub(super) fn format_of(token: &str) -> SetupCodeFormat {
     if token.contains('.') { SetupCodeFormat::V1 } else { SetupCodeFormat::V2 }
 }
 
-/// The number of the scheme of a URL, and what follows the scheme.
+/// The index of a URL's scheme, and the rest of the URL.
 pub(super) fn split_scheme(url: &str) -> Option<(u8, &str)> {
     (0..).zip(SCHEMES).find_map(|(number, scheme)| Some((number, url.strip_prefix(scheme)?)))
 }
 
-/// A scheme that companions connect to, `://`, a host and what follows it; printable ASCII. Which
-/// hosts are good is for the issuer to say.
+/// A URL is a known scheme, `://`, a host and the rest, in printable ASCII. The issuer decides which
+/// hosts are safe.
 pub(super) fn check_url(url: &str) -> Result<(), SetupCodeError> {
     let part = SetupCodePart::Url;
     part.check_length(url, MAX_URL_BYTES)?;

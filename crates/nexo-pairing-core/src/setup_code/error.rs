@@ -1,16 +1,14 @@
-//! Why a text is no setup code, without showing anything of it.
+//! Why a setup code is invalid, without showing anything of it.
 
-use std::fmt;
-
-/// What a setup code is made of, to say which part of it is wrong.
+/// The parts of a setup code, for errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SetupCodePart {
-    /// The text as a whole, as it stands in a QR code.
+    /// The whole text, as in the QR code.
     Payload,
     /// The bootstrap token.
     Token,
-    /// What the token says about itself.
+    /// The claims of the token.
     Claims,
     /// The signature of the token.
     Signature,
@@ -26,84 +24,77 @@ pub enum SetupCodePart {
     Label,
 }
 
-impl SetupCodePart {
-    /// The part's name, as errors tell it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Payload => "payload",
-            Self::Token => "token",
-            Self::Claims => "claims",
-            Self::Signature => "signature",
-            Self::Url => "url",
-            Self::Profile => "profile",
-            Self::Nonce => "nonce",
-            Self::Expiry => "expiry",
-            Self::Label => "device label",
-        }
+names! {
+    /// The part's name, as errors show it.
+    SetupCodePart {
+        Payload => "payload",
+        Token => "token",
+        Claims => "claims",
+        Signature => "signature",
+        Url => "url",
+        Profile => "profile",
+        Nonce => "nonce",
+        Expiry => "expiry",
+        Label => "device label",
     }
+}
 
+impl SetupCodePart {
     pub(super) fn must(self, rule: &'static str) -> SetupCodeError {
         SetupCodeError::Malformed { part: self, rule }
     }
 
-    /// Comes before everything else that is done with a text from outside.
+    /// Must come first for any text from outside.
     pub(super) fn check_length(self, text: &str, max: usize) -> Result<(), SetupCodeError> {
         let length = text.len();
         if length > max { Err(SetupCodeError::TooLong { part: self, length, max }) } else { Ok(()) }
     }
 }
 
-impl fmt::Display for SetupCodePart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What is wrong with a setup code, a token, or what one is to be made of.
+/// Why a setup code, a token or a part of one is invalid.
 ///
-/// It names the part and the rule, and never shows what was given.
+/// It names the part and the rule, and never shows the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupCodeError {
-    /// A part is longer than anything that is looked at.
+    /// A part is too long to be read.
     #[error("the {part} must have at most {max} bytes, not {length}")]
     TooLong {
         /// The part.
         part: SetupCodePart,
         /// Its length in bytes.
         length: usize,
-        /// The most that is allowed, in bytes.
+        /// The limit, in bytes.
         max: usize,
     },
-    /// A newer program wrote it, or it is something else.
+    /// It is of a newer version, or not a setup code.
     #[error("the version must be 1 or 2, not {found}")]
     UnknownVersion {
         /// The version byte.
         found: u8,
     },
-    /// A part is not of its form.
+    /// A part has an invalid form.
     #[error("the {part} must {rule}")]
     Malformed {
         /// The part.
         part: SetupCodePart,
-        /// What is asked of it.
+        /// The rule that it breaks.
         rule: &'static str,
     },
-    /// A field of a JSON object is not as it should be.
+    /// A field of a JSON object is invalid.
     #[error("the field `{field}` of the {part} must {rule}")]
     Field {
-        /// The part that the object is.
+        /// The part whose object it is.
         part: SetupCodePart,
         /// The field.
         field: &'static str,
-        /// What is asked of it.
+        /// The rule that it breaks.
         rule: &'static str,
     },
 }
 
 impl SetupCodeError {
-    /// The part that is wrong.
+    /// The invalid part.
     #[must_use]
     pub fn part(&self) -> SetupCodePart {
         match *self {

@@ -1,4 +1,4 @@
-//! Reads the JSON objects of version 1, whose values are all texts, and takes nothing else.
+//! A strict reader for the JSON objects of version 1, whose values are all strings.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::error::Category;
 
 use super::error::{SetupCodeError, SetupCodePart};
 
-/// The texts of `fields`, in that order; a field that is not there is `None`.
+/// The values of `fields`, in that order; `None` for a missing field.
 ///
-/// Refused are: another field, a field that comes twice, a value that is no text, anything before
-/// or behind the object. Since no value may be an object or a list, nothing nests.
+/// Unknown and repeated fields, values that are not strings, and anything before or after the object
+/// are refused. Since no value may be an object or a list, nothing nests.
 pub(super) fn read<const N: usize>(
     part: SetupCodePart,
     json: &[u8],
@@ -22,7 +22,7 @@ pub(super) fn read<const N: usize>(
     let mut json = serde_json::Deserializer::from_slice(json);
     let read = json.deserialize_map(reader).and_then(|texts| json.end().map(|()| texts));
     read.map_err(|error| match (problem, error.classify()) {
-        // A text that breaks off is no text, either; then the JSON is to blame.
+        // A truncated string is a JSON error, not a type error.
         (Some(problem), Category::Data) => problem,
         _ => part.must("be a JSON object"),
     })
@@ -31,7 +31,7 @@ pub(super) fn read<const N: usize>(
 struct Reader<'a, const N: usize> {
     part: SetupCodePart,
     fields: &'a [&'static str; N],
-    /// What is wrong, should the reading end where it is. serde's own errors quote what they read.
+    /// The error to report if reading stops here. serde's own errors quote the input.
     problem: &'a mut Option<SetupCodeError>,
 }
 
@@ -47,15 +47,16 @@ impl<'de, const N: usize> Visitor<'de> for Reader<'_, N> {
         let mut texts = [const { None }; N];
         while let Some(name) = map.next_key::<String>()? {
             let Some(index) = fields.iter().position(|field| *field == name) else {
-                *problem = Some(part.must("have no other fields than those of version 1"));
+                *problem = Some(part.must("have no fields other than those of version 1"));
                 return Err(A::Error::custom("an unknown field"));
             };
             let field = fields[index];
             if texts[index].is_some() {
-                *problem = Some(SetupCodeError::Field { part, field, rule: "be there only once" });
-                return Err(A::Error::custom("a field that was there before"));
+                *problem =
+                    Some(SetupCodeError::Field { part, field, rule: "be present only once" });
+                return Err(A::Error::custom("a repeated field"));
             }
-            *problem = Some(SetupCodeError::Field { part, field, rule: "be a text" });
+            *problem = Some(SetupCodeError::Field { part, field, rule: "be a string" });
             texts[index] = Some(map.next_value()?);
             *problem = None;
         }
@@ -72,41 +73,41 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_read_in_any_order_and_may_be_left_out() {
+    fn fields_are_read_in_any_order_and_may_be_missing() {
         assert_eq!(texts(r#"{"a":"x","b":"y"}"#), Ok([Some("x".into()), Some("y".into())]));
         assert_eq!(texts(r#" { "b" : "\u00e9" } "#), Ok([None, Some("é".into())]));
         assert_eq!(texts("{}"), Ok([None, None]));
     }
 
     #[test]
-    fn everything_else_is_refused_by_its_name() {
+    fn everything_else_is_refused_with_its_reason() {
         let part = SetupCodePart::Claims;
-        let no_text = SetupCodeError::Field { part, field: "b", rule: "be a text" };
-        let twice = SetupCodeError::Field { part, field: "a", rule: "be there only once" };
-        let unknown = part.must("have no other fields than those of version 1");
-        let no_object = part.must("be a JSON object");
+        let not_a_string = SetupCodeError::Field { part, field: "b", rule: "be a string" };
+        let repeated = SetupCodeError::Field { part, field: "a", rule: "be present only once" };
+        let unknown = part.must("have no fields other than those of version 1");
+        let not_an_object = part.must("be a JSON object");
         let deep = format!(r#"{{"b":{}"#, "[".repeat(100_000));
         let deep_outside = "[".repeat(100_000);
         for (json, error) in [
-            (r#"{"b":1}"#, no_text),
-            (r#"{"b":null}"#, no_text),
-            (r#"{"b":["y"]}"#, no_text),
-            (&deep, no_text),
-            (r#"{"a":"x","a":"x"}"#, twice),
-            (r#"{"a":"x","\u0061":"x"}"#, twice),
+            (r#"{"b":1}"#, not_a_string),
+            (r#"{"b":null}"#, not_a_string),
+            (r#"{"b":["y"]}"#, not_a_string),
+            (&deep, not_a_string),
+            (r#"{"a":"x","a":"x"}"#, repeated),
+            (r#"{"a":"x","\u0061":"x"}"#, repeated),
             (r#"{"c":"x"}"#, unknown),
-            (r#"["x","y"]"#, no_object),
-            (r#""x""#, no_object),
-            ("", no_object),
-            ("{", no_object),
-            (r#"{"a":"x"#, no_object),
-            (r#"{"a":"\ud800"}"#, no_object),
-            (r#"{"a":"x"}{}"#, no_object),
-            (r#"{"a":"x",}"#, no_object),
-            (&deep_outside, no_object),
+            (r#"["x","y"]"#, not_an_object),
+            (r#""x""#, not_an_object),
+            ("", not_an_object),
+            ("{", not_an_object),
+            (r#"{"a":"x"#, not_an_object),
+            (r#"{"a":"\ud800"}"#, not_an_object),
+            (r#"{"a":"x"}{}"#, not_an_object),
+            (r#"{"a":"x",}"#, not_an_object),
+            (&deep_outside, not_an_object),
         ] {
             assert_eq!(texts(json), Err(error), "{}", &json[..json.len().min(40)]);
         }
-        assert_eq!(read(part, b"{\"a\":\"\xff\"}", &["a"]), Err(no_object));
+        assert_eq!(read(part, b"{\"a\":\"\xff\"}", &["a"]), Err(not_an_object));
     }
 }

@@ -1,4 +1,4 @@
-//! Writes times as 0.1.8 did (RFC 3339 in UTC with `Z`), and reads no others.
+//! Times in the form of 0.1.8: RFC 3339 in UTC with `Z`, and nothing else.
 
 use serde::{Serialize, Serializer, ser};
 use time::format_description::well_known::Rfc3339;
@@ -8,12 +8,12 @@ use time::{OffsetDateTime, UtcOffset};
 pub(super) fn serialize<S: Serializer>(at: &OffsetDateTime, to: S) -> Result<S::Ok, S::Error> {
     match format(*at) {
         Some(text) => text.serialize(to),
-        None => Err(ser::Error::custom("a time outside of the years 1 to 9999")),
+        None => Err(ser::Error::custom("a time outside the years 1 to 9999")),
     }
 }
 
-/// `2026-11-23T00:10:49Z`; a fraction has 3, 6 or 9 digits, as few as it takes. `None` outside of
-/// the years 1 to 9999.
+/// `2026-11-23T00:10:49Z`; a fraction has 3, 6 or 9 digits, as few as it needs. `None` outside the
+/// years 1 to 9999.
 pub(super) fn format(at: OffsetDateTime) -> Option<String> {
     let at = at.checked_to_offset(UtcOffset::UTC).filter(has_year)?;
     let (year, month, day) = at.to_calendar_date();
@@ -28,9 +28,9 @@ pub(super) fn format(at: OffsetDateTime) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
 }
 
-/// The time that a text of this form tells; a fraction may have 1 to 9 digits.
+/// Parses a time of this form; a fraction may have 1 to 9 digits.
 pub(super) fn parse(text: &str) -> Option<OffsetDateTime> {
-    // RFC 3339 leaves more open, and so does the parser: other separators, offsets, leap seconds.
+    // The parser, like RFC 3339, accepts more: other separators, offsets, leap seconds.
     const SHAPE: &[u8; 19] = b"0000-00-00T00:00:00";
     let (seconds, fraction) = text.strip_suffix('Z')?.as_bytes().split_at_checked(SHAPE.len())?;
     let fits = |(&byte, &shape): (&u8, &u8)| match shape {
@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Option<OffsetDateTime> {
     parsed.filter(has_year)
 }
 
-/// The years that RFC 3339 can write, but for the year 0, which few calendars have.
+/// The years of RFC 3339 without the year 0, which few calendars have.
 fn has_year(at: &OffsetDateTime) -> bool {
     (1..=9999).contains(&at.year())
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn only_utc_with_a_z_is_read() {
+    fn only_utc_with_a_z_is_accepted() {
         assert!(parse("2096-11-05T00:10:48.1Z").is_some());
         for text in [
             "",
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_that_is_written_is_read_back(
+        fn every_formatted_time_parses_back(
             seconds in -62_135_596_800_i64..253_402_300_800, nanoseconds in 0_i128..1_000_000_000,
         ) {
             let nanoseconds = i128::from(seconds) * 1_000_000_000 + nanoseconds;
@@ -115,7 +115,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,40}") {
+        fn parsing_never_panics(text in "\\PC{0,40}") {
             let _ = parse(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! What an issuer signs and what a server verifies, in either format.
+//! The unsigned code that an issuer signs, and the token that a server verifies.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::code::{SetupCode, SetupCodeFormat, TokenClaims, check_url, format_of}
 use super::error::{SetupCodeError, SetupCodePart};
 use super::{MAX_TOKEN_BYTES, v1, v2};
 
-/// A setup code that lacks its signature.
+/// A setup code without its signature.
 ///
 /// The signature is the HMAC-SHA256 of [`signed_bytes`](Self::signed_bytes) with the issuer's key.
 ///
@@ -32,13 +32,12 @@ pub struct UnsignedSetupCode {
 }
 
 impl UnsignedSetupCode {
-    /// Puts a setup code together, up to its signature.
+    /// Encodes everything but the signature.
     ///
     /// # Errors
     ///
-    /// [`SetupCodeError`] when a part is out of its bounds: those of [`TokenClaims`], and for the
-    /// expiry the years 1 to 9999 in version 1, in version 2 whole seconds from 1970 to
-    /// 2106-02-07T06:28:15Z.
+    /// [`SetupCodeError`] if a part is out of bounds: those of [`TokenClaims`]; for the expiry the
+    /// years 1 to 9999 in version 1, and whole seconds from 1970 to 2106-02-07T06:28:15Z in version 2.
     pub fn new(
         format: SetupCodeFormat,
         url: &str,
@@ -53,13 +52,13 @@ impl UnsignedSetupCode {
         Ok(Self { format, url: url.into(), expires_at: claims.expires_at, signed })
     }
 
-    /// What the signature is computed over.
+    /// The bytes to sign.
     #[must_use]
     pub fn signed_bytes(&self) -> &[u8] {
         &self.signed
     }
 
-    /// Adds the signature, the HMAC-SHA256; version 2 takes its first 16 bytes.
+    /// Adds the signature, the HMAC-SHA256; version 2 uses its first 16 bytes.
     #[must_use]
     pub fn sign_with(self, hmac: &[u8; 32]) -> SetupCode {
         let token = match self.format {
@@ -77,11 +76,10 @@ impl fmt::Debug for UnsignedSetupCode {
     }
 }
 
-/// A token whose signature nobody has checked yet.
+/// A token whose signature was not verified yet.
 ///
 /// Compare [`signature`](Self::signature), in constant time, with the HMAC-SHA256 of
-/// [`signed_bytes`](Self::signed_bytes) (its first 16 bytes in version 2) before you read the claims
-/// and believe them.
+/// [`signed_bytes`](Self::signed_bytes) (its first 16 bytes in version 2) before you trust the claims.
 #[derive(Clone)]
 pub struct UnverifiedToken {
     format: SetupCodeFormat,
@@ -90,12 +88,12 @@ pub struct UnverifiedToken {
 }
 
 impl UnverifiedToken {
-    /// Takes a token of either version apart. What it claims is not looked at yet. White space
-    /// around it is refused.
+    /// Splits a token of either version. The claims are not read yet. White space around it is
+    /// refused.
     ///
     /// # Errors
     ///
-    /// [`SetupCodeError`] when it has not the form of a token.
+    /// [`SetupCodeError`] if it does not have the form of a token.
     pub fn parse(token: &str) -> Result<Self, SetupCodeError> {
         SetupCodePart::Token.check_length(token, MAX_TOKEN_BYTES)?;
         match format_of(token) {
@@ -107,7 +105,7 @@ impl UnverifiedToken {
         }
     }
 
-    /// Takes a token of version 2 apart; `part` is what it is called in errors.
+    /// Splits a token of version 2; errors call it `part`.
     pub(super) fn parse_compact(token: &str, part: SetupCodePart) -> Result<Self, SetupCodeError> {
         part.check_length(token, MAX_TOKEN_BYTES)?;
         let (signed, signature) = v2::split_token(token, part)?;
@@ -120,7 +118,7 @@ impl UnverifiedToken {
         self.format
     }
 
-    /// What the signature was computed over.
+    /// The bytes that were signed.
     #[must_use]
     pub fn signed_bytes(&self) -> &[u8] {
         &self.signed
@@ -132,11 +130,11 @@ impl UnverifiedToken {
         &self.signature
     }
 
-    /// What the token claims. Nobody vouches for it unless the signature was checked.
+    /// The claims of the token. Trust them only if the signature is valid.
     ///
     /// # Errors
     ///
-    /// [`SetupCodeError`] when the claims cannot be read or are out of their bounds.
+    /// [`SetupCodeError`] if the claims are malformed or out of bounds.
     pub fn read_claims(&self) -> Result<TokenClaims, SetupCodeError> {
         match self.format {
             SetupCodeFormat::V1 => v1::read_claims(&self.signed),
@@ -144,7 +142,7 @@ impl UnverifiedToken {
         }
     }
 
-    /// The setup code that this token is; `None` in version 1, where it is only a part of one.
+    /// The setup code in this token; `None` in version 1, where the token is only a part of one.
     pub(super) fn read_setup_code(&self) -> Result<Option<SetupCode>, SetupCodeError> {
         if self.format == SetupCodeFormat::V1 {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Version 1: base64url of JSON, byte for byte what 0.1.8 writes.
+//! Version 1: base64url of JSON, byte for byte as 0.1.8 writes it.
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -13,15 +13,15 @@ const BASE64URL: &str = "be base64url without padding, white space and stray bit
 const TOKEN: &str = "be two parts of base64url with a dot between them";
 const EXPIRY: &str = "be a time in UTC, such as 2026-11-23T00:10:49Z";
 
-/// Whether a payload is of this version: its JSON begins with `{`, so the text begins with `e`,
-/// where version 2, which has no lower case, never does.
+/// Whether a payload is of this version. Its JSON begins with `{`, so the text begins with `e`;
+/// version 2 has no lower-case letters.
 pub(super) fn is_payload(payload: &str) -> bool {
     payload.starts_with('e')
 }
 
 pub(super) fn encode(code: &SetupCode) -> Result<String, SetupCodeError> {
     check(code)?;
-    // Texts can always be written; only a time can be one that has no RFC 3339 form.
+    // Strings always serialize; only a time may have no RFC 3339 form.
     let json = serde_json::to_vec(code).map_err(|_| SetupCodePart::Expiry.must(EXPIRY))?;
     Ok(BASE64URL_NOPAD.encode(&json))
 }
@@ -31,7 +31,7 @@ pub(super) fn decode(payload: &str) -> Result<SetupCode, SetupCodeError> {
     let json = decode_base64(payload, part)?;
     let names = ["url", "bootstrap_token", "expires_at"];
     let [url, token, expires_at] = object::read(part, &json, &names)?;
-    let missing = |field| SetupCodeError::Field { part, field, rule: "be there" };
+    let missing = |field| SetupCodeError::Field { part, field, rule: "be present" };
     let code = SetupCode {
         url: url.ok_or(missing(names[0]))?,
         bootstrap_token: token.ok_or(missing(names[1]))?,
@@ -40,7 +40,8 @@ pub(super) fn decode(payload: &str) -> Result<SetupCode, SetupCodeError> {
     check(&code).map(|()| code)
 }
 
-/// The URL, and the form of the token: it is for the server, so only its alphabet is looked at.
+/// Checks the URL and the form of the token. Only the server reads the token, so its alphabet is
+/// enough.
 fn check(code: &SetupCode) -> Result<(), SetupCodeError> {
     check_url(&code.url)?;
     SetupCodePart::Token.check_length(&code.bootstrap_token, MAX_TOKEN_BYTES)?;
@@ -54,7 +55,7 @@ fn check(code: &SetupCode) -> Result<(), SetupCodeError> {
     }
 }
 
-/// The JSON of the claims, which is what is signed.
+/// The JSON of the claims, which is signed.
 pub(super) fn signed_bytes(claims: &TokenClaims) -> Result<Vec<u8>, SetupCodeError> {
     serde_json::to_vec(claims).map_err(|_| SetupCodePart::Expiry.must(EXPIRY))
 }
@@ -66,7 +67,7 @@ pub(super) fn token(signed: &[u8], hmac: &[u8; SIGNATURE_BYTES]) -> String {
     token
 }
 
-/// What is signed, and the signature.
+/// The signed bytes and the signature.
 pub(super) fn split_token(token: &str) -> Result<(Vec<u8>, Vec<u8>), SetupCodeError> {
     let (claims, signature) = token.split_once('.').ok_or(SetupCodePart::Token.must(TOKEN))?;
     if claims.is_empty() || signature.is_empty() || signature.contains('.') {
@@ -84,7 +85,7 @@ pub(super) fn read_claims(signed: &[u8]) -> Result<TokenClaims, SetupCodeError> 
     let part = SetupCodePart::Claims;
     let names = ["profile", "expires_at", "nonce", "device_label"];
     let [profile, expires_at, nonce, device_label] = object::read(part, signed, &names)?;
-    let missing = |field| SetupCodeError::Field { part, field, rule: "be there" };
+    let missing = |field| SetupCodeError::Field { part, field, rule: "be present" };
     let claims = TokenClaims {
         profile: profile.ok_or(missing(names[0]))?,
         expires_at: read_time(&expires_at.ok_or(missing(names[1]))?)?,

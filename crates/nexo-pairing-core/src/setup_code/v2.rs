@@ -1,15 +1,15 @@
-//! Version 2, compact: base32 of a binary record, of which every code has exactly one.
+//! Version 2, compact: base32 of a binary record. Each code has exactly one encoding.
 //!
 //! | bytes | |
 //! | --- | --- |
 //! | 1 | version: 2 |
-//! | 1 | how the URL is shortened: bits 0 and 1 are the scheme, bit 2 says that it ends in `/pair` |
+//! | 1 | flags of the URL: bits 0 and 1 are the scheme, bit 2 is set if it ends in `/pair` |
 //! | 4 | expiry, in seconds since 1970, big-endian |
 //! | 12 | nonce |
 //! | 1 + n | length and text of the profile; length 0 is `companion-v1` |
-//! | 1 + n | length and text of the device label; length 0 is none |
-//! | 2 + n | length, big-endian, and text of what is left of the URL |
-//! | 16 | the first 16 bytes of the HMAC-SHA256 over all bytes before |
+//! | 1 + n | length and text of the device label; length 0 is no label |
+//! | 2 + n | length, big-endian, and text of the rest of the URL |
+//! | 16 | the first 16 bytes of the HMAC-SHA256 over all preceding bytes |
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use time::OffsetDateTime;
@@ -22,24 +22,24 @@ use super::error::{SetupCodeError, SetupCodePart};
 /// The version of this format.
 const VERSION: u8 = 2;
 
-/// The length of the signature: an HMAC-SHA256, cut.
+/// The length of the signature: a truncated HMAC-SHA256.
 const SIGNATURE_BYTES: usize = 16;
 
-/// The bits of the second byte that hold the scheme.
+/// The bits of the flags that hold the scheme.
 const SCHEME: u8 = 0b11;
 
-/// The bit of the second byte which says that the URL ends in [`PATH`].
+/// The flag of a URL that ends in [`PATH`].
 const HAS_PATH: u8 = 0b100;
 
-/// The path at which gateways answer.
+/// The usual path of a gateway.
 const PATH: &str = "/pair";
 
-/// The profile that takes no room.
+/// The profile that is encoded as an empty text.
 const USUAL_PROFILE: &str = "companion-v1";
 
 const BASE32: &str =
     "be upper-case base32 without padding, white space and stray bits, unless it is of version 1";
-const ONE_RECORD: &str = "be one whole record, no more and no less";
+const ONE_RECORD: &str = "be exactly one whole record";
 const CANONICAL: &str = "be in its shortest form";
 const EXPIRY: &str = "be a whole second between 1970 and 2106-02-07T06:28:15Z";
 
@@ -74,13 +74,13 @@ pub(super) fn signed_bytes(url: &str, claims: &TokenClaims) -> Result<Vec<u8>, S
     Ok(record)
 }
 
-/// The token of a record and its signature, of which the first 16 bytes are taken.
+/// The token of a record and the first 16 bytes of its signature.
 pub(super) fn token(mut signed: Vec<u8>, hmac: &[u8]) -> String {
     signed.extend(hmac.iter().take(SIGNATURE_BYTES));
     BASE32_NOPAD.encode(&signed)
 }
 
-/// What is signed, and the signature.
+/// The signed bytes and the signature.
 pub(super) fn split_token(
     token: &str,
     part: SetupCodePart,
@@ -99,7 +99,7 @@ pub(super) fn split_token(
 /// The URL and the claims of a record without its signature.
 pub(super) fn read_record(record: &[u8]) -> Result<(String, TokenClaims), SetupCodeError> {
     let mut rest = Rest(record);
-    let [_version, form] = rest.array()?;
+    let [_version, flags] = rest.array()?;
     let seconds = u32::from_be_bytes(rest.array()?);
     let nonce: [u8; COMPACT_NONCE_BYTES] = rest.array()?;
     let [length] = rest.array()?;
@@ -127,24 +127,24 @@ pub(super) fn read_record(record: &[u8]) -> Result<(String, TokenClaims), SetupC
         nonce: HEXLOWER.encode(&nonce),
         device_label: label.map(Into::into),
     };
-    read_url(form, url).map(|url| (url, claims))
+    read_url(flags, url).map(|url| (url, claims))
 }
 
-fn read_url(form: u8, rest: &str) -> Result<String, SetupCodeError> {
+fn read_url(flags: u8, rest: &str) -> Result<String, SetupCodeError> {
     let part = SetupCodePart::Url;
-    if form & !(SCHEME | HAS_PATH) != 0 {
+    if flags & !(SCHEME | HAS_PATH) != 0 {
         return Err(part.must("have no unknown bits set"));
     }
-    let path = match form & HAS_PATH {
+    let path = match flags & HAS_PATH {
         0 if rest.ends_with(PATH) => return Err(part.must(CANONICAL)),
         0 => "",
         _ => PATH,
     };
-    let url = [SCHEMES[usize::from(form & SCHEME)], rest, path].concat();
+    let url = [SCHEMES[usize::from(flags & SCHEME)], rest, path].concat();
     check_url(&url).map(|()| url)
 }
 
-/// What is left of a record.
+/// The rest of a record.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {

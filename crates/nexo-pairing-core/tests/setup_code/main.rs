@@ -1,4 +1,4 @@
-//! Setup codes: what is written, what is read, and what is refused.
+//! Encoding, decoding and refusing setup codes.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod properties;
@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const FORMATS: [SetupCodeFormat; 2] = [SetupCodeFormat::V1, SetupCodeFormat::V2];
 
-/// The one that the documents measure: a URL of 27 bytes and a label of 12.
+/// The sample of the documents: a URL of 27 bytes and a label of 12.
 fn sample(format: SetupCodeFormat) -> SetupCode {
     let nonce = "5a".repeat(format.nonce_bytes());
     let expires_at = OffsetDateTime::from_unix_timestamp(1_800_000_060).unwrap();
@@ -32,7 +32,7 @@ fn rule(result: Result<SetupCode, SetupCodeError>) -> (SetupCodePart, String) {
 }
 
 #[test]
-fn a_code_tells_its_format_and_goes_back_and_forth() {
+fn a_code_round_trips_in_its_format() {
     for (format, name) in FORMATS.into_iter().zip(["v1", "v2"]) {
         let code = sample(format);
         assert_eq!(code.format(), format);
@@ -52,7 +52,7 @@ fn a_code_tells_its_format_and_goes_back_and_forth() {
 }
 
 #[test]
-fn what_is_as_large_as_it_may_be_can_be_read() {
+fn parts_of_the_maximum_length_can_be_decoded() {
     // Quotes take two bytes in JSON.
     let url = format!("wss://h/{}", "\"".repeat(MAX_URL_BYTES - 8));
     let (profile, label) = ("p".repeat(MAX_PROFILE_BYTES), "\"".repeat(MAX_LABEL_BYTES));
@@ -75,7 +75,7 @@ fn what_is_as_large_as_it_may_be_can_be_read() {
 }
 
 #[test]
-fn a_code_is_only_written_in_the_format_of_its_token() {
+fn a_code_is_only_encoded_in_the_format_of_its_token() {
     let (v1, v2) = (sample(SetupCodeFormat::V1), sample(SetupCodeFormat::V2));
     assert_eq!(rule(encode_setup_code(&v2).map(|_| v2.clone())).0, SetupCodePart::Token);
     assert_eq!(rule(encode_setup_code_compact(&v1).map(|_| v1.clone())).0, SetupCodePart::Token);
@@ -88,7 +88,7 @@ fn a_code_is_only_written_in_the_format_of_its_token() {
 }
 
 #[test]
-fn a_companion_allows_for_half_a_minute_of_a_wrong_clock() {
+fn a_companion_allows_its_clock_to_be_half_a_minute_fast() {
     let code = sample(SetupCodeFormat::V2);
     assert!(!code.has_expired(code.expires_at + Duration::milliseconds(29_999)));
     assert!(code.has_expired(code.expires_at + Duration::seconds(30)));
@@ -130,7 +130,7 @@ fn no_token_shows_up_in_debug_or_in_errors() {
     }
 }
 
-/// base64url, by hand: what the library says is what is tested.
+/// base64url, by hand, as the library is under test.
 fn base64url(bytes: &[u8]) -> String {
     digits(bytes, 6, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 }
@@ -139,7 +139,7 @@ fn base32(bytes: &[u8]) -> String {
     digits(bytes, 5, BASE32)
 }
 
-/// The bits of `bytes`, `width` at a time, as digits of an alphabet.
+/// The bits of `bytes`, `width` at a time, as characters of an alphabet.
 fn digits(bytes: &[u8], width: usize, alphabet: &[u8]) -> String {
     let mut bits: Vec<u8> =
         bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();

@@ -1,4 +1,4 @@
-//! What holds for every setup code, and for every text that is none.
+//! Properties of every setup code, and of every text that is not one.
 
 use nexo_pairing_core::setup_code::{
     MAX_LABEL_BYTES, UnsignedSetupCode, UnverifiedToken, decode_setup_code, token_device_label,
@@ -50,7 +50,7 @@ fn codes() -> impl Strategy<Value = (SetupCode, TokenClaims)> {
     )
 }
 
-/// Puts what a compact payload decodes to together again, from its contents alone.
+/// Encodes the contents of a decoded compact payload again.
 fn rebuilt(code: &SetupCode) -> String {
     let token = UnverifiedToken::parse(&code.bootstrap_token).unwrap();
     let claims = token.read_claims().unwrap();
@@ -61,13 +61,13 @@ fn rebuilt(code: &SetupCode) -> String {
     unsigned.sign_with(&hmac).bootstrap_token
 }
 
-/// Bytes that look like a record of version 2, so that more than the first check is reached.
+/// Bytes that resemble a record of version 2, so that they pass the first check.
 fn nearly_records() -> impl Strategy<Value = Vec<u8>> {
     let text = |texts: Vec<&'static str>| prop_oneof![prop::sample::select(texts), Just("x")];
     let profile = text(vec!["", "companion-v1", "p", "P"]);
     let label = text(vec!["", "Ana", "a\u{0}", "\u{e9}"]);
     let url = text(vec!["", "h", "h/pair", "/pair", "h/x", "\u{e9}", "h /"]);
-    // Mostly right, or nothing would ever be read.
+    // Mostly correct, or nothing would ever be decoded.
     let off = || prop::sample::select(vec![0_i8, 0, 0, 0, 0, 0, -1, 1]);
     let signature = prop::sample::select(vec![16_usize, 16, 16, 16, 15, 17]);
     let numbers = (0_u8..10, off(), off(), off(), signature);

@@ -1,4 +1,4 @@
-//! What is no setup code, and which part is to blame.
+//! Invalid setup codes, and the part that the error names.
 
 use nexo_pairing_core::setup_code::{
     MAX_URL_BYTES, SetupCodePart, UnsignedSetupCode, UnverifiedToken, decode_setup_code,
@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 use crate::{FORMATS, base32, base64url, rule, sample};
 
 #[test]
-fn what_is_out_of_bounds_is_refused_with_the_bounds() {
+fn parts_out_of_bounds_are_refused_with_the_bounds() {
     let make = |format, url: &str, profile: &str, expiry, nonce: String, label: Option<&str>| {
         let claims = TokenClaims::new(profile.into(), expiry, nonce, label.map(Into::into));
         rule(UnsignedSetupCode::new(format, url, &claims).map(|code| code.sign_with(&[0; 32])))
@@ -19,14 +19,14 @@ fn what_is_out_of_bounds_is_refused_with_the_bounds() {
     for format in FORMATS {
         let nonce = || "0".repeat(2 * format.nonce_bytes());
         for label in ["", "a\nb", "\u{1b}[2J", "\u{85}", &long(129), &long(300)] {
-            let (part, told) = make(format, "wss://h", "p", at, nonce(), Some(label));
+            let (part, expected) = make(format, "wss://h", "p", at, nonce(), Some(label));
             assert_eq!(part, SetupCodePart::Label, "{label:?}");
-            assert!(told.contains("1 to 128 bytes"), "{told}");
+            assert!(expected.contains("1 to 128 bytes"), "{expected}");
         }
         for profile in ["", "P", "-p", "p q", "é", &long(65)] {
-            let (part, told) = make(format, "wss://h", profile, at, nonce(), None);
+            let (part, expected) = make(format, "wss://h", profile, at, nonce(), None);
             assert_eq!(part, SetupCodePart::Profile, "{profile:?}");
-            assert!(told.contains("[a-z0-9][a-z0-9._-]{0,63}"), "{told}");
+            assert!(expected.contains("[a-z0-9][a-z0-9._-]{0,63}"), "{expected}");
         }
         let too_long = format!("wss://{}", long(MAX_URL_BYTES - 5));
         for url in [
@@ -63,7 +63,7 @@ fn what_is_out_of_bounds_is_refused_with_the_bounds() {
 }
 
 #[test]
-fn what_is_no_payload_of_version_1_is_refused_by_its_part() {
+fn an_invalid_payload_of_version_1_is_refused_with_its_part() {
     let good = sample(SetupCodeFormat::V1);
     let good = good.payload().unwrap();
     let token = "AAAA.BBBB";
@@ -77,7 +77,7 @@ fn what_is_no_payload_of_version_1_is_refused_by_its_part() {
     assert!(decode_setup_code(&fields("wss://h", token, time)).is_ok());
     let (payload, token_part) = (SetupCodePart::Payload, SetupCodePart::Token);
     let deep = json(&format!(r#"{{"url":{}"#, "[".repeat(2000)));
-    for (bad, part, told) in [
+    for (bad, part, expected) in [
         (format!("{good}="), payload, "padding"),
         (good.replacen('J', "+", 1), payload, "base64url"),
         (good.replacen('J', "/", 1), payload, "base64url"),
@@ -94,7 +94,7 @@ fn what_is_no_payload_of_version_1_is_refused_by_its_part() {
         (json(r#"{"url":"wss://h"}"#), payload, "`bootstrap_token`"),
         (json(r#"{"url":"wss://h","bootstrap_token":"a.b"}"#), payload, "`expires_at`"),
         (json(r#"{"url":"wss://h","url":"wss://h"}"#), payload, "only once"),
-        (json(r#"{"url":"wss://h","token":"a.b"}"#), payload, "no other fields"),
+        (json(r#"{"url":"wss://h","token":"a.b"}"#), payload, "no fields other"),
         (object("1", &text(token), &text(time)), payload, "`url`"),
         (object(&text("wss://h"), "null", &text(time)), payload, "`bootstrap_token`"),
         (object(&text("wss://h"), &text(token), "1"), payload, "`expires_at`"),
@@ -111,7 +111,7 @@ fn what_is_no_payload_of_version_1_is_refused_by_its_part() {
         (fields("wss://h", token, "2026-11-23T00:10:49+00:00"), SetupCodePart::Expiry, "UTC"),
     ] {
         let (named, message) = rule(decode_setup_code(&bad));
-        assert!(named == part && message.contains(told), "{message} for {bad:.200}");
+        assert!(named == part && message.contains(expected), "{message} for {bad:.200}");
     }
     for length in 0..good.len() {
         assert!(decode_setup_code(&good[..length]).is_err(), "{length}");
@@ -119,10 +119,10 @@ fn what_is_no_payload_of_version_1_is_refused_by_its_part() {
 }
 
 #[test]
-fn what_is_no_payload_of_version_2_is_refused_by_its_part() {
+fn an_invalid_payload_of_version_2_is_refused_with_its_part() {
     let good = sample(SetupCodeFormat::V2).bootstrap_token;
     let payload = SetupCodePart::Payload;
-    for (bad, told) in [
+    for (bad, expected) in [
         (String::new(), "empty"),
         (" \n".into(), "empty"),
         (good.to_lowercase(), "base32"),
@@ -142,7 +142,7 @@ fn what_is_no_payload_of_version_2_is_refused_by_its_part() {
         ("AI".into(), "whole record"),
     ] {
         let (part, message) = rule(decode_setup_code(&bad));
-        assert!(part == payload && message.contains(told), "{message} for {bad:.200}");
+        assert!(part == payload && message.contains(expected), "{message} for {bad:.200}");
     }
     for length in 0..good.len() {
         assert!(decode_setup_code(&good[..length]).is_err(), "{length}");
@@ -150,7 +150,7 @@ fn what_is_no_payload_of_version_2_is_refused_by_its_part() {
 }
 
 #[test]
-fn what_has_not_the_form_of_a_token_is_refused_before_its_claims_are_read() {
+fn a_malformed_token_is_refused_before_its_claims_are_read() {
     let signature = base64url(&[0; 32]);
     let good = format!("e30.{signature}");
     assert!(UnverifiedToken::parse(&good).is_ok_and(|token| token.read_claims().is_err()));
@@ -177,7 +177,7 @@ fn what_has_not_the_form_of_a_token_is_refused_before_its_claims_are_read() {
 }
 
 #[test]
-fn a_record_that_could_be_shorter_or_means_nothing_is_refused() {
+fn a_record_in_a_longer_form_or_with_unknown_flags_is_refused() {
     let record = |form: u8, profile: &str, label: &str, url: &str| {
         let mut record = vec![2, form];
         record.extend([0; 16]);
@@ -193,7 +193,7 @@ fn a_record_that_could_be_shorter_or_means_nothing_is_refused() {
     assert_eq!(record(0b100, "", "", "h").unwrap().url, "wss://h/pair");
     assert_eq!(record(0b111, "", "", "h/x").unwrap().url, "http://h/x/pair");
     assert_eq!(record(0b001, "p", "Ana", "h/").unwrap().url, "https://h/");
-    for (bad, part, told) in [
+    for (bad, part, expected) in [
         (record(0, "companion-v1", "", "h"), SetupCodePart::Profile, "shortest"),
         (record(0, "P", "", "h"), SetupCodePart::Profile, "[a-z0-9]"),
         (record(0, "", "a\nb", "h"), SetupCodePart::Label, "control"),
@@ -206,6 +206,6 @@ fn a_record_that_could_be_shorter_or_means_nothing_is_refused() {
         (record(0, "", "", &"h".repeat(1019)), SetupCodePart::Url, "1024"),
     ] {
         let (named, message) = rule(bad);
-        assert!(named == part && message.contains(told), "{message}");
+        assert!(named == part && message.contains(expected), "{message}");
     }
 }

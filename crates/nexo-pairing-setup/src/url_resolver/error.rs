@@ -1,24 +1,24 @@
-//! Why no URL is given out, and what the operator can do about it.
+//! Why no URL was resolved, and what the operator can do about it.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::resolved::UrlSource;
-use crate::error::{owner_hint, quoted};
+use crate::paths::{owner_hint, quoted};
 
-/// Why no URL is given out. No setup code may be issued then.
+/// Why no URL was resolved. No setup code may be issued then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// No source is set, so that the gateway is reached on loopback at most.
-    #[error("no URL is set at which a companion reaches the gateway")]
+    /// No source is set, so the gateway is at most reachable on loopback.
+    #[error("no URL is set at which a companion can reach the gateway")]
     LoopbackOnly,
     /// The URL is not encrypted, and its host is not in a private network.
-    #[error("the URL `{url}` from {origin} would show the session token: it is not encrypted")]
+    #[error("the URL `{url}` from {origin} would expose the session token: it is not encrypted")]
     InsecureCleartext {
-        /// Where it comes from.
+        /// Its source.
         origin: UrlSource,
-        /// The URL, as a browser reads it.
+        /// The URL, as a browser normalizes it.
         url: String,
         /// Its host.
         host: String,
@@ -26,9 +26,9 @@ pub enum ResolveError {
     /// The URL cannot be used.
     #[error("the URL `{value}` from {origin} cannot be used")]
     Invalid {
-        /// Where it comes from.
+        /// Its source.
         origin: UrlSource,
-        /// What was given: without user information, cut to 120 characters, control characters
+        /// The value: without user information, truncated to 120 characters, control characters
         /// escaped.
         value: String,
         /// What is wrong with it.
@@ -44,10 +44,10 @@ pub enum ResolveError {
         #[source]
         problem: TunnelFileProblem,
     },
-    /// There is something else than a host in the list of hosts that need no encryption.
-    #[error("`{entry}` in pairing.ws_cleartext_allow is no host")]
+    /// An entry in the list of hosts that need no encryption is not a host.
+    #[error("`{entry}` in pairing.ws_cleartext_allow is not a host")]
     CleartextHost {
-        /// What there is, as [`Invalid`](Self::Invalid) shows it.
+        /// The entry, as [`Invalid`](Self::Invalid) shows it.
         entry: String,
     },
 }
@@ -56,20 +56,20 @@ pub enum ResolveError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlProblem {
-    /// There is nothing.
+    /// It is empty.
     #[error("it is empty")]
     Empty,
-    /// It is too long, or becomes so when it is written in ASCII.
+    /// It is too long, or would be in ASCII.
     #[error("it has {length} bytes, at most {max} are allowed")]
     TooLong {
         /// Its length in bytes.
         length: usize,
-        /// The most that is allowed, in bytes.
+        /// The limit, in bytes.
         max: usize,
     },
-    /// There is a control character, white space or a backslash in it, which browsers drop or change
-    /// in silence.
-    #[error("there is a {} in it", name_of(*.character))]
+    /// It contains a control character, white space or a backslash, which browsers silently drop or
+    /// change.
+    #[error("it contains a {}", name_of(*.character))]
     Character {
         /// The character.
         character: char,
@@ -86,14 +86,14 @@ pub enum UrlProblem {
     /// Its host is neither an address nor a name.
     #[error("its host is neither an address nor a host name")]
     Host,
-    /// Its port is 0, above 65535, or no number.
+    /// Its port is 0, above 65535, or not a number.
     #[error("its port is not a number from 1 to 65535")]
     Port,
-    /// There is a user or a password in it, or the `@` behind them.
-    #[error("there is user information in it, before an `@`")]
+    /// It contains a user or a password, or the `@` after them.
+    #[error("it contains user information, before an `@`")]
     UserInfo,
-    /// There is a fragment in it, which is never sent.
-    #[error("there is a fragment in it, behind a `#`")]
+    /// It contains a fragment, which is never sent.
+    #[error("it contains a fragment, after a `#`")]
     Fragment,
 }
 
@@ -104,34 +104,34 @@ pub enum TunnelFileProblem {
     /// It is a symbolic link.
     #[error("it is a symbolic link")]
     Symlink,
-    /// It is a directory, a pipe or something else that is no file.
-    #[error("it is no file")]
+    /// It is a directory, a pipe or another kind of file.
+    #[error("it is not a regular file")]
     NotAFile,
     /// It belongs to another user.
     #[error("it belongs to user {owner}, not to {expected}")]
     Owner {
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Who we are; where the folder belongs to neither of the two, its owner.
+        /// The user of this process, or the owner of the folder if that is a third user.
         expected: u32,
     },
     /// Others can write to it.
     #[error("others can write to it (mode {mode:04o})")]
     Mode {
-        /// The permission bits that it has.
+        /// Its permission bits.
         mode: u32,
     },
     /// It is too long.
     #[error("it has more than {max} bytes")]
     TooLong {
-        /// The most that is allowed, in bytes.
+        /// The limit, in bytes.
         max: usize,
     },
-    /// It is no text.
+    /// It is not text.
     #[error("it is not UTF-8")]
     NotUtf8,
-    /// There is more than one line in it.
-    #[error("there is more than one line in it")]
+    /// It has more than one line.
+    #[error("it has more than one line")]
     SeveralLines,
     /// It cannot be read.
     #[error("it cannot be read")]
@@ -156,12 +156,12 @@ impl ResolveError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::LoopbackOnly => "name one: --public-url wss://HOST, or pairing.public_url, or \
+            Self::LoopbackOnly => "set one: --public-url wss://HOST, or pairing.public_url, or \
                                    NEXO_TUNNEL_URL"
                 .to_owned(),
             Self::InsecureCleartext { host, .. } => format!(
-                "use wss://; or, if everybody between a companion and {host} may read what they \
-                 say, put {host} into pairing.ws_cleartext_allow"
+                "use wss://; or, if everyone between a companion and {host} may read the traffic, \
+                 add {host} to pairing.ws_cleartext_allow"
             ),
             Self::Invalid { problem, .. } => problem.hint().to_owned(),
             Self::TunnelFile { path, problem } => {
@@ -171,15 +171,14 @@ impl ResolveError {
                         owner_hint(path, *owner, *expected)
                     }
                     TunnelFileProblem::Mode { .. } => format!("chmod go-w {file}"),
-                    TunnelFileProblem::Io(_) => format!("see who may read it: ls -la {file}"),
+                    TunnelFileProblem::Io(_) => format!("check its permissions: ls -la {file}"),
                     _ => format!(
-                        "have the tunnel write its URL there, and nothing else; or remove it: \
-                         rm {file}"
+                        "have the tunnel write its URL there and nothing else, or remove it: rm {file}"
                     ),
                 }
             }
-            Self::CleartextHost { .. } => "write a host name or an address, without scheme, port, \
-                                           path and wildcard: kitchen-pi.local"
+            Self::CleartextHost { .. } => "write a host name or an address without scheme, port, \
+                                           path or wildcard: kitchen-pi.local"
                 .to_owned(),
         }
     }
@@ -188,29 +187,28 @@ impl ResolveError {
 impl UrlProblem {
     fn hint(&self) -> &'static str {
         match self {
-            Self::Empty => "leave it out, or name a URL such as wss://nexo.example.com",
+            Self::Empty => "leave it out, or set a URL such as wss://nexo.example.com",
             Self::TooLong { .. } => "use a shorter one, such as wss://nexo.example.com",
-            Self::Character { .. } => "remove it, or write it as %20 and the like",
+            Self::Character { .. } => "remove it, or percent-encode it, such as %20",
             Self::NoScheme | Self::Scheme | Self::NoHost | Self::Host => {
                 "write it as wss://nexo.example.com"
             }
             Self::Port => "write it as wss://nexo.example.com:8443, or without a port",
             Self::UserInfo => {
-                "leave that out: companions show the token of the setup code and nothing else"
+                "remove it: companions present the token of the setup code and nothing else"
             }
-            Self::Fragment => "leave that out",
+            Self::Fragment => "remove it",
         }
     }
 }
 
-/// How much of a refused value is shown, in characters.
+/// How much of an invalid value is shown, in characters.
 const SHOWN_CHARACTERS: usize = 120;
 
-/// A value for an error: without what may be user information, cut, control characters escaped.
+/// A value for an error: without possible user information, truncated, control characters escaped.
 pub(super) fn redacted(value: &str) -> String {
     let value = value.trim();
-    // Up to the last `@`, wherever it is: a password may hold `/`, `#` and `@` that should have been
-    // written otherwise.
+    // Up to the last `@`: a password may contain `/`, `#` and `@` that should have been encoded.
     let shown = match value.rfind(['@', '\u{ff20}']) {
         Some(at) => {
             let (before, after) = value.split_at(at);
@@ -225,7 +223,7 @@ pub(super) fn redacted(value: &str) -> String {
     cut.escape_debug().to_string()
 }
 
-/// The scheme and the `://` that a text begins with, or nothing.
+/// The scheme and the `://` at the beginning of a text, or an empty text.
 fn scheme_of(text: &str) -> &str {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     match text.split_once("://") {

@@ -1,19 +1,19 @@
-//! A URL that was found, where it comes from, and what should be known of it.
+//! The resolved URL, its source and its warnings.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A URL that a companion can be given.
+/// A URL for a setup code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResolvedUrl {
-    /// The URL, in the form that a browser makes of it: `wss`, `https`, `ws` or `http`, printable
+    /// The URL, as a browser normalizes it: `wss`, `https`, `ws` or `http`, printable
     /// ASCII, at most [`MAX_URL_BYTES`](nexo_pairing_core::setup_code::MAX_URL_BYTES) long.
     pub url: String,
     /// Where it comes from.
     pub source: UrlSource,
-    /// What the operator should know before he shows the code.
+    /// What the operator should know before they show the code.
     pub warnings: Vec<UrlWarning>,
 }
 
@@ -27,12 +27,12 @@ pub enum UrlSource {
     Config,
     /// The variable `NEXO_TUNNEL_URL`.
     Environment,
-    /// The file in which a tunnel leaves its URL.
+    /// The file to which a tunnel writes its URL.
     TunnelFile {
         /// The file.
         path: PathBuf,
-        /// How long ago it was written; `None` where that is in the future. An old one may be of a
-        /// tunnel that is gone.
+        /// Its age; `None` if its time is in the future. An old file may belong to a tunnel that is
+        /// gone.
         age: Option<Duration>,
     },
 }
@@ -61,7 +61,7 @@ impl fmt::Display for UrlSource {
     }
 }
 
-/// What the operator should know of a URL that passes. `Display` is a sentence for him.
+/// What the operator should know about an accepted URL. `Display` is a sentence for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UrlWarning {
@@ -93,11 +93,11 @@ impl fmt::Display for UrlWarning {
         match self {
             Self::Cleartext { host } => write!(
                 f,
-                "the connection to {host} is not encrypted: everybody in that network can read \
-                 the session token"
+                "the connection to {host} is not encrypted: anyone on that network can read the \
+                 session token"
             ),
             Self::ThisMachine { host } => {
-                write!(f, "{host} is this machine itself: no other device reaches it")
+                write!(f, "{host} is this machine itself: no other device can reach it")
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Reads the file in which a tunnel leaves its URL. Whoever can write it decides where companions
-//! present their tokens, so that it has to be ours alone.
+//! Reads the file to which a tunnel writes its URL. Anyone who can write it decides where companions
+//! present their tokens, so only its owner may have write access.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,13 +17,13 @@ use crate::file::wrong_owner;
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: usize = 4096;
 
-/// The line in the file and how old it is; `None` when there is no file, or nothing in it.
+/// The line in the file and its age; `None` if the file is missing or empty.
 pub(super) fn read(
     path: &Path,
     now: OffsetDateTime,
 ) -> Result<Option<(String, Option<Duration>)>, TunnelFileProblem> {
     let Some(file) = open(path)? else { return Ok(None) };
-    // Of what was opened, so that nothing can be put in its place in between.
+    // Of the open file, so that it cannot be swapped in between.
     let metadata = file.metadata().map_err(TunnelFileProblem::Io)?;
     if !metadata.is_file() {
         return Err(TunnelFileProblem::NotAFile);
@@ -52,7 +52,7 @@ pub(super) fn read(
 }
 
 fn open(path: &Path) -> Result<Option<File>, TunnelFileProblem> {
-    // Opening a pipe would wait for somebody to write.
+    // Without `NONBLOCK`, opening a pipe waits for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => Ok(Some(file.into())),

@@ -1,4 +1,4 @@
-//! What is issued, and what of it verifies.
+//! Issuing and verifying setup codes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn kind(result: Result<TokenClaims, VerifyError>) -> &'static str {
 }
 
 #[test]
-fn what_is_issued_verifies_until_it_expires() {
+fn an_issued_code_verifies_until_it_expires() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let codes = both(&issuer, Some("Ana's iPhone"));
@@ -47,7 +47,7 @@ fn what_is_issued_verifies_until_it_expires() {
 }
 
 #[test]
-fn an_expiry_is_a_whole_second_and_not_too_early() {
+fn an_expiry_is_rounded_up_to_a_whole_second() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     for (now, ttl, expiry) in [(0, 1_000, 1), (1, 1_000, 2), (999, 1_500, 3), (500, 1_500, 2)] {
@@ -58,7 +58,7 @@ fn an_expiry_is_a_whole_second_and_not_too_early() {
 }
 
 #[test]
-fn what_is_issued_is_counted_by_profile() {
+fn issued_codes_are_counted_by_profile() {
     let keys = Keys::new();
     let recorder = DebuggingRecorder::new();
     metrics::with_local_recorder(&recorder, || {
@@ -74,7 +74,7 @@ fn what_is_issued_is_counted_by_profile() {
 }
 
 #[test]
-fn no_nonce_comes_twice() {
+fn nonces_are_unique() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let nonces: Vec<String> = (0..50)
@@ -88,7 +88,7 @@ fn no_nonce_comes_twice() {
 }
 
 #[test]
-fn what_is_out_of_its_range_is_refused_with_the_range() {
+fn values_out_of_range_are_refused_with_the_range() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let long = "x".repeat(300);
@@ -117,7 +117,7 @@ fn what_is_out_of_its_range_is_refused_with_the_range() {
 }
 
 #[test]
-fn without_randomness_there_is_neither_key_nor_code() {
+fn without_randomness_no_key_or_code_is_created() {
     let keys = Keys::new();
     let mut options = keys.options();
     options.random = Arc::new(Empty);
@@ -130,7 +130,7 @@ fn without_randomness_there_is_neither_key_nor_code() {
 }
 
 #[test]
-fn what_was_changed_does_not_verify() {
+fn a_modified_token_does_not_verify() {
     let (keys, others) = (Keys::new(), Keys::new());
     let (issuer, other) = (keys.open().unwrap(), others.open().unwrap());
     for code in both(&other, None) {
@@ -165,7 +165,7 @@ fn what_was_changed_does_not_verify() {
         let found = kind(issuer.verify(&bad));
         assert!(["malformed", "invalid_signature"].contains(&found), "{found} for {bad:.100}");
     }
-    // Every other character at every place of either token.
+    // Each position of either token, with every other character.
     for token in [v1, v2] {
         for at in 0..token.len() {
             for letter in ["A", "B", "a", "7", "_", "-", ".", "=", "+"] {
@@ -181,7 +181,7 @@ fn what_was_changed_does_not_verify() {
 }
 
 #[test]
-fn a_signature_is_looked_at_before_the_claims_and_those_before_the_expiry() {
+fn the_signature_is_checked_before_the_claims_and_the_claims_before_the_expiry() {
     let key = key_bytes(0);
     let issuer_keys = Keys::holding(&key);
     let issuer = issuer_keys.open().unwrap();
@@ -211,7 +211,7 @@ fn a_signature_is_looked_at_before_the_claims_and_those_before_the_expiry() {
             assert_eq!(found, "invalid_signature", "{claims}");
         }
     }
-    // A signature of one version is no signature of the other, though the key is the same.
+    // A signature of one version is invalid in the other, although the key is the same.
     let [v1, v2] = both(&issuer, None).map(|code| code.bootstrap_token);
     let v2 = UnverifiedToken::parse(&v2).unwrap();
     let as_v1 = format!("{}.{}", base64(v2.signed_bytes()), base64(v2.signature()));
@@ -226,7 +226,7 @@ fn a_signature_is_looked_at_before_the_claims_and_those_before_the_expiry() {
 fn codes_of_0_1_8_verify_and_forged_ones_do_not() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/nexo-pairing-0.1.8");
     let keys = Keys::holding(&std::fs::read(format!("{folder}/pairing.key")).unwrap());
-    // After `expired` ran out.
+    // After `expired` has expired.
     keys.clock.set(midnight() + time::Duration::days(365));
     let issuer = keys.open().unwrap();
     let codes = std::fs::read_to_string(format!("{folder}/setup_codes.json")).unwrap();
@@ -245,7 +245,7 @@ fn codes_of_0_1_8_verify_and_forged_ones_do_not() {
         assert_eq!(code.bootstrap_token, parts["bootstrap_token"].as_str().unwrap(), "{name}");
         assert_eq!(token_expires_at(&code.bootstrap_token), Some(code.expires_at), "{name}");
         assert_eq!(kind(issuer.verify(&code.bootstrap_token)), expected, "{name}");
-        // What we write is what 0.1.8 wrote, byte for byte.
+        // Byte for byte what 0.1.8 wrote.
         assert_eq!(code.payload().unwrap(), payload, "{name}");
         let token = UnverifiedToken::parse(&code.bootstrap_token).unwrap();
         let written = serde_json::to_vec(&token.read_claims().unwrap()).unwrap();
@@ -256,7 +256,7 @@ fn codes_of_0_1_8_verify_and_forged_ones_do_not() {
 }
 
 #[test]
-fn the_sample_of_the_documents_has_the_size_that_stands_there() {
+fn the_sample_has_the_size_that_the_documents_state() {
     let protocol = include_str!("../../../../docs/protocol.md");
     let keys = Keys::new();
     let payloads =
@@ -276,7 +276,7 @@ fn the_sample_of_the_documents_has_the_size_that_stands_there() {
 }
 
 #[test]
-fn the_documents_say_how_long_a_code_lives() {
+fn the_documents_state_the_lifetime_of_a_code() {
     let (min, max, default) = (MIN_TTL.as_secs(), MAX_TTL.as_secs(), DEFAULT_TTL.as_secs());
     let protocol = include_str!("../../../../docs/protocol.md");
     let issued = format!("A code is issued for {min} to {max} s, {default} s by default;");
@@ -286,7 +286,7 @@ fn the_documents_say_how_long_a_code_lives() {
     assert!(operating.contains(&configured), "{configured}");
 }
 
-/// One issuer for all the cases of a property.
+/// One issuer for all cases of a property.
 fn shared() -> &'static SetupCodeIssuer {
     static ISSUER: std::sync::LazyLock<SetupCodeIssuer> = std::sync::LazyLock::new(|| {
         let keys = Keys::new();

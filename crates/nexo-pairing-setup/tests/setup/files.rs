@@ -1,4 +1,4 @@
-//! Key files as they should be, and as they should not.
+//! Valid and invalid key files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 
 use crate::support::{Keys, both, key_bytes, mode, names, write_key};
 
-/// What a file is refused for. It is left as it was.
+/// The error for an invalid file, which must be left unchanged.
 fn refused(keys: &Keys) -> KeyError {
     let before = fs::symlink_metadata(keys.path()).unwrap();
     let error = keys.open().unwrap_err();
@@ -31,7 +31,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_key_is_made_once_with_its_folder_and_for_nobody_else() {
+fn a_key_is_created_once_with_its_folder_and_private() {
     let keys = Keys::new();
     let deep = keys.folder().join("state/secret");
     let path = deep.join("pairing.key");
@@ -60,7 +60,7 @@ fn a_file_of_another_length_is_refused() {
 }
 
 #[test]
-fn a_file_that_others_may_use_is_refused() {
+fn a_file_that_others_can_access_is_refused() {
     for bits in [0o644, 0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o666, 0o777] {
         let keys = Keys::holding(&key_bytes(0));
         set_mode(&keys.path(), bits);
@@ -77,7 +77,7 @@ fn a_file_that_others_may_use_is_refused() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused() {
+fn anything_but_a_regular_file_is_refused() {
     let keys = Keys::new();
     fs::create_dir(keys.path()).unwrap();
     let error = refused(&keys);
@@ -94,7 +94,7 @@ fn what_is_no_regular_file_is_refused() {
 }
 
 #[test]
-fn a_symbolic_link_is_refused_wherever_it_leads() {
+fn a_symbolic_link_is_refused_whatever_its_target() {
     let keys = Keys::new();
     let target = keys.folder().join("elsewhere");
     symlink(&target, keys.path()).unwrap();
@@ -102,13 +102,13 @@ fn a_symbolic_link_is_refused_wherever_it_leads() {
         let error = refused(&keys);
         assert!(matches!(error, KeyError::Symlink { .. }), "{error}");
         assert!(hint(&error).contains("secret_external") && hint(&error).contains("mv "));
-        // First it leads nowhere, and no key is made there; then to a good key.
+        // First it is dangling, and no key is created at its target; then it leads to a valid key.
         write_key(&target, &key_bytes(0));
     }
 }
 
 #[test]
-fn a_file_of_somebody_else_is_refused() {
+fn a_file_of_another_user_is_refused() {
     let keys = Keys::holding(&key_bytes(0));
     let us = geteuid().as_raw();
     let (path, owner) = if us == 0 {
@@ -127,9 +127,9 @@ fn a_file_of_somebody_else_is_refused() {
     assert_eq!(hint(&error), expected);
 }
 
-/// A service runs as its own user, and root looks after it.
+/// A service runs as its own user; root administers it.
 #[test]
-fn what_root_makes_for_a_service_is_the_services() {
+fn files_that_root_creates_for_a_service_belong_to_the_service() {
     if !geteuid().is_root() {
         println!("not tested: only root can act for another user");
         return;
@@ -148,21 +148,21 @@ fn what_root_makes_for_a_service_is_the_services() {
     for path in made {
         assert_eq!(fs::metadata(&path).unwrap().uid(), SERVICE, "{}", path.display());
     }
-    // Root goes on using it, and is told to give back what somebody has taken.
+    // Root can still use it, and gets a hint to restore the owner.
     open().unwrap();
     chown(&path, Some(777), None).unwrap();
     let error = open().unwrap_err();
     assert_eq!(hint(&error), format!("as root: chown {SERVICE} {}", path.display()));
 }
 
-/// Does something as another user than root, in a folder of his: nothing is unreadable for root.
+/// Runs `work` as a user other than root, in a folder of theirs: root can read everything.
 #[cfg(target_os = "linux")]
 fn unprivileged<T: Send>(keys: &Keys, work: impl FnOnce() -> T + Send) -> T {
     let nobody = rustix::process::Uid::from_raw(65_534);
     if geteuid().is_root() {
         chown(keys.folder(), Some(nobody.as_raw()), None).unwrap();
     }
-    // Only this thread changes.
+    // Of this thread only.
     let work = || {
         if geteuid().is_root() {
             rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
@@ -187,9 +187,9 @@ fn a_file_that_cannot_be_read_is_refused() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_of_somebody_else_that_cannot_be_read_is_his_unless_others_keep_it() {
+fn an_unreadable_file_of_another_user_is_an_owner_error_unless_it_is_external() {
     if !geteuid().is_root() {
-        println!("not tested: only root can make a file that is somebody else's");
+        println!("not tested: only root can create a file of another user");
         return;
     }
     let keys = Keys::holding(&key_bytes(0));
@@ -202,7 +202,7 @@ fn a_file_of_somebody_else_that_cannot_be_read_is_his_unless_others_keep_it() {
 }
 
 #[test]
-fn links_that_lead_in_a_circle_are_no_link_to_replace_where_others_keep_them() {
+fn a_loop_of_links_to_an_external_key_is_not_a_link_to_replace() {
     let keys = Keys::new();
     symlink(keys.path(), keys.path()).unwrap();
     let error = keys.open_external().unwrap_err();
@@ -211,7 +211,7 @@ fn links_that_lead_in_a_circle_are_no_link_to_replace_where_others_keep_them() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_told() {
+fn a_folder_that_cannot_be_created_is_reported() {
     let keys = Keys::new();
     fs::write(keys.folder().join("file"), "").unwrap();
     let path = keys.folder().join("file/pairing.key");
@@ -220,7 +220,7 @@ fn a_folder_that_cannot_be_made_is_told() {
 }
 
 #[test]
-fn a_secret_that_others_keep_may_look_as_such_secrets_do() {
+fn an_external_key_may_look_like_a_mounted_secret() {
     let keys = Keys::new();
     let mount = keys.folder().join("..data");
     fs::create_dir(&mount).unwrap();
@@ -238,7 +238,7 @@ fn a_secret_that_others_keep_may_look_as_such_secrets_do() {
 }
 
 #[test]
-fn a_secret_that_others_keep_is_neither_made_nor_changed() {
+fn an_external_key_is_neither_created_nor_changed() {
     let keys = Keys::new();
     let error = keys.open_external().unwrap_err();
     assert!(matches!(error, KeyError::Missing { .. }), "{error}");
@@ -260,7 +260,7 @@ fn a_secret_that_others_keep_is_neither_made_nor_changed() {
 }
 
 #[test]
-fn sixteen_threads_that_make_the_key_at_once_agree() {
+fn sixteen_threads_that_create_the_key_at_once_agree() {
     for _ in 0..20 {
         let keys = Keys::new();
         let start = std::sync::Barrier::new(16);

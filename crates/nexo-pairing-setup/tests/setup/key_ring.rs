@@ -1,4 +1,4 @@
-//! Keys that come and go.
+//! Rotating, retiring and reloading keys.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -34,7 +34,7 @@ fn a_code_verifies_until_its_key_is_retired() {
 }
 
 #[test]
-fn the_files_of_the_ring_are_for_nobody_else() {
+fn the_files_of_the_ring_are_private() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let old = issuer.keys()[0].clone();
@@ -44,7 +44,7 @@ fn the_files_of_the_ring_are_for_nobody_else() {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
     let kept = issuer.keys().into_iter().find(|key| key.id == old.id).unwrap();
-    assert_eq!(kept.modified, old.modified, "when it was made, not when it was put aside");
+    assert_eq!(kept.modified, old.modified, "when it was created, not when it was rotated out");
 }
 
 #[test]
@@ -65,18 +65,18 @@ fn another_process_sees_a_change_when_it_reloads() {
 }
 
 #[test]
-fn a_ring_that_cannot_be_read_is_used_as_it_was() {
+fn an_unreadable_ring_leaves_the_previous_one_in_use() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let code = &both(&issuer, None)[0];
     fs::rename(keys.path(), keys.folder().join("away")).unwrap();
     assert!(matches!(issuer.reload().unwrap_err(), KeyError::Missing { .. }));
-    assert!(!keys.path().exists(), "a reload makes no key");
+    assert!(!keys.path().exists(), "a reload creates no key");
     issuer.verify(&code.bootstrap_token).unwrap();
 }
 
 #[test]
-fn the_current_key_and_one_that_is_not_there_cannot_be_retired() {
+fn the_current_key_and_an_unknown_one_cannot_be_retired() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let current = issuer.keys()[0].id;
@@ -93,11 +93,11 @@ fn the_current_key_and_one_that_is_not_there_cannot_be_retired() {
 }
 
 #[test]
-fn a_rotation_that_got_half_way_does_no_harm() {
+fn an_interrupted_rotation_does_no_harm() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let current = issuer.keys()[0].id;
-    // The old key has its second name, the new one never came.
+    // The old key has its second name, the new one was never created.
     fs::create_dir(keys.ring()).unwrap();
     fs::hard_link(keys.path(), keys.ring().join(current.to_string())).unwrap();
     fs::write(keys.ring().join(".new"), "half").unwrap();
@@ -110,11 +110,11 @@ fn a_rotation_that_got_half_way_does_no_harm() {
 }
 
 #[test]
-fn a_retired_key_is_gone_with_what_a_killed_process_left_of_it() {
+fn retiring_also_removes_the_temporary_file_of_a_killed_process() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let first = issuer.keys()[0].id;
-    // Killed after it had put the key in place.
+    // It was killed after it had linked the key.
     fs::hard_link(keys.path(), keys.folder().join(format!(".pairing.key.{first}.tmp"))).unwrap();
     issuer.rotate().unwrap();
     issuer.retire(first).unwrap();
@@ -122,14 +122,14 @@ fn a_retired_key_is_gone_with_what_a_killed_process_left_of_it() {
 }
 
 #[test]
-fn what_does_not_belong_into_the_ring_is_left_out_or_refused() {
+fn foreign_files_in_the_ring_are_ignored_or_refused() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let old = issuer.keys()[0].id;
     issuer.rotate().unwrap();
     let ring = keys.ring();
     for name in ["README", "0123abc", "0123ABCD", "0123abcd.bak"] {
-        fs::write(ring.join(name), "not looked at").unwrap();
+        fs::write(ring.join(name), "ignored").unwrap();
     }
     assert!(!issuer.reload().unwrap());
 
@@ -153,10 +153,10 @@ fn what_does_not_belong_into_the_ring_is_left_out_or_refused() {
 }
 
 #[test]
-fn a_key_that_goes_while_the_ring_is_read_is_left_out() {
+fn a_key_that_disappears_while_the_ring_is_read_is_skipped() {
     let keys = Keys::new();
     keys.open().unwrap().rotate().unwrap();
-    // It is in the folder, and gone when it is opened.
+    // Its name is listed, but opening it fails.
     symlink("nowhere", keys.ring().join("0123abcd")).unwrap();
     assert_eq!(keys.open_external().unwrap().keys().len(), 2);
 }
@@ -173,7 +173,7 @@ fn there_is_a_current_key_while_keys_rotate() {
             }
         });
         let mut opened = 0;
-        // Kept by others: it would fail rather than make a key.
+        // As external keys: it would fail rather than create one.
         while !rotating.is_finished() || opened == 0 {
             let other = keys.open_external().unwrap();
             for code in &first {
@@ -186,7 +186,7 @@ fn there_is_a_current_key_while_keys_rotate() {
 }
 
 #[test]
-fn a_ring_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+fn an_unlistable_ring_is_an_error_and_not_an_empty_ring() {
     let keys = Keys::holding(&key_bytes(0));
     fs::write(keys.ring(), "").unwrap();
     let error = keys.open().unwrap_err();

@@ -1,4 +1,4 @@
-//! Keys on disk, codes that are issued and verified, and what is refused.
+//! Keys on disk, and setup codes that are issued, verified or refused.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod codes;

@@ -1,4 +1,4 @@
-//! Several processes at the same keys. A child is this test program, told to run [`child`] only.
+//! Several processes on the same keys. A child is this test program, running only [`child`].
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -11,7 +11,7 @@ const TASK: &str = "NEXO_PAIRING_TEST_TASK";
 const KEY: &str = "NEXO_PAIRING_TEST_KEY";
 const OUT: &str = "NEXO_PAIRING_TEST_OUT";
 
-/// What a child does; nothing in a run of all tests.
+/// The work of a child; does nothing in a normal test run.
 #[test]
 fn child() {
     let Some(task) = std::env::var_os(TASK) else { return };
@@ -29,7 +29,7 @@ fn child() {
     }
 }
 
-/// Starts a child, under a umask.
+/// Starts a child with a umask.
 fn start(key: &Path, task: &str, umask: &str, out: Option<PathBuf>) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", r#"umask "$0" && exec "$@""#, umask]);
@@ -56,7 +56,7 @@ fn run(keys: &Keys, task: &str, processes: usize) -> Vec<String> {
 }
 
 #[test]
-fn eight_processes_that_make_the_key_at_once_agree() {
+fn eight_processes_that_create_the_key_at_once_agree() {
     let keys = Keys::new();
     let ids = run(&keys, "open", 8);
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
@@ -82,15 +82,15 @@ fn eight_processes_that_rotate_at_once_lose_no_key() {
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_rotates_leaves_a_good_ring() {
+fn a_process_that_is_killed_while_it_rotates_leaves_a_valid_ring() {
     let keys = Keys::new();
     let codes = both(&keys.open().unwrap(), None);
     for round in 1..=20 {
         let mut child = start(&keys.path(), "rotate until killed", "077", None);
         let before = keys.open_external().unwrap().keys().len();
-        // As soon as it is at it; how far it is then is another each time.
+        // As soon as it is rotating; how far it gets differs each time.
         while keys.open_external().unwrap().keys().len() < before + round % 4 + 1 {
-            assert_eq!(child.try_wait().unwrap(), None, "it goes on until it is killed");
+            assert_eq!(child.try_wait().unwrap(), None, "it runs until it is killed");
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -102,11 +102,15 @@ fn a_process_that_is_killed_while_it_rotates_leaves_a_good_ring() {
     keys.open().unwrap().rotate().unwrap();
     assert_eq!(names(keys.folder()), ["pairing.key", "pairing.key.d"]);
     let left = names(&keys.ring()).into_iter().filter(|name| KeyId::parse(name).is_err());
-    assert_eq!(left.collect::<Vec<_>>(), [".lock"], "what the killed ones left is gone");
+    assert_eq!(
+        left.collect::<Vec<_>>(),
+        [".lock"],
+        "the leftovers of killed processes are removed"
+    );
 }
 
 #[test]
-fn no_umask_opens_a_key_to_others_or_shuts_it_to_us() {
+fn no_umask_exposes_a_key_or_locks_us_out() {
     for umask in ["000", "022", "077", "377", "777"] {
         let keys = Keys::new();
         let folder = keys.folder().join("state/secret");

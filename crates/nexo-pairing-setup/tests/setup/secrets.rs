@@ -1,4 +1,4 @@
-//! No key, token or payload is shown by `Debug` or `Display`.
+//! `Debug` and `Display` show no key, token or payload.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -41,8 +41,8 @@ fn every_form(secret: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_secret_is_shown() {
-    // No byte of it is text, and its base64 differs from its base64url.
+fn no_secret_is_shown() {
+    // None of its bytes is text, and its base64 differs from its base64url.
     let key: [u8; 32] = std::array::from_fn(|index| 0xff - index as u8);
     let keys = Keys::holding(&key);
     let issuer = keys.open().unwrap();

@@ -1,4 +1,4 @@
-//! A folder with a key in it, a clock that stands still, and randomness that is known.
+//! A folder with a key, a fixed clock and predictable randomness.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 pub(crate) const URL: &str = "wss://nexo.example.com/pair";
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// A key that nobody else has: 0x00, 0x01, … 0x1f, moved on by `first`.
+/// A distinct key: 0x00, 0x01, … 0x1f, moved on by `first`.
 pub(crate) fn key_bytes(first: u8) -> [u8; 32] {
     std::array::from_fn(|index| first + index as u8)
 }
@@ -33,7 +33,7 @@ pub(crate) fn midnight() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_795_392_000).unwrap()
 }
 
-/// A folder of its own for the keys of one test.
+/// A folder for the keys of one test.
 pub(crate) struct Keys {
     folder: TempDir,
     pub(crate) clock: Arc<ManualClock>,
@@ -78,7 +78,7 @@ impl Keys {
     }
 }
 
-/// Writes a key file as it should be.
+/// Writes a valid key file.
 pub(crate) fn write_key(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
     fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
@@ -97,7 +97,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A code of each format, a minute long.
+/// A code of each format that lives for a minute.
 pub(crate) fn both(issuer: &SetupCodeIssuer, label: Option<&str>) -> [SetupCode; 2] {
     let both = [
         issuer.issue(URL, "companion-v1", MINUTE, label),
@@ -106,7 +106,7 @@ pub(crate) fn both(issuer: &SetupCodeIssuer, label: Option<&str>) -> [SetupCode;
     both.map(Result::unwrap)
 }
 
-/// What both formats refuse to issue.
+/// The error with which both formats refuse to issue.
 pub(crate) fn refused(
     issuer: &SetupCodeIssuer,
     (url, profile, ttl, label): (&str, &str, Duration, Option<&str>),
@@ -116,7 +116,7 @@ pub(crate) fn refused(
     error
 }
 
-/// Counts upwards, so that every nonce is another and all are known.
+/// Counts upwards, so that nonces are unique and predictable.
 #[derive(Debug, Default)]
 pub(crate) struct Counting(AtomicU8);
 
@@ -127,7 +127,7 @@ impl RandomSource for Counting {
     }
 }
 
-/// Has nothing to give.
+/// Always fails.
 #[derive(Debug)]
 pub(crate) struct Empty;
 

@@ -1,6 +1,6 @@
 //! `docs/setup-code-vectors.json` is up to date, and a decoder in another language agrees with it.
 //!
-//! `UPDATE_VECTORS=1` writes the file anew.
+//! `UPDATE_VECTORS=1` rewrites the file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,14 +19,14 @@ const ABOUT: &str = "Test vectors of the section Setup codes in protocol.md. `ke
 the ring in hexadecimal digits, the current one first; a valid code says which of them signed it. \
 Tokens are verified at the time `now`. `part` is what our own errors name; other decoders need not.";
 
-/// An issuer with a current and an older key, for which time stands still.
+/// An issuer with a current and an older key, and a fixed clock.
 fn issuer() -> SetupCodeIssuer {
     let keys = Keys::holding(&key_bytes(0x20));
     keys.open().unwrap().rotate().unwrap();
     issuer_with(&keys, 0)
 }
 
-/// With another current key, and nonces that are known.
+/// With another current key and predictable nonces.
 fn issuer_with(keys: &Keys, first: u8) -> SetupCodeIssuer {
     write_key(&keys.path(), &key_bytes(first));
     let mut options = keys.options();
@@ -65,7 +65,7 @@ fn the_decoder_in_python_agrees() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fixtures = root.join("tests/fixtures/nexo-pairing-0.1.8");
     let mut command = Command::new("python3");
-    // -B leaves no compiled file behind.
+    // -B writes no bytecode.
     command.arg("-B").arg(root.join("../../tests/python/setup_code.py")).arg(vectors_file());
     command.args([fixtures.join("setup_codes.json"), fixtures.join("pairing.key")]);
     let ran = command.output().expect("this test needs `python3` on PATH");
@@ -133,14 +133,14 @@ fn valid(issuer: &SetupCodeIssuer) -> Vec<Value> {
     let described = codes.into_iter().map(|(name, payload, key)| {
         let code = decode_setup_code(&payload).unwrap();
         let claims = issuer.verify(&code.bootstrap_token).unwrap();
-        // As the JSON of version 1 has them, where there may be other digits than we write.
+        // As in the JSON of version 1, which may have other digits than we write.
         json!({"name": name, "format": code.format(), "key": key, "payload": payload,
             "setup_code": told(&code), "claims": told_claims(&code, claims)})
     });
     described.collect()
 }
 
-/// The setup code as a decoder tells it: of version 1, the texts that stand in the payload.
+/// The setup code as a decoder prints it: for version 1, the strings of the payload.
 fn told(code: &SetupCode) -> Value {
     let mut told = serde_json::to_value(code).unwrap();
     keep_fraction(&mut told);
@@ -155,7 +155,7 @@ fn told_claims(code: &SetupCode, claims: TokenClaims) -> Value {
     }
 }
 
-/// The one code above whose fraction is not as we would write it.
+/// The one code above whose fraction differs from how we would write it.
 fn keep_fraction(told: &mut Value) {
     if told["expires_at"] == "2026-11-23T00:01:00.500Z" {
         told["expires_at"] = "2026-11-23T00:01:00.5Z".into();
@@ -170,7 +170,7 @@ fn invalid_payloads(issuer: &SetupCodeIssuer) -> Vec<Value> {
     let (token, time) = ("QQ.QQ", "2026-11-23T00:01:00Z");
     let object = |inside: &str| v1_payload(&format!("{{{inside}}}"));
     let good = format!(r#""url":"wss://h","bootstrap_token":"{token}","expires_at":"{time}""#);
-    // JSON may have white space behind it: so it gets the length that a case needs.
+    // JSON may have white space after it, which gives a case the length that it needs.
     let with_rest = |rest| {
         let mut json = format!("{{{good}}}");
         json.push_str(&" ".repeat((3 + rest - json.len() % 3) % 3));
@@ -269,7 +269,7 @@ fn invalid_tokens(issuer: &SetupCodeIssuer) -> Vec<Value> {
         let letter = if &token[at..=at] == "A" { "B" } else { "A" };
         format!("{}{letter}{}", &token[..at], &token[at + 1..])
     };
-    // Signed with the current key, so that the claims are looked at.
+    // Signed with the current key, so that the claims are checked.
     let signed =
         |claims: &str| v1_token(claims.as_bytes(), &hmac_sha256(&key_bytes(0), claims.as_bytes()));
     let good = r#""profile":"p","expires_at":"2026-11-23T00:01:00Z","nonce":"00000000000000000000000000000000""#;

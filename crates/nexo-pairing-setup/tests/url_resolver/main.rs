@@ -1,4 +1,4 @@
-//! Which URL is given out, from which source, and what is refused.
+//! The sources of the URL, and which URLs are accepted.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod property;
@@ -14,18 +14,18 @@ use nexo_pairing_core::SystemClock;
 use nexo_pairing_setup::url_resolver::{ResolveError, UrlInputs, UrlProblem, UrlSource, resolve};
 use tempfile::TempDir;
 
-fn nothing() -> UrlInputs {
+fn no_source() -> UrlInputs {
     UrlInputs::new(SystemClock::shared())
 }
 
 fn flag(url: &str) -> UrlInputs {
-    let mut inputs = nothing();
+    let mut inputs = no_source();
     inputs.flag = Some(url.to_owned());
     inputs
 }
 
-/// The message of an error with those of its causes, as it is printed.
-fn told(error: &ResolveError) -> String {
+/// The message of an error with its causes, as it is printed.
+fn message_of(error: &ResolveError) -> String {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }
@@ -39,7 +39,7 @@ fn write(home: &TempDir, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
 }
 
 fn tunnel(path: &Path) -> UrlInputs {
-    let mut inputs = nothing();
+    let mut inputs = no_source();
     inputs.tunnel_file = Some(path.to_owned());
     inputs
 }
@@ -65,24 +65,27 @@ fn the_first_source_that_is_set_wins_and_is_named() {
 }
 
 #[test]
-fn what_is_set_but_wrong_is_never_skipped() {
+fn an_invalid_source_is_never_skipped() {
     let home = TempDir::new().unwrap();
     let mut inputs = tunnel(&write(&home, "tunnel.url", "wss://file.example"));
     inputs.tunnel_url = Some("ws://evil.example".to_owned());
     let error = resolve(&inputs).unwrap_err();
-    assert!(told(&error).contains("from NEXO_TUNNEL_URL"), "{error}");
+    assert!(message_of(&error).contains("from NEXO_TUNNEL_URL"), "{error}");
     assert_eq!(error.kind(), "insecure_url");
     inputs.public_url = Some(String::new());
     let error = resolve(&inputs).unwrap_err();
-    assert_eq!(told(&error), "the URL `` from pairing.public_url cannot be used: it is empty");
+    assert_eq!(
+        message_of(&error),
+        "the URL `` from pairing.public_url cannot be used: it is empty"
+    );
     assert_eq!(error.kind(), "invalid_url");
     inputs.flag = Some("ftp://h".to_owned());
-    assert!(told(&resolve(&inputs).unwrap_err()).contains("`ftp://h` from --public-url"));
+    assert!(message_of(&resolve(&inputs).unwrap_err()).contains("`ftp://h` from --public-url"));
 }
 
 #[test]
-fn a_variable_without_a_value_is_not_set() {
-    let mut inputs = nothing();
+fn an_empty_variable_counts_as_not_set() {
+    let mut inputs = no_source();
     for empty in ["", " ", "\n"] {
         inputs.tunnel_url = Some(empty.to_owned());
         assert!(matches!(resolve(&inputs), Err(ResolveError::LoopbackOnly)), "{empty:?}");
@@ -90,8 +93,8 @@ fn a_variable_without_a_value_is_not_set() {
 }
 
 #[test]
-fn without_any_source_nobody_is_reached() {
-    let error = resolve(&nothing()).unwrap_err();
+fn without_any_source_the_gateway_is_loopback_only() {
+    let error = resolve(&no_source()).unwrap_err();
     assert_eq!(error.kind(), "loopback_only");
     assert!(error.hint().contains("--public-url"), "{}", error.hint());
 }
@@ -130,7 +133,7 @@ fn listed_hosts_need_no_encryption() {
 }
 
 #[test]
-fn what_is_listed_but_no_host_is_told() {
+fn listed_entries_that_are_not_hosts_are_reported() {
     let long = "a".repeat(1000);
     for entry in
         ["", "*", "*.lan", "http://kitchen", "kitchen:9090", "kitchen/pair", "a b", "a..b", &long]
@@ -139,7 +142,9 @@ fn what_is_listed_but_no_host_is_told() {
         inputs.ws_cleartext_allow = vec![entry.to_owned()];
         let error = resolve(&inputs).unwrap_err();
         assert!(matches!(error, ResolveError::CleartextHost { .. }), "{entry}");
-        assert!(told(&error).contains("ws_cleartext_allow") && told(&error).len() < 300);
+        assert!(
+            message_of(&error).contains("ws_cleartext_allow") && message_of(&error).len() < 300
+        );
     }
 }
 
@@ -160,7 +165,7 @@ fn user_information_is_never_shown() {
         "wss://user:s3cret@h/\u{1b}[2J",
     ] {
         let error = resolve(&flag(url)).unwrap_err();
-        let shown = format!("{} {error:?} {:?}", told(&error), flag(url));
+        let shown = format!("{} {error:?} {:?}", message_of(&error), flag(url));
         let is_scheme = url.starts_with("s3cret://");
         assert_eq!(shown.contains("s3cret"), is_scheme, "{shown}");
         assert!(!shown.contains('\u{1b}'), "{shown}");
@@ -168,14 +173,14 @@ fn user_information_is_never_shown() {
     assert!(format!("{:?}", flag("wss://user:s3cret@h/p")).contains("wss://…@h/p"));
     let error = resolve(&flag("wss://user:s3cret@h/p")).unwrap_err();
     assert_eq!(
-        told(&error),
-        "the URL `wss://…@h/p` from --public-url cannot be used: there is user information in it, \
-         before an `@`"
+        message_of(&error),
+        "the URL `wss://…@h/p` from --public-url cannot be used: it contains user \
+         information, before an `@`"
     );
 }
 
 #[test]
-fn the_problem_is_there_for_programs() {
+fn programs_can_match_on_the_problem() {
     match resolve(&flag("wss://h:0")) {
         Err(ResolveError::Invalid { origin, problem, value }) => {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! What holds for every URL.
+//! Properties of every URL.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::flag;
 
-/// What URLs are made of, and what breaks them.
+/// Parts of URLs, and characters that break them.
 fn any_url() -> impl Strategy<Value = String> {
     let scheme = prop::sample::select(vec![
         "ws://", "wss://", "http://", "https://", "WS://", "ws:", "ftp://", "//", "", "ws:///",
@@ -49,7 +49,7 @@ fn any_url() -> impl Strategy<Value = String> {
         .prop_map(|(scheme, user, host, port, rest)| format!("{scheme}{user}{host}{port}{rest}"))
 }
 
-/// Whether the host of a URL is in a private network, judged again and in another way.
+/// Whether the host of a URL is in a private network, by an independent rule.
 fn is_private(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

@@ -1,12 +1,12 @@
-//! URLs, each with its answer and the reason for it.
+//! URLs, each with its result and the reason for it.
 
 use nexo_pairing_core::setup_code::MAX_URL_BYTES;
 use nexo_pairing_setup::url_resolver::{ResolveError, ResolvedUrl, UrlInputs, resolve};
 use tempfile::TempDir;
 
-use crate::{flag, nothing, told, tunnel, write};
+use crate::{flag, message_of, no_source, tunnel, write};
 
-/// The answer to a URL in one line: `URL`, `URL [warnings]` or what is wrong.
+/// The result for a URL in one line: `URL`, `URL [warnings]` or the problem.
 pub(crate) fn answer(inputs: &UrlInputs) -> String {
     match resolve(inputs) {
         Ok(ResolvedUrl { url, warnings, .. }) if warnings.is_empty() => url,
@@ -25,8 +25,8 @@ const NO_SCHEME: &str = "it does not begin with wss:// or another scheme";
 const NO_HOST: &str = "it has no host";
 const HOST: &str = "its host is neither an address nor a host name";
 const PORT: &str = "its port is not a number from 1 to 65535";
-const USER: &str = "there is user information in it, before an `@`";
-const FRAGMENT: &str = "there is a fragment in it, behind a `#`";
+const USER: &str = "it contains user information, before an `@`";
+const FRAGMENT: &str = "it contains a fragment, after a `#`";
 
 /// A URL, its answer, and the reason for it.
 #[rustfmt::skip]
@@ -93,8 +93,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("ws://evillocalhost", "cleartext to evillocalhost", "another name"),
     ("ws://local", "cleartext to local", "not below .local"),
     ("ws://local.", "cleartext to local", "not below .local"),
-    ("ws://evil.com/.local", "cleartext to evil.com", "a path is no host"),
-    ("ws://evil.com?.local", "cleartext to evil.com", "a query is no host"),
+    ("ws://evil.com/.local", "cleartext to evil.com", "a path is not a host"),
+    ("ws://evil.com?.local", "cleartext to evil.com", "a query is not a host"),
     ("ws://127.1.evil.com", "cleartext to 127.1.evil.com", "a name, not an address"),
     ("ws://128.0.0.1", "cleartext to 128.0.0.1", "one above 127/8"),
     ("ws://11.0.0.1", "cleartext to 11.0.0.1", "one above 10/8"),
@@ -123,7 +123,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("wss://@h", USER, "an empty user"),
     ("wss://:@h", USER, "an empty password"),
     ("wss://a@b@h", USER, "twice"),
-    ("ws://localhost:80@evil.com:80", USER, "a port that is none"),
+    ("ws://localhost:80@evil.com:80", USER, "not a valid port"),
 
     // Hosts.
     ("wss:///pair", NO_HOST, "browsers take `pair` for the host"),
@@ -175,26 +175,26 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("/pair", NO_SCHEME, "a path"),
     ("://h", SCHEME, "an empty one"),
 
-    // What browsers drop or change in silence.
+    // What browsers silently drop or change.
     ("", "it is empty", "set, so not skipped"),
     (" \t ", "it is empty", "set, so not skipped"),
-    ("wss://h.exa\tmple", "there is a tab in it", "browsers drop it"),
-    ("wss://h.exa\nmple", "there is a line break in it", "browsers drop it"),
-    ("ws\ns://evil.com", "there is a line break in it", "browsers drop it"),
-    ("wss://h/a b", "there is a space in it", "browsers encode it"),
-    ("wss://h/\u{0}", "there is a control character U+0000 in it", "browsers encode it"),
-    ("wss://h/\u{7f}", "there is a control character U+007F in it", "browsers encode it"),
-    ("wss://h\u{a0}x", "there is a white space character U+00A0 in it", "of another kind"),
-    ("wss://evil.com\\@localhost", "there is a backslash in it", "browsers make it a slash"),
-    ("wss:\\\\h", "there is a backslash in it", "browsers make them slashes"),
+    ("wss://h.exa\tmple", "it contains a tab", "browsers drop it"),
+    ("wss://h.exa\nmple", "it contains a line break", "browsers drop it"),
+    ("ws\ns://evil.com", "it contains a line break", "browsers drop it"),
+    ("wss://h/a b", "it contains a space", "browsers encode it"),
+    ("wss://h/\u{0}", "it contains a control character U+0000", "browsers encode it"),
+    ("wss://h/\u{7f}", "it contains a control character U+007F", "browsers encode it"),
+    ("wss://h\u{a0}x", "it contains a white space character U+00A0", "of another kind"),
+    ("wss://evil.com\\@localhost", "it contains a backslash", "browsers make it a slash"),
+    ("wss:\\\\h", "it contains a backslash", "browsers make them slashes"),
 ];
 
 #[test]
-fn every_url_has_its_answer() {
+fn every_url_has_the_expected_result() {
     for (url, expected, reason) in TABLE {
         assert_eq!(answer(&flag(url)), *expected, "{url:?}: {reason}");
         if let Err(error) = resolve(&flag(url)) {
-            assert!(error.hint().contains(' '), "{url:?} comes without a hint");
+            assert!(error.hint().contains(' '), "{url:?} has no hint");
         }
     }
 }
@@ -203,13 +203,13 @@ fn every_url_has_its_answer() {
 fn every_source_is_checked_in_the_same_way() {
     let home = TempDir::new().unwrap();
     for (url, expected, reason) in TABLE.iter().filter(|(url, ..)| !url.trim().is_empty()) {
-        let mut inputs = nothing();
+        let mut inputs = no_source();
         inputs.public_url = Some((*url).to_owned());
         assert_eq!(answer(&inputs), *expected, "{url:?}: {reason}");
-        let mut inputs = nothing();
+        let mut inputs = no_source();
         inputs.tunnel_url = Some((*url).to_owned());
         assert_eq!(answer(&inputs), *expected, "{url:?}: {reason}");
-        // A file with a line break in it is told as such.
+        // A line break in a file is another problem.
         if !url.trim().contains('\n') {
             let inputs = tunnel(&write(&home, "tunnel.url", url));
             assert_eq!(answer(&inputs), *expected, "{url:?}: {reason}");
@@ -235,9 +235,9 @@ fn lengths_are_limited_before_and_after_parsing() {
     ] {
         let shown: String = url.chars().take(40).collect();
         assert_eq!(answer(&flag(&url)), expected, "{shown}");
-        let told = told(&resolve(&flag(&url)).unwrap_err());
+        let message = message_of(&resolve(&flag(&url)).unwrap_err());
         let is_cut = url.chars().count() > 120;
-        assert_eq!(told.contains("…` from"), is_cut, "{told}");
-        assert!(told.chars().count() < 300, "{told}");
+        assert_eq!(message.contains("…` from"), is_cut, "{message}");
+        assert!(message.chars().count() < 300, "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The file in which a tunnel leaves its URL.
+//! The file to which a tunnel writes its URL.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use crate::table::{SCHEME, answer};
-use crate::{told, tunnel, write};
+use crate::{message_of, tunnel, write};
 
 fn refused(path: &Path) -> TunnelFileProblem {
     match resolve(&tunnel(path)) {
@@ -29,7 +29,7 @@ fn a_tunnel_file_is_trimmed_and_empty_counts_as_absent() {
         assert_eq!(answer(&tunnel(&write(&home, "t", content))), "wss://t.example/pair");
     }
     let padded = format!("wss://t.example{}", " ".repeat(4096 - 15));
-    // 4096 bytes are read; that they are too many for a URL is not said of white space.
+    // 4096 bytes are read. White space does not count towards the length of the URL.
     assert_eq!(answer(&tunnel(&write(&home, "t", padded))), "wss://t.example/pair");
     for content in ["", "\n", " \t\r\n", &" ".repeat(4096)] {
         let absent = resolve(&tunnel(&write(&home, "t", content)));
@@ -54,12 +54,12 @@ fn a_tunnel_file_with_anything_else_in_it_is_refused() {
     }
     let problem = refused(&write(&home, "t", b"wss://\xff"));
     assert!(matches!(problem, TunnelFileProblem::NotUtf8), "{problem}");
-    // A byte order mark is no white space.
+    // A byte order mark is not white space.
     assert_eq!(answer(&tunnel(&write(&home, "t", "\u{feff}wss://h"))), SCHEME);
 }
 
 #[test]
-fn a_tunnel_file_is_ours_alone_and_a_file() {
+fn a_tunnel_file_must_be_a_regular_file_of_ours_that_others_cannot_write() {
     let home = TempDir::new().unwrap();
     let path = write(&home, "t", "wss://t.example");
     for mode in [0o600, 0o400, 0o644, 0o640, 0o755] {
@@ -73,7 +73,7 @@ fn a_tunnel_file_is_ours_alone_and_a_file() {
             "the file {} cannot be used: others can write to it (mode {mode:04o})",
             path.display()
         );
-        assert_eq!(told(&error), expected);
+        assert_eq!(message_of(&error), expected);
         assert_eq!(error.hint(), format!("chmod go-w {}", path.display()));
     }
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -92,7 +92,7 @@ fn a_tunnel_file_is_ours_alone_and_a_file() {
     let below = path.join("below");
     assert!(matches!(refused(&below), TunnelFileProblem::Io(_)));
     let hint = |path: &Path| resolve(&tunnel(path)).unwrap_err().hint();
-    assert_eq!(hint(&below), format!("see who may read it: ls -la {}", below.display()));
+    assert_eq!(hint(&below), format!("check its permissions: ls -la {}", below.display()));
     assert!(hint(&pipe).ends_with(&format!("rm {}", pipe.display())));
     // Only root can give a file away.
     if rustix::process::geteuid().is_root() {
@@ -104,7 +104,7 @@ fn a_tunnel_file_is_ours_alone_and_a_file() {
 }
 
 #[test]
-fn the_age_of_a_tunnel_file_is_told() {
+fn the_age_of_a_tunnel_file_is_reported() {
     let home = TempDir::new().unwrap();
     let path = write(&home, "t", "wss://t.example");
     let age = |written: SystemTime| {
@@ -113,8 +113,8 @@ fn the_age_of_a_tunnel_file_is_told() {
         let mut inputs = UrlInputs::new(ManualClock::new(now));
         inputs.tunnel_file = Some(path.clone());
         match resolve(&inputs).unwrap().source {
-            UrlSource::TunnelFile { age, path: told } => {
-                assert_eq!(told, path);
+            UrlSource::TunnelFile { age, path: file } => {
+                assert_eq!(file, path);
                 age
             }
             source => panic!("{source:?}"),
@@ -124,7 +124,7 @@ fn the_age_of_a_tunnel_file_is_told() {
     assert_eq!(age(at(1_800_000_000)), Some(Duration::ZERO));
     assert_eq!(age(at(1_799_999_000)), Some(Duration::from_secs(1000)));
     assert_eq!(age(at(0)), Some(Duration::from_secs(1_800_000_000)));
-    // A clock was set back.
+    // The clock was set back.
     assert_eq!(age(at(1_800_000_001)), None);
     assert_eq!(age(at(15_000_000_000)), None);
 }
