@@ -245,7 +245,6 @@ fn check_disk(database: &Path) -> Finding {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::paths::PathKind;
     use super::super::report::Status;
     use super::*;
 
@@ -258,16 +257,16 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("state").join("pairing.db");
         let look = |path: &Path| {
-            (check_folder(path).status, check_database(path, false).status, PathKind::at(path))
+            (check_folder(path).status, check_database(path, false).status, path.is_file())
         };
-        assert_eq!(look(&path), (Status::Ok, Status::Ok, PathKind::Missing));
+        assert_eq!(look(&path), (Status::Ok, Status::Ok, false));
         fs::create_dir(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
         for (folder_mode, file_mode, expected) in [
-            (0o700, 0o600, (Status::Ok, Status::Ok, PathKind::File)),
-            (0o750, 0o640, (Status::Warn, Status::Warn, PathKind::File)),
-            (0o770, 0o600, (Status::Fail, Status::Ok, PathKind::File)),
-            (0o1777, 0o600, (Status::Warn, Status::Ok, PathKind::File)),
+            (0o700, 0o600, (Status::Ok, Status::Ok, true)),
+            (0o750, 0o640, (Status::Warn, Status::Warn, true)),
+            (0o770, 0o600, (Status::Fail, Status::Ok, true)),
+            (0o1777, 0o600, (Status::Warn, Status::Ok, true)),
         ] {
             set_mode(path.parent().unwrap(), folder_mode);
             set_mode(&path, file_mode);

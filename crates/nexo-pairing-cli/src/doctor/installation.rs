@@ -12,7 +12,6 @@ use nexo_pairing::{
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
-use super::paths::PathKind;
 use crate::channels::local_adapters;
 use crate::modes;
 use crate::{CliError, Result};
@@ -95,7 +94,7 @@ impl Installation {
 
     /// The path of the database, if it is a file.
     pub(super) fn database_file(&self) -> Option<&Path> {
-        self.database().filter(|path| PathKind::at(path) == PathKind::File)
+        self.database().filter(|path| path.is_file())
     }
 
     /// The state of the database file; `None` if it is missing.
@@ -115,7 +114,7 @@ impl Installation {
             Some((_, Ok(found))) => {
                 found.problems.is_empty() && found.schema_version <= found.newest_schema
             }
-            None => PathKind::at(path) == PathKind::Missing,
+            None => !path.try_exists().unwrap_or(true),
         };
         if !is_usable {
             return None;

@@ -1,29 +1,9 @@
 //! Properties of paths that several checks need.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::text::shell_word;
-
-/// The kind of what is at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PathKind {
-    Missing,
-    File,
-    /// Something that cannot be a database.
-    Other,
-}
-
-impl PathKind {
-    pub(super) fn at(path: &Path) -> Self {
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Self::File,
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::Missing,
-            _ => Self::Other,
-        }
-    }
-}
 
 /// The folder of a file.
 pub(super) fn folder_of(path: &Path) -> &Path {
