@@ -21,7 +21,7 @@ const MAX_INPUT_BYTES: usize = 64 * 1024;
 /// Where the setup code is.
 #[derive(Debug, Args)]
 pub(crate) struct CodeInput {
-    /// Read the setup code from a file [default: standard input, which is also -].
+    /// Read the setup code from a file [default: standard input, also -].
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The setup code itself; other users of this machine can see it in the process list.

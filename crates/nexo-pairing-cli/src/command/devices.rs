@@ -14,7 +14,7 @@ pub(crate) enum Devices {
     List(list::List),
     /// End the session of a device.
     Revoke(revoke::Revoke),
-    /// Take over the sessions of nexo-pairing 0.1.8.
+    /// Import the sessions of nexo-pairing 0.1.8.
     Import(import::Import),
 }
 

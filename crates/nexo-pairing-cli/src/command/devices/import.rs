@@ -1,4 +1,4 @@
-//! `devices import`: takes over the sessions of 0.1.8.
+//! `devices import`: imports the sessions of 0.1.8.
 
 use std::path::PathBuf;
 

@@ -111,15 +111,15 @@ impl Loader {
     /// Puts the configuration in force at the start of a gate.
     pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings> {
         let config = self.live.current().clone();
-        let words = config.configured_modes();
+        let configured = config.configured_modes();
         let (modes, known) = remembered(store).await?;
-        let modes = modes.resolve(words, self.fallback.clone())?;
+        let modes = modes.resolve(configured, self.fallback.clone())?;
         let adapters = known.resolve(&remote::configured(&config), |channel| {
             remote::is_exposed(&config, &modes, channel)
         })?;
         store.remember_adapters(&known, &adapters).await??;
         self.adapters = adapters;
-        let modes = store.put_modes_in_force(words, self.fallback.clone(), None).await??;
+        let modes = store.put_modes_in_force(configured, self.fallback.clone(), None).await??;
         Ok(self.put_in_force(config, modes))
     }
 
@@ -172,18 +172,19 @@ impl Loader {
         config: &Config,
     ) -> Result<ModesInForce> {
         let own = self.modes.as_ref().map(ModesInForce::remembered).cloned().unwrap_or_default();
-        let (words, fallback) = (config.configured_modes().clone(), self.fallback.clone());
+        let (configured, fallback) = (config.configured_modes().clone(), self.fallback.clone());
         let (known, adapters) = self.resolve_adapters(store, config, &own).await?;
         self.adapters.clone_from(&adapters);
         // Cancels the storing of the previous modes.
         self.storing = JoinSet::new();
-        let resolved = own.resolve(&words, fallback.clone());
+        let resolved = own.resolve(&configured, fallback.clone());
         let (store, status) = (store.clone(), log.clone());
         let (first, stored) = oneshot::channel();
         self.storing.spawn(async move {
             let store_all = async || {
                 let adapters = store.remember_adapters(&known, &adapters).await?;
-                let modes = store.put_modes_in_force(&words, fallback.clone(), Some(&own)).await?;
+                let modes =
+                    store.put_modes_in_force(&configured, fallback.clone(), Some(&own)).await?;
                 Ok::<_, PairingError>((adapters, modes))
             };
             let (adapters, modes) = loop {
