@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use nexo_pairing_core::PolicyError;
+use nexo_pairing_core::text::truncate;
 use serde_json::Value;
 
 use crate::Origin;
@@ -153,19 +154,7 @@ fn without_user_info(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The beginning of `text`, with control characters escaped: a message must not contain a whole file,
-/// nor terminal escape sequences.
+/// The beginning of `text`: a message must contain neither a whole file nor terminal escape sequences.
 fn excerpt(text: &str) -> String {
-    const SHOWN: usize = 80;
-    let mut shown = String::new();
-    for c in text.chars().take(SHOWN) {
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    truncate(text, 80)
 }

@@ -82,7 +82,7 @@ impl Sources {
     /// [`ConfigError`] if a source cannot be read, or contains anything that is unknown, of the wrong
     /// type, out of range or contradictory, even if a later layer overrides it.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        self.load_from(&System)
+        self.load_from(&System, None)
     }
 
     /// Reads everything again, for a process that runs with `old`: on an error, keep that.
@@ -97,21 +97,25 @@ impl Sources {
     /// As for [`load`](Self::load), and [`ConfigError::Lost`], [`ConfigError::Changing`] and
     /// [`ConfigError::Truncated`].
     pub fn reload(&self, old: &Config) -> Result<Config, ConfigError> {
-        self.reload_from(&System, old)
+        self.load_from(&System, Some(old))
     }
 
-    pub(crate) fn load_from(&self, files: &dyn FileSystem) -> Result<Config, ConfigError> {
-        let is_changing = |error: &ConfigError| matches!(error, ConfigError::Changing { .. });
-        retry(files, is_changing, || self.layered(files, None))
-    }
-
-    pub(crate) fn reload_from(
+    /// Loads until it succeeds, fails permanently, or was tried often enough.
+    pub(crate) fn load_from(
         &self,
         files: &dyn FileSystem,
-        old: &Config,
+        old: Option<&Config>,
     ) -> Result<Config, ConfigError> {
-        // Anything wrong may be right as soon as the writer is done.
-        retry(files, |_| true, || self.layered(files, Some(old)))
+        for _ in 1..ATTEMPTS {
+            match self.layered(files, old) {
+                // On a reload, anything wrong may be right as soon as the writer is done.
+                Err(error) if old.is_some() || matches!(error, ConfigError::Changing { .. }) => {
+                    files.pause();
+                }
+                result => return result,
+            }
+        }
+        self.layered(files, old)
     }
 
     /// Loads and merges the layers once. For a reload over `old`, the file is read carefully, and values
@@ -205,23 +209,6 @@ impl Sources {
         let found = self.vars.iter().find(|(known, value)| known == name && !value.is_empty());
         found.map(|(_, value)| utf8(value, name)).transpose()
     }
-}
-
-/// Tries until it succeeds, fails permanently, or has tried often enough.
-fn retry(
-    files: &dyn FileSystem,
-    is_transient: impl Fn(&ConfigError) -> bool,
-    attempt: impl Fn() -> Result<Config, ConfigError>,
-) -> Result<Config, ConfigError> {
-    let mut result = attempt();
-    for _ in 1..ATTEMPTS {
-        if !result.as_ref().is_err_and(&is_transient) {
-            break;
-        }
-        files.pause();
-        result = attempt();
-    }
-    result
 }
 
 fn utf8<'a>(text: &'a OsStr, what: &str) -> Result<&'a str, ConfigError> {

@@ -97,12 +97,12 @@ struct Remembered {
 impl Running {
     /// As a process that starts after another one, of which something is `remembered`.
     fn start(text: Option<&str>, remembered: &Remembered) -> Option<Self> {
-        Self::with(sources().load_from(&Written::still(text)).ok()?, remembered, None)
+        Self::with(sources().load_from(&Written::still(text), None).ok()?, remembered, None)
     }
 
     /// As this process after a reload; on an error it stays what it was.
     fn reload(&self, files: &dyn FileSystem) -> Option<Self> {
-        Self::with(sources().reload_from(files, &self.read).ok()?, &self.remembered, Some(self))
+        Self::with(sources().load_from(files, Some(&self.read)).ok()?, &self.remembered, Some(self))
     }
 
     fn with(read: Config, remembered: &Remembered, before: Option<&Self>) -> Option<Self> {
@@ -256,19 +256,21 @@ const WHOLE: &str = "pairing:
 
 #[test]
 fn a_reload_keeps_what_a_file_lost_wherever_it_was_truncated() {
-    let old = sources().load_from(&Written::still(Some(WHOLE))).unwrap();
+    let old = sources().load_from(&Written::still(Some(WHOLE)), None).unwrap();
     let whole = Config { kept: Vec::new(), ..old.clone() };
     let mut lost = 0;
     for (end, _) in WHOLE.match_indices('\n') {
         let part = &WHOLE[..=end];
-        let Ok(new) = sources().reload_from(&Written::still(Some(part)), &old) else { continue };
+        let Ok(new) = sources().load_from(&Written::still(Some(part)), Some(&old)) else {
+            continue;
+        };
         assert_eq!(new.adapters(), old.adapters(), "{part}");
         assert_eq!(new.kept().is_empty(), part == WHOLE, "{part}");
         lost += usize::from(part != WHOLE);
         let new = Config { kept: Vec::new(), ..new };
         assert_eq!(Config { provenance: whole.provenance.clone(), ..new.clone() }, whole, "{part}");
         // And once more: what was kept is not lost by the second reload.
-        let again = sources().reload_from(&Written::still(Some(part)), &new).unwrap();
+        let again = sources().load_from(&Written::still(Some(part)), Some(&new)).unwrap();
         assert_eq!(Config { kept: Vec::new(), ..again }, new, "{part}");
     }
     assert!(lost >= 10, "{lost} parts");
@@ -276,8 +278,8 @@ fn a_reload_keeps_what_a_file_lost_wherever_it_was_truncated() {
 
 #[test]
 fn a_reload_applies_explicit_changes() {
-    let old = sources().load_from(&Written::still(Some(WHOLE))).unwrap();
-    let reload = |text: &str| sources().reload_from(&Written::still(Some(text)), &old).unwrap();
+    let old = sources().load_from(&Written::still(Some(WHOLE)), None).unwrap();
+    let reload = |text: &str| sources().load_from(&Written::still(Some(text)), Some(&old)).unwrap();
     let new =
         reload("pairing:\n  adapters: []\n  trusted_proxies: []\n  gate: { notices: both }\n");
     assert_eq!((new.adapters().len(), new.trusted_proxies().len()), (0, 0));
@@ -301,7 +303,7 @@ fn a_file_that_is_written_all_the_time_is_an_error() {
     let states: Vec<_> = (0..100).map(|_| Some(OPEN.to_owned())).collect();
     let order: Vec<usize> = (0..99).collect();
     let files = Written::new(states, &order);
-    let error = sources().reload_from(&files, &running.read).unwrap_err();
+    let error = sources().load_from(&files, Some(&running.read)).unwrap_err();
     assert!(matches!(error, ConfigError::Changing { .. }), "{error}");
     assert_eq!(files.order.borrow().len(), 99 - 3 * ATTEMPTS as usize);
 }

@@ -95,7 +95,7 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_named_with_what_is_allowed() {
         ("storage: {path: ''}", "storage.path", "", "a path"),
         ("storage: {path: ~cody/x}", "storage.path", "~cody/x", "a path"),
         ("storage: {path: $NEXO_HOME/x}", "storage.path", "$NEXO_HOME/x", "a path"),
-        ("storage: {path: \"a\\0b\"}", "storage.path", "a\\0b", "a path"),
+        ("storage: {path: \"a\\0b\"}", "storage.path", "a\\u{0}b", "a path"),
         ("storage: {path: '${A:-/b}/x'}", "storage.path", "${A:-/b}/x", "written out, because"),
         ("storage: {path: ~/x}", "storage.path", "~/x", "a path without `~`, because HOME is"),
         ("setup_code: {secret_external: yes}", "setup_code.secret_external", "yes", "`true` or"),
