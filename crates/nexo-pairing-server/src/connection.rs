@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use futures_util::future::BoxFuture;
@@ -68,6 +67,11 @@ impl Connection {
         Arc::new(Self { peer, next: Mutex::default(), slot, timing, shutdown })
     }
 
+    /// The connection of a request.
+    pub(crate) fn of(parts: &Parts) -> Result<&Self, ApiError> {
+        parts.extensions.get::<Arc<Self>>().map(AsRef::as_ref).ok_or(ApiError::Unavailable)
+    }
+
     /// The time by which the request has to be complete.
     pub(crate) fn deadline(&self) -> Instant {
         self.slot.deadline()
@@ -91,18 +95,6 @@ impl Connection {
     {
         let next: Protocol = Box::new(|connection| Box::pin(protocol(connection)));
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
-    }
-}
-
-/// Marks a request without a body as complete.
-pub(crate) struct RequestComplete;
-
-impl<S: Sync> FromRequestParts<S> for RequestComplete {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let connection = parts.extensions.get::<Arc<Connection>>();
-        connection.ok_or(ApiError::Unavailable)?.begin_response().map(|()| Self)
     }
 }
 

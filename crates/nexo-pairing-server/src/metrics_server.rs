@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Extension;
 use axum::http::{HeaderValue, header};
 use axum::routing::get;
 
-use crate::connection::{RequestComplete, Timing};
+use crate::connection::{Connection, Timing};
 use crate::error::{ApiError, ServerError};
 use crate::listener::Listener;
 use crate::prometheus::{PrometheusRecorder, RecorderError};
@@ -47,9 +48,10 @@ impl MetricsOptions {
 
     /// Listens for a server with these tasks.
     pub(crate) async fn bind(self, timing: Timing, tasks: &Tasks) -> Result<Listener, ServerError> {
-        let metrics = async move |_: RequestComplete| {
+        let metrics = async move |Extension(connection): Extension<Arc<Connection>>| {
+            connection.begin_response()?;
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            ([(header::CONTENT_TYPE, kind)], (self.render)())
+            Ok::<_, ApiError>(([(header::CONTENT_TYPE, kind)], (self.render)()))
         };
         let router = Router::new()
             .route("/metrics", get(metrics))

@@ -1,8 +1,10 @@
 //! Sessions over HTTP: checked by services, renewed and ended by devices.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Extension, State};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nexo_pairing_core::{Session, SessionToken};
@@ -12,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::serde::rfc3339;
 
-use crate::connection::{Connection, RequestComplete};
+use crate::connection::Connection;
 use crate::error::{ApiError, json_response, to_json};
 use crate::state::AppState;
 use crate::writes::Credential;
@@ -47,27 +49,40 @@ impl<'a> SessionView<'a> {
     }
 }
 
+/// A request with a session token.
+pub(crate) struct SessionRequest {
+    state: Arc<AppState>,
+    token: SessionToken,
+    client: IpAddr,
+}
+
+impl FromRequestParts<Arc<AppState>> for SessionRequest {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, ApiError> {
+        let connection = Connection::of(parts)?;
+        connection.begin_response()?;
+        let token = bearer(&parts.headers)?;
+        let client = state.client(connection.peer, &parts.headers);
+        Ok(Self { state: Arc::clone(state), token, client })
+    }
+}
+
+type Reply = Result<Response, ApiError>;
+
 /// `GET /session`: whether the session is live.
-pub(crate) async fn show(
-    _: RequestComplete,
-    State(state): State<Arc<AppState>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let session = state.store.session(&bearer(&headers)?).await;
-    let session = live(session.map_err(|error| state.unavailable("look up a session", &error))?)?;
-    state.touch(&session, state.client(connection.peer, &headers));
+pub(crate) async fn show(SessionRequest { state, token, client }: SessionRequest) -> Reply {
+    let failed = |error| state.unavailable("look up a session", &error);
+    let session = live(state.store.session(&token).await.map_err(failed)?)?;
+    state.touch(&session, client);
     describe(&session)
 }
 
 /// `POST /session/renew`: extends it to the lifetime of a new one, at most to its `renew_until`.
-pub(crate) async fn renew(
-    _: RequestComplete,
-    State(state): State<Arc<AppState>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let (token, client) = (bearer(&headers)?, state.client(connection.peer, &headers));
+pub(crate) async fn renew(SessionRequest { state, token, client }: SessionRequest) -> Reply {
     let failed = |error| state.unavailable("renew a session", &error);
     let session = live(state.store.session(&token).await.map_err(failed)?)?;
     let _permit = state.begin_write(client, Credential::Session(session.id))?;
@@ -78,13 +93,7 @@ pub(crate) async fn renew(
 }
 
 /// `DELETE /session`: the device logs out.
-pub(crate) async fn end(
-    _: RequestComplete,
-    State(state): State<Arc<AppState>>,
-    Extension(connection): Extension<Arc<Connection>>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let (token, client) = (bearer(&headers)?, state.client(connection.peer, &headers));
+pub(crate) async fn end(SessionRequest { state, token, client }: SessionRequest) -> Reply {
     let failed = |error| state.unavailable("end a session", &error);
     // A session that is not live yet, because the clock was set back, can be ended as well.
     let session = state.store.session(&token).await.map_err(failed)?;
@@ -118,7 +127,7 @@ fn live(session: Option<Session>) -> Result<Session, ApiError> {
 
 /// Describes a session in the body, and in headers, which is all that proxies pass on. All headers are
 /// always present, so that they overwrite what a client sent under their names.
-fn describe(session: &Session) -> Result<Response, ApiError> {
+fn describe(session: &Session) -> Reply {
     let mut response = json_response(StatusCode::OK, to_json(&SessionView::of(session))?);
     let label = session.device_label.as_deref().unwrap_or_default();
     let label = utf8_percent_encode(label, ENCODED).to_string();
