@@ -1,4 +1,4 @@
-//! No secret gets into a log, at whatever level and from whichever crate.
+//! No secret is logged, at any level and by any crate.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 #[path = "server/certificate.rs"]
@@ -35,7 +35,7 @@ impl Write for Log {
     }
 }
 
-/// What crates say that know nothing of `tracing`.
+/// Receives the records of crates that use `log`.
 impl log::Log for Log {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
@@ -49,7 +49,7 @@ impl log::Log for Log {
 }
 
 #[tokio::test]
-async fn no_token_no_claim_id_and_no_nonce_is_logged() {
+async fn no_token_claim_id_or_nonce_is_logged() {
     let log = Log::default();
     let into = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -74,7 +74,7 @@ async fn no_token_no_claim_id_and_no_nonce_is_logged() {
         for by_websocket in [false, true] {
             let code = world.code();
             let claim = claim_with_id(&code);
-            // Taken, had again with the claim id, refused as a replay, and cut in half.
+            // Accepted, repeated with the claim id, rejected as a replay, and interrupted.
             let replay = claim.replace(CLAIM_ID, "another-1d-of-128-random-bits");
             let half = &claim[..claim.len() / 2];
             for claim in [&claim, &claim, &replay, half] {
@@ -108,7 +108,7 @@ async fn no_token_no_claim_id_and_no_nonce_is_logged() {
     }
 }
 
-/// Presents a claim, and reads what comes back.
+/// Presents a claim and reads the reply.
 async fn say(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     claim: &str,

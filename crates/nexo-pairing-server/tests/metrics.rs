@@ -1,4 +1,4 @@
-//! What is counted.
+//! The metrics of claims.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 #[path = "server/support.rs"]
@@ -14,9 +14,9 @@ use tokio::io::AsyncWriteExt;
 
 use support::{World, claim, claim_with_id, read_head, request, upgrade_with};
 
-// On one thread: the recorder is that thread's.
+// On one thread: the recorder is thread-local.
 #[tokio::test]
-async fn claims_are_counted_by_what_became_of_them() {
+async fn claims_are_counted_by_result() {
     let recorder = DebuggingRecorder::new();
     let snapshots = recorder.snapshotter();
     let _recorder = metrics::set_default_local_recorder(&recorder);
@@ -58,7 +58,7 @@ async fn claims_are_counted_by_what_became_of_them() {
     server.post(&claim(&expired)).await;
     assert_eq!(counted(), ["expired 1"]);
 
-    // Whoever is not heard is not counted.
+    // A throttled claim is not counted.
     for _ in 0..20 {
         server.post("nonsense").await;
     }
@@ -66,13 +66,13 @@ async fn claims_are_counted_by_what_became_of_them() {
 }
 
 #[tokio::test]
-async fn claims_that_are_refused_unread_are_counted_by_reason() {
+async fn claims_rejected_unread_are_counted_by_reason() {
     let recorder = DebuggingRecorder::new();
     let snapshots = recorder.snapshotter();
     let _recorder = metrics::set_default_local_recorder(&recorder);
     let world = World::new().await;
     let server = world.serve().await;
-    // What was counted since the last time. There is no label that a stranger chose.
+    // The counts since the last call. No label is chosen by a stranger.
     let counted = || {
         let all = snapshots.snapshot().into_vec().into_iter();
         let of_refusals = all.filter_map(|(key, _, description, value)| {
@@ -114,7 +114,7 @@ async fn claims_that_are_refused_unread_are_counted_by_reason() {
     assert_eq!(upgrade("").await, "429");
     assert_eq!(server.send(&post).await.status, 403);
     assert_eq!(counted(), counts(1, 2));
-    // Whoever has no claim is not heard by these.
+    // Requests other than claims are not counted here.
     assert_eq!(server.session("no-such-token-at-all").await.status, 401);
     assert_eq!(counted(), counts(0, 0));
 }

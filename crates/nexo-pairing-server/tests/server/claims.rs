@@ -1,4 +1,4 @@
-//! What a claim is answered, by both ways.
+//! Replies to claims, over both transports.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -35,7 +35,7 @@ async fn a_claim_in_a_request_gives_a_session() {
 }
 
 #[tokio::test]
-async fn a_claim_through_a_websocket_gives_a_session_to_anybodys_client() {
+async fn a_claim_over_a_websocket_gives_a_session_to_any_client() {
     let world = World::new().await;
     let server = world.serve().await;
     let (claim, address) = (claim(&world.code()), server.address);
@@ -57,7 +57,7 @@ async fn a_claim_through_a_websocket_gives_a_session_to_anybodys_client() {
 }
 
 #[tokio::test]
-async fn what_a_device_calls_itself_counts_when_the_operator_said_nothing() {
+async fn the_devices_own_label_is_used_if_the_operator_gave_none() {
     let world = World::new().await;
     let server = world.serve().await;
     for (code, label) in [(world.code(), "Ana's phone"), (world.code_for(None), "Pixel 9")] {
@@ -67,7 +67,7 @@ async fn what_a_device_calls_itself_counts_when_the_operator_said_nothing() {
     }
 }
 
-/// A claim, and the status and the kind of the error that it is answered with.
+/// A claim, and the status and the kind of its error.
 async fn refused_claims(world: &World) -> Vec<(String, u16, &'static str)> {
     let token = |token: &str| json!({ "bootstrap_token": token }).to_string();
     let with = |field: &str, value: &str| {
@@ -120,7 +120,7 @@ async fn refused_claims(world: &World) -> Vec<(String, u16, &'static str)> {
     ]
 }
 
-/// So that the next claim is heard, however many failed.
+/// Resets the rate limit, however many claims failed.
 fn forget_failures(clock: &ManualClock) {
     let now = nexo_pairing_core::Clock::now(clock);
     clock.advance(Duration::from_secs(60));
@@ -128,7 +128,7 @@ fn forget_failures(clock: &ManualClock) {
 }
 
 #[tokio::test]
-async fn every_refusal_in_a_request_has_its_status_and_its_kind() {
+async fn every_error_of_a_request_has_its_status_and_its_kind() {
     let world = World::new().await;
     let server = world.serve().await;
     let claims = refused_claims(&world).await;
@@ -144,7 +144,7 @@ async fn every_refusal_in_a_request_has_its_status_and_its_kind() {
 }
 
 #[tokio::test]
-async fn every_refusal_through_a_websocket_has_its_kind() {
+async fn every_error_over_a_websocket_has_its_kind() {
     let world = World::new().await;
     let server = world.serve().await;
     for (claim, _, kind) in refused_claims(&world).await {
@@ -157,7 +157,7 @@ async fn every_refusal_through_a_websocket_has_its_kind() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_had_again_with_the_claim_id_and_voids_the_token_before() {
+async fn a_claim_repeated_with_its_claim_id_gets_a_new_token_and_voids_the_previous_one() {
     let world = World::new().await;
     let server = world.serve().await;
     let claim = claim_with_id(&world.code());
@@ -168,7 +168,7 @@ async fn a_lost_answer_is_had_again_with_the_claim_id_and_voids_the_token_before
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_claim_is_told_what_is() {
+async fn a_request_that_is_not_a_claim_is_rejected() {
     let world = World::new().await;
     let server = world.serve().await;
     let claim = claim(&world.code());
@@ -189,13 +189,13 @@ async fn a_request_that_is_no_claim_is_told_what_is() {
     }
     let answer = server.send(&request("PUT", "/session", &[], "")).await;
     assert_eq!(answer.header("allow"), Some("GET,HEAD,DELETE"));
-    // The claim is good all the same.
+    // The claim is still valid.
     let json = [("Content-Type", "Application/JSON; charset=utf-8")];
     assert_eq!(server.send(&request("POST", "/pair", &json, &claim)).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_web_page_may_not_claim_unless_it_is_allowed_to() {
+async fn a_web_page_may_claim_only_if_its_origin_is_allowed() {
     let world = World::new().await;
     let mut options = world.options();
     options.settings.allowed_origins = vec!["https://nexo.example.com".to_owned()];

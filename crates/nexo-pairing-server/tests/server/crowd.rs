@@ -1,4 +1,4 @@
-//! Attackers who take all places, and distant clients who must be answered all the same.
+//! Attackers that take all slots, and distant clients that must still be answered.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,10 +22,10 @@ const ROUND_TRIPS: [Duration; 3] =
 /// Requests of each honest client.
 const REQUESTS: usize = 10;
 
-/// Places of the server, all of which the attackers try to hold.
+/// Slots of the server, all of which the attackers try to hold.
 const PLACES: usize = 1024;
 
-/// New connections a second, of all attackers together.
+/// New connections per second, of all attackers together.
 const CONNECTS: u32 = 20;
 
 /// What attackers do with a connection.
@@ -35,7 +35,7 @@ enum Attack {
     Idle,
     /// Never send anything; over TLS, never begin the handshake.
     Silent,
-    /// Send a request head, one byte a second.
+    /// Send a request head, one byte per second.
     Slow,
 }
 
@@ -49,27 +49,27 @@ enum Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_addresses_with_idle_connections_keep_no_claim_out() {
+async fn claims_are_answered_despite_two_addresses_with_idle_connections() {
     assert_answered(2, Attack::Idle, Client::Claim).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_addresses_with_idle_connections_keep_no_client_of_tls_out() {
+async fn tls_clients_are_answered_despite_twenty_addresses_with_idle_connections() {
     assert_answered(20, Attack::Idle, Client::SessionOverTls).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_addresses_with_silent_connections_keep_no_claim_out() {
+async fn claims_are_answered_despite_twenty_addresses_with_silent_connections() {
     assert_answered(20, Attack::Silent, Client::Claim).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_addresses_than_places_keep_no_newcomer_out() {
+async fn newcomers_are_answered_despite_more_addresses_than_slots() {
     assert_answered(2000, Attack::Slow, Client::Claim).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_with_many_connections_gives_up_its_own_idle_ones_and_is_answered() {
+async fn a_service_with_many_connections_loses_its_own_idle_ones_and_is_answered() {
     take_all_files();
     let world = World::new().await;
     let certificate = Certificate::new(&world, "tls");
@@ -159,7 +159,7 @@ async fn is_session_answered(
     Ok(answer.starts_with(b"HTTP/1.1 200 "))
 }
 
-/// Attackers that hold as many places as they get, and go on connecting until this is dropped.
+/// Attackers that hold as many slots as they get, and go on connecting until this is dropped.
 struct Attackers {
     _open: Vec<Box<dyn Send>>,
     _connecting: JoinSet<()>,
@@ -213,14 +213,14 @@ async fn is_open(stream: &mut TcpStream) -> bool {
 /// Sends one request, reads its answer and keeps the connection.
 async fn idle<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> S {
     let missing = request("GET", "/missing", &[], "").replace("Connection: close\r\n", "");
-    // A connection may have to make room at once.
+    // A connection may be evicted at once.
     if stream.write_all(missing.as_bytes()).await.is_ok() {
         let _ = stream.read(&mut [0; 1024]).await;
     }
     stream
 }
 
-/// Sends the head of a request, one byte a second, until the connection is closed.
+/// Sends the head of a request, one byte per second, until the connection is closed.
 async fn drip(mut stream: TcpStream) {
     let mut ticks = interval(Duration::from_secs(1));
     for byte in b"GET /session HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
@@ -231,8 +231,7 @@ async fn drip(mut stream: TcpStream) {
     }
 }
 
-/// A proxy from which the server is a round trip away: what one side sends, the other gets half of
-/// that time later. Its connections to the server come from `source`.
+/// A proxy that adds a round trip time: each direction is delayed by half of it. Its connections to the server come from `source`.
 async fn distant(source: &str, server: SocketAddr, round_trip: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, source) = (listener.local_addr().unwrap(), source.to_owned());
@@ -251,7 +250,7 @@ async fn distant(source: &str, server: SocketAddr, round_trip: Duration) -> Sock
     address
 }
 
-/// Passes on what `from` says, later, and that it has ended.
+/// Forwards the data of `from`, and its end, with a delay.
 async fn delay(
     mut from: impl AsyncRead + Unpin + Send + 'static,
     mut to: impl AsyncWrite + Unpin,

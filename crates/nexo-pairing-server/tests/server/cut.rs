@@ -1,12 +1,12 @@
-//! A claim that is cut off at any byte leaves no session, or one that its claim id gets again.
+//! A claim interrupted at any byte leaves no session, or one that its claim id gets again.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Running, World, claim, claim_with_id, frame, post, upgrade};
 
-/// Claims again what was cut off; there has to be one session for it, and no more.
+/// Repeats an interrupted claim; there must be exactly one session for it.
 async fn is_had_again(world: &World, server: &Running, claim: &str, sessions: usize, cut: usize) {
-    // Who asks again more often than ten times a minute is turned away.
+    // A peer that repeats a claim more than ten times a minute is throttled.
     world.clock.advance(std::time::Duration::from_secs(10));
     let answer = server.post(claim).await;
     assert_eq!(answer.status, 200, "cut at {cut}: {answer:?}");
@@ -14,7 +14,7 @@ async fn is_had_again(world: &World, server: &Running, claim: &str, sessions: us
     assert_eq!(world.live_sessions().await, sessions, "cut at {cut}");
 }
 
-/// Sends only so many bytes of a request, for each number of them.
+/// Sends only the first bytes of a request, for each number of them.
 async fn cut_what_is_sent(request: impl Fn(&str) -> Vec<u8>) {
     let world = World::new().await;
     let server = world.serve().await;
@@ -28,7 +28,7 @@ async fn cut_what_is_sent(request: impl Fn(&str) -> Vec<u8>) {
     }
 }
 
-/// Reads only so many bytes of an answer, for each number of them.
+/// Reads only the first bytes of a response, for each number of them.
 async fn cut_what_comes_back(request: impl Fn(&str) -> Vec<u8>) {
     let world = World::new().await;
     let server = world.serve().await;
@@ -56,27 +56,27 @@ fn by_websocket(claim: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_request_that_is_cut_off_loses_nothing() {
+async fn an_interrupted_request_loses_nothing() {
     cut_what_is_sent(by_post).await;
 }
 
 #[tokio::test]
-async fn a_websocket_that_is_cut_off_loses_nothing() {
+async fn an_interrupted_websocket_loses_nothing() {
     cut_what_is_sent(by_websocket).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_off_is_had_again() {
+async fn an_interrupted_response_can_be_repeated() {
     cut_what_comes_back(by_post).await;
 }
 
 #[tokio::test]
-async fn an_answer_in_a_websocket_that_is_cut_off_is_had_again() {
+async fn an_interrupted_reply_over_a_websocket_can_be_repeated() {
     cut_what_comes_back(by_websocket).await;
 }
 
 #[tokio::test]
-async fn what_was_cut_off_without_a_claim_id_is_never_had_twice() {
+async fn an_interrupted_claim_without_a_claim_id_gives_at_most_one_session() {
     let world = World::new().await;
     let server = world.serve().await;
     let without = claim(&world.code());

@@ -1,4 +1,4 @@
-//! How a server begins, what it notices meanwhile, and how it ends.
+//! How a server starts, reloads and shuts down.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_server_that_ends_finishes_what_was_begun_and_takes_nothing_more() {
+async fn a_shutdown_finishes_requests_in_progress_and_accepts_no_more() {
     let world = World::new().await;
     let mut server = world.serve().await;
     let mut idle = server.connect().await;
@@ -25,7 +25,7 @@ async fn a_server_that_ends_finishes_what_was_begun_and_takes_nothing_more() {
     let claim = post(&claim(&world.code()));
     let (first, rest) = claim.split_at(claim.len() - 10);
     begun.write_all(first.as_bytes()).await.unwrap();
-    // Answered only after what came before it was taken.
+    // Answered only after the earlier connection was accepted.
     assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
     server.end();
     assert!(is_closed(&mut idle).await);
@@ -36,7 +36,7 @@ async fn a_server_that_ends_finishes_what_was_begun_and_takes_nothing_more() {
 }
 
 #[tokio::test]
-async fn an_idle_websocket_does_not_keep_a_server_from_ending() {
+async fn an_idle_websocket_does_not_delay_a_shutdown() {
     let world = World::new().await;
     let mut options = world.options();
     options.handshake_timeout = Duration::from_millis(500);
@@ -53,14 +53,14 @@ async fn a_server_that_is_dropped_ends_its_connections() {
     let world = World::new().await;
     let server = world.serve().await;
     let mut idle = server.connect().await;
-    // Answered only after what came before it was taken.
+    // Answered only after the earlier connection was accepted.
     assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
     server.task.abort();
     assert!(is_closed(&mut idle).await);
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn an_address_in_use_is_named() {
     let world = World::new().await;
     let server = world.serve().await;
     let mut options = world.options();
@@ -71,7 +71,7 @@ async fn an_address_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn metrics_are_to_be_had_on_their_own_address_only() {
+async fn metrics_are_served_at_their_own_address_only() {
     let world = World::new().await;
     let mut options = world.options();
     let listen = "127.0.0.1:0".parse().unwrap();
@@ -95,7 +95,7 @@ fn issue(issuer: &SetupCodeIssuer) -> SetupCode {
     issuer.issue("wss://nexo.example.com/pair", "companion-v1", minute, None).unwrap()
 }
 
-/// Claims a code of somebody else's issuer until it is taken.
+/// Claims a code of another process's issuer until it is accepted.
 async fn is_taken_in_time(world: &World, server: &Running, code: &SetupCode) {
     let began = Instant::now();
     loop {
@@ -105,14 +105,14 @@ async fn is_taken_in_time(world: &World, server: &Running, code: &SetupCode) {
         }
         assert_eq!(answer.status, 401, "{answer:?}");
         assert!(began.elapsed() < Duration::from_secs(2), "the new key was not read");
-        // So that it is not turned away for having failed.
+        // So that it is not throttled for its failures.
         world.clock.advance(Duration::from_millis(10));
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
 #[tokio::test]
-async fn a_key_that_another_process_rotates_is_known_within_two_seconds() {
+async fn a_key_rotated_by_another_process_is_known_within_two_seconds() {
     let world = World::new().await;
     let server = world.serve().await;
     let other = world.another_issuer();
@@ -121,7 +121,7 @@ async fn a_key_that_another_process_rotates_is_known_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_read_leaves_the_one_before_in_use() {
+async fn a_key_that_cannot_be_read_leaves_the_previous_one_in_use() {
     let world = World::new().await;
     let server = world.serve().await;
     let code = world.code();
@@ -132,7 +132,7 @@ async fn a_key_that_cannot_be_read_leaves_the_one_before_in_use() {
 }
 
 #[tokio::test]
-async fn a_store_with_too_much_work_has_claims_come_again_later() {
+async fn claims_are_rejected_for_now_while_the_store_is_overloaded() {
     let world = World::new().await;
     let server = world.serve().await;
     let token = server.post(&claim(&world.code())).await.text("session_token");
@@ -144,7 +144,7 @@ async fn a_store_with_too_much_work_has_claims_come_again_later() {
     let mut line = String::new();
     BufReader::new(lock.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
 
-    // As many as may wait, beside those that the writer has taken up.
+    // As many as may wait, beside those that the writer has already taken.
     let mut waiting = Vec::new();
     loop {
         let mut touch = Box::pin(world.store.touch(&session, None));
@@ -165,7 +165,7 @@ async fn a_store_with_too_much_work_has_claims_come_again_later() {
         assert_eq!(answer.error(), (503, "unavailable".to_owned()));
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
-    // To look something up needs no lock.
+    // A look-up needs no lock.
     assert_eq!(server.session(&token).await.status, 200);
     lock.kill().unwrap();
     lock.wait().unwrap();
@@ -175,7 +175,7 @@ async fn a_store_with_too_much_work_has_claims_come_again_later() {
 }
 
 #[tokio::test]
-async fn a_server_whose_store_is_gone_says_that_it_is_not_well() {
+async fn a_server_without_its_store_is_not_healthy() {
     let world = World::new().await;
     let server = world.serve().await;
     let healthz = request("GET", "/healthz", &[], "");
@@ -186,7 +186,7 @@ async fn a_server_whose_store_is_gone_says_that_it_is_not_well() {
     for name in ["pairing.db", "pairing.db-wal", "pairing.db-shm"] {
         fs::write(world.path(name), "this is no database").unwrap();
     }
-    // What was found less than a second ago is told again.
+    // The result is cached for a second.
     assert_eq!(server.send(&healthz).await.status, 200);
     world.clock.advance(Duration::from_secs(1));
     let answer = server.send(&healthz).await;

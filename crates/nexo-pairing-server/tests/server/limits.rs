@@ -1,4 +1,4 @@
-//! What a server bears from clients that mean no good.
+//! Limits against malicious clients.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::support::{
     take_all_files, upgrade, websocket_answer, websocket_frames,
 };
 
-/// Short, so that a test need not wait for long; long enough for a slow machine.
+/// Short, so that tests are fast; long enough for a slow machine.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 async fn impatient(world: &World) -> Running {
@@ -21,7 +21,7 @@ async fn impatient(world: &World) -> Running {
 }
 
 #[tokio::test]
-async fn whoever_never_says_anything_is_dropped_in_time() {
+async fn a_silent_client_is_dropped_in_time() {
     let world = World::new().await;
     let server = impatient(&world).await;
     let (began, mut stream) = (Instant::now(), server.connect().await);
@@ -30,7 +30,7 @@ async fn whoever_never_says_anything_is_dropped_in_time() {
 }
 
 #[tokio::test]
-async fn headers_that_come_one_byte_at_a_time_are_dropped_in_time() {
+async fn headers_sent_one_byte_at_a_time_are_dropped_in_time() {
     let world = World::new().await;
     let server = impatient(&world).await;
     let (began, mut stream) = (Instant::now(), server.connect().await);
@@ -45,7 +45,7 @@ async fn headers_that_come_one_byte_at_a_time_are_dropped_in_time() {
 }
 
 #[tokio::test]
-async fn a_claim_that_does_not_come_is_told_so() {
+async fn a_claim_that_does_not_arrive_times_out() {
     let world = World::new().await;
     let server = impatient(&world).await;
     let claim = post(&claim(&world.code()));
@@ -59,7 +59,7 @@ async fn a_claim_that_does_not_come_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_several_requests_and_is_dropped_when_none_comes() {
+async fn a_connection_serves_several_requests_and_is_dropped_when_idle() {
     let world = World::new().await;
     let server = impatient(&world).await;
     let mut stream = server.connect().await;
@@ -73,7 +73,7 @@ async fn a_connection_serves_several_requests_and_is_dropped_when_none_comes() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn oversized_requests_are_rejected() {
     let world = World::new().await;
     let server = world.serve().await;
     let token = world.code().bootstrap_token;
@@ -103,12 +103,12 @@ async fn what_is_too_large_is_refused() {
     assert_eq!(server.send(&head).await.status, 431);
     let head = request("GET", "/session", &[("X", "x"); 98], "");
     assert_eq!(server.send(&head).await.status, 401);
-    // As large as it may be.
+    // The largest allowed.
     assert_eq!(server.post(&claim(4096)).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_http_1_is_refused_and_the_preface_of_http_2_is_not_answered() {
+async fn a_request_that_is_not_http_1_is_rejected_and_the_preface_of_http_2_is_not_answered() {
     let world = World::new().await;
     let server = world.serve().await;
     for sent in ["hello\r\n\r\n", "GET /healthz HTTP/2.0\r\n\r\n", "\0\0\0\0\r\n\r\n"] {
@@ -123,7 +123,7 @@ async fn a_request_that_is_not_http_1_is_refused_and_the_preface_of_http_2_is_no
     assert_eq!(answer, b"");
 }
 
-/// Sends frames, and says what came back.
+/// Sends frames and returns the reply.
 async fn frames(server: &Running, frames: &[Vec<u8>]) -> (Option<String>, Option<u16>) {
     let mut stream = server.connect().await;
     stream.write_all(&[upgrade().into_bytes(), frames.concat()].concat()).await.unwrap();
@@ -133,7 +133,7 @@ async fn frames(server: &Running, frames: &[Vec<u8>]) -> (Option<String>, Option
 }
 
 #[tokio::test]
-async fn a_claim_in_parts_with_pings_between_them_is_a_claim() {
+async fn a_claim_may_arrive_in_fragments_with_pings_between_them() {
     let world = World::new().await;
     let server = world.serve().await;
     let claim = claim(&world.code());
@@ -150,7 +150,7 @@ async fn a_claim_in_parts_with_pings_between_them_is_a_claim() {
 }
 
 #[tokio::test]
-async fn frames_that_are_no_claim_close_the_websocket() {
+async fn frames_that_are_not_a_claim_close_the_websocket() {
     let world = World::new().await;
     let server = world.serve().await;
     let malformed = Some("malformed".to_owned());
@@ -172,14 +172,14 @@ async fn frames_that_are_no_claim_close_the_websocket() {
     ] {
         assert_eq!(frames(&server, &[wrong]).await, protocol);
     }
-    // Goodbye is answered with goodbye.
+    // A close frame is answered with a close frame.
     let goodbye = frame(0x88, &1001_u16.to_be_bytes());
     assert_eq!(frames(&server, &[goodbye]).await, (None, Some(1001)));
     assert_eq!(world.live_sessions().await, 0);
 }
 
 #[tokio::test]
-async fn a_claim_that_comes_slowly_but_in_time_is_a_claim() {
+async fn a_slow_claim_in_time_is_accepted() {
     let world = World::new().await;
     let server = world.serve().await;
     let mut stream = server.connect().await;
@@ -195,7 +195,7 @@ async fn a_claim_that_comes_slowly_but_in_time_is_a_claim() {
 }
 
 #[tokio::test]
-async fn the_oldest_idle_connection_makes_room() {
+async fn the_oldest_idle_connection_is_evicted() {
     let world = World::new().await;
     let mut options = world.options();
     options.max_connections = 3;
@@ -213,9 +213,9 @@ async fn the_oldest_idle_connection_makes_room() {
     }
 }
 
-/// That it has nothing to wait for is shown by connections that would stay for as long as the test runs.
+/// The connections would stay open for the whole test, so the client does not wait for them.
 #[tokio::test]
-async fn two_thousand_idle_connections_keep_no_good_client_out() {
+async fn a_good_client_is_answered_despite_two_thousand_idle_connections() {
     take_all_files();
     let world = World::new().await;
     let mut options = world.options();
@@ -237,7 +237,7 @@ async fn two_thousand_idle_connections_keep_no_good_client_out() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_close_their_websocket_holds_no_place_that_another_needs() {
+async fn a_websocket_that_does_not_close_holds_no_slot_that_another_client_needs() {
     let world = World::new().await;
     let mut options = world.options();
     options.max_connections = 2;
@@ -248,7 +248,7 @@ async fn whoever_does_not_close_their_websocket_holds_no_place_that_another_need
         let claim = frame(0x81, b"no claim");
         stream.write_all(&[upgrade().into_bytes(), claim].concat()).await.unwrap();
         let mut answer = Vec::new();
-        // Up to the server's goodbye, which is not returned.
+        // Up to the server's close frame, which is not answered.
         while !answer.ends_with(&[0x88, 2, 0x03, 0xe8]) {
             answer.push(stream.read_u8().await.unwrap());
         }

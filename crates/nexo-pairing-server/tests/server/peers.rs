@@ -1,4 +1,4 @@
-//! Who fails too often, and who that is.
+//! Rate limits, and the peer that they apply to.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn from(source: &str, server: &Running, claim: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn whoever_failed_ten_times_waits_and_nobody_else() {
+async fn a_peer_waits_after_ten_failures_and_no_other_does() {
     let world = World::new().await;
     let server = world.serve().await;
     fail(&server, 10).await;
@@ -34,7 +34,7 @@ async fn whoever_failed_ten_times_waits_and_nobody_else() {
     assert_eq!(answer.error(), (429, "throttled".to_owned()));
     assert_eq!(answer.header("retry-after"), Some("60"));
     assert_eq!(answer.json()["retry_after"], 60);
-    // He is turned away at the door of the WebSocket as well.
+    // A WebSocket handshake is rejected as well.
     let upgrade = upgrade().replace("Connection: Upgrade", "Connection: Upgrade, close");
     assert_eq!(server.send(&upgrade).await.status, 429);
     assert_eq!(from("127.0.0.2", &server, &good).await.status, 200);
@@ -47,7 +47,7 @@ async fn whoever_failed_ten_times_waits_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_was_open_before_is_not_heard_either() {
+async fn a_websocket_opened_before_is_throttled_too() {
     let world = World::new().await;
     let server = world.serve().await;
     let mut stream = server.connect().await;
@@ -63,11 +63,11 @@ async fn a_websocket_that_was_open_before_is_not_heard_either() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_the_same_session_over_and_over_waits_too() {
+async fn a_peer_that_repeats_its_claim_too_often_waits_too() {
     let world = World::new().await;
     let server = world.serve().await;
     let claim = claim_with_id(&world.code());
-    // The first gives it, ten more give it again.
+    // The first claim gives the session, ten more give it again.
     for number in 0..11 {
         assert_eq!(server.post(&claim).await.status, 200, "{number}");
     }
@@ -76,7 +76,7 @@ async fn whoever_asks_for_the_same_session_over_and_over_waits_too() {
 }
 
 #[tokio::test]
-async fn sessions_can_be_checked_by_whoever_failed() {
+async fn a_throttled_peer_can_still_check_sessions() {
     let world = World::new().await;
     let server = world.serve().await;
     let token = server.post(&claim(&world.code())).await.text("session_token");
@@ -89,13 +89,13 @@ fn forwarded(claim: &str, by: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_clients_of_a_trusted_proxy_are_told_apart() {
+async fn the_clients_of_a_trusted_proxy_are_distinguished() {
     let world = World::new().await;
     let server = world.serve().await;
     let settings = Settings::default().with_trusted_proxies(vec!["127.0.0.0/8".parse().unwrap()]);
     server.handle.set(settings);
     for number in 0..10 {
-        // What stands before the last address is the client's own invention.
+        // Entries before the last address can be forged by the client.
         let answer = server.send(&forwarded(BAD, &format!("10.0.0.{number}, 192.0.2.1"))).await;
         assert_eq!(answer.status, 400);
     }
@@ -105,7 +105,7 @@ async fn the_clients_of_a_trusted_proxy_are_told_apart() {
 }
 
 #[tokio::test]
-async fn nobody_else_says_for_whom_he_speaks() {
+async fn an_untrusted_client_cannot_name_another() {
     let world = World::new().await;
     let server = world.serve().await;
     for number in 0..10 {
@@ -116,10 +116,10 @@ async fn nobody_else_says_for_whom_he_speaks() {
 }
 
 #[tokio::test]
-async fn claims_and_sessions_keep_the_address_of_their_client() {
+async fn claims_and_sessions_store_the_address_of_their_client() {
     let world = World::new().await;
     let server = world.serve().await;
-    // The proxy is 127.0.0.1; nobody else says for whom they speak.
+    // The proxy is 127.0.0.1; no other client may name another one.
     let settings = Settings::default().with_trusted_proxies(vec!["127.0.0.1".parse().unwrap()]);
     server.handle.set(settings);
     let from = async |source: &str, request: &str, by: &str| {
@@ -128,7 +128,7 @@ async fn claims_and_sessions_keep_the_address_of_their_client() {
         exchange(stream, &request.replace("Host: x", &header)).await
     };
     let peers = async |token: &str| {
-        // Behind the writes of the requests before.
+        // After the writes of the earlier requests.
         let ttl = Duration::from_secs(60);
         let token = SessionToken::parse(token).unwrap();
         let session = world.store.renew_session(&token, ttl).await.unwrap().unwrap();

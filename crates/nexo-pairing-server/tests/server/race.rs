@@ -27,7 +27,7 @@ async fn race(on_replay: OnReplay) -> (usize, usize) {
     for number in 1..=CLIENTS {
         let (claim, address) = (claim.clone(), servers[usize::from(number) % 2].address);
         clients.spawn(async move {
-            // Each from an address of its own, so that none is turned away for the others.
+            // Each from an address of its own, so that none is throttled for the others.
             let mut stream = connect_from(&format!("127.0.1.{number}"), address).await;
             let told = if number % 4 < 2 {
                 let sent = [upgrade().into_bytes(), frame(0x81, claim.as_bytes())].concat();

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::{Running, World, bearer, claim, request};
 
 #[tokio::test]
-async fn a_server_is_content_with_a_store_that_is_no_file() {
+async fn a_server_works_with_a_store_in_memory() {
     let world = World::new().await;
     let engine = EngineOptions::default().with_clock(world.clock.clone());
     let store = open_memory(engine);
@@ -26,7 +26,7 @@ async fn a_server_is_content_with_a_store_that_is_no_file() {
     assert_eq!(server.send(&request("GET", "/healthz", &[], "")).await.status, 200);
     assert_eq!(store.list_sessions(false).await.unwrap().len(), 1);
     assert_eq!(world.live_sessions().await, 0, "none of it is in the file");
-    // Somebody else has the code, too.
+    // Another client has the code, too.
     assert_eq!(server.post(&claim(&code)).await.error(), (409, "replayed".to_owned()));
     assert_eq!(server.session(&token).await.status, 401);
 }
@@ -36,7 +36,7 @@ async fn token(world: &World, server: &Running) -> String {
 }
 
 #[tokio::test]
-async fn a_session_is_told_in_the_body_and_in_headers() {
+async fn a_session_is_described_in_the_body_and_in_headers() {
     let world = World::new().await;
     let server = world.serve().await;
     let code = world.code_for(Some("Ana's télefono 📱"));
@@ -55,7 +55,7 @@ async fn a_session_is_told_in_the_body_and_in_headers() {
 }
 
 #[tokio::test]
-async fn without_a_label_its_header_is_empty_so_that_no_clients_own_gets_past() {
+async fn without_a_label_its_header_is_empty_and_overwrites_the_clients_own() {
     let world = World::new().await;
     let server = world.serve().await;
     let claimed = server.post(&claim(&world.code_for(None))).await;
@@ -76,7 +76,7 @@ async fn head_is_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn what_is_no_session_is_unauthorised() {
+async fn a_request_without_a_live_session_is_unauthorized() {
     let world = World::new().await;
     let server = world.serve().await;
     for (method, path) in [("GET", "/session"), ("POST", "/session/renew"), ("DELETE", "/session")]
@@ -95,7 +95,7 @@ async fn what_is_no_session_is_unauthorised() {
 }
 
 #[tokio::test]
-async fn a_session_is_over_when_it_expires() {
+async fn a_session_ends_when_it_expires() {
     let world = World::new().await;
     let server = world.serve().await;
     let token = token(&world, &server).await;
@@ -138,7 +138,7 @@ async fn a_device_logs_out_once() {
 }
 
 #[tokio::test]
-async fn what_another_process_revokes_is_refused_with_the_next_request() {
+async fn a_session_revoked_by_another_process_is_rejected_with_the_next_request() {
     let world = World::new().await;
     let (first, store) = (world.serve().await, world.another_store().await);
     let mut options = world.options();
@@ -154,14 +154,14 @@ async fn what_another_process_revokes_is_refused_with_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_device_is_noted_as_seen() {
+async fn a_device_is_recorded_as_seen() {
     let world = World::new().await;
     let server = world.serve().await;
     let token = token(&world, &server).await;
     for _ in 0..3 {
         assert_eq!(server.session(&token).await.status, 200);
     }
-    // Writes of devices run one after the other, so this one comes behind.
+    // Writes of devices run one after the other, so this one comes last.
     let renewed = server.send(&bearer("POST", "/session/renew", &token)).await;
     assert_eq!(renewed.status, 200);
     let seen = world.store.list_sessions(false).await.unwrap()[0].last_seen_at.unwrap();

@@ -1,4 +1,4 @@
-//! A server on a clock that stands still, and a client that sends whatever it is told to.
+//! A server on a manual clock, and a client that sends raw requests.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A claim id as a client makes it.
+/// A claim id as a client generates it.
 pub(crate) const CLAIM_ID: &str = "c1a1m-1d-of-128-random-bits";
 
-/// What servers share: a database, a key and a clock.
+/// A database, a key and a clock, shared by servers.
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: PairingStore,
@@ -42,7 +42,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// Another handle of the database, as another process has it.
+    /// Another handle of the database, as in another process.
     pub(crate) async fn another_store(&self) -> PairingStore {
         open(&self.path("pairing.db"), &self.clock).await
     }
@@ -86,7 +86,7 @@ fn issuer(path: &std::path::Path, clock: &Arc<ManualClock>) -> SetupCodeIssuer {
     SetupCodeIssuer::open_with(path, options).unwrap()
 }
 
-/// A server that runs until it is asked to end.
+/// A running server.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) handle: ServerHandle,
@@ -106,7 +106,7 @@ impl Running {
         Self { address, handle, end: Some(end), task }
     }
 
-    /// Asks it to end.
+    /// Shuts it down.
     pub(crate) fn end(&mut self) {
         drop(self.end.take());
     }
@@ -124,12 +124,12 @@ impl Running {
         self.send(&post(claim)).await
     }
 
-    /// Asks about a session.
+    /// Checks a session.
     pub(crate) async fn session(&self, token: &str) -> Answer {
         self.send(&bearer("GET", "/session", token)).await
     }
 
-    /// Presents a claim through a WebSocket, and says what came back, and how it was closed.
+    /// Presents a claim over a WebSocket, and returns the reply and the close code.
     pub(crate) async fn websocket(&self, claim: &str) -> (Option<Value>, Option<u16>) {
         let mut stream = self.connect().await;
         let mut sent = upgrade().into_bytes();
@@ -139,7 +139,7 @@ impl Running {
     }
 }
 
-/// What came back on a request.
+/// The response to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -187,7 +187,7 @@ pub(crate) fn bearer(method: &str, path: &str, token: &str) -> String {
     request(method, path, &[("Authorization", &format!("Bearer {token}"))], "")
 }
 
-/// A request that asks for the connection to be closed behind it.
+/// A request with `Connection: close`.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
     for (name, value) in headers {
@@ -211,7 +211,7 @@ pub(crate) fn upgrade_with(headers: &str) -> String {
     )
 }
 
-/// A frame as a client sends it. Its mask is nothing but zeroes.
+/// A frame as a client sends it, masked with zeros.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match u8::try_from(payload.len()) {
@@ -234,7 +234,7 @@ pub(crate) async fn exchange(
     answer(&mut stream).await
 }
 
-/// Reads an answer up to the end of the connection.
+/// Reads a response up to the end of the connection.
 pub(crate) async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
@@ -244,7 +244,7 @@ pub(crate) async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-/// Reads what comes behind the head of a WebSocket: an answer, perhaps, and how it is closed.
+/// Reads the reply over a WebSocket, if there is one, and the close code.
 pub(crate) async fn websocket_answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
 ) -> (Option<Value>, Option<u16>) {
@@ -253,7 +253,7 @@ pub(crate) async fn websocket_answer(
     websocket_frames(stream).await
 }
 
-/// Reads the head of an answer, and nothing of what comes behind it.
+/// Reads only the head of a response.
 pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -279,7 +279,7 @@ pub(crate) async fn websocket_frames(
         match first {
             0x81 => text = Some(serde_json::from_slice(&payload).unwrap()),
             0x88 => {
-                // Goodbye as well, so that the other side need not wait.
+                // Closes as well, so that the server need not wait.
                 let _ = stream.write_all(&frame(0x88, &payload)).await;
                 return (text, Some(u16::from_be_bytes([payload[0], payload[1]])));
             }

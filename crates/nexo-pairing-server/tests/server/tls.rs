@@ -19,7 +19,7 @@ async fn serve(world: &World, files: &TlsFiles) -> Result<Running, ServerError> 
 }
 
 #[tokio::test]
-async fn claims_are_taken_over_tls_by_both_ways() {
+async fn claims_are_accepted_over_tls_by_both_transports() {
     let world = World::new().await;
     let certificate = Certificate::new(&world, "tls");
     let server = serve(&world, &certificate.files).await.unwrap();
@@ -35,7 +35,7 @@ async fn claims_are_taken_over_tls_by_both_ways() {
 }
 
 #[tokio::test]
-async fn cleartext_is_not_taken_where_tls_is() {
+async fn cleartext_is_rejected_with_tls() {
     let world = World::new().await;
     let certificate = Certificate::new(&world, "tls");
     let server = serve(&world, &certificate.files).await.unwrap();
@@ -48,7 +48,7 @@ async fn cleartext_is_not_taken_where_tls_is() {
 }
 
 #[tokio::test]
-async fn a_tls_handshake_that_does_not_come_is_dropped_in_time() {
+async fn a_connection_without_a_tls_handshake_is_dropped_in_time() {
     let world = World::new().await;
     let mut options = world.options();
     options.tls = Some(Certificate::new(&world, "tls").files);
@@ -58,7 +58,7 @@ async fn a_tls_handshake_that_does_not_come_is_dropped_in_time() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_used_when_it_is_read_and_a_bad_one_never() {
+async fn a_valid_new_certificate_is_used_after_a_reload() {
     let world = World::new().await;
     let old = Certificate::new(&world, "tls");
     let server = serve(&world, &old.files).await.unwrap();
@@ -81,7 +81,7 @@ async fn refused(world: &World, files: &TlsFiles) -> TlsError {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_file_is_said_with_its_name() {
+async fn an_invalid_file_is_named() {
     let world = World::new().await;
     let good = Certificate::new(&world, "good").files;
     let other = Certificate::new(&world, "other").files;
@@ -108,7 +108,7 @@ async fn what_is_wrong_with_a_file_is_said_with_its_name() {
 }
 
 #[tokio::test]
-async fn a_key_that_others_may_read_is_refused_and_its_group_may() {
+async fn a_key_may_be_readable_by_its_group_but_not_by_others() {
     let world = World::new().await;
     let files = Certificate::new(&world, "tls").files;
     for (mode, is_refused) in
