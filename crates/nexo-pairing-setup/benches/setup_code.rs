@@ -1,4 +1,4 @@
-//! What issuing, verifying, encoding and decoding cost, in both formats.
+//! Issuing, verifying, encoding and decoding, in both formats.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -226,9 +226,9 @@ impl SetupCodeIssuer {
         // Serialized, so that an older reading never replaces a newer one.
         let _turn = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let ring = KeyRing::load(&self.path, self.options.secret_external)?;
-        let mut kept = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        let has_changed = !ring.has_same_keys(&kept);
-        *kept = Arc::new(ring);
+        let mut current = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = !ring.has_same_keys(&current);
+        *current = Arc::new(ring);
         Ok(has_changed)
     }
 

@@ -90,15 +90,15 @@ pub(crate) fn rotate(path: &Path, random: &dyn RandomSource) -> Result<KeyId, Ke
     file::create_folder(&folder)?;
     let _lock = lock(&folder)?;
     let current = file::read(path, false)?.key.id();
-    let kept = folder.join(current.to_string());
-    match fs::hard_link(path, &kept) {
+    let older = folder.join(current.to_string());
+    match fs::hard_link(path, &older) {
         // Left behind by a rotation that was interrupted.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        linked => linked.map_err(|error| KeyError::io(&kept, error))?,
+        linked => linked.map_err(|error| KeyError::io(&older, error))?,
     }
-    let found = file::read(&kept, false)?.key.id();
+    let found = file::read(&older, false)?.key.id();
     if found != current {
-        return Err(KeyError::Name { path: kept, found });
+        return Err(KeyError::Name { path: older, found });
     }
     file::sync(&folder)?;
     file::sync(folder_of(path))?;

@@ -1,4 +1,4 @@
-//! What is drawn, read again by a decoder that shares nothing with the encoder.
+//! Drawings, read by a decoder that shares nothing with the encoder.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod picture;
@@ -9,17 +9,17 @@ use picture::Picture;
 use proptest::prelude::*;
 use terminal::{Terminal, Theme};
 
-/// Of the form of a setup code of version 1: JSON in base64url.
+/// Like a setup code of version 1: JSON in base64url.
 const V1: &str = include_str!("../data/v1.txt").trim_ascii();
 
-/// Of the form of a compact setup code: 78 bytes in base32.
+/// Like a compact setup code: 78 bytes in base32.
 const V2: &str = include_str!("../data/v2.txt").trim_ascii();
 
 const PAYLOADS: [&str; 2] = [V1, V2];
 const THEMES: [Theme; 2] = [Theme::DARK, Theme::LIGHT];
 
 #[test]
-fn colours_read_on_every_theme_and_at_every_scale() {
+fn coloured_codes_read_on_every_theme_and_at_every_scale() {
     for payload in PAYLOADS {
         for theme in THEMES {
             let shown = Terminal::new(theme).show(&render_ansi(payload).unwrap());
@@ -41,7 +41,7 @@ fn colours_do_not_depend_on_the_theme() {
 }
 
 #[test]
-fn no_colours_read_on_a_dark_theme_and_inverted_on_a_light_one() {
+fn plain_codes_read_on_a_dark_theme_and_inverted_on_a_light_one() {
     for payload in PAYLOADS {
         let drawn = render_plain(payload).unwrap();
         let dark = Terminal::new(Theme::DARK).show(&drawn);
@@ -54,7 +54,7 @@ fn no_colours_read_on_a_dark_theme_and_inverted_on_a_light_one() {
 }
 
 #[test]
-fn a_terminal_that_spaces_its_lines_shows_a_code_that_reads() {
+fn coloured_codes_read_where_a_terminal_spaces_its_lines() {
     for payload in PAYLOADS {
         let drawn = render_ansi(payload).unwrap();
         for theme in THEMES {
@@ -67,7 +67,7 @@ fn a_terminal_that_spaces_its_lines_shows_a_code_that_reads() {
 }
 
 #[test]
-fn every_line_leaves_the_terminal_as_it_was() {
+fn every_line_resets_the_colours() {
     for payload in PAYLOADS {
         let drawn = render_ansi(payload).unwrap();
         assert!(drawn.lines().all(|line| line.ends_with("\u{1b}[0m")));
@@ -76,18 +76,18 @@ fn every_line_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_plain_code_is_block_characters_and_nothing_else() {
+fn plain_codes_only_have_block_characters() {
     for payload in PAYLOADS {
         let drawn = render_plain(payload).unwrap();
         assert!(drawn.chars().all(|c| matches!(c, '█' | '▀' | '▄' | ' ' | '\n')));
         assert!(!drawn.ends_with('\n'));
-        // The quiet zone ends each line, so no editor cuts blanks off.
+        // The quiet zone ends each line, so no editor strips trailing blanks.
         assert!(drawn.lines().all(|line| line.starts_with("████") && line.ends_with("████")));
     }
 }
 
 #[test]
-fn the_size_is_told_beforehand() {
+fn the_size_is_that_of_the_drawing() {
     for payload in PAYLOADS.into_iter().chain(["a", &"é".repeat(MAX_TEXT_BYTES / 2)]) {
         let (size, drawn) = (size(payload).unwrap(), render_plain(payload).unwrap());
         assert_eq!(drawn.lines().count(), usize::from(size.lines));
@@ -108,8 +108,8 @@ fn a_png_reads_at_every_scale() {
         for scale in 1..=3 {
             assert_eq!(picture.scaled(scale).read(), [payload], "×{scale}");
         }
-        // On a dark page the quiet zone has to do; on a page that inverts its pictures, what reads
-        // inverted codes reads it.
+        // On a dark page only the quiet zone is light. A page that inverts its pictures needs a reader
+        // for inverted codes.
         assert_eq!(picture.framed(64, 0).read(), [payload]);
         assert_eq!(picture.inverted().framed(64, 255).inverted().read(), [payload]);
     }
@@ -135,7 +135,7 @@ fn a_png_is_small_and_its_modules_are_squares() {
     }
 }
 
-/// Texts of every kind, one after the other, of every length up to the limit.
+/// Texts of every kind, in sequence, of every length up to the limit.
 fn any_text() -> impl Strategy<Value = String> {
     let run = prop_oneof!["[0-9]{1,900}", "[A-Z0-9 $%*+./:-]{1,900}", "[ -~]{1,900}", ".{1,300}"];
     prop::collection::vec(run, 1..5).prop_map(|runs| {
@@ -150,7 +150,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn what_is_drawn_reads_as_itself(text in any_text()) {
+    fn every_text_reads_back(text in any_text()) {
         let shown = Terminal::new(Theme::DARK).show(&render_ansi(&text).unwrap());
         prop_assert_eq!(shown.read(), [text.as_str()]);
         let picture = Picture::of_png(&render_png(&text).unwrap());

@@ -1,4 +1,4 @@
-//! A picture in shades of grey, and what an independent decoder reads in it.
+//! A greyscale picture, and the texts that an independent decoder reads in it.
 
 use zune_core::{bytestream::ZCursor, options::DecoderOptions};
 use zune_png::PngDecoder;
@@ -23,7 +23,7 @@ impl Picture {
         let mut decoder = PngDecoder::new_with_options(ZCursor::new(file), options);
         let pixels = decoder.decode_raw().unwrap();
         let info = decoder.info().unwrap();
-        // In the header: the bits of a sample, and that these are grey.
+        // In the header: the bits of a sample, and the colour type, grey.
         assert_eq!(file[24..26], [8, 0]);
         assert_eq!(info.width * info.height, pixels.len());
         Self { width: info.width, height: info.height, pixels }
@@ -56,7 +56,7 @@ impl Picture {
         })
     }
 
-    /// The texts of the QR codes that are found.
+    /// The texts of all QR codes in the picture.
     pub(crate) fn read(&self) -> Vec<String> {
         let mut prepared =
             rqrr::PreparedImage::prepare_from_greyscale(self.width, self.height, |x, y| {

@@ -1,8 +1,8 @@
-//! A terminal of black and white: it turns text back into pixels, and knows no more than it has to.
+//! A black and white terminal: it turns text back into pixels, and supports only what that takes.
 
 use crate::picture::Picture;
 
-/// The colours in which a terminal shows what names none: 0 is black, 255 white.
+/// The default colours of a terminal: 0 is black, 255 white.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Theme {
     ink: u8,
@@ -22,7 +22,7 @@ pub(crate) struct Terminal {
     pub(crate) theme: Theme,
     /// Columns to the left and right of the text, lines above and below it.
     pub(crate) margin: usize,
-    /// Pixels between two lines, which show the background.
+    /// Pixels between two lines, in the default background.
     pub(crate) line_gap: usize,
 }
 
@@ -39,11 +39,11 @@ impl Terminal {
         Self { theme, margin: 3, line_gap: 0 }
     }
 
-    /// The screen after `text` was written to it.
+    /// The screen after writing `text`.
     ///
     /// # Panics
     ///
-    /// At sequences, colours and characters that a QR code has no use for.
+    /// At sequences, colours and characters that no QR code needs.
     pub(crate) fn show(self, text: &str) -> Picture {
         let lines = self.cells(text);
         let columns = lines.iter().map(Vec::len).max().unwrap_or_default() + 2 * self.margin;
@@ -85,7 +85,7 @@ impl Terminal {
 }
 
 impl Cell {
-    /// What it shows `y` pixels below its top.
+    /// The shade `y` pixels below its top.
     fn pixel(self, y: usize) -> u8 {
         let is_ink = match self.glyph {
             ' ' => false,
@@ -98,7 +98,7 @@ impl Cell {
     }
 }
 
-/// Of the 256 colours, the two that no theme changes and that are black and white.
+/// The black and the white of the 256 colours that no theme changes.
 fn shade(colour: &str) -> u8 {
     match colour {
         "16" => 0,

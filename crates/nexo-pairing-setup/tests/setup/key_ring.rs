@@ -80,12 +80,12 @@ fn the_current_key_and_an_unknown_one_cannot_be_retired() {
     let keys = Keys::new();
     let issuer = keys.open().unwrap();
     let current = issuer.keys()[0].id;
-    let nobody = KeyId::parse("00000000").unwrap();
+    let unknown = KeyId::parse("00000000").unwrap();
     for _ in 0..2 {
         let error = issuer.retire(issuer.keys()[0].id).unwrap_err();
         assert_eq!(error.kind(), "current_key");
         assert!(error.hint().unwrap().contains("keys rotate"));
-        assert_eq!(issuer.retire(nobody).unwrap_err().kind(), "unknown_key");
+        assert_eq!(issuer.retire(unknown).unwrap_err().kind(), "unknown_key");
         issuer.rotate().unwrap();
     }
     issuer.retire(current).unwrap();
@@ -138,8 +138,8 @@ fn foreign_files_in_the_ring_are_ignored_or_refused() {
     let error = issuer.reload().unwrap_err();
     let KeyError::Name { found, .. } = &error else { panic!("{error}") };
     let right = ring.join(found.to_string());
-    let mends = format!("mv {} {}", wrong.display(), right.display());
-    assert_eq!(error.hint().unwrap(), mends);
+    let expected = format!("mv {} {}", wrong.display(), right.display());
+    assert_eq!(error.hint().unwrap(), expected);
     fs::rename(&wrong, &right).unwrap();
     assert!(issuer.reload().unwrap());
     assert_eq!(issuer.keys().len(), 3);

@@ -47,12 +47,12 @@ fn run(keys: &Keys, task: &str, processes: usize) -> Vec<String> {
     for mut child in started {
         assert!(child.wait().unwrap().success());
     }
-    let told = (0..processes).map(|number| {
+    let results = (0..processes).map(|number| {
         let id = std::fs::read_to_string(out(number)).unwrap();
         std::fs::remove_file(out(number)).unwrap();
         id
     });
-    told.collect()
+    results.collect()
 }
 
 #[test]

@@ -69,9 +69,9 @@ fn the_decoder_in_python_agrees() {
     command.arg("-B").arg(root.join("../../tests/python/setup_code.py")).arg(vectors_file());
     command.args([fixtures.join("setup_codes.json"), fixtures.join("pairing.key")]);
     let ran = command.output().expect("this test needs `python3` on PATH");
-    let (told, failed) =
+    let (printed, failed) =
         (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success() && told.contains("are as they should be"), "{told}{failed}");
+    assert!(ran.status.success() && printed.contains("are as they should be"), "{printed}{failed}");
 }
 
 fn valid(issuer: &SetupCodeIssuer) -> Vec<Value> {
@@ -135,19 +135,19 @@ fn valid(issuer: &SetupCodeIssuer) -> Vec<Value> {
         let claims = issuer.verify(&code.bootstrap_token).unwrap();
         // As in the JSON of version 1, which may have other digits than we write.
         json!({"name": name, "format": code.format(), "key": key, "payload": payload,
-            "setup_code": told(&code), "claims": told_claims(&code, claims)})
+            "setup_code": decoded(&code), "claims": decoded_claims(&code, claims)})
     });
     described.collect()
 }
 
 /// The setup code as a decoder prints it: for version 1, the strings of the payload.
-fn told(code: &SetupCode) -> Value {
-    let mut told = serde_json::to_value(code).unwrap();
-    keep_fraction(&mut told);
-    told
+fn decoded(code: &SetupCode) -> Value {
+    let mut decoded = serde_json::to_value(code).unwrap();
+    keep_fraction(&mut decoded);
+    decoded
 }
 
-fn told_claims(code: &SetupCode, claims: TokenClaims) -> Value {
+fn decoded_claims(code: &SetupCode, claims: TokenClaims) -> Value {
     let token = UnverifiedToken::parse(&code.bootstrap_token).unwrap();
     match code.format() {
         SetupCodeFormat::V1 => serde_json::from_slice(token.signed_bytes()).unwrap(),
@@ -156,9 +156,9 @@ fn told_claims(code: &SetupCode, claims: TokenClaims) -> Value {
 }
 
 /// The one code above whose fraction differs from how we would write it.
-fn keep_fraction(told: &mut Value) {
-    if told["expires_at"] == "2026-11-23T00:01:00.500Z" {
-        told["expires_at"] = "2026-11-23T00:01:00.5Z".into();
+fn keep_fraction(decoded: &mut Value) {
+    if decoded["expires_at"] == "2026-11-23T00:01:00.500Z" {
+        decoded["expires_at"] = "2026-11-23T00:01:00.5Z".into();
     }
 }
 

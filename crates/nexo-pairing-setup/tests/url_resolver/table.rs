@@ -39,7 +39,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("wss://8.8.8.8", "wss://8.8.8.8/pair", "an address in public"),
     ("wss://[2001:db8::1]:8443", "wss://[2001:db8::1]:8443/pair", "an IPv6 address in public"),
     ("wss://h_1.example", "wss://h_1.example/pair", "some names have underscores"),
-    ("wss://127.0.0.1", "wss://127.0.0.1/pair [this_machine]", "nobody else reaches it"),
+    ("wss://127.0.0.1", "wss://127.0.0.1/pair [this_machine]", "no other device reaches it"),
     ("wss://0.0.0.0", "wss://0.0.0.0/pair [this_machine]", "where a server listens, not where it is"),
 
     // Paths and queries.
@@ -103,9 +103,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("ws://192.169.0.1", "cleartext to 192.169.0.1", "one above 192.168/16"),
     ("ws://169.255.0.1", "cleartext to 169.255.0.1", "one above 169.254/16"),
     ("ws://100.64.0.1", "cleartext to 100.64.0.1", "shared by the customers of a provider"),
-    ("ws://0.0.0.0", "cleartext to 0.0.0.0", "no address of anybody"),
+    ("ws://0.0.0.0", "cleartext to 0.0.0.0", "not the address of a host"),
     ("ws://134744072", "cleartext to 8.8.8.8", "a number is an address"),
-    ("ws://[::]", "cleartext to [::]", "no address of anybody"),
+    ("ws://[::]", "cleartext to [::]", "not the address of a host"),
     ("ws://[2001:db8::1]", "cleartext to [2001:db8::1]", "public"),
     ("ws://[fec0::1]", "cleartext to [fec0::1]", "one above fe80::/10"),
     ("ws://[fe00::1]", "cleartext to [fe00::1]", "one above fc00::/7"),
