@@ -282,7 +282,7 @@ fn the_documents_state_the_lifetime_of_a_code() {
     let issued = format!("A code is issued for {min} to {max} s, {default} s by default;");
     assert!(protocol.contains(&issued), "{issued}");
     let operating = include_str!("../../../../docs/operating.md");
-    let configured = format!("({default} seconds unless configured;");
+    let configured = format!("({default} seconds by default;");
     assert!(operating.contains(&configured), "{configured}");
 }
 
