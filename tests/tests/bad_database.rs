@@ -59,7 +59,7 @@ fn is_told(home: &Home, exit: i32, error: &Value, message: &str, hint: &str) {
 fn a_directory_is_no_file() {
     let home = Home::new();
     fs::create_dir_all(home.database()).unwrap();
-    each_command_fails(&home, "is no file", "pairing.db/pairing.db");
+    each_command_fails(&home, "is not a regular file", "pairing.db/pairing.db");
     assert_eq!(fs::read_dir(home.database()).unwrap().count(), 0);
 }
 
@@ -69,7 +69,7 @@ fn a_file_of_another_kind_is_not_a_database() {
     fs::create_dir_all(home.database().parent().unwrap()).unwrap();
     for bytes in [b"This is a letter to my landlord.\n".repeat(200), vec![0; 8192], vec![b'x'; 5]] {
         fs::write(home.database(), bytes).unwrap();
-        each_command_fails(&home, "is no SQLite database", "the file was left as it is");
+        each_command_fails(&home, "is not a SQLite database", "the file was left as it is");
     }
 }
 
@@ -121,7 +121,7 @@ fn a_database_of_a_newer_version_is_left_to_that_version() {
 fn doctor_reports_each_of_these() {
     type BreakIt = fn(&Path);
     let break_it: [(&str, BreakIt); 3] = [
-        ("is no SQLite database", |db| fs::write(db, "a letter ".repeat(1000)).unwrap()),
+        ("is not a SQLite database", |db| fs::write(db, "a letter ".repeat(1000)).unwrap()),
         ("is damaged", |db| {
             OpenOptions::new().write(true).open(db).unwrap().set_len(4096).unwrap();
         }),

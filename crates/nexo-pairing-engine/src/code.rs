@@ -25,16 +25,16 @@ const MAX_UNKNOWN: usize = 5;
 const MAX_MISTYPED: usize = 30;
 
 /// A code as somebody typed it.
-pub(crate) type Typed = Result<PairingCode, CodeError>;
+pub(crate) type TypedCode = Result<PairingCode, CodeError>;
 
 /// Lets in whoever has the code.
 pub(crate) fn approve(
     tx: &mut Tx<'_>,
-    code: &Typed,
+    code: &TypedCode,
     actor: &Actor,
     grant: &Grant,
 ) -> TxResult<ApprovedRequest> {
-    let approved = let_in(tx, code, actor, grant);
+    let approved = admit(tx, code, actor, grant);
     let (channel, result) = match &approved {
         Ok(ApprovedRequest { channel, .. }) => (channel.to_string(), "ok"),
         Err(TxError::Failed(_) | TxError::Refused(PairingError::Blocked { .. })) => {
@@ -54,9 +54,9 @@ pub(crate) fn approve(
     approved
 }
 
-fn let_in(
+fn admit(
     tx: &mut Tx<'_>,
-    code: &Typed,
+    code: &TypedCode,
     actor: &Actor,
     grant: &Grant,
 ) -> TxResult<ApprovedRequest> {
@@ -78,7 +78,11 @@ fn let_in(
 }
 
 /// Refuses whoever has the code.
-pub(crate) fn reject(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RejectedRequest> {
+pub(crate) fn reject(
+    tx: &mut Tx<'_>,
+    code: &TypedCode,
+    actor: &Actor,
+) -> TxResult<RejectedRequest> {
     let RequestRow { key, code, .. } = find(tx, code, actor)?;
     close(tx, &key, &code, RequestEnd::Rejected)?;
     tx.audit(actor.as_str(), "reject", Subject::key(&key), Value::Null)?;
@@ -99,7 +103,7 @@ pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult
 }
 
 /// The live request that has the code; or what the actor is told, and what it costs them.
-fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
+fn find(tx: &mut Tx<'_>, code: &TypedCode, actor: &Actor) -> TxResult<RequestRow> {
     let of_code = code.as_ref().ok().cloned().map(LockKey::Code);
     tx.lock(of_code.into_iter().chain([LockKey::Actor(actor.clone())]))?;
     let since = tx.now - seconds(WINDOW);
@@ -114,7 +118,7 @@ fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
         Ok(code) => code,
         Err(error) => {
             tx.expire()?;
-            return Err(miss(tx, Some((*error).into()), actor, &attempts)?);
+            return Err(record_failed_attempt(tx, Some((*error).into()), actor, &attempts)?);
         }
     };
     let found = tx.rows.request_by_code(code)?;
@@ -132,11 +136,11 @@ fn find(tx: &mut Tx<'_>, code: &Typed, actor: &Actor) -> TxResult<RequestRow> {
         }
         tx.expire_each(vec![request])?;
     }
-    if let Some(error) = told_apart(tx, code)? {
+    if let Some(error) = recent_outcome(tx, code)? {
         return Err(TxError::Refused(error));
     }
     let mistake = (!code.is_consistent()).then_some(PairingError::MistypedCode);
-    Err(miss(tx, mistake, actor, &attempts)?)
+    Err(record_failed_attempt(tx, mistake, actor, &attempts)?)
 }
 
 /// Ends the request that was found. Only because it was over can it have ended since.
@@ -144,14 +148,14 @@ fn close(tx: &mut Tx<'_>, key: &SenderKey, code: &PairingCode, end: RequestEnd) 
     if tx.close(key, code, end, tx.now, 0)? {
         return Ok(());
     }
-    match told_apart(tx, code)? {
+    match recent_outcome(tx, code)? {
         Some(error) => Err(TxError::Refused(error)),
         None => Err(TxError::Failed(PortError::new("the request is gone"))),
     }
 }
 
 /// What became of a code within 24 hours: this is told, and costs nothing.
-fn told_apart(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingError>> {
+fn recent_outcome(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingError>> {
     let recent = tx.now - seconds(REJECTED_FOR) + 1..=tx.now + leeway();
     let mut outcomes = tx.rows.outcomes_of_code(code)?.into_iter();
     let newest = outcomes.find(|row| recent.contains(&row.ended.at.unix_timestamp()));
@@ -166,7 +170,7 @@ fn told_apart(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingError
 }
 
 /// A code that nobody has: a typing mistake (with what is told then), up to a limit, or an attempt.
-fn miss(
+fn record_failed_attempt(
     tx: &mut Tx<'_>,
     mistake: Option<PairingError>,
     actor: &Actor,

@@ -5,18 +5,18 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::port::{PortResult, RequestRow, Rows};
-use crate::state::{at, grant_life, request_life};
+use crate::state::{at, grant_validity, request_validity};
 
 /// Whether a sender holds a live grant and is not blocked.
 pub(crate) fn is_allowed(rows: &dyn Rows, key: &SenderKey) -> PortResult<bool> {
-    let life = rows.grant(key)?.as_ref().and_then(grant_life);
+    let life = rows.grant(key)?.as_ref().and_then(grant_validity);
     Ok(life.is_some_and(|life| life.holds(now(rows))) && !rows.has_block(&Filter::from(key))?)
 }
 
 /// The live requests, oldest first.
 pub(crate) fn pending(rows: &dyn Rows, filter: &Filter) -> PortResult<Vec<PendingRequest>> {
     let (now, mut requests) = (now(rows), rows.requests(filter)?);
-    requests.retain(|request| request_life(request).holds(now));
+    requests.retain(|request| request_validity(request).holds(now));
     requests.sort_by_key(|request| request.created_at);
     let pending = requests.into_iter().map(
         |RequestRow { key, code, created_at, expires_at, meta, .. }| {
@@ -45,7 +45,7 @@ pub(crate) fn each_allowed(
 
 /// When a grant ended, if it did: its end may not have been noticed yet.
 fn ended(grant: &AllowedSender, now: OffsetDateTime) -> Option<OffsetDateTime> {
-    let life = grant_life(grant);
+    let life = grant_validity(grant);
     if grant.revoked_at.is_some() || life.is_some_and(|life| life.holds(now)) {
         return grant.revoked_at;
     }

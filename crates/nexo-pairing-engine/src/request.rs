@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use crate::port::{LockKey, PortResult, RequestCounts, RequestRow, Rows};
 use crate::refusal::{TxError, TxResult};
-use crate::state::{at, grant_life, request_life};
+use crate::state::{at, grant_validity, request_validity};
 use crate::tx::{SHARE, Subject, Tx, seconds};
 
 /// How often a new code is drawn before giving up: that one is taken has a chance of 1 in 10 million
@@ -45,7 +45,7 @@ pub(crate) fn upsert(
     if let Some(outcome) = UpsertOutcome::without_code(rule) {
         return Ok(outcome);
     }
-    if let Some(live) = facts.requests.iter().find(|row| request_life(row).holds(now)) {
+    if let Some(live) = facts.requests.iter().find(|row| request_validity(row).holds(now)) {
         tx.rows.set_challenged_at(&live.key, tx.now)?;
         let RequestRow { key, code, expires_at, .. } = live.clone();
         return Ok(UpsertOutcome::Repeated { key, code, expires_at: at(expires_at) });
@@ -138,7 +138,7 @@ impl Facts {
         let mut facts = Self { has_blocks, ..Self::default() };
         for key in keys {
             facts.is_blocked |= rows.has_block(&Filter::from(key))?;
-            facts.grants.extend(rows.grant(key)?.as_ref().and_then(grant_life));
+            facts.grants.extend(rows.grant(key)?.as_ref().and_then(grant_validity));
             facts.waits.extend(rows.last_outcome(key)?.as_ref().and_then(EndedRequest::wait));
             facts.requests.extend(rows.requests(&Filter::from(key))?);
         }
@@ -164,7 +164,7 @@ impl SenderFacts for Facts {
     }
 
     fn requests(&self) -> impl Iterator<Item = (Validity, OffsetDateTime)> {
-        self.requests.iter().map(|row| (request_life(row), at(row.challenged_at)))
+        self.requests.iter().map(|row| (request_validity(row), at(row.challenged_at)))
     }
 
     fn live_requests(&self, _: OffsetDateTime) -> usize {

@@ -22,15 +22,15 @@ pub fn sender_state(rows: &dyn Rows, key: &SenderKey, is_blocked: bool) -> PortR
         sender_id,
     );
     state.blocked = Some(is_blocked);
-    state.allowed = rows.grant(key)?.as_ref().and_then(grant_life);
+    state.allowed = rows.grant(key)?.as_ref().and_then(grant_validity);
     let request = rows.requests(&Filter::from(key))?.pop();
-    state.pending = request.map(|row| (request_life(&row), at(row.challenged_at)));
+    state.pending = request.map(|row| (request_validity(&row), at(row.challenged_at)));
     state.waiting = rows.last_outcome(key)?.as_ref().and_then(EndedRequest::wait);
     Ok(state)
 }
 
 /// When a grant holds; `None` if it was revoked.
-pub(crate) fn grant_life(grant: &AllowedSender) -> Option<Validity> {
+pub(crate) fn grant_validity(grant: &AllowedSender) -> Option<Validity> {
     let life = grant
         .expires_at
         .map_or(Validity::Always, |until| Validity::Between(grant.approved_at, until));
@@ -38,7 +38,7 @@ pub(crate) fn grant_life(grant: &AllowedSender) -> Option<Validity> {
 }
 
 /// When a request lives.
-pub(crate) fn request_life(request: &RequestRow) -> Validity {
+pub(crate) fn request_validity(request: &RequestRow) -> Validity {
     Validity::Between(at(request.created_at), at(request.expires_at))
 }
 

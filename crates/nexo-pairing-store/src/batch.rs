@@ -24,12 +24,12 @@ pub(crate) const MAX_WAITING: usize = 1024;
 
 /// The writes that wait for their turn.
 #[derive(Default)]
-pub(crate) struct Queue(Mutex<Waiting>);
+pub(crate) struct WriteQueue(Mutex<QueuedWrites>);
 
 /// Operators' writes go first: a crowd of strangers, or the 10 s that each of their transactions may
 /// wait for a lock, must not keep an operator from blocking somebody.
 #[derive(Default)]
-struct Waiting {
+struct QueuedWrites {
     operators: VecDeque<Box<dyn Operation>>,
     strangers: VecDeque<Box<dyn Operation>>,
 }
@@ -48,13 +48,13 @@ pub(crate) trait Operation: Send {
 
 /// What was made durable, and was not answered yet.
 #[derive(Default)]
-pub(crate) struct Written {
+pub(crate) struct Committed {
     pub(crate) operations: Vec<Box<dyn Operation>>,
     /// What follows them.
     pub(crate) effects: Effects,
 }
 
-impl Queue {
+impl WriteQueue {
     /// Puts a write at the end of its queue. `None` when too many strangers' writes wait already.
     pub(crate) fn push<T, F>(
         &self,
@@ -66,7 +66,7 @@ impl Queue {
         F: Fn(&mut SqliteRows<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let asked = Box::new(Asked { op, value: None, answer });
+        let asked = Box::new(QueuedWrite { op, value: None, answer });
         let mut waiting = self.lock();
         match caller {
             Caller::Operator => waiting.operators.push_back(asked),
@@ -92,12 +92,12 @@ impl Queue {
         iter::from_fn(|| waiting.pop()).take(MAX_BATCH).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueuedWrites> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
+impl QueuedWrites {
     /// The next write. What a stranger has given up on is not done; what an operator asked for is.
     fn pop(&mut self) -> Option<Box<dyn Operation>> {
         self.operators.pop_front().or_else(|| {
@@ -106,7 +106,7 @@ impl Waiting {
     }
 }
 
-impl std::fmt::Debug for Queue {
+impl std::fmt::Debug for WriteQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue").finish_non_exhaustive()
     }
@@ -121,9 +121,9 @@ pub(crate) fn write(
     options: &StoreOptions,
     is_low: bool,
     operations: VecDeque<Box<dyn Operation>>,
-) -> Written {
+) -> Committed {
     let mut waiting = operations.into_iter();
-    let mut written = Written::default();
+    let mut written = Committed::default();
     let committed = in_transaction(connection, |tx| {
         // Read in the transaction, so that stamps have the order of the commits.
         let now = options.clock.now();
@@ -156,7 +156,7 @@ pub(crate) fn write(
             for operation in written.operations.into_iter().chain(waiting) {
                 operation.answer(Err(StoreError::sqlite(path, same(&error))));
             }
-            Written::default()
+            Committed::default()
         }
     }
 }
@@ -197,13 +197,13 @@ fn same(error: &rusqlite::Error) -> rusqlite::Error {
 }
 
 /// A write as a function.
-struct Asked<T, F> {
+struct QueuedWrite<T, F> {
     op: F,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F> Operation for Asked<T, F>
+impl<T, F> Operation for QueuedWrite<T, F>
 where
     T: Send,
     F: Fn(&mut SqliteRows<'_>) -> rusqlite::Result<T> + Send,
@@ -220,7 +220,7 @@ where
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { value, answer, .. } = *self;
         // The caller may be gone: what was done stays done.
-        let _ = answer.send(outcome.and_then(|()| value.ok_or(StoreError::Closed)));
+        let _ = answer.send(outcome.and_then(|()| value.ok_or_else(StoreError::closed)));
     }
 }
 
@@ -234,10 +234,12 @@ mod tests {
     type Answer = oneshot::Receiver<Result<i64, StoreError>>;
 
     /// A database with an empty table, and what of it is left after these writes.
-    fn written(push: impl FnOnce(&Queue) -> Vec<Answer>) -> (Vec<Result<i64, String>>, Vec<i64>) {
+    fn written(
+        push: impl FnOnce(&WriteQueue) -> Vec<Answer>,
+    ) -> (Vec<Result<i64, String>>, Vec<i64>) {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (x INTEGER UNIQUE)").unwrap();
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         let answers = push(&queue);
         let path = Path::new("pairing.db");
         let options = StoreOptions::default();
@@ -251,14 +253,14 @@ mod tests {
         (told, rows.unwrap())
     }
 
-    fn push<F>(queue: &Queue, op: F) -> Answer
+    fn push<F>(queue: &WriteQueue, op: F) -> Answer
     where
         F: Fn(&mut SqliteRows<'_>) -> rusqlite::Result<i64> + Send + 'static,
     {
         queue.push(Caller::Stranger, op).unwrap()
     }
 
-    fn insert(queue: &Queue, x: i64) -> Answer {
+    fn insert(queue: &WriteQueue, x: i64) -> Answer {
         push(queue, move |rows| {
             rows.connection.execute("INSERT INTO t VALUES (?1)", params![x])?;
             Ok(x)
@@ -273,7 +275,7 @@ mod tests {
 
     #[test]
     fn one_that_fails_is_taken_back_and_the_others_are_kept() {
-        let half_done = |queue: &Queue| {
+        let half_done = |queue: &WriteQueue| {
             push(queue, |rows| {
                 rows.connection.execute("INSERT INTO t VALUES (7)", ())?;
                 rows.connection.execute("INSERT INTO t VALUES (1)", ())?;
@@ -288,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_one_that_fails_put_away_is_put_away_by_the_next() {
-        let put_away = |queue: &Queue, then: &'static str| {
+        let put_away = |queue: &WriteQueue, then: &'static str| {
             push(queue, move |rows| {
                 let was_done = !rows.claim_maintenance();
                 rows.connection.execute(then, ())?;
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn on_a_disk_that_is_low_on_space_no_operation_ends_more_than_it_decides_on() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let (queue, options) = (Queue::default(), StoreOptions::default());
+        let (queue, options) = (WriteQueue::default(), StoreOptions::default());
         let takes = |rows: &mut SqliteRows<'_>| Ok(rows.claim_maintenance());
         let mut answers: Vec<_> =
             (0..2).map(|_| queue.push(Caller::Operator, takes).unwrap()).collect();
@@ -319,7 +321,7 @@ mod tests {
     #[test]
     fn all_are_told_when_the_transaction_is_gone() {
         // As SQLite does by itself on a full disk.
-        let roll_back = |queue: &Queue| {
+        let roll_back = |queue: &WriteQueue| {
             push(queue, |rows| {
                 rows.connection.execute_batch("ROLLBACK")?;
                 rows.connection.execute("INSERT INTO nowhere VALUES (1)", ())?;
@@ -335,7 +337,7 @@ mod tests {
 
     #[test]
     fn only_so_many_go_together() {
-        let queue = Queue::default();
+        let queue = WriteQueue::default();
         let _answers: Vec<_> = (0..300).map(|x| insert(&queue, x)).collect();
         assert_eq!((queue.next().len(), queue.next().len()), (256, 44));
         assert_eq!(queue.next().len(), 0);

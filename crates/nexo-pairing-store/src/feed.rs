@@ -8,7 +8,7 @@ use nexo_pairing_core::{Replica, SenderState};
 use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::integrity::Verdict;
-use crate::open::Opened;
+use crate::open::Db;
 use crate::open::place::FileId;
 use crate::rows::states;
 
@@ -19,11 +19,11 @@ const FEW: i64 = 100;
 const ROWS_PER_CHANGE: i64 = 8;
 
 /// How often blocks that are damaged are checked again: somebody may have mended the file in place.
-const CHECK_AGAIN: Duration = Duration::from_secs(1);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The replicas of a store.
 #[derive(Default)]
-pub(crate) struct Feed {
+pub(crate) struct ChangeFeed {
     replicas: Mutex<Vec<Weak<dyn Replica>>>,
     /// Held while the replicas are spoken to: of which file they hold the state.
     told: Mutex<Option<FileId>>,
@@ -31,13 +31,13 @@ pub(crate) struct Feed {
     verdict: Mutex<Option<(Verdict, Instant)>>,
 }
 
-impl std::fmt::Debug for Feed {
+impl std::fmt::Debug for ChangeFeed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Feed").finish_non_exhaustive()
     }
 }
 
-impl Feed {
+impl ChangeFeed {
     /// Adds a replica. It is empty until the next [`publish`](Self::publish).
     pub(crate) fn add(&self, replica: Weak<dyn Replica>) {
         lock(&self.replicas).push(replica);
@@ -46,23 +46,23 @@ impl Feed {
     /// Brings every replica up to what `opened`, which was opened at `path`, sees. A replica for which
     /// that fails must not be trusted any more, and knows it; the others are served. When another
     /// file is at `path` by now, what `opened` sees is not told to anybody.
-    pub(crate) fn publish(&self, path: &Path, opened: &mut Opened) -> rusqlite::Result<()> {
+    pub(crate) fn publish(&self, path: &Path, db: &mut Db) -> rusqlite::Result<()> {
         // Outlive the guard: a replica that was let go meanwhile ends here, and whatever it holds.
         let replicas = self.live();
         // Held while the state is read, so that an older state never follows a newer one, nor that
         // of a file that was replaced; whoever asks a replica does not wait for this.
         let mut told = lock(&self.told);
-        let is_current = opened.is_at(path);
-        if !is_current || told.is_some_and(|told| Some(told) != opened.id()) {
+        let is_current = db.is_at(path);
+        if !is_current || told.is_some_and(|told| Some(told) != db.id()) {
             replicas.iter().for_each(|replica| replica.invalidate());
         }
-        *told = opened.id().filter(|_| is_current);
+        *told = db.id().filter(|_| is_current);
         if !is_current {
             return Ok(());
         }
         let mut published = Ok(());
         for replica in &replicas {
-            if let Err(error) = self.catch_up(opened, &**replica) {
+            if let Err(error) = self.catch_up(db, &**replica) {
                 replica.invalidate();
                 published = published.and(Err(error));
             }
@@ -70,10 +70,10 @@ impl Feed {
         published
     }
 
-    fn catch_up(&self, opened: &mut Opened, replica: &dyn Replica) -> rusqlite::Result<()> {
+    fn catch_up(&self, db: &mut Db, replica: &dyn Replica) -> rusqlite::Result<()> {
         let as_of = replica.now();
-        let file = opened.id();
-        let tx = opened.connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let file = db.id();
+        let tx = db.connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
         let newest: i64 = tx
             .prepare_cached(
                 "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pairing_changes'), 0)",
@@ -116,7 +116,7 @@ impl Feed {
         let mut known = lock(&self.verdict);
         let before = known.clone().filter(|(verdict, _)| verdict.file == file);
         let (verdict, at) = match before {
-            Some((verdict, at)) if verdict.blocks.is_some() && at.elapsed() < CHECK_AGAIN => {
+            Some((verdict, at)) if verdict.blocks.is_some() && at.elapsed() < RECHECK_INTERVAL => {
                 (verdict, at)
             }
             before => {

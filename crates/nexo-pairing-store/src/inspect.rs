@@ -1,7 +1,7 @@
 //! Looks at a database file, or copies it, without changing it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use nexo_pairing_core::PairingError;
 use nexo_pairing_engine::at;
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use crate::open::place::FileId;
 use crate::open::{lock, place, schema};
-use crate::{StoreError, connection, worker};
+use crate::{StoreError, StoreErrorKind, connection, worker};
 
 /// What can be said of a database file without changing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn wrong_types(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         ("pairing_blocked", "blocked_at"),
         ("pairing_finished", "at"),
     ] {
-        if !has_table(connection, table)? {
+        if !schema::has_table(connection, table)? {
             continue;
         }
         let mut rows = connection.prepare(&format!(
@@ -78,11 +78,6 @@ fn wrong_types(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(problems)
 }
 
-fn has_table(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
-    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)";
-    connection.query_row(exists, [table], |row| row.get(0))
-}
-
 /// The newest time at which something happened; what lies ahead on purpose (an expiry) is left out.
 fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime>> {
     let mut newest: Option<i64> = None;
@@ -94,7 +89,7 @@ fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime
         ("pairing_sessions", "issued_at"),
         ("pairing_audit", "at"),
     ] {
-        if !has_table(connection, table)? {
+        if !schema::has_table(connection, table)? {
             continue;
         }
         let sql = format!("SELECT max({columns}) FROM {table}");
@@ -135,12 +130,12 @@ pub(crate) fn empty(path: &Path) -> Result<Connection, StoreError> {
 fn find_source(path: &Path) -> Result<Option<Source>, StoreError> {
     let source = match connect_to_read(path) {
         Ok(source) => source,
-        Err(StoreError::Missing { .. }) => return Ok(None),
+        Err(error) if error.kind == StoreErrorKind::Missing => return Ok(None),
         Err(error) => return Err(error),
     };
     let (found, known) = (source.schema, schema::newest());
     if found > known {
-        return Err(StoreError::Newer { path: path.into(), found, known });
+        return Err(StoreError::new(StoreErrorKind::Newer { found, known }, path));
     }
     Ok(Some(source))
 }
@@ -164,15 +159,10 @@ pub(crate) fn backup(
 ) -> Result<(), StoreError> {
     // Also a link that leads nowhere: what a copy is written to is named by whoever asks for it.
     if fs::symlink_metadata(destination).is_ok() {
-        return Err(StoreError::Exists { path: destination.into() });
+        return Err(StoreError::new(StoreErrorKind::Exists, destination));
     }
-    let destination = place::resolve(destination, false).map_err(|error| match error {
-        // No database that is missing, but the folder for one.
-        StoreError::Missing { path } => {
-            StoreError::Io { path, source: io::ErrorKind::NotFound.into() }
-        }
-        error => error,
-    })?;
+    // No database is missing, but the folder for one.
+    let destination = place::resolve(destination, false).map_err(StoreError::no_folder)?;
     let folder = destination.parent().unwrap_or(&destination);
     let partial = tempfile::Builder::new()
         .prefix(".pairing-backup-")
@@ -186,14 +176,8 @@ pub(crate) fn backup(
     let sqlite = |error| StoreError::sqlite(&destination, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(partial.path(), flags).map_err(sqlite)?;
-    copy_pages(connection, &mut copy).map_err(|error| {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase};
-        let is_of_source = matches!(
-            error.sqlite_error_code(),
-            Some(DatabaseBusy | DatabaseCorrupt | DatabaseLocked | NotADatabase)
-        );
-        StoreError::sqlite(if is_of_source { path } else { &destination }, error)
-    })?;
+    copy_pages(connection, &mut copy)
+        .map_err(|error| StoreError::copying(path, &destination, error))?;
     // One file, with nothing beside it that could be left behind.
     let _: String =
         copy.query_row("PRAGMA journal_mode = DELETE", (), |row| row.get(0)).map_err(sqlite)?;
@@ -230,7 +214,7 @@ pub(crate) fn connect_to_check(path: &Path) -> Result<(Connection, FileId), Stor
     let source = connect_to_read(path)?;
     match FileId::of(path) {
         Some(file) if before == Some(file) => Ok((source.connection, file)),
-        _ => Err(StoreError::Replaced { path: path.into() }),
+        _ => Err(StoreError::new(StoreErrorKind::Replaced, path)),
     }
 }
 
@@ -239,7 +223,7 @@ fn file_at(path: &Path) -> Result<PathBuf, StoreError> {
     let path = place::resolve(path, false)?;
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_file() => Ok(path),
-        Ok(_) => Err(StoreError::NotAFile { path }),
+        Ok(_) => Err(StoreError::new(StoreErrorKind::NotAFile, path)),
         Err(error) => Err(StoreError::io(&path, error)),
     }
 }
@@ -268,7 +252,7 @@ fn connect_to_read(path: &Path) -> Result<Source, StoreError> {
         !wal.as_ref().is_ok_and(|wal| wal.len() > 0) && !place::beside(&path, "-journal").exists();
     let (connection, is_locked) = match connect_read_write(&path).map_err(sqlite) {
         Ok(connection) => (connection, true),
-        Err(StoreError::Permission { .. }) => {
+        Err(error) if error.kind == StoreErrorKind::Permission => {
             (connect_read_only(&path, is_whole).map_err(sqlite)?, !is_whole)
         }
         Err(error) => return Err(error),
@@ -338,9 +322,9 @@ mod tests {
         let path = folder.path().join("pairing.db");
         let is_in_place = || view(&path).unwrap().path() == path.to_str();
         assert!(!is_in_place(), "there is none");
-        let opened = open::open_or_create(&path, true).unwrap();
+        let db = open::open_or_create(&path, true).unwrap();
         assert!(is_in_place(), "in use");
-        drop(opened);
+        drop(db);
         assert!(is_in_place(), "closed");
         let older = folder.path().join("older.db");
         Connection::open(&older).unwrap().execute("CREATE TABLE other (x)", ()).unwrap();

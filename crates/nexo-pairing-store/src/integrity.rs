@@ -90,7 +90,7 @@ fn problem(connection: &Connection, table: &str) -> rusqlite::Result<Option<Stri
 }
 
 /// A check of all tables on a thread of its own. Dropping it ends the check.
-pub(crate) struct Examination {
+pub(crate) struct IntegrityCheck {
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
 }
@@ -107,7 +107,7 @@ impl Stop {
     }
 }
 
-impl Examination {
+impl IntegrityCheck {
     /// Checks the file at `path`, and reports what was found.
     pub(crate) fn start(
         path: PathBuf,
@@ -116,7 +116,7 @@ impl Examination {
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let thread = worker::spawn("pairing-check", move || {
-            if let Err(error) = examine(&path, report, &stopped)
+            if let Err(error) = check(&path, report, &stopped)
                 && !stopped.is_stopped()
             {
                 tracing::warn!(path = %path.display(), %error, "the database could not be checked");
@@ -126,7 +126,7 @@ impl Examination {
     }
 }
 
-fn examine(
+fn check(
     path: &std::path::Path,
     report: impl FnOnce(Verdict),
     stop: &Stop,
@@ -145,7 +145,7 @@ fn examine(
     Ok(())
 }
 
-impl Drop for Examination {
+impl Drop for IntegrityCheck {
     fn drop(&mut self) {
         self.stop.is_stopped.store(true, Ordering::Release);
         if let Some(interrupt) =

@@ -9,7 +9,7 @@ use nexo_pairing_core::{ImportedSession, SessionToken};
 use nexo_pairing_engine::at;
 use rusqlite::{Connection, Row};
 
-use crate::{StoreError, inspect, worker};
+use crate::{StoreError, StoreErrorKind, inspect, worker};
 
 /// The sessions in the file that 0.1.8 kept them in, `pairing_sessions.db`, oldest first, live or not.
 /// The file is only read.
@@ -18,8 +18,8 @@ use crate::{StoreError, inspect, worker};
 ///
 /// # Errors
 ///
-/// [`StoreError`]: [`NoSessions`](StoreError::NoSessions) when the file is another database,
-/// [`BadSession`](StoreError::BadSession) when a row cannot be taken over, or what is wrong with the
+/// [`StoreError`]: [`NoSessions`](StoreErrorKind::NoSessions) when the file is another database,
+/// [`BadSession`](StoreErrorKind::BadSession) when a row cannot be taken over, or what is wrong with the
 /// file.
 pub async fn read_legacy_sessions(
     path: impl AsRef<Path>,
@@ -32,7 +32,7 @@ fn read(path: &Path) -> Result<Vec<ImportedSession>, StoreError> {
     let connection = inspect::connect_to_read_only(path)?;
     let sqlite = |error| StoreError::sqlite(path, error);
     if !has_schema(&connection).map_err(sqlite)? {
-        return Err(StoreError::NoSessions { path: path.into() });
+        return Err(StoreError::new(StoreErrorKind::NoSessions, path));
     }
     let mut statement = connection
         .prepare(
@@ -45,7 +45,7 @@ fn read(path: &Path) -> Result<Vec<ImportedSession>, StoreError> {
     while let Some(row) = rows.next().map_err(sqlite)? {
         let read = read_row(row).unwrap_or_else(|error| Err(error.to_string()));
         let id = row.get(5).map_err(sqlite)?;
-        let bad = |reason| StoreError::BadSession { path: path.into(), row: id, reason };
+        let bad = |reason| StoreError::new(StoreErrorKind::BadSession { row: id, reason }, path);
         sessions.push(read.map_err(bad)?);
     }
     Ok(sessions)

@@ -40,7 +40,7 @@ mod store;
 mod watch;
 mod worker;
 
-pub use error::StoreError;
+pub use error::{StoreError, StoreErrorKind};
 pub use inspect::Inspection;
 pub use legacy::read_legacy_sessions;
 #[doc(no_inline)]

@@ -15,17 +15,17 @@ use rustix::fs::Access;
 
 use self::lock::OpenLock;
 use self::place::FileId;
-use crate::{StoreError, connection, space};
+use crate::{StoreError, StoreErrorKind, connection, space};
 
 /// A connection, and of which file it is.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Db {
     pub(crate) connection: Connection,
     /// `None` in memory.
     id: Option<FileId>,
 }
 
-impl Opened {
+impl Db {
     /// A database that stays what it is when another file is put in place of it: one in memory, or a
     /// view of one moment.
     pub(crate) fn detached(connection: Connection) -> Self {
@@ -45,11 +45,11 @@ impl Opened {
 
 /// Opens the file that `path` leads to, which is made when it is not there. Where `keep_copy` is set, a
 /// copy is kept of one that an earlier version could not read any more.
-pub(crate) fn open_or_create(path: &Path, keep_copy: bool) -> Result<Opened, StoreError> {
+pub(crate) fn open_or_create(path: &Path, keep_copy: bool) -> Result<Db, StoreError> {
     let path = &place::resolve(path, true)?;
     // Before the lock, which would be left behind beside it.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(StoreError::NotAFile { path: path.into() });
+        return Err(StoreError::new(StoreErrorKind::NotAFile, path));
     }
     place::refuse_network(path)?;
     place::refuse_links(path)?;
@@ -66,11 +66,11 @@ pub(crate) fn open_or_create(path: &Path, keep_copy: bool) -> Result<Opened, Sto
 }
 
 /// Opens the file that `path` leads to now, and keeps a copy as [`open_or_create`] does.
-pub(crate) fn reopen(path: &Path, keep_copy: bool) -> Result<Opened, StoreError> {
+pub(crate) fn reopen(path: &Path, keep_copy: bool) -> Result<Db, StoreError> {
     let path = &place::resolve(path, false)?;
     // A folder that vanished with its file must not come back because of us.
     if !path.exists() {
-        return Err(StoreError::Missing { path: path.into() });
+        return Err(StoreError::new(StoreErrorKind::Missing, path));
     }
     place::refuse_network(path)?;
     place::refuse_links(path)?;
@@ -78,13 +78,13 @@ pub(crate) fn reopen(path: &Path, keep_copy: bool) -> Result<Opened, StoreError>
     open_locked(path, &mut lock, keep_copy)
 }
 
-fn open_locked(path: &Path, lock: &mut OpenLock, keep_copy: bool) -> Result<Opened, StoreError> {
-    let id = FileId::of(path).ok_or_else(|| StoreError::Missing { path: path.into() })?;
+fn open_locked(path: &Path, lock: &mut OpenLock, keep_copy: bool) -> Result<Db, StoreError> {
+    let id = FileId::of(path).ok_or_else(|| StoreError::new(StoreErrorKind::Missing, path))?;
     // To SQLite a file of one byte is empty, too.
     if lock.is_of(&id) && fs::metadata(path).is_ok_and(|metadata| metadata.len() <= 1) {
-        return Err(StoreError::Damaged { path: path.into(), source: None });
+        return Err(StoreError::new(StoreErrorKind::Damaged, path));
     }
-    lock.put_stale_wal_away(path, &id)?;
+    lock.quarantine_stale_wal(path, &id)?;
     // Not by opening it: closing any descriptor of the file drops the locks of all connections.
     rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
         .map_err(|error| StoreError::io(path, error.into()))?;
@@ -97,7 +97,7 @@ fn open_locked(path: &Path, lock: &mut OpenLock, keep_copy: bool) -> Result<Open
     space::reserve(path);
     place::keep_private(path)?;
     lock.record(path, &id)?;
-    Ok(Opened { connection, id: Some(id) })
+    Ok(Db { connection, id: Some(id) })
 }
 
 /// Connects to a file that is there, sets the connection up and refuses what we cannot use, without
@@ -114,7 +114,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         // A WAL that a crash left behind is for the newer version to bring in.
         let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(keep, has_wal).map_err(sqlite)?;
-        return Err(StoreError::Newer { path: path.into(), found, known });
+        return Err(StoreError::new(StoreErrorKind::Newer { found, known }, path));
     }
     Ok(connection)
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use derive_setters::Setters;
 use nexo_pairing_core::limits::AUDIT_DAYS;
 use nexo_pairing_core::{Clock, OsRandom, RandomSource, SystemClock};
 
 /// The configuration of a store, besides its path.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct StoreOptions {
     /// Where the time comes from. Default: the operating system.
@@ -38,49 +40,5 @@ impl Default for StoreOptions {
             poll_interval: Duration::from_millis(10),
             check_interval: Duration::from_secs(86_400),
         }
-    }
-}
-
-impl StoreOptions {
-    /// The same options, with this [`clock`](Self::clock).
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The same options, with this [`random`](Self::random).
-    #[must_use]
-    pub fn with_random(mut self, random: Arc<dyn RandomSource>) -> Self {
-        self.random = random;
-        self
-    }
-
-    /// The same options, with this [`copy_before_upgrade`](Self::copy_before_upgrade).
-    #[must_use]
-    pub fn with_copy_before_upgrade(mut self, copy_before_upgrade: bool) -> Self {
-        self.copy_before_upgrade = copy_before_upgrade;
-        self
-    }
-
-    /// The same options, with this [`audit_days`](Self::audit_days).
-    #[must_use]
-    pub fn with_audit_days(mut self, audit_days: u32) -> Self {
-        self.audit_days = audit_days;
-        self
-    }
-
-    /// The same options, with this [`poll_interval`](Self::poll_interval).
-    #[must_use]
-    pub fn with_poll_interval(mut self, poll_interval: Duration) -> Self {
-        self.poll_interval = poll_interval;
-        self
-    }
-
-    /// The same options, with this [`check_interval`](Self::check_interval).
-    #[must_use]
-    pub fn with_check_interval(mut self, check_interval: Duration) -> Self {
-        self.check_interval = check_interval;
-        self
     }
 }

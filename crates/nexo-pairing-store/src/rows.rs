@@ -2,7 +2,6 @@
 
 mod attempts;
 mod audit;
-mod audit_search;
 mod blocks;
 mod changes;
 mod grants;

@@ -131,7 +131,7 @@ impl PairingStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Exists`] when there is a file already, or why it could not be written.
+    /// [`StoreErrorKind::Exists`](crate::StoreErrorKind::Exists) when there is a file already, or why it could not be written.
     pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), StoreError> {
         self.engine.storage().backup(destination.as_ref()).await
     }

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::StoreError;
-use crate::feed::Feed;
-use crate::integrity::Examination;
-use crate::open::Opened;
+use crate::feed::ChangeFeed;
+use crate::integrity::IntegrityCheck;
+use crate::open::Db;
 use crate::open::place::FileId;
-use crate::worker::{self, Holder};
+use crate::worker::{self, ReconnectingConnection};
+use crate::{StoreError, StoreErrorKind};
 
 /// How often what has run out is put away.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often the log says that the same is still wrong.
-const REPORT_AGAIN: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many refreshes wait at most: each message that finds a gate out of date asks for one.
 const MAX_REFRESHES: usize = 1024;
@@ -36,34 +36,24 @@ pub(crate) struct Watcher {
 pub(crate) type Answer = Option<oneshot::Sender<Result<(), StoreError>>>;
 
 impl Watcher {
-    /// Starts the thread, which begins with a complete load. `housekeeping` is called now and then, and
-    /// `release` when the file was replaced; neither may block.
-    pub(crate) fn start(
-        holder: Holder,
-        path: PathBuf,
-        feed: Arc<Feed>,
-        interval: Duration,
-        check_interval: Duration,
-        housekeeping: impl Fn() + Send + 'static,
-        release: impl Fn() + Send + 'static,
-    ) -> Result<Self, StoreError> {
+    /// Starts the thread, which begins with a complete load.
+    pub(crate) fn start(options: WatchOptions) -> Result<Self, StoreError> {
         let (refresh, refreshes) = mpsc::sync_channel(MAX_REFRESHES);
-        let database = path.clone();
-        let thread = worker::spawn("pairing-watch", move || {
-            let watch = Watch::new(holder, path, feed, check_interval, Box::new(release));
-            watch.run(&refreshes, interval, &housekeeping);
-        })?;
-        Ok(Self { path: database, refresh: Some(refresh), thread: Some(thread) })
+        let path = options.path.clone();
+        let watch = Watch { options, seen: None, reported: None, checked: None };
+        let thread = worker::spawn("pairing-watch", move || watch.run(&refreshes))?;
+        Ok(Self { path, refresh: Some(refresh), thread: Some(thread) })
     }
 
     /// Asks for a refresh now; `answer` learns what came of it.
     pub(crate) fn refresh(&self, answer: Answer) -> Result<(), StoreError> {
-        let refresh = self.refresh.as_ref().ok_or(StoreError::Closed)?;
+        let refresh = self.refresh.as_ref().ok_or_else(StoreError::closed)?;
         refresh.try_send(answer).map_err(|error| match error {
             TrySendError::Full(_) => {
-                StoreError::QueueFull { path: self.path.clone(), waiting: MAX_REFRESHES }
+                let full = StoreErrorKind::QueueFull { waiting: MAX_REFRESHES };
+                StoreError::new(full, &self.path)
             }
-            TrySendError::Disconnected(_) => StoreError::Closed,
+            TrySendError::Disconnected(_) => StoreError::closed(),
         })
     }
 }
@@ -75,38 +65,36 @@ impl Drop for Watcher {
     }
 }
 
+/// What is watched, and by whom its changes are learnt.
+pub(crate) struct WatchOptions {
+    pub(crate) path: PathBuf,
+    pub(crate) connection: ReconnectingConnection,
+    pub(crate) feed: Arc<ChangeFeed>,
+    /// How often the file is polled for changes.
+    pub(crate) poll_interval: Duration,
+    /// How often all tables are checked.
+    pub(crate) check_interval: Duration,
+    /// Starts the periodic maintenance; must not block.
+    pub(crate) maintain: Box<dyn Fn() + Send>,
+    /// Has the other threads close a file that was replaced; must not block.
+    pub(crate) release: Box<dyn Fn() + Send>,
+}
+
 struct Watch {
-    path: PathBuf,
-    feed: Arc<Feed>,
-    holder: Holder,
-    /// Has the other threads let go of a file that is not there any more.
-    release: Box<dyn Fn() + Send>,
+    options: WatchOptions,
     /// `PRAGMA data_version` when the replicas were last brought up to date.
     seen: Option<i64>,
-    /// What was wrong at the last poll, and since when it has been said.
+    /// The error of the last poll, and when it was last logged.
     reported: Option<(String, Instant)>,
-    /// How often all tables are checked.
-    check_interval: Duration,
-    /// The last such check, of which file, and since when.
-    checked: Option<(Examination, Option<FileId>, Instant)>,
+    /// The last check of all tables, of which file, and since when.
+    checked: Option<(IntegrityCheck, Option<FileId>, Instant)>,
 }
 
 impl Watch {
-    fn new(
-        holder: Holder,
-        path: PathBuf,
-        feed: Arc<Feed>,
-        check_interval: Duration,
-        release: Box<dyn Fn() + Send>,
-    ) -> Self {
-        let (seen, reported, checked) = (None, None, None);
-        Self { path, feed, holder, release, seen, reported, check_interval, checked }
-    }
-
-    fn run(mut self, refreshes: &Receiver<Answer>, interval: Duration, housekeeping: &dyn Fn()) {
+    fn run(mut self, refreshes: &Receiver<Answer>) {
         let mut cleaned = Instant::now();
         loop {
-            let answer = match refreshes.recv_timeout(interval) {
+            let answer = match refreshes.recv_timeout(self.options.poll_interval) {
                 Ok(answer) => answer,
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -120,53 +108,49 @@ impl Watch {
                 // Who asked may be gone.
                 let _ = answer.send(polled);
             }
-            if cleaned.elapsed() >= HOUSEKEEPING {
+            if cleaned.elapsed() >= MAINTENANCE_INTERVAL {
                 cleaned = Instant::now();
-                housekeeping();
+                (self.options.maintain)();
             }
         }
     }
 
     /// Looks whether anything changed, and passes it on.
     fn poll(&mut self) -> Result<(), StoreError> {
-        if !self.holder.is_current() {
+        if !self.options.connection.is_current() {
             // Another file, or none: what the replicas hold is not of it.
-            self.feed.invalidate();
+            self.options.feed.invalidate();
             self.seen = None;
-            if self.holder.id().is_some() {
+            if self.options.connection.id().is_some() {
                 // While one connection of this process has the file open, SQLite would go by its index
                 // of a WAL that was put away, should the file come back.
                 self.checked = None;
-                (self.release)();
+                (self.options.release)();
             }
         }
-        let opened = match self.holder.opened() {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.feed.invalidate();
-                return Err(error);
-            }
-        };
-        let passed = pass_on(&self.path, opened, &self.feed, &mut self.seen);
-        if passed.is_err() {
+        let WatchOptions { path, connection, feed, .. } = &mut self.options;
+        let db = connection.db().inspect_err(|_| feed.invalidate())?;
+        let published = publish_changes(path, db, feed, &mut self.seen);
+        published.map_err(|error| {
             self.seen = None;
-        }
-        passed.map_err(|error| StoreError::sqlite(&self.path, error))
+            StoreError::sqlite(path, error)
+        })
     }
 
     /// Has all tables checked behind the replicas, which are loaded by now: each file, and daily.
     fn check(&mut self) {
-        let file = self.holder.id();
+        let file = self.options.connection.id();
         if let Some((_, checked, since)) = &self.checked
             && *checked == file
-            && since.elapsed() < self.check_interval
+            && since.elapsed() < self.options.check_interval
         {
             return;
         }
         self.checked = None;
-        let feed = Arc::clone(&self.feed);
-        match Examination::start(self.path.clone(), move |verdict| feed.report(verdict)) {
-            Ok(examination) => self.checked = Some((examination, file, Instant::now())),
+        let feed = Arc::clone(&self.options.feed);
+        match IntegrityCheck::start(self.options.path.clone(), move |verdict| feed.report(verdict))
+        {
+            Ok(check) => self.checked = Some((check, file, Instant::now())),
             Err(error) => tracing::warn!(%error, "the database cannot be checked"),
         }
     }
@@ -175,37 +159,37 @@ impl Watch {
     fn report(&mut self, error: Option<&StoreError>) {
         let Some(error) = error else {
             if self.reported.take().is_some() {
-                tracing::info!(path = %self.path.display(), "the store can be read again");
+                tracing::info!(path = %self.options.path.display(), "the store can be read again");
             }
             return;
         };
         let text = error.to_string();
         if let Some((reported, since)) = &self.reported
             && *reported == text
-            && since.elapsed() < REPORT_AGAIN
+            && since.elapsed() < REPORT_INTERVAL
         {
             return;
         }
         let cause = std::error::Error::source(error).map(ToString::to_string);
-        tracing::error!(path = %self.path.display(), %error, cause, "the store cannot be read");
+        tracing::error!(path = %self.options.path.display(), %error, cause, "the store cannot be read");
         self.reported = Some((text, Instant::now()));
     }
 }
 
-fn pass_on(
+fn publish_changes(
     path: &Path,
-    opened: &mut Opened,
-    feed: &Feed,
+    db: &mut Db,
+    feed: &ChangeFeed,
     seen: &mut Option<i64>,
 ) -> rusqlite::Result<()> {
     let replicas = feed.replicas_now();
     // Read before the changes: what is committed in between is passed on at the next poll.
     let version =
-        opened.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
+        db.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
     if *seen == Some(version) && feed.heartbeat(&replicas) {
         return Ok(());
     }
-    feed.publish(path, opened)?;
+    feed.publish(path, db)?;
     *seen = Some(version);
     Ok(())
 }

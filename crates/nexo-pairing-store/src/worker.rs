@@ -10,23 +10,23 @@ use std::thread::{self, JoinHandle};
 use nexo_pairing_engine::Caller;
 use tokio::sync::oneshot;
 
-use crate::StoreError;
 use crate::open::place::FileId;
-use crate::open::{self, Opened};
+use crate::open::{self, Db};
+use crate::{StoreError, StoreErrorKind};
 
 /// What a worker runs: it gets the connection, or why there is none. `None` is the last.
-type Job = Option<Box<dyn FnOnce(Result<&mut Opened, StoreError>) + Send>>;
+type Job = Option<Box<dyn FnOnce(Result<&mut Db, StoreError>) + Send>>;
 
 /// A thread with a connection. Dropping it waits for what it was given before.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    jobs: Jobs,
+    jobs: WorkQueue,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The way to a worker's thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Jobs {
+pub(crate) struct WorkQueue {
     sender: Sender<Job>,
     /// How many jobs for strangers wait.
     waiting: Arc<AtomicUsize>,
@@ -37,20 +37,23 @@ const MAX_WAITING: usize = 1024;
 
 impl Worker {
     /// Starts the thread.
-    pub(crate) fn start(name: &str, mut holder: Holder) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        name: &str,
+        mut connection: ReconnectingConnection,
+    ) -> Result<Self, StoreError> {
         let (sender, jobs) = mpsc::channel();
-        let thread = spawn(name, move || run(&jobs, &mut holder))?;
-        let jobs = Jobs { sender, waiting: Arc::default() };
+        let thread = spawn(name, move || run(&jobs, &mut connection))?;
+        let jobs = WorkQueue { sender, waiting: Arc::default() };
         Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
     }
 
     /// The way to the thread.
-    pub(crate) fn jobs(&self) -> &Jobs {
+    pub(crate) fn queue(&self) -> &WorkQueue {
         &self.jobs
     }
 }
 
-impl Jobs {
+impl WorkQueue {
     /// Runs `job`, which uses the database at `path`, on the thread. It runs to its end even if the caller
     /// is dropped meanwhile, unless it is a stranger's and has not begun by then.
     pub(crate) async fn run<T, F>(
@@ -61,48 +64,48 @@ impl Jobs {
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Opened) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
     {
         let place = match caller {
             Caller::Operator => None,
-            Caller::Stranger => Some(Place::take(&self.waiting, path)?),
+            Caller::Stranger => Some(Slot::acquire(&self.waiting, path)?),
         };
         let (answer, answered) = oneshot::channel();
-        self.send(move |opened| {
+        self.send(move |db| {
             let is_abandoned = place.is_some() && answer.is_closed();
             drop(place);
             if !is_abandoned {
                 // The caller may go meanwhile: what was done stays done.
-                let _ = answer.send(opened.and_then(job));
+                let _ = answer.send(db.and_then(job));
             }
         })?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        answered.await.unwrap_or_else(|_| Err(StoreError::closed()))
     }
 
     /// Hands a job over without waiting for its answer.
     pub(crate) fn send(
         &self,
-        job: impl FnOnce(Result<&mut Opened, StoreError>) + Send + 'static,
+        job: impl FnOnce(Result<&mut Db, StoreError>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.sender.send(Some(Box::new(job))).map_err(|_| StoreError::Closed)
+        self.sender.send(Some(Box::new(job))).map_err(|_| StoreError::closed())
     }
 }
 
 /// A stranger's place among the jobs that wait.
-struct Place(Arc<AtomicUsize>);
+struct Slot(Arc<AtomicUsize>);
 
-impl Place {
-    fn take(waiting: &Arc<AtomicUsize>, path: &Path) -> Result<Self, StoreError> {
+impl Slot {
+    fn acquire(waiting: &Arc<AtomicUsize>, path: &Path) -> Result<Self, StoreError> {
         let taken = waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |waiting| {
             (waiting < MAX_WAITING).then_some(waiting + 1)
         });
         taken
             .map(|_| Self(Arc::clone(waiting)))
-            .map_err(|waiting| StoreError::QueueFull { path: path.into(), waiting })
+            .map_err(|waiting| StoreError::new(StoreErrorKind::QueueFull { waiting }, path))
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -127,7 +130,7 @@ where
     spawn(name, move || {
         let _ = answer.send(job());
     })?;
-    answered.await.unwrap_or(Err(StoreError::Closed))
+    answered.await.unwrap_or_else(|_| Err(StoreError::closed()))
 }
 
 /// Starts a thread.
@@ -148,51 +151,51 @@ pub(crate) fn join_from_elsewhere(thread: Option<JoinHandle<()>>) {
     }
 }
 
-fn run(jobs: &Receiver<Job>, holder: &mut Holder) {
+fn run(jobs: &Receiver<Job>, connection: &mut ReconnectingConnection) {
     while let Ok(Some(job)) = jobs.recv() {
         // One that panics tells its caller by dropping the answer, and its transaction is taken back;
         // a thread that ended with it would leave the others waiting for ever.
-        let _ = catch_unwind(AssertUnwindSafe(|| job(holder.opened())));
+        let _ = catch_unwind(AssertUnwindSafe(|| job(connection.db())));
     }
 }
 
 /// A connection that notices when its file was replaced.
-pub(crate) struct Holder {
+pub(crate) struct ReconnectingConnection {
     path: PathBuf,
     /// Whether a copy is kept of a file that is upgraded.
     keep_copy: bool,
-    opened: Option<Opened>,
+    db: Option<Db>,
 }
 
-impl Holder {
+impl ReconnectingConnection {
     /// A holder that opens the file when it is first asked.
-    pub(crate) fn of(path: PathBuf, keep_copy: bool) -> Self {
-        Self { path, keep_copy, opened: None }
+    pub(crate) fn new(path: PathBuf, keep_copy: bool) -> Self {
+        Self { path, keep_copy, db: None }
     }
 
     /// A holder of what is open already.
-    pub(crate) fn holding(path: PathBuf, keep_copy: bool, opened: Opened) -> Self {
-        Self { path, keep_copy, opened: Some(opened) }
+    pub(crate) fn connected(path: PathBuf, keep_copy: bool, db: Db) -> Self {
+        Self { path, keep_copy, db: Some(db) }
     }
 
     /// Whether it is connected to the file that is now at its path.
     pub(crate) fn is_current(&self) -> bool {
-        self.opened.as_ref().is_some_and(|opened| opened.is_at(&self.path))
+        self.db.as_ref().is_some_and(|db| db.is_at(&self.path))
     }
 
     /// Which file it is connected to.
     pub(crate) fn id(&self) -> Option<FileId> {
-        self.opened.as_ref().and_then(Opened::id)
+        self.db.as_ref().and_then(Db::id)
     }
 
     /// The connection, to the file that is now at its path.
-    pub(crate) fn opened(&mut self) -> Result<&mut Opened, StoreError> {
+    pub(crate) fn db(&mut self) -> Result<&mut Db, StoreError> {
         if !self.is_current() {
             // Closed before the other is opened.
-            self.opened = None;
-            self.opened = Some(open::reopen(&self.path, self.keep_copy)?);
+            self.db = None;
+            self.db = Some(open::reopen(&self.path, self.keep_copy)?);
         }
-        self.opened.as_mut().ok_or(StoreError::Closed)
+        self.db.as_mut().ok_or_else(StoreError::closed)
     }
 }
 

@@ -63,7 +63,7 @@ pub use nexo_pairing_setup::{
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[doc(inline)]
 pub use nexo_pairing_store::{
-    Inspection, PairingStore, StoreError, StoreOptions, read_legacy_sessions,
+    Inspection, PairingStore, StoreError, StoreErrorKind, StoreOptions, read_legacy_sessions,
 };
 
 #[cfg(feature = "telegram")]

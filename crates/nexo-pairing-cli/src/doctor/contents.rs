@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexo_pairing::{Inspection, StoreError, Validity};
+use nexo_pairing::{Inspection, StoreError, StoreErrorKind, Validity};
 use time::OffsetDateTime;
 
 use super::installation::Installation;
@@ -19,8 +19,8 @@ pub(super) async fn schema(installation: &Installation) -> Vec<Finding> {
     let Some((path, Ok(inspection))) = installation.inspection().await else { return Vec::new() };
     let Inspection { schema_version: found, newest_schema: known, .. } = *inspection;
     vec![if found > known {
-        let newer = StoreError::Newer { path: path.to_owned(), found, known };
-        Finding::error(name, &newer.into())
+        let newer = StoreErrorKind::Newer { found, known };
+        Finding::error(name, &StoreError::new(newer, path).into())
     } else if found < known {
         let message = format!(
             "schema {found}, the newest is {known}: the next command that writes upgrades it"

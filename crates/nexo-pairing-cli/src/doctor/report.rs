@@ -56,7 +56,9 @@ impl Finding {
     /// A failure, as a command would report it.
     pub(super) fn error(name: &'static str, error: &CliError) -> Self {
         let exit = error.exit();
-        let hint = error.hint().map(str::to_owned);
+        // Not to run the checks that are running.
+        let hint = error.hint().filter(|hint| !hint.contains("`nexo-pair doctor`"));
+        let hint = hint.map(str::to_owned);
         Self { exit, ..Self::new(name, Status::Fail, chain(error), hint) }
     }
 

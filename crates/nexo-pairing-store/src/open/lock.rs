@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::place::{FileId, PUT_AWAY, beside, give_to_owner};
-use crate::StoreError;
+use super::place::{FileId, QUARANTINED, beside, give_to_owner};
+use crate::{StoreError, StoreErrorKind};
 
 /// How long another process may take to open the same file.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,13 +63,13 @@ impl OpenLock {
 
     /// When another database was put in place of the recorded one, but the WAL is still that one's,
     /// SQLite would mix the two. The WAL is kept under another name.
-    pub(super) fn put_stale_wal_away(&self, path: &Path, id: &FileId) -> Result<(), StoreError> {
+    pub(super) fn quarantine_stale_wal(&self, path: &Path, id: &FileId) -> Result<(), StoreError> {
         let Some(wal) = FileId::of(&beside(path, "-wal")).filter(|wal| self.is_stale(id, wal))
         else {
             return Ok(());
         };
         for suffix in ["-wal", "-shm"] {
-            let kept = format!("{suffix}{PUT_AWAY}{}", wal.inode());
+            let kept = format!("{suffix}{QUARANTINED}{}", wal.inode());
             let (from, to) = (beside(path, suffix), beside(path, &kept));
             match fs::rename(&from, &to) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -121,13 +121,13 @@ fn open(path: &Path) -> Result<File, StoreError> {
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => File::from(file),
-        Err(Errno::LOOP) => return Err(StoreError::NotAFile { path: path.into() }),
+        Err(Errno::LOOP) => return Err(StoreError::new(StoreErrorKind::NotAFile, path)),
         Err(error) => return Err(StoreError::io(path, error.into())),
     };
     let metadata = file.metadata().map_err(|error| StoreError::io(path, error))?;
     if metadata.is_file() && metadata.nlink() == 1 {
         Ok(file)
     } else {
-        Err(StoreError::NotAFile { path: path.into() })
+        Err(StoreError::new(StoreErrorKind::NotAFile, path))
     }
 }

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::StoreError;
+use crate::{StoreError, StoreErrorKind};
 
 /// File systems of other machines (`statfs`(2)), on which SQLite's locks do not hold.
 const NETWORK_FILE_SYSTEMS: [(i64, &str); 8] = [
@@ -64,7 +64,7 @@ pub(crate) fn resolve(path: &Path, create: bool) -> Result<PathBuf, StoreError> 
         }
         Err(_) => {}
     }
-    let name = path.file_name().ok_or_else(|| StoreError::NotAFile { path: path.into() })?;
+    let name = path.file_name().ok_or_else(|| StoreError::new(StoreErrorKind::NotAFile, path))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -120,7 +120,7 @@ pub(crate) fn refuse_links(path: &Path) -> Result<(), StoreError> {
             metadata.is_symlink() || metadata.is_file() && metadata.nlink() > 1
         };
         if fs::symlink_metadata(&path).is_ok_and(is_link) {
-            return Err(StoreError::NotAFile { path });
+            return Err(StoreError::new(StoreErrorKind::NotAFile, path));
         }
     }
     Ok(())
@@ -133,16 +133,16 @@ pub(crate) fn refuse_network(path: &Path) -> Result<(), StoreError> {
     // The width of the magic number differs between machines; its low 32 bits do not.
     let magic = stat.f_type as i64 & 0xffff_ffff;
     match NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == magic) {
-        Some((_, name)) => Err(StoreError::NetworkFileSystem { path: path.into(), name }),
+        Some((_, name)) => Err(StoreError::new(StoreErrorKind::NetworkFileSystem { name }, path)),
         None => Ok(()),
     }
 }
 
 /// What follows `-wal` in the name of the WAL of a database that was replaced, before its inode.
-pub(crate) const PUT_AWAY: &str = ".replaced-";
+pub(crate) const QUARANTINED: &str = ".replaced-";
 
 /// Removes what was put away of databases that were here before: it names people, too.
-pub(crate) fn remove_put_away(path: &Path) {
+pub(crate) fn remove_quarantined(path: &Path) {
     let Ok(path) = fs::canonicalize(path) else { return };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
     let name = name.to_string_lossy();
@@ -150,7 +150,7 @@ pub(crate) fn remove_put_away(path: &Path) {
         let file = entry.file_name();
         let rest = file.to_str().and_then(|file| file.strip_prefix(&*name));
         let rest = rest.and_then(|rest| rest.strip_prefix("-wal").or(rest.strip_prefix("-shm")));
-        if rest.is_some_and(|rest| rest.starts_with(PUT_AWAY))
+        if rest.is_some_and(|rest| rest.starts_with(QUARANTINED))
             && let Err(error) = fs::remove_file(entry.path())
         {
             tracing::warn!(path = %entry.path().display(), %error, "an old WAL could not be removed");

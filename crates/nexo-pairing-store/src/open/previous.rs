@@ -8,11 +8,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, ToSql};
+use rusqlite::{Connection, ToSql};
 
 use super::place::{beside, give_to_owner};
 use super::schema;
-use crate::{StoreError, space};
+use crate::{StoreError, StoreErrorKind, space};
 
 /// The first schema that earlier versions with a schema of their own refuse.
 const BREAKING: u32 = 4;
@@ -37,7 +37,7 @@ pub(super) fn keep_copy(path: &Path, connection: &Connection) -> Result<(), Stor
     let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
     let size: i64 = connection.query_row(size, (), |row| row.get(0)).map_err(sqlite)?;
     let needed = size.unsigned_abs().saturating_add(space::LOW);
-    let no_room = |free| StoreError::NoRoomForCopy { path: path.into(), needed, free };
+    let no_room = |free| StoreError::new(StoreErrorKind::NoRoomForCopy { needed, free }, path);
     let free = space::free(path).map_err(|error| StoreError::io(path, error))?;
     if free < needed {
         return Err(no_room(free));
@@ -48,9 +48,9 @@ pub(super) fn keep_copy(path: &Path, connection: &Connection) -> Result<(), Stor
         // What is left of it takes room.
         let _ = fs::remove_file(&partial);
     }
-    copied.map_err(|error| match error {
-        StoreError::Full { .. } => no_room(space::free(path).unwrap_or_default()),
-        error => error,
+    copied.map_err(|error| match error.kind {
+        StoreErrorKind::Full => no_room(space::free(path).unwrap_or_default()),
+        _ => error,
     })?;
     let copy = beside(path, COPY);
     fs::rename(&partial, &copy).map_err(|error| StoreError::io(&copy, error))?;
@@ -71,18 +71,9 @@ fn write(path: &Path, connection: &Connection, partial: &Path) -> Result<(), Sto
     let file = file.map_err(io)?;
     give_to_owner(&file, path).map_err(io)?;
     // It takes a file that is there if that is empty, and its mode stays.
-    connection.execute("VACUUM INTO ?1", [Name(partial)]).map_err(|error| {
-        let is_of_source = matches!(
-            error.sqlite_error_code(),
-            Some(
-                ErrorCode::DatabaseBusy
-                    | ErrorCode::DatabaseCorrupt
-                    | ErrorCode::DatabaseLocked
-                    | ErrorCode::NotADatabase
-            )
-        );
-        StoreError::sqlite(if is_of_source { path } else { partial }, error)
-    })?;
+    connection
+        .execute("VACUUM INTO ?1", [Name(partial)])
+        .map_err(|error| StoreError::copying(path, partial, error))?;
     file.sync_all().map_err(io)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::StoreError;
 
@@ -16,7 +16,7 @@ const HISTORY: &str = "refinery_schema_history";
 
 /// The schema that a database has; 0 for one of 0.1.8 and for an empty one.
 pub(crate) fn version(connection: &Connection) -> rusqlite::Result<u32> {
-    if !has_history(connection)? {
+    if !has_table(connection, HISTORY)? {
         return Ok(0);
     }
     let newest = format!("SELECT coalesce(max(version), 0) FROM {HISTORY}");
@@ -36,7 +36,7 @@ pub(crate) fn migrate(path: &Path, connection: &mut Connection) -> Result<(), St
     if version(connection).map_err(sqlite)? == newest() {
         return Ok(());
     }
-    let had_history = has_history(connection).map_err(sqlite)?;
+    let had_history = has_table(connection, HISTORY).map_err(sqlite)?;
     let migrated = embedded::migrations::runner()
         .set_grouped(true)
         .set_migration_table_name(HISTORY)
@@ -50,7 +50,7 @@ pub(crate) fn migrate(path: &Path, connection: &mut Connection) -> Result<(), St
     })
 }
 
-fn has_history(connection: &Connection) -> rusqlite::Result<bool> {
-    let table = "SELECT 1 FROM sqlite_master WHERE name = ?1";
-    Ok(connection.query_row(table, [HISTORY], |_| Ok(())).optional()?.is_some())
+pub(crate) fn has_table(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)";
+    connection.query_row(exists, [table], |row| row.get(0))
 }

@@ -1,30 +1,29 @@
-//! Reads what a gate decides by: of the keys that changed, or of all.
+//! Reads the states of senders for replicas: of the keys that changed, or of all.
 
 use nexo_pairing_core::{AccountScope, ChannelId, PairingError, SenderId, SenderState, Validity};
-use rusqlite::{Connection, Row};
-use time::OffsetDateTime;
-
 use nexo_pairing_engine::at;
+use rusqlite::{Connection, Row};
 
 use super::outcomes::ended;
 
-const GRANT: &str = "SELECT channel, account_id, sender_id, approved_at, expires_at
-    FROM pairing_allow_from WHERE revoked_at IS NULL";
-
-const BLOCK: &str = "SELECT channel, account_id, sender_id FROM pairing_blocked WHERE true";
-
-const REQUEST: &str = "SELECT channel, account_id, sender_id, created_at,
-        coalesce(expires_at, created_at + 3600), coalesce(last_challenged_at, created_at)
-    FROM pairing_pending WHERE true";
-
-/// The last outcome of each key.
-const OUTCOME: &str = "SELECT channel, account_id, sender_id, outcome, at, strikes
+/// The rows of each table, in turn, in the columns of [`CHANGED`]: of outcomes the last of each key.
+const ALL: &str = "SELECT channel, account_id, sender_id, approved_at, expires_at, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL
+    FROM pairing_allow_from WHERE revoked_at IS NULL
+    UNION ALL SELECT channel, account_id, sender_id, NULL, NULL, TRUE,
+        NULL, NULL, NULL, NULL, NULL, NULL
+    FROM pairing_blocked
+    UNION ALL SELECT channel, account_id, sender_id, NULL, NULL, NULL, created_at,
+        coalesce(expires_at, created_at + 3600), coalesce(last_challenged_at, created_at),
+        NULL, NULL, NULL
+    FROM pairing_pending
+    UNION ALL SELECT channel, account_id, sender_id, NULL, NULL, NULL,
+        NULL, NULL, NULL, outcome, at, strikes
     FROM pairing_finished WHERE seq IN
         (SELECT max(seq) FROM pairing_finished GROUP BY channel, account_id, sender_id)";
 
-/// Everything about each key that changed after `?1`, in one statement: four for each key took twice as long.
-/// Of a block only where that may be what changed: it is looked up by an index, and one that is damaged
-/// tells of none.
+/// The state of each key that changed after `?1`, in one statement: four for each key took twice as long.
+/// The block only if it may be what changed: it is looked up by an index, and a damaged index shows none.
 const CHANGED: &str = "WITH changed AS
         (SELECT channel, account_id, sender_id,
             max(kind NOT IN ('allow', 'pending', 'finished')) AS tells_of_block
@@ -51,40 +50,18 @@ pub(crate) fn changed(
     connection: &Connection,
     position: i64,
 ) -> rusqlite::Result<Vec<SenderState>> {
-    let mut changed = connection.prepare_cached(CHANGED)?;
-    let rows = changed.query_map([position], |row| {
-        let mut state = stranger(row)?;
-        if let Some(from) = row.get(3)? {
-            state.allowed = Some(granted(from, row.get(4)?));
-        }
-        state.blocked = row.get(5)?;
-        if let Some(from) = row.get(6)? {
-            state.pending = Some(requested(from, row.get(7)?, row.get(8)?));
-        }
-        if let Some(outcome) = row.get::<_, Option<String>>(9)? {
-            let ended = ended(&outcome, row.get(10)?, row.get(11)?);
-            state.waiting = ended.and_then(|ended| ended.wait());
-        }
-        Ok(state)
-    })?;
-    rows.collect()
+    connection.prepare_cached(CHANGED)?.query_map([position], read)?.collect()
 }
 
-/// Hands the states of all keys to `take`, each table's rows in turn, none of them collected.
+/// Hands the states of all keys to `take`, one after the other.
 pub(crate) fn each(
     connection: &Connection,
     take: impl FnOnce(
         &mut dyn Iterator<Item = Result<SenderState, PairingError>>,
     ) -> Result<(), PairingError>,
 ) -> rusqlite::Result<()> {
-    let mut grants = connection.prepare(GRANT)?;
-    let mut blocks = connection.prepare(BLOCK)?;
-    let mut requests = connection.prepare(REQUEST)?;
-    let mut outcomes = connection.prepare(OUTCOME)?;
-    let rows = grants.query_map((), grant)?;
-    let rows = rows.chain(blocks.query_map((), block)?);
-    let rows = rows.chain(requests.query_map((), request)?);
-    let rows = rows.chain(outcomes.query_map((), outcome)?);
+    let mut all = connection.prepare(ALL)?;
+    let rows = all.query_map((), read)?;
     let mut failed = None;
     let mut rows = rows.map(|row| {
         row.map_err(|error| {
@@ -101,43 +78,25 @@ pub(crate) fn each(
     }
 }
 
-fn grant(row: &Row<'_>) -> rusqlite::Result<SenderState> {
-    let mut state = stranger(row)?;
-    state.allowed = Some(granted(row.get(3)?, row.get(4)?));
-    Ok(state)
-}
-
-fn granted(from: i64, until: Option<i64>) -> Validity {
-    until.map_or(Validity::Always, |until| Validity::Between(at(from), at(until)))
-}
-
-fn block(row: &Row<'_>) -> rusqlite::Result<SenderState> {
-    let mut state = stranger(row)?;
-    state.blocked = Some(true);
-    Ok(state)
-}
-
-fn request(row: &Row<'_>) -> rusqlite::Result<SenderState> {
-    let mut state = stranger(row)?;
-    state.pending = Some(requested(row.get(3)?, row.get(4)?, row.get(5)?));
-    Ok(state)
-}
-
-fn requested(from: i64, until: i64, challenged_at: i64) -> (Validity, OffsetDateTime) {
-    (Validity::Between(at(from), at(until)), at(challenged_at))
-}
-
-fn outcome(row: &Row<'_>) -> rusqlite::Result<SenderState> {
-    let (outcome, from, strikes): (String, i64, i64) = (row.get(3)?, row.get(4)?, row.get(5)?);
-    let mut state = stranger(row)?;
-    state.waiting = ended(&outcome, from, strikes).and_then(|ended| ended.wait());
-    Ok(state)
-}
-
-fn stranger(row: &Row<'_>) -> rusqlite::Result<SenderState> {
-    Ok(SenderState::stranger(
+fn read(row: &Row<'_>) -> rusqlite::Result<SenderState> {
+    let mut state = SenderState::stranger(
         ChannelId::from_stored(row.get(0)?),
         AccountScope::from_stored(row.get(1)?),
         SenderId::from_stored(row.get(2)?),
-    ))
+    );
+    if let Some(from) = row.get(3)? {
+        let until = row.get::<_, Option<i64>>(4)?;
+        let granted = until.map(|until| Validity::Between(at(from), at(until)));
+        state.allowed = Some(granted.unwrap_or(Validity::Always));
+    }
+    state.blocked = row.get(5)?;
+    if let Some(from) = row.get(6)? {
+        let requested = Validity::Between(at(from), at(row.get(7)?));
+        state.pending = Some((requested, at(row.get(8)?)));
+    }
+    if let Some(outcome) = row.get::<_, Option<String>>(9)? {
+        let ended = ended(&outcome, row.get(10)?, row.get(11)?);
+        state.waiting = ended.and_then(|ended| ended.wait());
+    }
+    Ok(state)
 }

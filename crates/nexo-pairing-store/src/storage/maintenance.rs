@@ -8,10 +8,10 @@ use std::time::Duration;
 use nexo_pairing_engine::{Caller, Maintenance, Progress};
 
 use super::Shared;
-use crate::StoreError;
 use crate::rows::sqlite_error;
 use crate::space;
-use crate::worker::{self, Jobs};
+use crate::worker::{self, WorkQueue};
+use crate::{StoreError, StoreErrorKind};
 
 /// The pause between transactions, in which others get the lock: twice as long as they wait before they
 /// try again.
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 impl Shared {
     /// Runs the maintenance in the background, unless it is running.
-    pub(super) fn run_maintenance(self: &Arc<Self>, writer: &Jobs) {
+    pub(super) fn run_maintenance(self: &Arc<Self>, writer: &WorkQueue) {
         // On a disk that is nearly full it would take up what is left of the WAL.
         if self.space.low(&self.path).is_some() || self.is_maintaining.swap(true, Ordering::AcqRel)
         {
@@ -33,7 +33,7 @@ impl Shared {
             shared.is_maintaining.store(false, Ordering::Release);
             match done {
                 // The writer has shut down.
-                Ok(_) | Err(StoreError::Closed) => {}
+                Ok(_) | Err(StoreError { kind: StoreErrorKind::Closed, .. }) => {}
                 Err(error) => tracing::warn!(%error, "failed to expire overdue rows"),
             }
         });
@@ -46,7 +46,7 @@ impl Shared {
     /// Runs a maintenance in one transaction after the other, with pauses.
     pub(super) fn maintain(
         self: &Arc<Self>,
-        writer: &Jobs,
+        writer: &WorkQueue,
         maintenance: Maintenance,
     ) -> Result<Progress, StoreError> {
         let mut progress = Progress::default();
@@ -57,13 +57,13 @@ impl Shared {
             // Answered by the job, which is dropped with the writer: the queue is not.
             let (done, outcome) = mpsc::channel();
             let shared = Arc::clone(self);
-            writer.send(move |opened| {
-                shared.write(opened);
+            writer.send(move |db| {
+                shared.write(db);
                 let answer = answered.as_mut().and_then(|answered| answered.try_recv().ok());
                 let _ = done.send(answer);
             })?;
             let has_more;
-            match outcome.recv().map_err(|_| StoreError::Closed)? {
+            match outcome.recv().map_err(|_| StoreError::closed())? {
                 Some(answer) => (progress, has_more) = answer?,
                 // It did not have its turn among very many.
                 None => has_more = true,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Filter, Grant};
-use nexo_pairing_store::{Inspection, PairingStore, StoreError};
+use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::legacy::old_file;
@@ -117,14 +117,14 @@ async fn a_backup_overwrites_nothing() {
     symlink(&file, &link).unwrap();
     for taken in [&file, &directory, &link, &world.path] {
         let error = store_error(world.store.backup(taken).await.unwrap_err());
-        assert!(matches!(error, StoreError::Exists { .. }), "{error:?}");
+        assert!(matches!(error, StoreError { kind: StoreErrorKind::Exists, .. }), "{error:?}");
         assert!(error.hint().is_some());
     }
     assert_eq!(fs::read(&file).unwrap(), b"precious");
 
     let missing = folder.join("missing/backup.db");
     let error = store_error(world.store.backup(&missing).await.unwrap_err());
-    assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Io, .. }), "{error:?}");
     assert!(error.to_string().contains("missing"), "{error}");
     assert!(!folder.join("missing").exists());
     let left = names(folder);
@@ -155,7 +155,7 @@ async fn a_snapshot_of_a_missing_file_is_empty_and_creates_nothing() {
         assert_eq!(copy.list_allow(&Filter::all(), true).await.unwrap().len(), 1);
         let inspected = Inspection::of(folder.path().join(path)).await;
         let error = store_error(inspected.unwrap_err());
-        assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
+        assert!(matches!(error, StoreError { kind: StoreErrorKind::Missing, .. }), "{error:?}");
     }
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nexo_pairing_core::Filter;
-use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
+use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreErrorKind, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -76,7 +76,7 @@ async fn a_file_that_is_not_a_database_is_named() {
         &half_magic,
     ] {
         let error = refused_with(contents).await;
-        assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
+        assert!(matches!(error, StoreError { kind: StoreErrorKind::NotADatabase, .. }), "{error}");
         let hint = error.hint().unwrap();
         assert!(hint.contains("left as it is"), "{hint}");
     }
@@ -102,7 +102,7 @@ async fn a_file_that_was_emptied_is_damaged() {
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(left).unwrap();
         let opened = PairingStore::open(&path).await;
         let error = store_error(opened.map(drop).unwrap_err());
-        let is_right = matches!(&error, StoreError::Damaged { path: named, .. } if *named == path);
+        let is_right = matches!(&error, StoreError { kind: StoreErrorKind::Damaged, path: named, .. } if *named == path);
         assert!(is_right, "{left}: {error}");
         assert_eq!(fs::metadata(&path).unwrap().len(), left);
     }
@@ -123,8 +123,11 @@ async fn a_truncated_file_is_damaged() {
     lengths.extend((1..pages - 1).step_by(5).map(|page| page * 4096 + 1));
     for length in lengths {
         let error = refused_with(&whole[..length]).await;
-        let is_right =
-            matches!(error, StoreError::Damaged { .. } | StoreError::NotADatabase { .. });
+        let is_right = matches!(
+            error,
+            StoreError { kind: StoreErrorKind::Damaged, .. }
+                | StoreError { kind: StoreErrorKind::NotADatabase, .. }
+        );
         assert!(is_right, "{length}: {error}");
     }
 }
@@ -167,7 +170,10 @@ async fn a_damaged_header_is_reported() {
                     assert!(fs::read(&path).unwrap() == damaged, "byte {at}: {error}");
                     assert!(error.hint().is_some());
                     if at < 16 {
-                        assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
+                        assert!(
+                            matches!(error, StoreError { kind: StoreErrorKind::NotADatabase, .. }),
+                            "{error}"
+                        );
                     }
                 }
             }
@@ -183,7 +189,7 @@ async fn inner_damage_is_reported_when_it_is_read() {
         page[..200].fill(0xa5);
     }
     let error = refused_with(&damaged).await;
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Damaged, .. }), "{error}");
     assert!(error.hint().unwrap().contains("mv BACKUP"));
 }
 
@@ -207,7 +213,10 @@ async fn damage_found_by_a_load_is_reported() {
         store.subscribe(copy.weak());
         if let Err(error) = store.refresh().await {
             let error = store_error(error);
-            assert!(matches!(error, StoreError::Damaged { .. }), "page {number}: {error}");
+            assert!(
+                matches!(error, StoreError { kind: StoreErrorKind::Damaged, .. }),
+                "page {number}: {error}"
+            );
             assert_eq!(copy.state().position, None);
             told += 1;
         }
@@ -223,7 +232,10 @@ async fn a_newer_database_is_refused() {
     Connection::open(&path).unwrap().execute(newer, ()).unwrap();
     let before = fs::read(&path).unwrap();
     let error = refused(&path).await;
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 7, .. }), "{error}");
+    assert!(
+        matches!(error, StoreError { kind: StoreErrorKind::Newer { found: 99, known: 7 }, .. }),
+        "{error}"
+    );
     assert!(fs::read(&path).unwrap() == before);
     assert_eq!(names(folder.path()), ["pairing.db", "pairing.db.lock"]);
     let inspection = Inspection::of(&path).await.unwrap();
@@ -241,7 +253,10 @@ async fn files_of_a_crashed_newer_version_are_not_touched() {
     let before = (fs::read(&path).unwrap(), fs::read(&wal).unwrap());
     assert!(!before.1.is_empty());
     let error = refused(&path).await;
-    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    assert!(
+        matches!(error, StoreError { kind: StoreErrorKind::Newer { found: 99, .. }, .. }),
+        "{error}"
+    );
     assert!((fs::read(&path).unwrap(), fs::read(&wal).unwrap()) == before);
 }
 
@@ -260,7 +275,7 @@ async fn a_foreign_table_stops_the_upgrade_without_a_trace() {
     drop(connection);
     let opened = PairingStore::open(&path).await;
     let error = store_error(opened.map(drop).unwrap_err());
-    assert!(matches!(error, StoreError::Migration { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Migration, .. }), "{error:?}");
     assert!(error.hint().is_some());
     assert_eq!(schema(), ["CREATE TABLE pairing_allow_from (name TEXT)"]);
 }
@@ -274,14 +289,21 @@ async fn a_path_that_is_not_a_file_is_named_and_nothing_is_created() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [&directory, &pipe, Path::new("/dev/null"), Path::new("/")] {
         let error = refused(path).await;
-        assert!(matches!(&error, StoreError::NotAFile { path: named } if named == path), "{error}");
+        assert!(
+            matches!(&error, StoreError { kind: StoreErrorKind::NotAFile, path: named, .. } if named == path),
+            "{error}"
+        );
     }
     assert!(refused(&directory).await.hint().unwrap().contains("state/pairing.db"));
     assert_eq!(names(folder.path()), ["pipe", "state"]);
     for path in ["", "..", "."] {
         let opened = PairingStore::open(path).await;
         let error = store_error(opened.map(drop).unwrap_err());
-        let is_right = matches!(error, StoreError::NotAFile { .. } | StoreError::Io { .. });
+        let is_right = matches!(
+            error,
+            StoreError { kind: StoreErrorKind::NotAFile, .. }
+                | StoreError { kind: StoreErrorKind::Io, .. }
+        );
         assert!(is_right, "{path}: {error}");
     }
 }

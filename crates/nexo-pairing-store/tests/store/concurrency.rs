@@ -5,7 +5,9 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, UpsertOutcome};
-use nexo_pairing_store::{Inspection, PairingStore, RandomError, RandomSource, StoreError};
+use nexo_pairing_store::{
+    Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreErrorKind,
+};
 
 use crate::legacy::old_file;
 use crate::support::{
@@ -147,7 +149,7 @@ async fn waiting_too_long_for_the_file_is_an_error() {
     assert!(!world.is_allowed("+1").await, "who reads does not wait");
     let written = world.store.block(&everywhere("+1"), &Actor::cli(), None).await;
     let error = store_error(written.unwrap_err());
-    assert!(matches!(error, StoreError::Busy { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Busy, .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("fuser"));
     shell.execute_batch("ROLLBACK").unwrap();
     world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Clock, PairingError, Replica, SenderState};
-use nexo_pairing_store::{PairingStore, StoreError, StoreOptions};
+use nexo_pairing_store::{PairingStore, StoreError, StoreErrorKind, StoreOptions};
 use time::OffsetDateTime;
 
 use crate::support::{
@@ -223,7 +223,10 @@ async fn a_panicking_replica_closes_the_store_rather_than_going_stale() {
     copy.wait_until("it is loaded", |state| state.position.is_some());
 
     let blocked = world.store.block(&everywhere("+1"), &Actor::cli(), None).await;
-    assert!(matches!(store_error(blocked.unwrap_err()), StoreError::Closed));
+    assert!(matches!(
+        store_error(blocked.unwrap_err()),
+        StoreError { kind: StoreErrorKind::Closed, .. }
+    ));
     let (_, options) = options();
     let store = PairingStore::open_with(&world.path, options).await.unwrap();
     let filter = nexo_pairing_core::Filter::all();

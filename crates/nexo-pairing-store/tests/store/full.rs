@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nexo_pairing_core::{Actor, Filter, PairingError};
-use nexo_pairing_store::{Inspection, PairingStore, StoreError};
+use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreErrorKind};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{account, channel, everywhere, names, options, sender, store_error};
@@ -94,13 +94,13 @@ impl Disk {
 
     /// Whether this is the error of a full disk, as opposed to a limit.
     fn is_full(&self, error: &StoreError) -> bool {
-        matches!(error, StoreError::Full { .. })
+        matches!(error, StoreError { kind: StoreErrorKind::Full, .. })
             || self.limited.is_some()
                 && matches!(
                     error,
-                    StoreError::Sqlite { .. }
-                        | StoreError::Io { .. }
-                        | StoreError::Migration { .. }
+                    StoreError { kind: StoreErrorKind::Sqlite, .. }
+                        | StoreError { kind: StoreErrorKind::Io, .. }
+                        | StoreError { kind: StoreErrorKind::Migration, .. }
                 )
     }
 

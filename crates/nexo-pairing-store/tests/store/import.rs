@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use nexo_pairing_core::{Actor, SessionToken};
-use nexo_pairing_store::{PairingStore, StoreError, read_legacy_sessions};
+use nexo_pairing_store::{PairingStore, StoreError, StoreErrorKind, read_legacy_sessions};
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -123,7 +123,10 @@ async fn a_row_that_cannot_be_imported_is_named_without_its_token() {
     ] {
         let (_folder, path) = changed(&format!("INSERT INTO pairing_sessions VALUES {row}"));
         let error = refused(&path).await;
-        assert!(matches!(error, StoreError::BadSession { row: 2, .. }), "{error:?}");
+        assert!(
+            matches!(error, StoreError { kind: StoreErrorKind::BadSession { row: 2, .. }, .. }),
+            "{error:?}"
+        );
         let told = error.to_string();
         assert!(told.contains(reason) && !told.contains("secret"), "{told}");
         assert!(error.hint().unwrap().contains("rowid = 2"));
@@ -136,23 +139,32 @@ async fn a_file_without_sessions_of_0_1_8_is_refused() {
     let refused_as = |path: PathBuf| async move { refused(&path).await };
 
     let directory = folder.path().to_owned();
-    assert!(matches!(refused_as(directory).await, StoreError::NotAFile { .. }));
+    assert!(matches!(
+        refused_as(directory).await,
+        StoreError { kind: StoreErrorKind::NotAFile, .. }
+    ));
     let missing = folder.path().join("missing.db");
-    assert!(matches!(refused_as(missing).await, StoreError::Missing { .. }));
+    assert!(matches!(refused_as(missing).await, StoreError { kind: StoreErrorKind::Missing, .. }));
     let text = folder.path().join("text");
     fs::write(&text, "This is no database, but a text that is long enough to be one.").unwrap();
-    assert!(matches!(refused_as(text).await, StoreError::NotADatabase { .. }));
+    assert!(matches!(
+        refused_as(text).await,
+        StoreError { kind: StoreErrorKind::NotADatabase, .. }
+    ));
     let empty = folder.path().join("empty.db");
     fs::write(&empty, "").unwrap();
-    assert!(matches!(refused_as(empty).await, StoreError::NoSessions { .. }));
+    assert!(matches!(refused_as(empty).await, StoreError { kind: StoreErrorKind::NoSessions, .. }));
     let (_old, grants) = crate::legacy::old_file();
     let error = refused_as(grants).await;
-    assert!(matches!(error, StoreError::NoSessions { .. }), "{error}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::NoSessions, .. }), "{error}");
     assert!(error.hint().unwrap().contains("pairing_sessions.db"));
     // Ours has a table of the same name. It is in use, and stays so.
     let world = World::new().await;
     world.device(1).await;
-    assert!(matches!(refused_as(world.path.clone()).await, StoreError::NoSessions { .. }));
+    assert!(matches!(
+        refused_as(world.path.clone()).await,
+        StoreError { kind: StoreErrorKind::NoSessions, .. }
+    ));
     world.device(2).await;
 
     assert_eq!(names(folder.path()), ["empty.db", "pairing_sessions.db", "text"]);
@@ -182,7 +194,7 @@ async fn files_of_a_crashed_0_1_8_are_not_touched() {
     }
     let before = (bytes(&crashed), bytes(&beside(&crashed)));
     let error = refused(&crashed).await;
-    assert!(matches!(error, StoreError::Unfinished { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Unfinished, .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("sqlite3 "));
     assert!((bytes(&crashed), bytes(&beside(&crashed))) == before);
 }
@@ -192,6 +204,6 @@ async fn the_old_session_file_is_not_a_store() {
     let (_folder, path) = old_sessions();
     let opened = PairingStore::open(&path).await;
     let error = crate::support::store_error(opened.map(drop).unwrap_err());
-    assert!(matches!(error, StoreError::Migration { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Migration, .. }), "{error:?}");
     assert_eq!(read_legacy_sessions(&path).await.unwrap().len(), 1, "and is still what it was");
 }

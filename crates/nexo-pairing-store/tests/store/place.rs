@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nexo_pairing_conformance::testing;
 use nexo_pairing_core::{Actor, Filter};
-use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreOptions};
+use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreErrorKind, StoreOptions};
 use rustix::thread::CapabilitySet;
 
 use crate::legacy::old_file;
@@ -221,7 +221,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
     fs::write(&file, "").unwrap();
     for path in [file.join("pairing.db"), file.join("deeper/pairing.db")] {
         let error = refused(&path).await;
-        assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+        assert!(matches!(error, StoreError { kind: StoreErrorKind::Io, .. }), "{error:?}");
         assert!(error.to_string().contains(file.to_str().unwrap()) && error.hint().is_some());
     }
     obey_permissions();
@@ -229,10 +229,10 @@ async fn a_folder_that_cannot_be_made_is_named() {
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, Permissions::from_mode(0o555)).unwrap();
     let error = refused(&locked.join("state/pairing.db")).await;
-    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("ls -la"));
     let error = refused(&locked.join("pairing.db")).await;
-    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }), "{error:?}");
     assert_eq!(names(&locked), Vec::<String>::new());
 }
 
@@ -244,7 +244,10 @@ async fn a_file_that_may_not_be_used_is_refused() {
         drop(store);
         fs::set_permissions(&path, Permissions::from_mode(locked)).unwrap();
         let error = refused(&path).await;
-        assert!(matches!(error, StoreError::Permission { .. }), "{locked:o}: {error:?}");
+        assert!(
+            matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }),
+            "{locked:o}: {error:?}"
+        );
         assert_eq!(mode(&path), locked, "and is not made usable");
         drop(folder);
     }
@@ -266,7 +269,7 @@ async fn a_read_only_file_can_be_inspected() {
         let after = (fs::read(&path).unwrap(), names(folder.path()));
         assert!(before == after, "{of_file:o} in {of_folder:o}: {:?}", after.1);
         let error = refused(&path).await;
-        assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+        assert!(matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }), "{error:?}");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
     }
 }
@@ -283,8 +286,8 @@ async fn a_file_is_read_completely_or_not_at_all() {
     let (_, options) = options();
     let copy = PairingStore::snapshot(&path, options.clone()).await;
     let error = store_error(copy.map(drop).unwrap_err());
-    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }), "{error:?}");
     let error = store_error(PairingStore::view(path, options).await.map(drop).unwrap_err());
-    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }), "{error:?}");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use nexo_pairing_core::{Actor, Filter};
-use nexo_pairing_store::{Inspection, PairingStore, StoreError};
+use nexo_pairing_store::{Inspection, PairingStore, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -93,7 +93,7 @@ async fn an_interrupted_upgrade_starts_again_with_a_new_copy() {
     // This blocks the migration, so that only the copy is made.
     shell(&path).execute("CREATE TABLE pairing_accounts (x)", ()).unwrap();
     let failed = PairingStore::open_with(&path, options().1).await.unwrap_err();
-    assert!(matches!(store_error(failed), StoreError::Migration { .. }));
+    assert!(matches!(store_error(failed), StoreError { kind: StoreErrorKind::Migration, .. }));
     assert_eq!(Inspection::of(&path).await.unwrap().schema_version, 3);
     assert_eq!(rows(&shell(&copy))[2], 1);
 

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use nexo_pairing_store::{PairingStore, StoreError};
+use nexo_pairing_store::{PairingStore, StoreError, StoreErrorKind};
 
 use crate::place::obey_permissions;
 use crate::support::{World, store_error};
@@ -27,7 +27,7 @@ async fn a_probe_fails_on_a_deleted_file() {
     let aside = world.path.with_extension("aside");
     fs::rename(&world.path, &aside).unwrap();
     let error = store_error(world.store.probe().await.unwrap_err());
-    assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Missing, .. }), "{error:?}");
     fs::rename(&aside, &world.path).unwrap();
     world.store.probe().await.unwrap();
 }
@@ -43,7 +43,7 @@ async fn a_probe_fails_on_a_read_only_file() {
     fs::rename(&world.path, &aside).unwrap();
     fs::rename(&restored, &world.path).unwrap();
     let error = store_error(world.store.probe().await.unwrap_err());
-    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    assert!(matches!(error, StoreError { kind: StoreErrorKind::Permission, .. }), "{error:?}");
     fs::set_permissions(&world.path, Permissions::from_mode(0o600)).unwrap();
     world.store.probe().await.unwrap();
 }

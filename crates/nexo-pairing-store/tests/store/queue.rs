@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nexo_pairing_core::{Actor, NewRequest, PairingError};
-use nexo_pairing_store::StoreError;
+use nexo_pairing_store::{StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use crate::support::{World, everywhere, key, key_on};
@@ -67,6 +67,9 @@ fn is_overloaded(error: PairingError) {
     assert_eq!(error.kind(), "overloaded");
     let PairingError::Overloaded(source) = error else { panic!("{error:?}") };
     let source: Box<StoreError> = source.downcast().unwrap();
-    assert!(matches!(*source, StoreError::QueueFull { .. }), "{source:?}");
+    assert!(
+        matches!(*source, StoreError { kind: StoreErrorKind::QueueFull { .. }, .. }),
+        "{source:?}"
+    );
     assert!(source.hint().unwrap().contains("try again"));
 }

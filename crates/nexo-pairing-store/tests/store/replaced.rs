@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use nexo_pairing_conformance::testing;
 use nexo_pairing_core::Actor;
 use nexo_pairing_store::{
-    Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreOptions,
+    Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreErrorKind, StoreOptions,
 };
 
 use crate::support::{
@@ -158,7 +158,7 @@ async fn a_write_to_the_old_file_is_an_error_and_does_not_bring_it_back() {
     }));
     let request = nexo_pairing_core::NewRequest::new(crate::support::key("+9"));
     let written = world.store.upsert_pending(request).await.unwrap_err();
-    assert!(matches!(store_error(written), StoreError::Replaced { .. }));
+    assert!(matches!(store_error(written), StoreError { kind: StoreErrorKind::Replaced, .. }));
     for _ in 0..3 {
         world.store.refresh().await.unwrap();
         assert_eq!(copy.lines(), ["whatsapp/personal/+2 allowed"]);
@@ -181,7 +181,7 @@ async fn without_its_file_a_store_fails_and_creates_none() {
         for error in [written.unwrap_err(), read.unwrap_err(), refreshed.unwrap_err()] {
             let error = store_error(error);
             assert!(
-                matches!(&error, StoreError::Missing { path } if *path == world.path),
+                matches!(&error, StoreError { kind: StoreErrorKind::Missing, path, .. } if *path == world.path),
                 "{error}"
             );
         }
@@ -208,7 +208,7 @@ async fn a_deleted_folder_is_not_created_again() {
     fs::remove_dir_all(&folder).unwrap();
     copy.wait_until("it is shut", |state| state.position.is_none());
     let failed = store_error(store.purge_expired().await.unwrap_err());
-    assert!(matches!(failed, StoreError::Missing { .. }), "{failed}");
+    assert!(matches!(failed, StoreError { kind: StoreErrorKind::Missing, .. }), "{failed}");
     assert!(failed.hint().is_some());
     assert!(!folder.exists());
 }
@@ -224,7 +224,7 @@ async fn a_broken_replacement_invalidates_the_replicas() {
     fs::rename(&junk, &world.path).unwrap();
     copy.wait_until("it is shut", |state| state.position.is_none());
     let failed = store_error(world.store.refresh().await.unwrap_err());
-    assert!(matches!(failed, StoreError::NotADatabase { .. }), "{failed}");
+    assert!(matches!(failed, StoreError { kind: StoreErrorKind::NotADatabase, .. }), "{failed}");
     assert_eq!(copy.state().position, None);
     fs::rename(backup, &world.path).unwrap();
     copy.wait_until("it is open", |state| state.lines() == ["whatsapp/personal/+2 allowed"]);
