@@ -4,7 +4,7 @@ use nexo_pairing_core::{Actor, AdaptersError, ChannelId, RememberedAdapters};
 use serde_json::{Value, json};
 
 use crate::port::{AdapterRow, LockKey, PortResult, Rows};
-use crate::refusal::{TxError, TxResult, Within};
+use crate::refusal::{Specific, TxError, TxResult};
 use crate::tx::{Subject, Tx};
 
 /// The channels that are remembered.
@@ -13,13 +13,13 @@ pub(crate) fn remembered(rows: &dyn Rows) -> PortResult<RememberedAdapters> {
     Ok(RememberedAdapters::from_stored(channels.collect()))
 }
 
-/// Remembers the channels that `after` has and `before` had not, and forgets those that only `before`
-/// had: no process takes away what another one said.
+/// Remembers the channels that only `after` has, and forgets those that only `before` had: no process
+/// discards the settings of another one.
 pub(crate) fn put(
     tx: &mut Tx<'_>,
     before: &RememberedAdapters,
     after: &RememberedAdapters,
-) -> TxResult<(), Within<AdaptersError>> {
+) -> TxResult<(), Specific<AdaptersError>> {
     tx.lock([LockKey::Modes])?;
     let (before, after) = (before.channels(), after.channels());
     let mut rows = tx.rows.adapters()?;
@@ -29,7 +29,7 @@ pub(crate) fn put(
     let gone: Vec<_> = before.keys().filter(|it| !after.contains_key(*it) && !is_new(it)).collect();
     let count = rows.len() + new.len() - gone.len();
     if !new.is_empty() && count > RememberedAdapters::MAX_CHANNELS {
-        return Err(TxError::Refused(Within::Error(AdaptersError::TooMany(count))));
+        return Err(TxError::Refused(Specific::Refusal(AdaptersError::TooMany(count))));
     }
     rows.retain(|row| !gone.contains(&&row.channel));
     for (channel, said_by) in &new {

@@ -1,4 +1,4 @@
-//! What an operator does with a code, and what guessing one costs.
+//! Approves and rejects codes, and limits guesses.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::refusal::{TxError, TxResult};
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds};
 
-/// Over how long failed attempts are counted, and how long a lockout lasts.
+/// The period in which failed attempts are counted, and the duration of a lockout.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// The attempt that is answered with a lockout.
+/// The attempt that causes a lockout.
 const MAX_UNKNOWN: usize = 5;
 
-/// How many typing mistakes cost nothing.
+/// How many mistyped codes do not count as attempts.
 const MAX_MISTYPED: usize = 30;
 
-/// A code as somebody typed it.
+/// A code as it was typed.
 pub(crate) type TypedCode = Result<PairingCode, CodeError>;
 
-/// Lets in whoever has the code.
+/// Approves the request that has the code.
 pub(crate) fn approve(
     tx: &mut Tx<'_>,
     code: &TypedCode,
@@ -61,7 +61,7 @@ fn admit(
     grant: &Grant,
 ) -> TxResult<ApprovedRequest> {
     let RequestRow { key, code, .. } = find(tx, code, actor)?;
-    // 0.1.8 knows no blocks, so it can make a request of a blocked sender.
+    // 0.1.8 has no blocks, so it can add a request of a blocked sender.
     if tx.rows.has_block(&Filter::from(&key))? {
         return Err(TxError::Refused(PairingError::Blocked { key }));
     }
@@ -77,7 +77,7 @@ fn admit(
     Ok(ApprovedRequest::new(key, at(tx.now), expires_at.map(at)))
 }
 
-/// Refuses whoever has the code.
+/// Rejects the request that has the code.
 pub(crate) fn reject(
     tx: &mut Tx<'_>,
     code: &TypedCode,
@@ -89,11 +89,11 @@ pub(crate) fn reject(
     Ok(RejectedRequest::new(key, at(tx.now)))
 }
 
-/// Takes back a lockout.
+/// Ends a lockout.
 pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult<bool> {
     tx.lock([LockKey::Actor(locked.clone())])?;
     let deleted = tx.rows.delete_attempts(locked)?;
-    // Those that are out of time are kept for a while, but they hold nobody back.
+    // Old attempts are kept for a while, but no longer count.
     if !deleted.iter().any(|attempt| counts(attempt, tx.now)) {
         return Ok(false);
     }
@@ -102,7 +102,7 @@ pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult
     Ok(true)
 }
 
-/// The live request that has the code; or what the actor is told, and what it costs them.
+/// The live request that has the code. Otherwise returns the refusal, and counts the attempt.
 fn find(tx: &mut Tx<'_>, code: &TypedCode, actor: &Actor) -> TxResult<RequestRow> {
     let of_code = code.as_ref().ok().cloned().map(LockKey::Code);
     tx.lock(of_code.into_iter().chain([LockKey::Actor(actor.clone())]))?;
@@ -127,7 +127,7 @@ fn find(tx: &mut Tx<'_>, code: &TypedCode, actor: &Actor) -> TxResult<RequestRow
         tx.lock([account, LockKey::sender(key)])?;
     }
     tx.expire()?;
-    // Once more, as it may have ended until it was locked. One that was not there comes too late.
+    // Read again, as it may have ended before the lock. One that was added since is not looked up.
     if found.is_some()
         && let Some(request) = tx.rows.request_by_code(code)?
     {
@@ -143,7 +143,7 @@ fn find(tx: &mut Tx<'_>, code: &TypedCode, actor: &Actor) -> TxResult<RequestRow
     Err(record_failed_attempt(tx, mistake, actor, &attempts)?)
 }
 
-/// Ends the request that was found. Only because it was over can it have ended since.
+/// Ends the request that was found. It can only be gone if it was overdue.
 fn close(tx: &mut Tx<'_>, key: &SenderKey, code: &PairingCode, end: RequestEnd) -> TxResult<()> {
     if tx.close(key, code, end, tx.now, 0)? {
         return Ok(());
@@ -154,7 +154,7 @@ fn close(tx: &mut Tx<'_>, key: &SenderKey, code: &PairingCode, end: RequestEnd) 
     }
 }
 
-/// What became of a code within 24 hours: this is told, and costs nothing.
+/// The refusal for a code whose request ended within 24 hours, which does not count as an attempt.
 fn recent_outcome(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingError>> {
     let recent = tx.now - seconds(REJECTED_FOR) + 1..=tx.now + leeway();
     let mut outcomes = tx.rows.outcomes_of_code(code)?.into_iter();
@@ -169,7 +169,7 @@ fn recent_outcome(tx: &Tx<'_>, code: &PairingCode) -> PortResult<Option<PairingE
     }))
 }
 
-/// A code that nobody has: a typing mistake (with what is told then), up to a limit, or an attempt.
+/// Counts a code without a request: as mistyped (with its refusal), up to a limit, or as an attempt.
 fn record_failed_attempt(
     tx: &mut Tx<'_>,
     mistake: Option<PairingError>,
@@ -200,8 +200,7 @@ fn record_failed_attempt(
     Ok(TxError::Refused(PairingError::LockedOut { remaining: WINDOW }))
 }
 
-/// Whether an attempt counts at `now`. One from the future, by a clock that was set back since, does
-/// not.
+/// Whether an attempt counts at `now`. One from the future, by a clock that was set back since, does not.
 fn counts(attempt: &Attempt, now: i64) -> bool {
     attempt.at > now - seconds(WINDOW) && attempt.at <= now + leeway()
 }

@@ -20,12 +20,12 @@ use crate::tx::Tx;
 #[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// The clock by which repeated warnings are held back. Default: the operating system's.
+    /// The clock of the rate limit on repeated warnings. Default: the operating system's.
     pub clock: Arc<dyn Clock>,
-    /// Where the randomness of codes, tokens and pseudonyms comes from. Default: the operating system.
+    /// The source of randomness for codes, tokens and pseudonyms. Default: the operating system.
     pub random: Arc<dyn RandomSource>,
     /// For how many days the audit log is kept, within
-    /// [`AUDIT_DAYS`](nexo_pairing_core::limits::AUDIT_DAYS).
+    /// [`AUDIT_DAYS`](nexo_pairing_core::limits::AUDIT_DAYS), which has the default.
     pub audit_days: u32,
 }
 
@@ -46,7 +46,7 @@ pub struct PairingEngine<S>(Arc<Inner<S>>);
 struct Inner<S> {
     storage: S,
     options: EngineOptions,
-    /// Holds back warnings about setup codes that are presented again and again.
+    /// Rate-limits warnings about replayed setup codes.
     replays: ReplayWarnings,
 }
 
@@ -92,8 +92,8 @@ impl<S: Storage> PairingEngine<S> {
         &self.0.replays
     }
 
-    /// Runs `operation` in one transaction, which is durable and known to every replica when this
-    /// returns. A refusal is committed too.
+    /// Runs `operation` in one transaction, which is durable and seen by every replica when this returns.
+    /// A refusal is committed too.
     pub(crate) async fn write<T, R, F>(&self, caller: Caller, operation: F) -> Result<T, R>
     where
         T: Send + 'static,
@@ -108,7 +108,7 @@ impl<S: Storage> PairingEngine<S> {
         self.0.storage.write(caller, run).await?
     }
 
-    /// Runs `operation` in one transaction that does not write.
+    /// Runs `operation` in one read transaction.
     pub(crate) async fn read<T, F>(&self, caller: Caller, operation: F) -> Result<T, PairingError>
     where
         T: Send + 'static,

@@ -1,4 +1,4 @@
-//! Ends, blocks and seeds, for one account of a channel or for all.
+//! Revokes, blocks, seeds and erases, on one account of a channel or on all.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use crate::refusal::{TxError, TxResult};
 use crate::state::at;
 use crate::tx::{Subject, Tx};
 
-/// Ends the live grants of a target.
+/// Revokes the live grants of a target.
 pub(crate) fn revoke(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResult<Vec<SenderKey>> {
     tx.lock(locks(target))?;
     let revoked = revoke_all(tx, &Filter::from(target), actor)?;
@@ -26,7 +26,7 @@ pub(crate) fn revoke(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResul
     Ok(revoked)
 }
 
-/// Blocks a target: nothing it had outlives the block.
+/// Blocks a target, and ends its grants and requests.
 pub(crate) fn block(
     tx: &mut Tx<'_>,
     target: &Target,
@@ -52,7 +52,7 @@ pub(crate) fn block(
     Ok(BlockOutcome::new(revoked, dropped))
 }
 
-/// Ends the grants that match, overdue ones as of their expiry; returns the others, by account.
+/// Revokes the grants that match, expired ones as of their expiry; returns the others, by account.
 fn revoke_all(tx: &mut Tx<'_>, filter: &Filter, actor: &Actor) -> PortResult<Vec<SenderKey>> {
     tx.expire_of(filter)?;
     let mut revoked = tx.rows.end_grants(filter, GrantEnd::Revoked { at: tx.now, via: actor })?;
@@ -60,7 +60,7 @@ fn revoke_all(tx: &mut Tx<'_>, filter: &Filter, actor: &Actor) -> PortResult<Vec
     Ok(revoked)
 }
 
-/// Takes a block back: this one, and no narrower or wider one.
+/// Deletes a block: the one on this scope, and no narrower or wider one.
 pub(crate) fn unblock(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResult<bool> {
     tx.lock(locks(target))?;
     if !tx.rows.delete_block(target)? {
@@ -70,7 +70,7 @@ pub(crate) fn unblock(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResu
     Ok(true)
 }
 
-/// Lets in a list of senders, for good.
+/// Adds permanent grants for a list of senders.
 pub(crate) fn seed(
     tx: &mut Tx<'_>,
     on: &AccountKey,
@@ -78,7 +78,7 @@ pub(crate) fn seed(
     actor: &Actor,
 ) -> TxResult<SeedReport> {
     let (channel, account) = on;
-    // Blocks of a single sender lock the channel too, so that it does for any number of senders.
+    // Blocking a single sender locks the channel too, so its lock covers any number of senders.
     tx.lock([
         LockKey::Channel(channel.clone()),
         LockKey::Account(channel.clone(), account.clone()),
@@ -112,7 +112,7 @@ pub(crate) fn seed(
     Ok(report)
 }
 
-/// Erases a target. A hash of it, with `salt`, stands for it in the audit log from now on.
+/// Erases a target. A salted hash replaces it in the audit log.
 pub(crate) fn forget(
     tx: &mut Tx<'_>,
     target: &Target,
@@ -120,7 +120,7 @@ pub(crate) fn forget(
     salt: &[u8],
 ) -> TxResult<Vec<SenderKey>> {
     tx.lock(locks(target))?;
-    // The salt is kept nowhere, so that nobody can try all telephone numbers.
+    // The salt is not stored, so that the hash cannot be reversed by trying all telephone numbers.
     let mut digest = Context::new(&SHA256);
     digest.update(salt);
     digest.update(target.sender.as_str().as_bytes());
@@ -136,7 +136,7 @@ pub(crate) fn forget(
     Ok(accounts.map(|account| target.key_on(account)).collect())
 }
 
-/// What an operation on a target decides on.
+/// The locks of an operation on a target.
 fn locks(target: &Target) -> [LockKey; 2] {
     let Target { channel, sender, .. } = target;
     [LockKey::Channel(channel.clone()), LockKey::Sender(channel.clone(), sender.clone())]

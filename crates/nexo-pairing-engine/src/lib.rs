@@ -1,9 +1,9 @@
-//! What each operation of `nexo-pairing` means, once, over the rows of any storage.
+//! The operations of `nexo-pairing`, over the rows of any storage.
 //!
 //! [`PairingEngine`] implements the contracts of the core ([`GateBackend`], [`OperatorBackend`] and
 //! [`SessionBackend`]) over a [`Storage`]: rules, limits, the audit log and metrics are here, and a
-//! storage only reads and writes rows. Applications want `nexo-pairing-store`, the storage in a SQLite
-//! file; this crate is for the authors of others.
+//! storage only reads and writes rows. Applications use `nexo-pairing-store`, the storage in a SQLite
+//! file; this crate is for authors of other storages.
 //!
 //! [`GateBackend`]: nexo_pairing_core::GateBackend
 //! [`OperatorBackend`]: nexo_pairing_core::OperatorBackend

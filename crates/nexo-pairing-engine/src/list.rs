@@ -1,4 +1,4 @@
-//! Reads what there is, for people and programs.
+//! Lists requests and grants.
 
 use nexo_pairing_core::{AllowedSender, Filter, PendingRequest, SenderKey};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub(crate) fn pending(rows: &dyn Rows, filter: &Filter) -> PortResult<Vec<Pendin
     Ok(pending.collect())
 }
 
-/// Gives the grants to `each`, one after the other.
+/// Calls `each` for each grant.
 pub(crate) fn each_allowed(
     rows: &dyn Rows,
     filter: &Filter,
@@ -43,13 +43,13 @@ pub(crate) fn each_allowed(
     })
 }
 
-/// When a grant ended, if it did: its end may not have been noticed yet.
+/// When a grant ended, if it did: an expired one may not be marked yet.
 fn ended(grant: &AllowedSender, now: OffsetDateTime) -> Option<OffsetDateTime> {
     let life = grant_validity(grant);
     if grant.revoked_at.is_some() || life.is_some_and(|life| life.holds(now)) {
         return grant.revoked_at;
     }
-    // One that was given in the future, by a clock that was set back since, ended now.
+    // One from the future, by a clock that was set back since, ended now.
     Some(grant.expires_at.map_or(now, |until| until.min(now)))
 }
 

@@ -6,16 +6,16 @@ use nexo_pairing_core::{Filter, limits};
 use crate::port::{AuditTrim, PortResult, Rows, Trim};
 use crate::tx::{SHARE, Tx, seconds};
 
-/// How many outcomes are remembered at most, so that strangers cannot fill the disk.
+/// The most outcomes that are kept, so that strangers cannot fill the disk.
 const MAX_OUTCOMES: u64 = 10_000;
 
-/// For how long a session that ended can still be listed, in seconds.
+/// How long an ended session is kept, in seconds.
 const KEPT_SESSION: i64 = 30 * 86_400;
 
-/// For how long an expired setup code is known at least, in seconds.
+/// How long a redemption is kept at least after its code expired, in seconds.
 const KEPT_REDEMPTION: i64 = 48 * 3600;
 
-/// How many used setup codes are known however long ago they expired.
+/// How many redemptions are kept however long ago their codes expired.
 const KEPT_REDEMPTIONS: u64 = 10_000;
 
 /// How many rows a step changes at most. With SQLite it holds the lock for some 10 ms.
@@ -116,11 +116,11 @@ impl Step<'_> {
         self.tx.audit_repeated_claims()?;
         let now = self.tx.now;
         self.trim(Trim::ExpiredSessions(now))?;
-        // Even a revoked one stays until it would have expired: to import it again must not revive it.
+        // Even a revoked one stays until it would have expired: importing it again must not revive it.
         let ended = Trim::Sessions { revoked_until: now - KEPT_SESSION, expired_until: now };
         self.progress.sessions += self.trim(ended)?;
-        // When the clock jumps ahead by years and back again, what was used in between and just before
-        // must not be good once more: the newest stay, whatever their time stamps say.
+        // When the clock jumps ahead by years and back again, codes that were used in between and just
+        // before must not become valid again: the newest stay, whatever their time stamps.
         let expired_until = now - KEPT_REDEMPTION;
         self.trim(Trim::Redemptions { expired_until, keep: KEPT_REDEMPTIONS }).map(drop)
     }

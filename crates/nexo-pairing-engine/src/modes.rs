@@ -1,4 +1,4 @@
-//! Remembers which mode was in force for each account.
+//! Remembers the mode that was in force for each account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,14 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde_json::json;
 
 use crate::port::{AccountRow, LockKey, PortError, PortResult, Rows};
-use crate::refusal::{TxError, TxResult, Within};
+use crate::refusal::{Specific, TxError, TxResult};
 use crate::tx::{Subject, Tx};
 
-/// What the audit log says of an account that is not known.
+/// What the audit log says in place of the mode of an unknown account.
 const UNKNOWN: &str = "unknown_account";
 
-/// What is remembered; `None` when nothing was ever in force here. There is no mode until it is said,
-/// and when it was forgotten, which has a mark: no process takes the words of another one away, nor
-/// does a backup from before they were said.
+/// The remembered modes; `None` if none was ever in force. A mode is absent until it is set, and marked when
+/// it is forgotten: no process discards the settings of another one, nor does an older backup.
 pub(crate) fn remembered(rows: &dyn Rows) -> PortResult<Option<RememberedModes>> {
     from_rows(&rows.accounts()?)
 }
@@ -29,14 +28,14 @@ fn from_rows(rows: &[AccountRow]) -> PortResult<Option<RememberedModes>> {
     let (mut all, mut named, mut former) = (None, BTreeMap::new(), BTreeMap::new());
     let mut forgotten = BTreeSet::new();
     for row in rows {
-        let said = said(row)?;
+        let setting = mode_setting(row)?;
         if row.forgotten {
             forgotten.insert(row.account.clone());
         }
-        match (row.account.clone(), said) {
-            (None, said) => all = Some((said, row.named)),
-            (Some(key), said) if row.named => drop(named.insert(key, said)),
-            (Some(key), Some(said)) => drop(former.insert(key, said)),
+        match (row.account.clone(), setting) {
+            (None, setting) => all = Some((setting, row.named)),
+            (Some(key), setting) if row.named => drop(named.insert(key, setting)),
+            (Some(key), Some(setting)) => drop(former.insert(key, setting)),
             (Some(_), None) => {}
         }
     }
@@ -45,16 +44,16 @@ fn from_rows(rows: &[AccountRow]) -> PortResult<Option<RememberedModes>> {
     }))
 }
 
-/// What a process asks for: the words of its configuration, what counts where nothing was ever said,
-/// and what it has in force itself.
+/// The request of a process: the modes of its configuration, the fallback if none was ever set, and the
+/// modes that it has in force itself.
 #[derive(Clone)]
-pub(crate) struct Wanted {
-    pub(crate) words: ConfiguredModes,
+pub(crate) struct WantedModes {
+    pub(crate) configured: ConfiguredModes,
     pub(crate) fallback: Option<ModeSetting>,
     pub(crate) own: Option<RememberedModes>,
 }
 
-/// The modes in force, with what was in force before and what was stored.
+/// The modes in force, with those in force before and those stored.
 pub(crate) struct Resolved {
     stored: Option<RememberedModes>,
     before: RememberedModes,
@@ -69,11 +68,11 @@ impl Resolved {
     }
 }
 
-/// Finds the modes in force: what is wanted, over what the process has in force, or else over what is
-/// remembered.
+/// Resolves the modes in force: the wanted ones, over those that the process has in force, or else the
+/// remembered ones.
 pub(crate) fn resolve(
     rows: &dyn Rows,
-    wanted: &Wanted,
+    wanted: &WantedModes,
 ) -> PortResult<Result<Resolved, ModesError>> {
     let stored = remembered(rows)?;
     let before = match (&wanted.own, &stored) {
@@ -81,18 +80,18 @@ pub(crate) fn resolve(
         (Some(own), Some(stored)) => own.less_forgotten(stored),
         (Some(own), None) => own.clone(),
     };
-    let modes = before.resolve(&wanted.words, wanted.fallback.clone());
+    let modes = before.resolve(&wanted.configured, wanted.fallback.clone());
     Ok(modes.map(|modes| Resolved { stored, before, modes }))
 }
 
-/// Puts in force what is wanted, and remembers it.
+/// Puts the wanted modes in force, and remembers them.
 pub(crate) fn put_in_force(
     tx: &mut Tx<'_>,
-    wanted: &Wanted,
-) -> TxResult<ModesInForce, Within<ModesError>> {
+    wanted: &WantedModes,
+) -> TxResult<ModesInForce, Specific<ModesError>> {
     tx.lock([LockKey::Modes])?;
     let resolved =
-        resolve(tx.rows, wanted)?.map_err(|error| TxError::Refused(Within::Error(error)))?;
+        resolve(tx.rows, wanted)?.map_err(|error| TxError::Refused(Specific::Refusal(error)))?;
     if resolved.is_change() {
         let new = resolved.modes.remembered();
         store(tx, &resolved.stored.unwrap_or_default(), new)?;
@@ -101,7 +100,7 @@ pub(crate) fn put_in_force(
     Ok(resolved.modes)
 }
 
-/// Forgets the own mode of an account; `None` forgets everything. What was forgotten.
+/// Forgets the mode of an account, or all with `None`. Returns the forgotten modes.
 pub(crate) fn forget(
     tx: &mut Tx<'_>,
     account: Option<&AccountKey>,
@@ -111,9 +110,9 @@ pub(crate) fn forget(
     let mut rows = tx.rows.accounts()?;
     let Some(stored) = from_rows(&rows)? else { return Ok(Vec::new()) };
     let is_meant = |it: Option<&AccountKey>| account.is_none() || it == account;
-    let forgotten: Vec<_> = words(&stored)
+    let forgotten: Vec<_> = explicit_modes(&stored)
         .filter(|(it, _)| is_meant(*it))
-        .map(|(account, said)| (account.cloned(), said.clone()))
+        .map(|(account, setting)| (account.cloned(), setting.clone()))
         .collect();
     for row in rows.iter_mut().filter(|row| is_meant(row.account.as_ref())) {
         (row.mode, row.said_by, row.said_at) = (None, None, tx.now);
@@ -121,19 +120,21 @@ pub(crate) fn forget(
         row.forgotten = true;
     }
     tx.rows.replace_accounts(&rows)?;
-    for (account, said) in &forgotten {
-        let detail = json!({ "before": said.mode.as_str(), "said_by": said.origin });
+    for (account, setting) in &forgotten {
+        let detail = json!({ "before": setting.mode.as_str(), "said_by": setting.origin });
         tx.audit(actor.as_str(), "forget_mode", subject(account.as_ref()), detail)?;
     }
     Ok(forgotten)
 }
 
-/// Everything that was said in words, and for which account; `None` is for all the others.
-fn words(modes: &RememberedModes) -> impl Iterator<Item = (Option<&AccountKey>, &ModeSetting)> {
+/// Every explicit mode with its account; `None` is for all others.
+fn explicit_modes(
+    modes: &RememberedModes,
+) -> impl Iterator<Item = (Option<&AccountKey>, &ModeSetting)> {
     let named = modes.accounts().into_iter().flatten();
     let named = named.filter_map(|(account, own)| Some((account, own.as_ref()?)));
-    let own = named.chain(modes.former()).map(|(account, said)| (Some(account), said));
-    modes.default_mode().map(|said| (None, said)).into_iter().chain(own)
+    let own = named.chain(modes.former()).map(|(account, setting)| (Some(account), setting));
+    modes.default_mode().map(|setting| (None, setting)).into_iter().chain(own)
 }
 
 fn store(tx: &mut Tx<'_>, old: &RememberedModes, new: &RememberedModes) -> PortResult<()> {
@@ -143,9 +144,9 @@ fn store(tx: &mut Tx<'_>, old: &RememberedModes, new: &RememberedModes) -> PortR
         new.accounts().into_iter().flatten().map(|(it, own)| (Some(it), own.as_ref(), true));
     let former = new.former().iter().map(|(it, own)| (Some(it), Some(own), false));
     let all = (None, new.default_mode(), new.accounts().is_some());
-    for (account, said, named) in [all].into_iter().chain(named).chain(former) {
+    for (account, setting, named) in [all].into_iter().chain(named).chain(former) {
         let account = account.cloned();
-        let row = merged(rows.get(&account), account.clone(), said, named, tx.now);
+        let row = merged(rows.get(&account), account.clone(), setting, named, tx.now);
         rows.insert(account, row);
     }
     let is_in = |modes: &RememberedModes, account: &AccountKey| {
@@ -162,16 +163,16 @@ fn store(tx: &mut Tx<'_>, old: &RememberedModes, new: &RememberedModes) -> PortR
     tx.rows.replace_accounts(&rows.into_values().collect::<Vec<_>>())
 }
 
-/// A row with what is said now: what is not said any more stays, and with it when it was said.
+/// A row with the new setting. An absent setting keeps the old one, and its time.
 fn merged(
     old: Option<&AccountRow>,
     account: Option<AccountKey>,
-    said: Option<&ModeSetting>,
+    setting: Option<&ModeSetting>,
     named: bool,
     now: i64,
 ) -> AccountRow {
     let (mode, said_by) =
-        said.map(|said| (said.mode.as_str().to_owned(), said.origin.clone())).unzip();
+        setting.map(|setting| (setting.mode.as_str().to_owned(), setting.origin.clone())).unzip();
     let Some(old) = old else {
         return AccountRow { account, mode, said_by, said_at: now, named, forgotten: false };
     };
@@ -187,10 +188,10 @@ fn merged(
     }
 }
 
-/// An entry for each account whose mode is another one now, and one for all that are not named.
+/// Adds an entry for each account whose mode changed, and one for all that are not named.
 fn audit(tx: &mut Tx<'_>, before: &RememberedModes, after: &RememberedModes) -> PortResult<()> {
     let of = |modes: &RememberedModes, account: Option<&AccountKey>| match modes.mode(account) {
-        Some(said) => Some(said.mode.as_str()),
+        Some(setting) => Some(setting.mode.as_str()),
         None => modes.accounts().map(|_| UNKNOWN),
     };
     let named = [before, after].into_iter().flat_map(RememberedModes::accounts);
@@ -200,7 +201,7 @@ fn audit(tx: &mut Tx<'_>, before: &RememberedModes, after: &RememberedModes) -> 
         if old.unwrap_or(UNKNOWN) == new.unwrap_or(UNKNOWN) {
             continue;
         }
-        let said_by = after.mode(account).map(|said| &said.origin);
+        let said_by = after.mode(account).map(|setting| &setting.origin);
         let detail = json!({ "before": old, "mode": new, "said_by": said_by });
         tx.audit(Actor::config().as_str(), "mode", subject(account), detail)?;
     }
@@ -213,9 +214,8 @@ fn subject(account: Option<&AccountKey>) -> Subject<'_> {
     Subject { channel, account, ..Subject::default() }
 }
 
-/// The mode of a row, and where it was said. One that nobody knows is an error: it may be stricter
-/// than any that is known.
-fn said(row: &AccountRow) -> PortResult<Option<ModeSetting>> {
+/// The mode of a row, and its origin. An unknown one is an error: it may be stricter than any known one.
+fn mode_setting(row: &AccountRow) -> PortResult<Option<ModeSetting>> {
     let Some(mode) = &row.mode else { return Ok(None) };
     let text: StrDeserializer<'_, ValueError> = mode.as_str().into_deserializer();
     let mode = Mode::deserialize(text).map_err(PortError::new)?;

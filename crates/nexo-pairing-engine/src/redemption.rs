@@ -1,5 +1,4 @@
-//! Uses a setup code, cancels it, and says what became of it: one that was used or cancelled stays
-//! so.
+//! Redeems and cancels setup codes, and reports their state. A used or cancelled code stays so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,16 +19,16 @@ use crate::session::end;
 use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};
 
-/// What a new session, or a session with a new token, is made of.
+/// The id of a new session, and the hash of a new token.
 pub(crate) struct NewToken {
     pub(crate) id: SessionId,
     pub(crate) token: Sha256,
 }
 
-/// Warnings about setup codes that are presented again and again, by session.
+/// Rate-limits warnings about replayed setup codes, by session and whether it was revoked.
 pub(crate) type ReplayWarnings = Arc<WarningLimiter<(String, bool)>>;
 
-/// Uses a setup code. Says whether the session was there before, and only its token is new.
+/// Redeems a setup code. Returns whether the session existed before, with a new token now.
 pub(crate) fn redeem(
     tx: &mut Tx<'_>,
     redemption: &Redemption,
@@ -38,8 +37,8 @@ pub(crate) fn redeem(
 ) -> TxResult<(Session, bool), RedeemError> {
     let claims = &redemption.claims;
     tx.lock([LockKey::Nonce(claims.nonce.clone())])?;
-    // It was checked before, but the wait for the transaction took its time. An expired code is not
-    // looked up: it gives nothing and takes nothing.
+    // It was checked before, but waiting for the transaction took time. An expired code is not looked
+    // up: it neither issues nor revokes a session.
     if tx.rows.now() >= claims.expires_at {
         return Err(TxError::Refused(RedeemError::Expired { at: claims.expires_at }));
     }
@@ -60,7 +59,7 @@ pub(crate) fn redeem(
             tx.repeated(RepeatKind::Reissue, used, of, redemption.peer, false)?;
             Ok((session, true))
         }
-        // Who has the claim id is no thief, and takes nothing from themselves.
+        // A client with the claim id is the same one, and its session is not revoked.
         row => {
             let revokes = !is_same && redemption.on_replay != OnReplay::Refuse;
             Err(replay(tx, redemption, (used, id), row, revokes, warnings)?)
@@ -75,7 +74,7 @@ fn is_by(used: &RedemptionRow, claim_id: Option<&ClaimId>) -> bool {
     }
 }
 
-/// Uses up a setup code and makes its session.
+/// Uses a setup code, and issues its session.
 fn issue(tx: &mut Tx<'_>, redemption: &Redemption, new: &NewToken) -> PortResult<Session> {
     let Redemption { claims, session_ttl, renew_for, .. } = redemption;
     let mut used = used(claims, tx.now);
@@ -97,8 +96,8 @@ fn issue(tx: &mut Tx<'_>, redemption: &Redemption, new: &NewToken) -> PortResult
     Ok(session)
 }
 
-/// A setup code was presented a second time. When it was not by the same client, one of the two is a
-/// thief, and nobody knows which.
+/// Handles a setup code that was presented a second time. If by another client, one of the two stole it,
+/// and it is unknown which.
 fn replay(
     tx: &mut Tx<'_>,
     redemption: &Redemption,
@@ -123,13 +122,13 @@ fn replay(
 }
 
 fn warn(warnings: &WarningLimiter<(String, bool)>, session: &str, revoked: bool) {
-    // Apart, so that the end of a session is not suppressed by what came before.
+    // Counted apart, so that earlier warnings do not suppress that of a revocation.
     if let Some(suppressed) = warnings.allow((session.to_owned(), revoked)) {
         tracing::warn!(session, revoked, suppressed, "a setup code was presented a second time");
     }
 }
 
-/// Burns a setup code.
+/// Cancels a setup code.
 pub(crate) fn cancel(
     tx: &mut Tx<'_>,
     claims: &TokenClaims,
@@ -152,7 +151,7 @@ pub(crate) fn cancel(
     }
 }
 
-/// What became of a setup code.
+/// The state of a setup code.
 pub(crate) fn state(rows: &dyn Rows, nonce: &str) -> PortResult<Option<RedemptionState>> {
     let Some(used) = rows.redemption(nonce)? else { return Ok(None) };
     let Some(id) = used.session else { return Ok(Some(RedemptionState::Cancelled)) };
@@ -160,7 +159,7 @@ pub(crate) fn state(rows: &dyn Rows, nonce: &str) -> PortResult<Option<Redemptio
     Ok(Some(session.map_or(RedemptionState::Forgotten, RedemptionState::Claimed)))
 }
 
-/// Adds a setup code that nobody has used. A storage that knows better must not give two sessions for it.
+/// Adds a redemption. Fails if the storage has one already: a code never issues two sessions.
 fn insert(tx: &mut Tx<'_>, row: &RedemptionRow) -> PortResult<()> {
     if tx.rows.insert_redemption(row)? {
         return Ok(());
@@ -168,7 +167,7 @@ fn insert(tx: &mut Tx<'_>, row: &RedemptionRow) -> PortResult<()> {
     Err(PortError::new("the setup code was used at the same time"))
 }
 
-/// A setup code that is used up now, without a session.
+/// A redemption at `now`, without a session.
 fn used(claims: &TokenClaims, now: i64) -> RedemptionRow {
     RedemptionRow {
         nonce: claims.nonce.clone(),

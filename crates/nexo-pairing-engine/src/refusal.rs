@@ -1,12 +1,12 @@
-//! Why an operation has no value, and which of the reasons are committed.
+//! Why an operation failed, and which failures are committed.
 
 use nexo_pairing_core::PairingError;
 
 use crate::port::PortError;
 
-/// Why an operation has no value.
+/// Why an operation failed.
 pub(crate) enum TxError<R = PairingError> {
-    /// A rule refused it. What it wrote before is committed: failed attempts count.
+    /// A rule refused it. Its earlier writes are committed: failed attempts count.
     Refused(R),
     /// The storage failed. Nothing is kept.
     Failed(PortError),
@@ -18,30 +18,30 @@ impl<R> From<PortError> for TxError<R> {
     }
 }
 
-/// A refusal that is an answer of its own, beside what any operation may fail with.
-pub(crate) enum Within<E> {
-    /// It.
-    Error(E),
+/// A refusal with an error type of its own, beside the errors of any operation.
+pub(crate) enum Specific<E> {
+    /// The refusal.
+    Refusal(E),
     /// The storage failed.
     Pairing(PairingError),
 }
 
-impl<E> From<PairingError> for Within<E> {
+impl<E> From<PairingError> for Specific<E> {
     fn from(error: PairingError) -> Self {
         Self::Pairing(error)
     }
 }
 
-impl<E> Within<E> {
-    /// The answer, with the refusal within it.
-    pub(crate) fn nest<T>(answer: Result<T, Self>) -> Result<Result<T, E>, PairingError> {
+impl<E> Specific<E> {
+    /// Separates the refusal from other errors.
+    pub(crate) fn split<T>(answer: Result<T, Self>) -> Result<Result<T, E>, PairingError> {
         match answer {
             Ok(value) => Ok(Ok(value)),
-            Err(Self::Error(error)) => Ok(Err(error)),
+            Err(Self::Refusal(error)) => Ok(Err(error)),
             Err(Self::Pairing(error)) => Err(error),
         }
     }
 }
 
-/// What an operation gives.
+/// The result of an operation.
 pub(crate) type TxResult<T, R = PairingError> = Result<T, TxError<R>>;

@@ -1,5 +1,5 @@
-//! Counts repeated claims of a setup code on its row, and audits few of them: whoever saw a code can
-//! present it as often as they like until it expires.
+//! Counts repeated claims of a setup code on its row, and audits few of them: anyone who saw a code can
+//! present it any number of times until it expires.
 
 use nexo_pairing_core::{Actor, PeerAddress, Session};
 use serde_json::json;
@@ -23,8 +23,8 @@ const AUDITED_SINGLY: i64 = 5;
 const AUDIT_INTERVAL: i64 = 60;
 
 impl Repeats {
-    /// Whether an entry is due. One from the future, by a clock that was set back since, does not delay
-    /// the next.
+    /// Whether an entry is due. An entry from the future, by a clock that was set back since, does not
+    /// delay the next.
     fn is_due(&self, now: i64) -> bool {
         let is_recent = |at: i64| (at..at.saturating_add(AUDIT_INTERVAL)).contains(&now);
         self.total <= AUDITED_SINGLY || !self.audited_at.is_some_and(is_recent)
@@ -41,7 +41,7 @@ impl RedemptionRow {
 }
 
 impl Tx<'_> {
-    /// Counts a repeated claim. Audits it if an entry is due, or in any case if it `revoked` the session.
+    /// Counts a repeated claim. Audits it if an entry is due, or if it `revoked` the session.
     pub(crate) fn repeated(
         &mut self,
         kind: RepeatKind,
@@ -60,7 +60,7 @@ impl Tx<'_> {
         self.rows.put_repeats(&used)
     }
 
-    /// Audits repeated claims that no later one gave an entry: the flood that they belong to is over.
+    /// Audits the last repeated claims of a flood that is over, for which no later claim added an entry.
     pub(crate) fn audit_repeated_claims(&mut self) -> PortResult<()> {
         let nonces = self.rows.unaudited_redemptions()?.into_iter().map(|used| used.nonce);
         let nonces: Vec<String> = nonces.collect();
@@ -69,7 +69,7 @@ impl Tx<'_> {
         }
         self.lock(nonces.iter().cloned().map(LockKey::Nonce))?;
         for nonce in nonces {
-            // Once more, as they may have been claimed again until they were locked.
+            // Read again, as it may have been claimed again before the lock.
             let Some(mut used) = self.rows.redemption(&nonce)? else { continue };
             let Some(id) = used.session.clone() else { continue };
             let session = self.rows.session(&id)?.map(|row| row.session);

@@ -1,4 +1,4 @@
-//! A stranger's request: made, repeated, refused a place.
+//! Adds a stranger's request, or repeats its challenge.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::refusal::{TxError, TxResult};
 use crate::state::{at, grant_validity, request_validity};
 use crate::tx::{SHARE, Subject, Tx, seconds};
 
-/// How often a new code is drawn before giving up: that one is taken has a chance of 1 in 10 million
-/// at 3000 requests.
+/// How often a new code is drawn before giving up. At 3,000 requests the chance that one is taken is 1 in 10
+/// million.
 const DRAWS: usize = 8;
 
-/// Makes a request, or repeats the one there is: what the rules say of the rows as they are by now.
+/// Adds a request or repeats the existing one, as the rules decide on the current rows.
 pub(crate) fn upsert(
     tx: &mut Tx<'_>,
     request: &NewRequest,
@@ -35,7 +35,7 @@ pub(crate) fn upsert(
     let rule_at = |now, facts: &Facts| rules::evaluate(&message, &limits, facts, || at(now));
     let mut rule = rule_at(tx.now, &facts);
     if rule == Rule::Challenge {
-        // All who make a request wait for this lock, on whichever account, so only they ask for it.
+        // All operations that add a request, on any account, wait for this lock, so only they take it.
         tx.lock([LockKey::Requests])?;
         let SenderKey { channel, account_id, .. } = request.key.clone();
         facts.counts = tx.rows.count_requests(&(channel, account_id), tx.overdue())?;
@@ -56,7 +56,7 @@ pub(crate) fn upsert(
     create(tx, request, random)
 }
 
-/// Stamps a challenge back, so that the next message after `retry_after` is challenged again.
+/// Sets the stamp of a challenge back, so that the next message after `retry_after` is challenged again.
 pub(crate) fn undelivered(
     tx: &mut Tx<'_>,
     key: &SenderKey,
@@ -118,7 +118,7 @@ fn locks(request: &NewRequest, keys: &[SenderKey]) -> Vec<LockKey> {
     locks
 }
 
-/// What the rows say of the sender of a request.
+/// The facts of the rows on the sender of a request.
 #[derive(Default)]
 struct Facts {
     has_blocks: bool,
@@ -126,12 +126,12 @@ struct Facts {
     grants: Vec<Validity>,
     waits: Vec<Validity>,
     requests: Vec<RequestRow>,
-    /// None, until they are counted.
+    /// Zero until they are counted.
     counts: RequestCounts,
 }
 
 impl Facts {
-    /// What the rows say, beside how many requests there are.
+    /// The facts, except the numbers of requests.
     fn of(rows: &dyn Rows, request: &NewRequest, keys: &[SenderKey]) -> PortResult<Self> {
         let of_channel = Filter::all().with_channel(request.key.channel.clone());
         let has_blocks = request.has_unreadable_id && rows.has_block(&of_channel)?;

@@ -19,8 +19,8 @@ pub(crate) fn live_of_token(rows: &dyn Rows, token: &Sha256) -> PortResult<Optio
     Ok(found.filter(|session| session.is_live(now)))
 }
 
-/// Whether there is a session with this token that has not ended. Asked before a write, for which
-/// others have to wait: anybody may present any token, and a device one that was revoked.
+/// Whether a session with this token has not ended. Checked before a write, which delays others: anyone may
+/// present any token, and a device a revoked one.
 pub(crate) fn has_not_ended(rows: &dyn Rows, token: &Sha256) -> PortResult<bool> {
     let now = rows.now().unix_timestamp();
     Ok(rows.session_by_token(token)?.is_some_and(|row| can_end(&row.session, now)))
@@ -33,7 +33,7 @@ pub(crate) fn list(rows: &dyn Rows, include_ended: bool) -> PortResult<Vec<Sessi
     Ok(sessions)
 }
 
-/// Records that a device was heard of, and from where, unless that was recorded within a minute.
+/// Records when a device was last seen, and from where, at most once a minute.
 pub(crate) fn touch(tx: &mut Tx<'_>, id: &SessionId, peer: Option<PeerAddress>) -> TxResult<()> {
     tx.lock([LockKey::Session(id.clone())])?;
     let Some(mut row) = tx.rows.session(id)? else { return Ok(()) };
@@ -46,7 +46,7 @@ pub(crate) fn touch(tx: &mut Tx<'_>, id: &SessionId, peer: Option<PeerAddress>) 
     Ok(())
 }
 
-/// Puts off the end of a live session.
+/// Extends a live session.
 pub(crate) fn renew(tx: &mut Tx<'_>, token: &Sha256, ttl: Duration) -> TxResult<Option<Session>> {
     let Some(mut row) = locked_by_token(tx, token)? else { return Ok(None) };
     if !row.session.is_live(at(tx.now)) {
@@ -80,7 +80,7 @@ pub(crate) fn revoke(tx: &mut Tx<'_>, id: &SessionId, actor: &Actor) -> TxResult
     Ok(ended)
 }
 
-/// Ends a session. One from the future is ended too: it would be live when the clock is right again.
+/// Ends a session, also one from the future: it would be live when the clock is right again.
 pub(crate) fn end(tx: &mut Tx<'_>, mut row: SessionRow, via: &str) -> PortResult<Option<Session>> {
     if !can_end(&row.session, tx.now) {
         return Ok(None);
@@ -91,7 +91,7 @@ pub(crate) fn end(tx: &mut Tx<'_>, mut row: SessionRow, via: &str) -> PortResult
     Ok(Some(row.session))
 }
 
-/// Takes over sessions of another store.
+/// Imports sessions of another store.
 pub(crate) fn import(
     tx: &mut Tx<'_>,
     sessions: &[(SessionId, ImportedSession)],
@@ -122,13 +122,13 @@ pub(crate) fn import(
     Ok(report)
 }
 
-/// Notes what was done outside of the store.
+/// Audits an event outside of the store.
 pub(crate) fn record(tx: &mut Tx<'_>, actor: &Actor, event: &SetupEvent) -> TxResult<()> {
     Ok(tx.audit(actor.as_str(), event.action(), Subject::default(), event.detail())?)
 }
 
-/// The session that has this token, locked, and read again: meanwhile a reissue may have made the token
-/// void.
+/// The session that has this token, locked and read again: a reissue may have invalidated the token
+/// meanwhile.
 fn locked_by_token(tx: &mut Tx<'_>, token: &Sha256) -> PortResult<Option<SessionRow>> {
     let Some(row) = tx.rows.session_by_token(token)? else { return Ok(None) };
     tx.lock([LockKey::Session(row.session.id)])?;

@@ -1,4 +1,4 @@
-//! What a storage's rows say of a sender, as a gate keeps it.
+//! The state of a sender, from rows.
 
 use std::ops::RangeInclusive;
 
@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::port::{PortResult, RequestRow, Rows};
 
-/// What a gate decides on a sender by, whole: for a storage that tells its replicas of each key that
-/// changed. A block for all accounts has a key on the account `*`.
+/// The complete state of a sender, for a storage that updates its replicas by keys that changed. A block on
+/// all accounts has a key on the account `*`.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub fn sender_state(rows: &dyn Rows, key: &SenderKey, is_blocked: bool) -> PortR
     Ok(state)
 }
 
-/// When a grant holds; `None` if it was revoked.
+/// When a grant is valid; `None` if it was revoked.
 pub(crate) fn grant_validity(grant: &AllowedSender) -> Option<Validity> {
     let life = grant
         .expires_at
@@ -37,12 +37,12 @@ pub(crate) fn grant_validity(grant: &AllowedSender) -> Option<Validity> {
     grant.revoked_at.is_none().then_some(life)
 }
 
-/// When a request lives.
+/// When a request is live.
 pub(crate) fn request_validity(request: &RequestRow) -> Validity {
     Validity::Between(at(request.created_at), at(request.expires_at))
 }
 
-/// The moment of a stored time stamp; one that no calendar has is the first or the last there is.
+/// The moment of a stored time stamp, clamped to the years 1 to 9999.
 #[must_use]
 pub fn at(seconds: i64) -> OffsetDateTime {
     const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;

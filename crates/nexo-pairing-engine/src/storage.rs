@@ -1,4 +1,4 @@
-//! What runs operations: a storage, with its transactions.
+//! The storage, which runs operations in transactions.
 
 use std::sync::Weak;
 
@@ -9,14 +9,14 @@ use crate::port::{PortResult, Rows};
 
 /// A storage: runs operations, each in one transaction.
 ///
-/// When a future of these has resolved to `Ok`, what its operation wrote is durable, and every replica
-/// knows it. A future that is dropped leaves its operation done or not done, never half.
+/// When one of its futures has resolved to `Ok`, the writes of its operation are durable, and seen by every
+/// replica. A future that is dropped leaves its operation done or not done, never half.
 pub trait Storage: Send + Sync + 'static {
     /// Runs `operation` in a transaction that may write.
     ///
-    /// It may be run again when the transaction could not be kept; only what its last run did, and
-    /// asked for by [`Rows::after_commit`], counts. When it fails, nothing of it is kept, and
-    /// operations that share its transaction are not touched.
+    /// It may be run again when the transaction could not be committed; only the writes and the effects
+    /// ([`Rows::after_commit`]) of its last run count. When it fails, nothing of it is kept, and
+    /// operations that share its transaction are not affected.
     fn write<T, F>(
         &self,
         caller: Caller,
@@ -26,7 +26,7 @@ pub trait Storage: Send + Sync + 'static {
         T: Send + 'static,
         F: Fn(&mut dyn Rows) -> PortResult<T> + Send + Sync + 'static;
 
-    /// Runs `operation` in a transaction that does not write: it reads at one moment.
+    /// Runs `operation` in a read transaction: it sees one moment.
     fn read<T, F>(
         &self,
         caller: Caller,
@@ -43,25 +43,24 @@ pub trait Storage: Send + Sync + 'static {
         maintenance: Maintenance,
     ) -> impl Future<Output = Result<Progress, PairingError>> + Send;
 
-    /// Keeps `replica` up to date until it is dropped, beginning with a complete load. Returns at once;
-    /// the load goes on behind it. A storage that others can change confirms a replica at each poll; one
-    /// that nobody else can change does so after each write and each refresh.
+    /// Keeps `replica` up to date until it is dropped, beginning with a complete load. Returns at once,
+    /// and loads in the background. A storage with external writers sends a heartbeat at each poll, any
+    /// other after each write and each refresh.
     fn subscribe(&self, replica: Weak<dyn Replica>);
 
     /// Brings every replica up to date now.
     fn refresh(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
 
-    /// Whether the storage can be read and written now. What it writes is taken back.
+    /// Whether the storage can be read and written now. The write is rolled back.
     fn probe(&self) -> impl Future<Output = Result<(), PairingError>> + Send;
 }
 
-/// For whom something is done. Who they are was checked before they got here: an operator is never
-/// refused for a crowd.
+/// The kind of a caller, which was authenticated before. An operator is never refused because of a crowd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// An operator, or the storage's own maintenance.
     Operator,
-    /// A sender who is not admitted yet, or whoever presents a setup code or a token. A storage may
+    /// A sender who is not admitted yet, or a client that presents a setup code or a token. A storage may
     /// refuse them with [`PairingError::Overloaded`].
     Stranger,
 }

@@ -1,4 +1,4 @@
-//! What operations have in common: the moment, the audit log, and the end of requests.
+//! The transaction of an operation: time, locks, the audit log, and the end of requests and grants.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::port::{
 };
 use crate::state::at;
 
-/// How many requests a transaction ends at most beside those that it decides on, and an operation how
-/// many grants. Each has its row deleted, an outcome and an entry in the audit log.
+/// The most overdue requests, and grants, that a transaction ends beside those that it decides on. A request
+/// costs a deletion, an outcome and an entry in the audit log.
 pub(crate) const SHARE: u64 = 50;
 
 /// An operation in its transaction.
 pub(crate) struct Tx<'a> {
     pub(crate) rows: &'a mut dyn Rows,
-    /// UTC seconds, since the last lock.
+    /// UTC seconds, as of the last lock.
     pub(crate) now: i64,
 }
 
-/// Whom or what an entry of the audit log concerns.
+/// The subject of an entry of the audit log.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) channel: Option<&'a str>,
@@ -50,7 +50,7 @@ impl<'a> Subject<'a> {
         Self { channel: Some(channel), account: Some(account), sender, ..Self::default() }
     }
 
-    /// A session, and what its device is called.
+    /// A session, and the label of its device.
     pub(crate) fn session(id: &'a str, device_label: Option<&'a str>) -> Self {
         Self { session: Some(id), device_label, ..Self::default() }
     }
@@ -62,8 +62,7 @@ impl<'a> Tx<'a> {
         Self { rows, now }
     }
 
-    /// Locks what the operation decides on from here on; what it locked before comes before it in the
-    /// order of keys.
+    /// Locks what the operation decides on from here on. Earlier locks come first in the order of keys.
     pub(crate) fn lock(&mut self, keys: impl IntoIterator<Item = LockKey>) -> PortResult<()> {
         let mut keys: Vec<LockKey> = keys.into_iter().collect();
         keys.sort_unstable();
@@ -114,8 +113,8 @@ impl<'a> Tx<'a> {
         self.audit(actor.as_str(), action, subject, detail)
     }
 
-    /// Ends a share of the overdue requests and grants, once a transaction. An operation decides right
-    /// without it, provided that what it decides on is ended before.
+    /// Ends a share of the overdue requests and grants, once a transaction. Decisions do not depend on it:
+    /// an operation first ends the overdue rows that it decides on.
     pub(crate) fn expire(&mut self) -> PortResult<()> {
         if self.rows.claim_maintenance() {
             self.expire_requests(SHARE)?;
@@ -124,7 +123,7 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Ends all that is overdue and matches, and a share of the rest.
+    /// Ends all overdue requests and grants that match, and a share of the rest.
     pub(crate) fn expire_of(&mut self, filter: &Filter) -> PortResult<()> {
         self.expire()?;
         let (overdue, mut due) = (self.overdue(), self.rows.requests(filter)?);
@@ -145,12 +144,12 @@ impl<'a> Tx<'a> {
         Ok(self.rows.end_grants(filter, end)?.len() as u64)
     }
 
-    /// Ends requests; how many there were by then, as they may be others', who are not locked. One that
-    /// was made in the future, by a clock that was set back since, is over too.
+    /// Ends overdue requests. Returns how many were still there: senders that are not locked may have lost
+    /// theirs meanwhile. One from the future, by a clock that was set back since, is overdue too.
     pub(crate) fn expire_each(&mut self, due: Vec<RequestRow>) -> PortResult<u64> {
         let mut count = 0;
         for request in due {
-            // What ends because the clock was set back is not its sender's doing.
+            // A request that ends because the clock was set back does not count against its sender.
             let at = self.now.min(request.expires_at);
             let is_theirs = request.created_at <= at;
             let strikes = self.strikes(&request.key, request.created_at)? + u32::from(is_theirs);
@@ -192,7 +191,7 @@ impl<'a> Tx<'a> {
     }
 }
 
-/// All that is ever stored of a token or a claim id.
+/// The hash that is stored in place of a token or a claim id.
 pub(crate) fn sha256(secret: &str) -> Sha256 {
     let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
     let mut bytes = [0; 32];
@@ -200,7 +199,7 @@ pub(crate) fn sha256(secret: &str) -> Sha256 {
     bytes
 }
 
-/// Whole seconds, as rows have them.
+/// Whole seconds, as in rows.
 pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
 }

@@ -1,7 +1,7 @@
 //! The storage of `nexo-pairing` in memory: for tests, examples and programs that persist nothing.
 //!
-//! [`MemoryStore`] has the operations of the store in a SQLite file, by the same engine. What it holds
-//! ends with its last handle.
+//! [`MemoryStore`] has the operations of the store in a SQLite file, by the same engine. Its contents are
+//! dropped with the last handle.
 //!
 //! ```
 //! use nexo_pairing_core::{AccountId, Actor, ChannelId, OperatorBackend, SenderId, SenderKey};
@@ -9,7 +9,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The options have a clock and a source of randomness, which tests set to their own.
+//! // The options have a clock and a source of randomness, which tests replace.
 //! let store = nexo_pairing_memory::open_memory(EngineOptions::default());
 //! let (channel, account) = (ChannelId::parse("telegram")?, AccountId::default_account());
 //! let sender = SenderId::parse("1001")?;

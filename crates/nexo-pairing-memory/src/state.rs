@@ -18,8 +18,8 @@ pub(crate) type Keyed<V> = BTreeMap<SenderKey, V>;
 /// Reverts one change of a transaction.
 type Undo = Box<dyn FnOnce(&mut State) + Send>;
 
-/// All that is stored, and the transaction in progress. Small tables, and those that only operators
-/// search, have no index. The number of a row is greater than that of any that was written before it.
+/// All tables, and the transaction in progress. Rows are found by their keys, and by nothing else without
+/// a scan. The number of a row is greater than that of any row that was added before it.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) requests: Keyed<(i64, RequestRow)>,
@@ -37,17 +37,17 @@ pub(crate) struct State {
     now: Option<OffsetDateTime>,
     has_maintenance: bool,
     effects: Vec<Effect>,
-    /// The keys that replicas have to be told of.
+    /// The keys that changed for replicas.
     changed: BTreeSet<SenderKey>,
     /// Reverts each change of the transaction.
     undo: Vec<Undo>,
 }
 
-/// What is done once a transaction is committed.
+/// Runs after a commit.
 type Effect = Box<dyn FnOnce() + Send>;
 
 impl State {
-    /// Begins a transaction, on what the last committed one left.
+    /// Begins a transaction.
     pub(crate) fn begin(&mut self, now: OffsetDateTime) {
         self.roll_back();
         self.now = Some(now);
@@ -91,7 +91,7 @@ impl State {
         before
     }
 
-    /// [`put`](Self::put) of a row that replicas have to be told of.
+    /// [`put`](Self::put) of a row that replicas see.
     pub(crate) fn put_keyed<V: Clone + Send + 'static>(
         &mut self,
         table: fn(&mut Self) -> &mut Keyed<V>,
@@ -214,7 +214,7 @@ impl Rows for State {
     }
 }
 
-/// The rows that match: that of one sender on one account is looked up.
+/// The rows that match: a complete key is looked up, everything else is a scan.
 pub(crate) fn matching<'a, V>(table: &'a Keyed<V>, filter: &Filter) -> Vec<(&'a SenderKey, &'a V)> {
     match filter.clone() {
         Filter { channel: Some(channel), account: Some(account), sender: Some(sender), .. } => {
@@ -238,7 +238,7 @@ fn beyond(numbers: impl Iterator<Item = i64>, keep: u64) -> i64 {
     numbers.get(size(keep)).copied().unwrap_or(i64::MIN)
 }
 
-/// A limit as collections have it.
+/// A limit for iterators.
 pub(crate) fn size(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }

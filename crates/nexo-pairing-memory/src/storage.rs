@@ -1,4 +1,4 @@
-//! The storage: one transaction after the other, and the replicas that are told of it.
+//! The storage: runs one transaction after the other, and updates the replicas.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,24 +12,24 @@ use tokio::task::spawn_blocking;
 
 use crate::state::State;
 
-/// A storage in memory; a clone is the same storage, which ends with the last of them.
+/// A storage in memory; a clone is the same storage, which is dropped with the last of them.
 ///
-/// Its operations have to be called within a tokio runtime, on whose threads for blocking work they
-/// run. A write that fails is reverted from an undo log.
+/// Its operations must be called within a tokio runtime, and run on its threads for blocking work. A
+/// write that fails is reverted from an undo log.
 #[derive(Debug, Clone)]
 pub struct MemoryStorage {
     inner: Arc<Mutex<Inner>>,
     replicas: Replicas,
 }
 
-/// Apart from the state, so that a replica is known as soon as it was given.
+/// Apart from the state, so that subscribing does not wait for it.
 type Replicas = Arc<std::sync::Mutex<Vec<Weak<dyn Replica>>>>;
 
 struct Inner {
     state: State,
     clock: Arc<dyn Clock>,
     replicas: Replicas,
-    /// How many transactions changed something that replicas hold.
+    /// How many transactions changed the state of replicas.
     position: i64,
 }
 
@@ -42,7 +42,7 @@ impl MemoryStorage {
         Self { inner: Arc::new(Mutex::new(inner)), replicas }
     }
 
-    /// Does something with the state when it is its turn. It is done to its end, or not begun.
+    /// Runs a job on the state when it is its turn. A dropped future leaves it done or not started.
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Inner) -> Result<T, PairingError> + Send + 'static,
@@ -91,7 +91,7 @@ impl Storage for MemoryStorage {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner).push(replica);
         let inner = Arc::clone(&self.inner);
         let load = move || report(inner.blocking_lock().tell(&BTreeSet::new()));
-        // Nobody has to be within a runtime for this.
+        // Subscribing needs no runtime.
         let started = thread::Builder::new().name("pairing-memory".to_owned()).spawn(load);
         report(started.map(drop).map_err(PairingError::backend));
     }
@@ -119,15 +119,15 @@ impl Inner {
         Ok(written)
     }
 
-    /// Brings every replica up to date: those that were before what changed just now, by that, and the
-    /// others by a complete load.
+    /// Brings every replica up to date: by `changed` if it was before that change, otherwise by a complete
+    /// load.
     fn tell(&mut self, changed: &BTreeSet<SenderKey>) -> Result<(), PairingError> {
         // A transaction that failed, or panicked, is not reverted yet.
         self.state.roll_back();
         let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
         replicas.retain(|replica| replica.strong_count() > 0);
         let live: Vec<_> = replicas.iter().filter_map(Weak::upgrade).collect();
-        // Nobody who adds a replica waits for the loads.
+        // Subscribers do not wait for the loads.
         drop(replicas);
         let state = |key| Ok(self.state.sender_state(key)?);
         let mut told = Ok(());
@@ -153,7 +153,7 @@ impl Inner {
     }
 }
 
-/// The writes are done, whatever becomes of this: a replica that cannot follow knows it.
+/// Logs a failure. The writes are done in any case: a replica that cannot follow is invalidated.
 fn report(told: Result<(), PairingError>) {
     if let Err(error) = told {
         tracing::error!(%error, "a replica cannot follow the storage");

@@ -81,7 +81,7 @@ impl OutcomeTable for State {
     }
 
     fn insert_outcome(&mut self, outcome: &OutcomeRow) -> PortResult<()> {
-        // Told to replicas with the request that it ends.
+        // Replicas learn of it with the request that it ends.
         let key = (outcome.key.clone(), self.next_number());
         self.put(|it| &mut it.outcomes, key, Some(outcome.clone()));
         Ok(())

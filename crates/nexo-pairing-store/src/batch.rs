@@ -1,5 +1,5 @@
-//! Writes that share a transaction: those that come while another is made durable go together into the
-//! next one, so that they wait for the disk once and not one after the other.
+//! Group commit: writes that arrive while a transaction is made durable share the next one, so that they
+//! wait for the disk once.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -14,48 +14,47 @@ use tokio::sync::oneshot;
 use crate::rows::{Effects, SqliteRows};
 use crate::{StoreError, StoreOptions};
 
-/// How many writes share a transaction at most, so that the first of them does not wait long for the
-/// last.
+/// The most writes in a transaction, so that the first of them does not wait long for the last.
 const MAX_BATCH: usize = 256;
 
-/// How many writes for strangers wait at most. The largest, a request with its metadata, takes some
-/// 5 kB; each process serves them in far less than a second once it gets the database's lock.
+/// The most queued writes of strangers. The largest, a request with its metadata, takes some 5 kB; each
+/// process serves them in far less than a second once it has the database's lock.
 pub(crate) const MAX_WAITING: usize = 1024;
 
-/// The writes that wait for their turn.
+/// The queued writes.
 #[derive(Default)]
 pub(crate) struct WriteQueue(Mutex<QueuedWrites>);
 
 /// Operators' writes go first: a crowd of strangers, or the 10 s that each of their transactions may
-/// wait for a lock, must not keep an operator from blocking somebody.
+/// wait for a lock, must not delay an operator who blocks a sender.
 #[derive(Default)]
 struct QueuedWrites {
     operators: VecDeque<Box<dyn Operation>>,
     strangers: VecDeque<Box<dyn Operation>>,
 }
 
-/// A write, and whoever waits for its answer.
+/// A write, and the caller that waits for its result.
 pub(crate) trait Operation: Send {
-    /// Does it, and keeps the answer.
+    /// Runs it, and keeps the result.
     fn run(&mut self, rows: &mut SqliteRows<'_>) -> rusqlite::Result<()>;
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller no longer waits.
     fn is_abandoned(&self) -> bool;
 
-    /// Gives the answer, or says why there is none.
+    /// Sends the result, or an error in its place.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-/// What was made durable, and was not answered yet.
+/// Writes that are durable, and not answered yet.
 #[derive(Default)]
 pub(crate) struct Committed {
     pub(crate) operations: Vec<Box<dyn Operation>>,
-    /// What follows them.
+    /// What follows the commit.
     pub(crate) effects: Effects,
 }
 
 impl WriteQueue {
-    /// Puts a write at the end of its queue. `None` when too many strangers' writes wait already.
+    /// Adds a write. `None` when too many strangers' writes are queued already.
     pub(crate) fn push<T, F>(
         &self,
         caller: Caller,
@@ -76,17 +75,17 @@ impl WriteQueue {
         Some(answered)
     }
 
-    /// The one whose turn it is.
+    /// Takes the next write.
     pub(crate) fn first(&self) -> Option<Box<dyn Operation>> {
         self.lock().pop()
     }
 
-    /// What strangers wait for.
+    /// Takes all writes of strangers.
     pub(crate) fn take_strangers(&self) -> VecDeque<Box<dyn Operation>> {
         std::mem::take(&mut self.lock().strangers)
     }
 
-    /// Those that go together, in their order.
+    /// Takes the writes of the next transaction, in order.
     pub(crate) fn next(&self) -> VecDeque<Box<dyn Operation>> {
         let mut waiting = self.lock();
         iter::from_fn(|| waiting.pop()).take(MAX_BATCH).collect()
@@ -98,7 +97,7 @@ impl WriteQueue {
 }
 
 impl QueuedWrites {
-    /// The next write. What a stranger has given up on is not done; what an operator asked for is.
+    /// Takes the next write. Skips those that a stranger no longer waits for, but none of an operator.
     fn pop(&mut self) -> Option<Box<dyn Operation>> {
         self.operators.pop_front().or_else(|| {
             iter::from_fn(|| self.strangers.pop_front()).find(|operation| !operation.is_abandoned())
@@ -112,9 +111,9 @@ impl std::fmt::Debug for WriteQueue {
     }
 }
 
-/// Makes these writes durable, in one transaction. One that fails is taken back and told why, and the
-/// others are kept; when the transaction fails, all of them are told. On a disk that `is_low` on space
-/// each ends only what it decides on.
+/// Commits these writes in one transaction. One that fails is rolled back and answered with its error, and
+/// the others are kept; when the transaction fails, all are answered with its error. On a disk that
+/// `is_low` on space, none runs maintenance.
 pub(crate) fn write(
     connection: &mut Connection,
     path: &Path,
@@ -137,11 +136,11 @@ pub(crate) fn write(
                     written.operations.push(operation);
                 }
                 Ok(Err(error)) => {
-                    // It may have been the one that did it.
+                    // It may be the one that had claimed it.
                     had_maintenance.set(is_low);
                     operation.answer(Err(StoreError::sqlite(path, error)));
                 }
-                // A full disk and the like take back what came before, too.
+                // A full disk, for example, rolls back the earlier writes, too.
                 Err(error) => {
                     operation.answer(Err(StoreError::sqlite(path, same(&error))));
                     return Err(error);
@@ -170,8 +169,8 @@ fn in_transaction(
     tx.commit()
 }
 
-/// Does a part of a transaction, or none of it. An error beside that of the part itself is one of the
-/// transaction, which must not be committed then.
+/// Runs a part of a transaction, whole or not at all. The outer error is one of the transaction, which must
+/// not be committed then.
 fn in_savepoint(
     tx: &Transaction<'_>,
     part: impl FnOnce() -> rusqlite::Result<()>,
@@ -179,7 +178,7 @@ fn in_savepoint(
     tx.prepare_cached("SAVEPOINT operation")?.execute(())?;
     let done = part();
     if tx.is_autocommit() {
-        // There is no transaction any more.
+        // SQLite has rolled the transaction back.
         return done.map(Ok);
     }
     if done.is_err() {
@@ -189,7 +188,7 @@ fn in_savepoint(
     Ok(done)
 }
 
-/// The same error once more: several have to be told.
+/// A copy of an error, for several callers.
 fn same(error: &rusqlite::Error) -> rusqlite::Error {
     let unknown = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR);
     let code = error.sqlite_error().copied().unwrap_or(unknown);
@@ -219,7 +218,7 @@ where
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { value, answer, .. } = *self;
-        // The caller may be gone: what was done stays done.
+        // The caller may be gone: the write stays.
         let _ = answer.send(outcome.and_then(|()| value.ok_or_else(StoreError::closed)));
     }
 }

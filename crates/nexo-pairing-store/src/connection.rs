@@ -11,17 +11,17 @@ use rusqlite::config::DbConfig;
 /// How long a connection waits for another writer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much room the WAL keeps while the database is open, in bytes: some 1,000 pages. A revocation writes
+/// The size that the WAL keeps while the database is open, in bytes: some 1,000 pages. A revocation writes
 /// about 10.
 pub(crate) const WAL_BYTES: u64 = 4 << 20;
 
-/// Sets up a connection of any kind. The WAL is brought in when it is half full of what it keeps of the
-/// disk (see `space.rs`): the other half is for what operators write on a full disk.
+/// Sets up a connection of any kind. The WAL is checkpointed when half of its reserved size (see
+/// `space.rs`) is used: the other half is for operators' writes on a full disk.
 pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
     wait_for_writers(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Without it the built-in SQLite, which has STAT4, compiles a cached statement anew whenever the
-    // value of a parameter changes: half of what a write took.
+    // Without it the built-in SQLite, which has STAT4, recompiles a cached statement whenever the
+    // value of a parameter changes: half of the time of a write.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
@@ -34,13 +34,13 @@ pub(crate) fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// Has a connection wait 10 s for others.
+/// Makes a connection wait 10 s for other writers.
 pub(crate) fn wait_for_writers(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(wait_for_other_writer))
 }
 
-/// Retries about every millisecond, with jitter. SQLite's built-in time-out sleeps ever longer and
-/// starves a writer among others.
+/// Retries about every millisecond, with jitter. SQLite's built-in timeout sleeps ever longer, and
+/// starves one writer among many.
 fn wait_for_other_writer(tries: i32) -> bool {
     thread_local!(static SINCE: Cell<Option<Instant>> = const { Cell::new(None) });
     let since = match SINCE.get() {

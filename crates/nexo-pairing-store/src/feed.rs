@@ -1,4 +1,5 @@
-//! Tells the replicas what changed, in order, from whatever connection has just seen it.
+//! The change feed: publishes changes to the replicas, in order, from whichever connection has just seen
+//! them.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,22 +13,22 @@ use crate::open::Db;
 use crate::open::place::FileId;
 use crate::rows::states;
 
-/// Up to how many changes are looked up in any case, rather than everything loaded.
+/// Up to so many changes are always looked up; more may cause a complete load.
 const FEW: i64 = 100;
 
 /// How many rows are loaded in the time in which one change is looked up.
 const ROWS_PER_CHANGE: i64 = 8;
 
-/// How often blocks that are damaged are checked again: somebody may have mended the file in place.
+/// How often damaged blocks are checked again: the file may have been repaired in place.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The replicas of a store.
 #[derive(Default)]
 pub(crate) struct ChangeFeed {
     replicas: Mutex<Vec<Weak<dyn Replica>>>,
-    /// Held while the replicas are spoken to: of which file they hold the state.
+    /// The file whose state the replicas hold. Locked while they are updated.
     told: Mutex<Option<FileId>>,
-    /// What the last check of the tables found, and when.
+    /// The result of the last check of the tables, and when it was made.
     verdict: Mutex<Option<(Verdict, Instant)>>,
 }
 
@@ -43,14 +44,14 @@ impl ChangeFeed {
         lock(&self.replicas).push(replica);
     }
 
-    /// Brings every replica up to what `opened`, which was opened at `path`, sees. A replica for which
-    /// that fails must not be trusted any more, and knows it; the others are served. When another
-    /// file is at `path` by now, what `opened` sees is not told to anybody.
+    /// Updates every replica to what `db`, which was opened at `path`, sees. A replica for which that
+    /// fails is invalidated; the others are updated. If another file is at `path` by now, all are
+    /// invalidated, and nothing is published.
     pub(crate) fn publish(&self, path: &Path, db: &mut Db) -> rusqlite::Result<()> {
-        // Outlive the guard: a replica that was let go meanwhile ends here, and whatever it holds.
+        // Outlives the guard: the last handle of a replica, and of what it holds, may be dropped here.
         let replicas = self.live();
-        // Held while the state is read, so that an older state never follows a newer one, nor that
-        // of a file that was replaced; whoever asks a replica does not wait for this.
+        // Locked while the state is read, so that an older state, or that of a replaced file, never
+        // follows a newer one; readers of a replica do not wait for this lock.
         let mut told = lock(&self.told);
         let is_current = db.is_at(path);
         if !is_current || told.is_some_and(|told| Some(told) != db.id()) {
@@ -88,7 +89,7 @@ impl ChangeFeed {
             Some(states) if states.is_empty() => {}
             Some(states) => {
                 if states.iter().any(|state| state.blocked == Some(false)) {
-                    // Lifted, or not to be found: the index by which it was looked up may be damaged.
+                    // Deleted, or not found: the index by which it was looked up may be damaged.
                     self.check(&tx, file, replica)?;
                 }
                 replica.update(states, newest);
@@ -103,8 +104,8 @@ impl ChangeFeed {
         Ok(())
     }
 
-    /// Checks the tables from which a replica takes who is blocked, in the transaction that reads them. A
-    /// fault in the blocks is an error, and is looked for again now and then.
+    /// Checks the tables that a replica must not load without, in the transaction that reads them. A fault
+    /// in the blocks is an error, and is checked again after a while.
     fn check(
         &self,
         tx: &Transaction<'_>,
@@ -120,7 +121,7 @@ impl ChangeFeed {
                 (verdict, at)
             }
             before => {
-                // The pages in memory may be older than those on the disk.
+                // The cached pages may be older than those on the disk.
                 tx.execute_batch("PRAGMA shrink_memory")?;
                 let verdict = Verdict::of_few(tx, file)?;
                 (verdict.with_others_of(before.map(|(before, _)| before)), Instant::now())
@@ -132,7 +133,7 @@ impl ChangeFeed {
         fault
     }
 
-    /// Tells the replicas what a check of all tables found.
+    /// Passes the result of a check of all tables to the replicas.
     pub(crate) fn report(&self, verdict: Verdict) {
         let replicas = self.live();
         replicas.iter().for_each(|replica| replica.set_damage(verdict.damage()));
@@ -143,13 +144,13 @@ impl ChangeFeed {
         }
     }
 
-    /// The replicas, each with its time: before the store is looked at.
+    /// The replicas, each with its time before the store is read.
     pub(crate) fn replicas_now(&self) -> Vec<(Arc<dyn Replica>, Duration)> {
         self.live().into_iter().map(|replica| (Arc::clone(&replica), replica.now())).collect()
     }
 
-    /// Tells these replicas that nothing had changed. `false` when one is not up to date, or when
-    /// there is another by now.
+    /// Tells these replicas that nothing had changed. `false` if one is not up to date, or another was
+    /// subscribed meanwhile.
     pub(crate) fn heartbeat(&self, replicas: &[(Arc<dyn Replica>, Duration)]) -> bool {
         let live = self.live().len();
         let _told = lock(&self.told);
@@ -164,7 +165,7 @@ impl ChangeFeed {
         is_current
     }
 
-    /// Tells the replicas that what they hold is not the store's any more.
+    /// Tells the replicas that their state is no longer the store's.
     pub(crate) fn invalidate(&self) {
         let replicas = self.live();
         let mut told = lock(&self.told);
@@ -172,7 +173,7 @@ impl ChangeFeed {
         replicas.iter().for_each(|replica| replica.invalidate());
     }
 
-    /// The replicas that there still are; those that were dropped are let go.
+    /// The live replicas; forgets those that were dropped.
     fn live(&self) -> Vec<Arc<dyn Replica>> {
         let mut replicas = lock(&self.replicas);
         replicas.retain(|replica| replica.strong_count() > 0);
@@ -184,8 +185,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The states that changed after `position`; `None` when the list of changes has a gap, is so long
-/// that a load takes less time, or does not go as far as the replica (the file went back in time).
+/// The states that changed after `position`; `None` if the list of changes has a gap, is so long that a
+/// load takes less time, or ends before `position` (an older file was restored).
 fn delta(
     tx: &Transaction<'_>,
     position: i64,
@@ -198,15 +199,14 @@ fn delta(
     let listed: i64 = tx
         .prepare_cached("SELECT count(*) FROM pairing_changes WHERE seq > ?1")?
         .query_row([position], |row| row.get(0))?;
-    // One more than there may be would be a row that another transaction is not done with; one
-    // less is a gap.
+    // More than expected would be rows of an unfinished transaction; less is a gap.
     if listed != count {
         return Ok(None);
     }
     states::changed(tx, position).map(Some)
 }
 
-/// About how many grants there are: rows are hardly ever deleted, and are most of what a load reads.
+/// About how many grants there are: they are rarely deleted, and are most of what a load reads.
 fn about_rows(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
     tx.query_row("SELECT coalesce(max(rowid), 0) FROM pairing_allow_from", (), |row| row.get(0))
 }

@@ -1,4 +1,4 @@
-//! Looks at a database file, or copies it, without changing it.
+//! Inspects or copies a database file without changing it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::open::place::FileId;
 use crate::open::{lock, place, schema};
 use crate::{StoreError, StoreErrorKind, connection, worker};
 
-/// What can be said of a database file without changing it.
+/// The state of a database file, read without changing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -22,14 +22,14 @@ pub struct Inspection {
     pub schema_version: u32,
     /// The newest schema that this program knows.
     pub newest_schema: u32,
-    /// What is wrong inside, in SQLite's words (`PRAGMA integrity_check`); empty when it is sound.
+    /// The damage, in SQLite's words (`PRAGMA integrity_check`); empty if it is intact.
     pub problems: Vec<String>,
-    /// The newest time stamp of something that has happened. After now, the clock was set back.
+    /// The newest time stamp of a past event. If it is in the future, the clock was set back.
     pub newest_row: Option<OffsetDateTime>,
 }
 
 impl Inspection {
-    /// Looks at the database at `path`. A schema newer than this program is no error here.
+    /// Inspects the database at `path`. A schema newer than this program is not an error here.
     ///
     /// # Errors
     ///
@@ -53,8 +53,8 @@ fn inspect(path: &Path) -> Result<Inspection, StoreError> {
     Ok(Inspection { schema_version, newest_schema, problems, newest_row })
 }
 
-/// Rows with a key that is no text, or a time that is no number, as another program may write them.
-/// One of them keeps a gate from loading its lists.
+/// Rows with a key that is not text, or a time that is not a number, as another program may write them. One
+/// of them keeps a gate from loading its lists.
 fn wrong_types(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut problems = Vec::new();
     for (table, time) in [
@@ -78,7 +78,7 @@ fn wrong_types(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// The newest time at which something happened; what lies ahead on purpose (an expiry) is left out.
+/// The newest time of an event; expiries are meant to be in the future, and left out.
 fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime>> {
     let mut newest: Option<i64> = None;
     for (table, columns) in [
@@ -98,9 +98,8 @@ fn newest_row(connection: &Connection) -> rusqlite::Result<Option<OffsetDateTime
     Ok(newest.map(at))
 }
 
-/// A connection to the database at `path` that sees it as it is now and cannot write: to the file
-/// itself, or to a copy in memory where that is not safe or its schema is an older one. A file that is
-/// not there is empty.
+/// A read-only connection to the database at `path` as it is now: to the file itself, or to a copy in memory
+/// if that is not safe or the schema is older. A missing file is empty.
 pub(crate) fn view(path: &Path) -> Result<Connection, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
     let source = find_source(path)?;
@@ -108,7 +107,7 @@ pub(crate) fn view(path: &Path) -> Result<Connection, StoreError> {
         Some(source) if source.is_locked && source.schema == schema::newest() => source.connection,
         source => copy_of(path, source)?,
     };
-    // The transaction begins with its first statement that reads.
+    // The transaction begins with the first statement that reads.
     connection
         .execute_batch("PRAGMA query_only = ON; BEGIN")
         .and_then(|()| schema::version(&connection))
@@ -116,8 +115,7 @@ pub(crate) fn view(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A copy, in memory, of the database at `path`, with the newest schema. A file that is not there is
-/// empty.
+/// A copy, in memory, of the database at `path`, with the newest schema. A missing file is empty.
 pub(crate) fn copy(path: &Path) -> Result<Connection, StoreError> {
     copy_of(path, find_source(path)?)
 }
@@ -157,18 +155,18 @@ pub(crate) fn backup(
     connection: &Connection,
     destination: &Path,
 ) -> Result<(), StoreError> {
-    // Also a link that leads nowhere: what a copy is written to is named by whoever asks for it.
+    // Also a dangling link: the copy goes to the path that was given.
     if fs::symlink_metadata(destination).is_ok() {
         return Err(StoreError::new(StoreErrorKind::Exists, destination));
     }
-    // No database is missing, but the folder for one.
+    // The folder is missing, not a database.
     let destination = place::resolve(destination, false).map_err(StoreError::no_folder)?;
     let folder = destination.parent().unwrap_or(&destination);
     let partial = tempfile::Builder::new()
         .prefix(".pairing-backup-")
         .tempfile_in(folder)
         .map_err(|error| StoreError::io(folder, error))?;
-    // Moved into place by root, it has to open for the service. A database in memory is nobody's.
+    // When root moves it into place, the service has to open it. A database in memory has no owner.
     if path.exists() {
         place::give_to_owner(partial.as_file(), path)
             .map_err(|error| StoreError::io(partial.path(), error))?;
@@ -178,7 +176,7 @@ pub(crate) fn backup(
     let mut copy = Connection::open_with_flags(partial.path(), flags).map_err(sqlite)?;
     copy_pages(connection, &mut copy)
         .map_err(|error| StoreError::copying(path, &destination, error))?;
-    // One file, with nothing beside it that could be left behind.
+    // One file, with nothing beside it.
     let _: String =
         copy.query_row("PRAGMA journal_mode = DELETE", (), |row| row.get(0)).map_err(sqlite)?;
     copy.close().map_err(|(_, error)| sqlite(error))?;
@@ -190,7 +188,7 @@ pub(crate) fn backup(
 
 fn copy_pages(from: &Connection, into: &mut Connection) -> rusqlite::Result<()> {
     let backup = Backup::new(from, into)?;
-    // All pages in one step: one moment of the source.
+    // All pages in one step, so of one moment.
     match backup.step(-1)? {
         StepResult::Done => Ok(()),
         StepResult::Busy | StepResult::Locked | StepResult::More | _ => {
@@ -200,15 +198,13 @@ fn copy_pages(from: &Connection, into: &mut Connection) -> rusqlite::Result<()> 
     }
 }
 
-/// Connects to a file that is there and is never to be written, not even to bring in what a crash
-/// left beside it.
+/// Connects to an existing file that must never be written, not even to recover it after a crash.
 pub(crate) fn connect_to_read_only(path: &Path) -> Result<Connection, StoreError> {
     let path = file_at(path)?;
     connect_read_only(&path, false).map_err(|error| StoreError::sqlite(&path, error))
 }
 
-/// A connection of its own to the file that is at `path` now, by which that is checked. Nothing is made
-/// beside it.
+/// A new connection to the file that is at `path` now, for a check. Nothing is created beside it.
 pub(crate) fn connect_to_check(path: &Path) -> Result<(Connection, FileId), StoreError> {
     let before = FileId::of(path);
     let source = connect_to_read(path)?;
@@ -218,7 +214,7 @@ pub(crate) fn connect_to_check(path: &Path) -> Result<(Connection, FileId), Stor
     }
 }
 
-/// The file that `path` leads to.
+/// The regular file at `path`, without links.
 fn file_at(path: &Path) -> Result<PathBuf, StoreError> {
     let path = place::resolve(path, false)?;
     match fs::metadata(&path) {
@@ -228,21 +224,21 @@ fn file_at(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
-/// A database that is to be left as it is.
+/// A database that is read without changing it.
 struct Source {
     connection: Connection,
     schema: u32,
-    /// Whether others know that it is read. Otherwise it may change under a reader, who has to be quick.
+    /// Whether the read is locked. Otherwise the file may change under the reader, which has to be quick.
     is_locked: bool,
 }
 
-/// Connects to a file that is there in a way that leaves it, and what lies beside it, as it was.
+/// Connects to an existing file, and leaves it and the files beside it unchanged.
 fn connect_to_read(path: &Path) -> Result<Source, StoreError> {
     let path = file_at(path)?;
     place::refuse_network(&path)?;
     place::refuse_links(&path)?;
     let sqlite = |error| StoreError::sqlite(&path, error);
-    // The database that was put here is whole; SQLite would mix it with the other one's WAL.
+    // The new database is whole; SQLite would mix it with the WAL of the old one.
     if lock::has_stale_wal(&path) {
         let connection = connect_read_only(&path, true).map_err(sqlite)?;
         return Source::of(&path, connection, false);
@@ -257,7 +253,7 @@ fn connect_to_read(path: &Path) -> Result<Source, StoreError> {
         }
         Err(error) => return Err(error),
     };
-    // A WAL that is there already stays: it is another process's, or a crash left it.
+    // An existing WAL stays: it belongs to another process, or a crash left it.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, wal.is_ok())
         .map_err(sqlite)?;
@@ -275,7 +271,7 @@ impl Source {
 fn connect_read_write(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // SQLite is content with reading, but then it leaves a WAL behind that it may not take away.
+    // SQLite would fall back to reading, but leave a WAL behind that it may not delete.
     if connection.is_readonly(rusqlite::MAIN_DB)? {
         let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
         return Err(rusqlite::Error::SqliteFailure(refused, None));
@@ -283,8 +279,8 @@ fn connect_read_write(path: &Path) -> rusqlite::Result<Connection> {
     readable(connection)
 }
 
-/// With `immutable` SQLite makes nothing beside the file. It then takes it that nobody writes and
-/// that all there is stands in the file.
+/// With `immutable` SQLite creates nothing beside the file, and assumes that it does not change and is
+/// complete.
 fn connect_read_only(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -304,7 +300,7 @@ fn connect_read_only(path: &Path, immutable: bool) -> rusqlite::Result<Connectio
     readable(Connection::open_with_flags(uri, flags)?)
 }
 
-/// A connection, once it has read something: SQLite opens a file only then.
+/// A connection that has read something: SQLite opens a file only then.
 fn readable(mut connection: Connection) -> rusqlite::Result<Connection> {
     connection::set_up(&mut connection)?;
     schema::version(&connection)?;
@@ -321,7 +317,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairing.db");
         let is_in_place = || view(&path).unwrap().path() == path.to_str();
-        assert!(!is_in_place(), "there is none");
+        assert!(!is_in_place(), "the file is missing");
         let db = open::open_or_create(&path, true).unwrap();
         assert!(is_in_place(), "in use");
         drop(db);

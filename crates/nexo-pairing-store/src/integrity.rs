@@ -1,4 +1,4 @@
-//! Looks for damage in the tables by which a gate decides. Nothing less than `integrity_check` will do:
+//! Checks the tables by which a gate decides for damage. Nothing less than `integrity_check` will do:
 //! `quick_check` does not compare a table with its indexes, and one flipped bit makes them differ.
 
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ const REQUESTS: &str = "pairing_pending";
 /// Any number, and checked while the gate is at work.
 const GRANTS: &str = "pairing_allow_from";
 
-/// What is wrong with which tables of a file.
+/// The damage of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Verdict {
     pub(crate) file: FileId,
@@ -31,7 +31,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Checks what a gate must not load without.
+    /// Checks the tables that a gate must not load without.
     pub(crate) fn of_few(connection: &Connection, file: FileId) -> rusqlite::Result<Self> {
         let blocks = problem(connection, BLOCKS)?;
         Ok(Self { file, blocks, others: problem(connection, REQUESTS)? })
@@ -56,12 +56,12 @@ impl Verdict {
         self
     }
 
-    /// What is wrong, for people.
+    /// A description of the damage.
     pub(crate) fn damage(&self) -> Option<&str> {
         self.blocks.as_deref().or(self.others.as_deref())
     }
 
-    /// The fault in the blocks as SQLite tells of what it finds itself.
+    /// The fault in the blocks, as the error that SQLite would return.
     pub(crate) fn fault(&self) -> rusqlite::Result<()> {
         match &self.blocks {
             None => Ok(()),
@@ -73,14 +73,14 @@ impl Verdict {
     }
 }
 
-/// The first thing that is wrong with a table or its indexes.
+/// The first fault in a table or its indexes.
 fn problem(connection: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
     let check = format!("PRAGMA integrity_check({table})");
     let found = connection.query_row(&check, (), |row| row.get::<_, String>(0));
     match found {
         Ok(found) => Ok((found != "ok").then(|| format!("{table}: {found}"))),
         Err(error) => match error.sqlite_error_code() {
-            // Whatever cannot be interpreted: text that is no UTF-8 has no code.
+            // Values that cannot be interpreted, such as text that is not UTF-8, have no code.
             None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Ok(Some(format!("{table}: {error}")))
             }
@@ -108,7 +108,7 @@ impl Stop {
 }
 
 impl IntegrityCheck {
-    /// Checks the file at `path`, and reports what was found.
+    /// Checks the file at `path`, and reports the result.
     pub(crate) fn start(
         path: PathBuf,
         report: impl FnOnce(Verdict) + Send + 'static,
@@ -119,7 +119,7 @@ impl IntegrityCheck {
             if let Err(error) = check(&path, report, &stopped)
                 && !stopped.is_stopped()
             {
-                tracing::warn!(path = %path.display(), %error, "the database could not be checked");
+                tracing::warn!(path = %path.display(), %error, "failed to check the database");
             }
         })?;
         Ok(Self { stop, thread: Some(thread) })
@@ -131,7 +131,7 @@ fn check(
     report: impl FnOnce(Verdict),
     stop: &Stop,
 ) -> Result<(), StoreError> {
-    // The other connections may hold pages as they were before.
+    // The other connections may have cached older pages.
     let (connection, file) = inspect::connect_to_check(path)?;
     let interrupt = connection.get_interrupt_handle();
     *stop.interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupt);

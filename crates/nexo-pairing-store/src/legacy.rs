@@ -14,12 +14,12 @@ use crate::{StoreError, StoreErrorKind, inspect, worker};
 /// The sessions in the file that 0.1.8 kept them in, `pairing_sessions.db`, oldest first, live or not.
 /// The file is only read.
 ///
-/// A label that is longer than today's is cut, and loses its control characters.
+/// A label that is too long is truncated; control characters are removed.
 ///
 /// # Errors
 ///
 /// [`StoreError`]: [`NoSessions`](StoreErrorKind::NoSessions) when the file is another database,
-/// [`BadSession`](StoreErrorKind::BadSession) when a row cannot be taken over, or what is wrong with the
+/// [`BadSession`](StoreErrorKind::BadSession) when a row cannot be imported, or what is wrong with the
 /// file.
 pub async fn read_legacy_sessions(
     path: impl AsRef<Path>,
@@ -51,7 +51,7 @@ fn read(path: &Path) -> Result<Vec<ImportedSession>, StoreError> {
     Ok(sessions)
 }
 
-/// Whether there is the table as 0.1.8 made it. Ours has the same name, and no clear tokens.
+/// Whether the table is the one of 0.1.8. Ours has the same name, and no plain tokens.
 fn has_schema(connection: &Connection) -> rusqlite::Result<bool> {
     let found: i64 = connection.query_row(
         "SELECT count(*) FROM pragma_table_info('pairing_sessions')
@@ -62,8 +62,8 @@ fn has_schema(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(found == 5)
 }
 
-/// A row of 0.1.8's: token, profile, device label, issued at, expires at. Otherwise what is wrong with
-/// it, without the token.
+/// A row of 0.1.8: token, profile, device label, issued at, expires at. Otherwise what is wrong with it,
+/// without the token.
 fn read_row(row: &Row<'_>) -> rusqlite::Result<Result<ImportedSession, String>> {
     let text: String = row.get(0)?;
     let token = match SessionToken::parse(&zeroize::Zeroizing::new(text)) {
@@ -80,7 +80,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Result<ImportedSession, String>> 
     Ok(Ok(ImportedSession::new(token, profile, label, issued_at, expires_at)))
 }
 
-/// A label within today's bounds: 0.1.8 had none, and it is only there to be read.
+/// A label within today's bounds: 0.1.8 had no bounds, and labels are only for display.
 fn fitting_label(label: String) -> Option<String> {
     let mut label: String = label.chars().filter(|char| !char.is_control()).collect();
     label.truncate(label.floor_char_boundary(MAX_LABEL_BYTES));

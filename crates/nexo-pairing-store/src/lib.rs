@@ -1,7 +1,7 @@
 //! Keeps grants, blocks, requests, sessions and the audit log in one SQLite file.
 //!
-//! [`PairingStore`] is the store that comes with `nexo-pairing`: several processes may use one file at once, an operation that has returned `Ok`
-//! survives a crash, and no SQLite call runs on an async worker thread.
+//! [`PairingStore`] is the store of `nexo-pairing`: several processes may use one file at once, an
+//! operation that has returned `Ok` survives a crash, and no SQLite call runs on an async worker thread.
 //!
 //! ```
 //! use nexo_pairing_core::{AccountId, Actor, ChannelId, SenderId, SenderKey};

@@ -1,4 +1,4 @@
-//! Opens a database file: creates, checks, upgrades and locks it, or says why not.
+//! Opens a database file: creates, checks, upgrades and locks it, or returns why not.
 
 pub(crate) mod lock;
 pub(crate) mod place;
@@ -17,7 +17,7 @@ use self::lock::OpenLock;
 use self::place::FileId;
 use crate::{StoreError, StoreErrorKind, connection, space};
 
-/// A connection, and of which file it is.
+/// A connection, and its file.
 #[derive(Debug)]
 pub(crate) struct Db {
     pub(crate) connection: Connection,
@@ -26,28 +26,27 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// A database that stays what it is when another file is put in place of it: one in memory, or a
-    /// view of one moment.
+    /// A database that does not follow a replaced file: one in memory, or a view of one moment.
     pub(crate) fn detached(connection: Connection) -> Self {
         Self { connection, id: None }
     }
 
-    /// Which file it is; `None` in memory.
+    /// Its file; `None` in memory.
     pub(crate) fn id(&self) -> Option<FileId> {
         self.id
     }
 
-    /// Whether it is of the file that `path` names now.
+    /// Whether its file is the one at `path` now.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.id.is_none() || self.id == FileId::of(path)
     }
 }
 
-/// Opens the file that `path` leads to, which is made when it is not there. Where `keep_copy` is set, a
-/// copy is kept of one that an earlier version could not read any more.
+/// Opens the file at `path`, and creates a missing one. With `keep_copy`, keeps a copy before an upgrade
+/// that earlier versions cannot read.
 pub(crate) fn open_or_create(path: &Path, keep_copy: bool) -> Result<Db, StoreError> {
     let path = &place::resolve(path, true)?;
-    // Before the lock, which would be left behind beside it.
+    // Before the lock file is created beside it.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(StoreError::new(StoreErrorKind::NotAFile, path));
     }
@@ -65,10 +64,10 @@ pub(crate) fn open_or_create(path: &Path, keep_copy: bool) -> Result<Db, StoreEr
     }
 }
 
-/// Opens the file that `path` leads to now, and keeps a copy as [`open_or_create`] does.
+/// Opens the existing file at `path`, and keeps a copy as [`open_or_create`] does.
 pub(crate) fn reopen(path: &Path, keep_copy: bool) -> Result<Db, StoreError> {
     let path = &place::resolve(path, false)?;
-    // A folder that vanished with its file must not come back because of us.
+    // A folder that was deleted with its file must not be created again.
     if !path.exists() {
         return Err(StoreError::new(StoreErrorKind::Missing, path));
     }
@@ -80,7 +79,7 @@ pub(crate) fn reopen(path: &Path, keep_copy: bool) -> Result<Db, StoreError> {
 
 fn open_locked(path: &Path, lock: &mut OpenLock, keep_copy: bool) -> Result<Db, StoreError> {
     let id = FileId::of(path).ok_or_else(|| StoreError::new(StoreErrorKind::Missing, path))?;
-    // To SQLite a file of one byte is empty, too.
+    // SQLite treats a file of one byte as empty, too.
     if lock.is_of(&id) && fs::metadata(path).is_ok_and(|metadata| metadata.len() <= 1) {
         return Err(StoreError::new(StoreErrorKind::Damaged, path));
     }
@@ -100,8 +99,8 @@ fn open_locked(path: &Path, lock: &mut OpenLock, keep_copy: bool) -> Result<Db, 
     Ok(Db { connection, id: Some(id) })
 }
 
-/// Connects to a file that is there, sets the connection up and refuses what we cannot use, without
-/// changing the file.
+/// Connects to an existing file, sets the connection up and rejects a newer schema, without changing the
+/// file.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
     let has_wal = place::beside(path, "-wal").exists();
@@ -111,7 +110,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let found = schema::version(&connection).map_err(sqlite)?;
     let known = schema::newest();
     if found > known {
-        // A WAL that a crash left behind is for the newer version to bring in.
+        // A WAL that a crash left behind is for the newer version to checkpoint.
         let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(keep, has_wal).map_err(sqlite)?;
         return Err(StoreError::new(StoreErrorKind::Newer { found, known }, path));

@@ -12,21 +12,21 @@ use nexo_pairing_core::{Clock, OsRandom, RandomSource, SystemClock};
 #[setters(prefix = "with_")]
 #[non_exhaustive]
 pub struct StoreOptions {
-    /// Where the time comes from. Default: the operating system.
+    /// The source of time. Default: the operating system.
     pub clock: Arc<dyn Clock>,
-    /// Where the randomness of codes comes from. Default: the operating system.
+    /// The source of randomness for codes. Default: the operating system.
     pub random: Arc<dyn RandomSource>,
-    /// Whether a copy of the file is kept, beside it as `<database>.before-v4`, before it is upgraded to
-    /// a schema that the version which wrote it cannot read. A file of 0.1.8 needs none: 0.1.8 can
-    /// still use it. Default `true`.
+    /// Whether to keep a copy of the file, beside it as `<database>.before-v4`, before an upgrade to a
+    /// schema that the version which wrote it cannot read. Not for a file of 0.1.8, which can still use
+    /// it. Default `true`.
     pub copy_before_upgrade: bool,
-    /// For how many days the audit log is kept, within [`AUDIT_DAYS`].
+    /// For how many days the audit log is kept, within [`AUDIT_DAYS`], which has the default.
     pub audit_days: u32,
-    /// How often the file is looked at for changes by others, once a replica is subscribed; at most
-    /// once a millisecond. Default 10 ms.
+    /// How often the file is polled for external changes, once a replica is subscribed; at most once a
+    /// millisecond. Default 10 ms.
     pub poll_interval: Duration,
-    /// How often all tables by which a gate decides are checked for damage, besides the first time,
-    /// once a replica is subscribed. Default a day.
+    /// How often all tables by which a gate decides are checked for damage, after a first check when a
+    /// replica is subscribed. Default a day.
     pub check_interval: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Room on the disk: how much there is, and what of it operators have for certain.
+//! Disk space: how much is free, and what is reserved for operators.
 
 use std::fs::File;
 use std::io;
@@ -14,25 +14,25 @@ use crate::StoreError;
 use crate::connection::{self, WAL_BYTES};
 use crate::open::place;
 
-/// With less room than this, in bytes, strangers' writes are refused: what is left is for operators.
+/// With fewer free bytes than this, strangers' writes are refused: the rest is for operators.
 pub(crate) const LOW: u64 = 16 << 20;
 
-/// How often the system is asked for the room that there is, at most: before a transaction, which takes a
-/// hundred times as long as that. Strangers must not use up the WAL in between.
+/// How often the free space is queried at most: before a transaction, which takes a hundred times as long.
+/// Strangers must not use up the WAL in between.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// How much room there is beside a database.
+/// The free space beside a database.
 #[derive(Debug, Default)]
 pub(crate) struct Space(Mutex<Option<(Instant, u64)>>);
 
 impl Space {
-    /// How many bytes are free, when these are too few for strangers.
+    /// How many bytes are free, if too few for strangers.
     pub(crate) fn low(&self, path: &Path) -> Option<u64> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let free = match *known {
             Some((at, free)) if at.elapsed() < INTERVAL => free,
             _ => {
-                // A folder that cannot be asked for its room is told of by whoever uses it.
+                // An inaccessible folder is reported by whoever uses it.
                 let free = free(path).ok()?;
                 *known = Some((Instant::now(), free));
                 free
@@ -48,9 +48,8 @@ pub(crate) fn free(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Has the file system allocate the WAL's blocks, so that on a full disk operators still write: into
-/// blocks that nobody can take. Nothing that stands in it is changed, and where it cannot be done, there
-/// is only the room that there is.
+/// Has the file system allocate the WAL's blocks, so that operators can still write on a full disk. The
+/// contents are unchanged. A failure leaves only the free space.
 pub(crate) fn reserve(path: &Path) {
     let reserved = open_wal(path).and_then(|wal| {
         if wal.metadata()?.len() < WAL_BYTES {
@@ -59,15 +58,15 @@ pub(crate) fn reserve(path: &Path) {
         Ok(())
     });
     if let Err(error) = reserved {
-        tracing::debug!(path = %path.display(), %error, "no room could be reserved for the WAL");
+        tracing::debug!(path = %path.display(), %error, "failed to reserve space for the WAL");
     }
 }
 
-/// Overwrites what the WAL holds of earlier writes, in place: rows outlive their deletion there, and a
-/// file that is cut short would give its blocks away. `false` when somebody still reads in it.
+/// Overwrites the earlier writes in the WAL, in place: deleted rows remain there, and truncating the file
+/// would give up its blocks. `false` if it is still being read.
 pub(crate) fn wipe(path: &Path, connection: &mut Connection) -> Result<bool, StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
-    // Whoever waits for readers keeps all writers out, and a check of a million grants reads for long.
+    // Waiting for readers blocks all writers, and a check of a million grants reads for a long time.
     connection.busy_timeout(Duration::from_secs(1)).map_err(sqlite)?;
     let wiped = try_to_wipe(path, connection);
     connection::wait_for_writers(connection).map_err(sqlite)?;
@@ -81,13 +80,13 @@ fn try_to_wipe(path: &Path, connection: &mut Connection) -> Result<bool, StoreEr
         if is_busy {
             return Ok(false);
         }
-        // The next write begins the WAL anew, with as many frames as it changes pages.
+        // The next write restarts the WAL, with as many frames as it changes pages.
         begin_anew(connection).map_err(sqlite)?;
         let version = data_version(connection).map_err(sqlite)?;
         let (_, begun) = checkpoint(connection, "PASSIVE").map_err(sqlite)?;
         let page_size: u32 =
             connection.query_row("PRAGMA page_size", (), |row| row.get(0)).map_err(sqlite)?;
-        // Nobody adds to it now.
+        // Nothing is appended while the lock is held.
         let tx =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         if begun <= frames && data_version(&tx).map_err(sqlite)? == version {
@@ -103,14 +102,13 @@ fn try_to_wipe(path: &Path, connection: &mut Connection) -> Result<bool, StoreEr
 const FILE_HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
 
-/// Brings what is in the WAL into the database. Whether somebody is in the way, and how many frames the
-/// WAL has.
+/// Checkpoints the WAL. Returns whether another connection blocked it, and how many frames the WAL has.
 pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(bool, u32)> {
     let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&checkpoint, (), |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Writes something, and leaves nothing.
+/// Writes something, and leaves no trace.
 fn begin_anew(connection: &mut Connection) -> rusqlite::Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute("INSERT INTO pairing_attempts (actor, at, kind) VALUES ('', 0, 'unknown')", ())?;
@@ -118,7 +116,7 @@ fn begin_anew(connection: &mut Connection) -> rusqlite::Result<()> {
     tx.commit()
 }
 
-/// Another number after each write by somebody else.
+/// A number that changes with each write by another connection.
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA data_version", (), |row| row.get(0))
 }
@@ -135,7 +133,7 @@ fn zero_from(path: &Path, mut at: u64) -> io::Result<()> {
     wal.sync_data()
 }
 
-/// Opens the WAL that is there. SQLite has its locks on other files, so closing this one drops none.
+/// Opens the existing WAL. SQLite's locks are on other files, so closing this one drops none.
 fn open_wal(path: &Path) -> io::Result<File> {
     let path = std::fs::canonicalize(path)?;
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;

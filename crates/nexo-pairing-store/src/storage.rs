@@ -22,11 +22,11 @@ use crate::watch::{Answer, WatchOptions, Watcher};
 use crate::worker::{self, ReconnectingConnection, WorkQueue, Worker};
 use crate::{StoreError, StoreErrorKind, StoreOptions, inspect};
 
-/// The rows of one SQLite file. Writes run one after the other on a thread of their own, reads on
-/// another beside it. Dropping it waits for what was begun.
+/// The rows of one SQLite file. Writes run one after the other on one thread, reads on another. Dropping
+/// it waits for queued work.
 #[derive(Debug)]
 pub(crate) struct SqliteStorage {
-    // In the order in which they are dropped: the watcher hands work to the writer.
+    // In the order of their drops: the watcher queues work for the writer.
     watcher: Mutex<Option<Watcher>>,
     writer: Worker,
     /// `None` in memory, where there is only one connection.
@@ -67,7 +67,7 @@ impl SqliteStorage {
         Ok(Self::new(path, writer, Some(reader), options))
     }
 
-    /// A storage on a connection of its own, which nobody else writes through.
+    /// A storage on a private connection.
     pub(crate) async fn detached(
         path: PathBuf,
         options: StoreOptions,
@@ -103,7 +103,7 @@ impl SqliteStorage {
     fn request_refresh(&self, answer: Answer) -> Result<(), StoreError> {
         let Self { watcher, writer, reader, shared } = self;
         let Some(reader) = reader else {
-            // In memory there is nobody else to watch.
+            // In memory there are no external changes to watch for.
             let shared = Arc::clone(shared);
             return writer.queue().send(move |db| {
                 let refreshed = db.and_then(|db| shared.publish(db));
@@ -126,7 +126,7 @@ impl SqliteStorage {
             poll_interval: shared.options.poll_interval.max(Duration::from_millis(1)),
             check_interval: shared.options.check_interval,
             maintain: Box::new(move || maintained.run_maintenance(&jobs)),
-            // Each closes its file, if that is not there any more, before it does anything.
+            // Each job closes a file that was replaced before it runs.
             release: Box::new(move || threads.iter().for_each(|jobs| drop(jobs.send(|_| ())))),
         })?;
         watcher.insert(started).refresh(answer)
@@ -147,7 +147,7 @@ impl Storage for SqliteStorage {
         let answered = shared.queue.push(caller, move |rows| operation(rows).map_err(sqlite_error));
         let full = StoreErrorKind::QueueFull { waiting: batch::MAX_WAITING };
         let answered = answered.ok_or_else(|| StoreError::new(full, &shared.path))?;
-        // Whoever has the turn takes the others along, whose turns then find nothing to do.
+        // The first job takes all queued writes along; the jobs of the others then find none.
         self.writer.queue().send(move |db| shared.write(db))?;
         Ok(answered.await.unwrap_or_else(|_| Err(StoreError::closed()))?)
     }
@@ -173,9 +173,9 @@ impl Storage for SqliteStorage {
 
     fn subscribe(&self, replica: Weak<dyn Replica>) {
         self.shared.feed.add(replica);
-        // A replica that is never loaded keeps its gate shut, so nothing is let in by going on.
+        // A replica that is never loaded keeps its gate closed, so it is safe to go on.
         if let Err(error) = self.request_refresh(None) {
-            tracing::error!(%error, "the store cannot be watched");
+            tracing::error!(%error, "cannot watch the store");
         }
     }
 
@@ -185,7 +185,7 @@ impl Storage for SqliteStorage {
         Ok(answered.await.unwrap_or_else(|_| Err(StoreError::closed()))?)
     }
 
-    /// After 10 s it fails when somebody else holds the database.
+    /// Fails after 10 s if another process holds the database.
     async fn probe(&self) -> Result<(), PairingError> {
         let shared = Arc::clone(&self.shared);
         let path = shared.path.clone();
@@ -195,7 +195,7 @@ impl Storage for SqliteStorage {
         });
         read.await?;
         let shared = Arc::clone(&self.shared);
-        // Whoever reaches a server may ask it for its health.
+        // Anyone who reaches a server may ask for its health.
         let probe = self.writer.queue().run(Caller::Stranger, &path, move |db| {
             let probed = probe(&mut db.connection);
             probed.map_err(|error| StoreError::sqlite(&shared.path, error))
@@ -204,7 +204,7 @@ impl Storage for SqliteStorage {
     }
 }
 
-/// Reads in one transaction, so that all of it is of one moment; a view is in one already.
+/// Reads in one transaction, so at one moment; a view is in one already.
 fn read<T>(
     connection: &Connection,
     clock: &dyn Clock,
@@ -216,12 +216,12 @@ fn read<T>(
 }
 
 impl Shared {
-    /// Writes what waits, and tells who waits for it once the replicas know.
+    /// Commits the queued writes, and answers their callers once the replicas are up to date.
     fn write(&self, db: Result<&mut Db, StoreError>) {
         let db = match db {
             Ok(db) => db,
             Err(error) => {
-                // The others have turns of their own, in which it is tried again.
+                // The others have jobs of their own, which try again.
                 if let Some(first) = self.queue.first() {
                     first.answer(Err(error));
                 }
@@ -240,8 +240,8 @@ impl Shared {
             return;
         }
         if low.is_some() {
-            // So that this is written over the WAL's beginning. On a full disk it may not be possible:
-            // then it is written behind what is there.
+            // So that the write reuses the beginning of the WAL. If a full disk prevents it, the write is
+            // appended.
             let _ = space::checkpoint(&db.connection, "PASSIVE");
         }
         let (connection, is_low) = (&mut db.connection, low.is_some());
@@ -250,7 +250,7 @@ impl Shared {
             return;
         }
         written.effects.after_commit.into_iter().for_each(|effect| effect());
-        // The writes are done, whatever becomes of this: replicas that cannot follow know it.
+        // The writes are durable in any case: replicas that cannot follow are invalidated.
         if let Err(error) = self.publish(db) {
             tracing::error!(%error, "the replicas cannot follow the store");
         }
@@ -261,26 +261,26 @@ impl Shared {
         for operation in written.operations {
             operation.answer(match is_current {
                 true => Ok(()),
-                // What was written went into a file that is not there any more.
+                // It was written to a file that was replaced.
                 false => Err(StoreError::new(StoreErrorKind::Replaced, &self.path)),
             });
         }
     }
 
-    /// Empties the WAL, in which rows outlive their deletion until it is written anew.
+    /// Wipes the WAL, in which deleted rows remain until they are overwritten.
     fn wipe_wal(&self, db: &mut Db) {
         if db.id().is_none() {
             return;
         }
         place::remove_quarantined(&self.path);
         if let Err(error) = previous::remove_copies(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "a copy from before an upgrade stays");
+            tracing::warn!(path = %self.path.display(), %error, "failed to remove a copy from before an upgrade");
         }
         let wiped = space::wipe(&self.path, &mut db.connection);
         if !matches!(wiped, Ok(true)) {
-            // Somebody reads in it, or the disk is full: it is overwritten by what is written next.
+            // It is being read, or the disk is full: later writes overwrite it.
             let error = wiped.err();
-            tracing::warn!(path = %self.path.display(), ?error, "the WAL could not be emptied yet");
+            tracing::warn!(path = %self.path.display(), ?error, "failed to wipe the WAL");
         }
     }
 
@@ -290,17 +290,17 @@ impl Shared {
     }
 }
 
-/// Reads a page of the database, not only what is known of it.
+/// Reads a page of the database, not only the cached schema.
 const PROBE_READ: &str = "SELECT count(*) FROM (SELECT 1 FROM pairing_sessions LIMIT 1)";
 
-/// Writes, and takes it back.
+/// Writes, and rolls back.
 fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // About as much as an operation may write.
     let write = "INSERT INTO pairing_audit (at, actor, action, detail_json)
         VALUES (0, 'probe', 'probe', zeroblob(65536))";
     tx.execute(write, ())?;
-    // Otherwise nothing would be written before the commit, and a full disk would go unnoticed.
+    // Otherwise nothing would reach the disk before the commit, and a full one would go unnoticed.
     tx.cache_flush()?;
     tx.rollback()
 }

@@ -22,22 +22,22 @@ use crate::{StoreError, StoreOptions, inspect};
 /// Grants, blocks, requests, sessions and the audit log, in one SQLite file.
 ///
 /// A clone is the same handle. Its operations are those of [`GateBackend`], [`OperatorBackend`] and
-/// [`SessionBackend`], as methods of its own; writes run one after the other on a thread, reads on
-/// another beside it. Dropping the last handle waits for what was begun.
+/// [`SessionBackend`], as methods of its own; writes run one after the other on one thread, reads on
+/// another. Dropping the last handle waits for queued operations.
 #[derive(Debug, Clone)]
 pub struct PairingStore {
     engine: PairingEngine<SqliteStorage>,
 }
 
 impl PairingStore {
-    /// Opens the database at `path`; makes it, mode 0600, and its folder, mode 0700, when they are
-    /// not there, and upgrades one of an older version in place, of which it may keep a copy: see
+    /// Opens the database at `path`. Creates it, mode 0600, and its folder, mode 0700, if they are
+    /// missing. Upgrades an older version in place, and may keep a copy of it: see
     /// [`StoreOptions::copy_before_upgrade`].
     ///
     /// # Errors
     ///
-    /// [`StoreError`], which says what is wrong with the file and
-    /// what can be done. A file that cannot be used is left as it was.
+    /// [`StoreError`], which says what is wrong with the file and how to fix it. A file that cannot be used
+    /// is left unchanged.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, StoreOptions::default()).await
     }
@@ -73,8 +73,8 @@ impl PairingStore {
         Self::detached(PathBuf::from(":memory:"), options, inspect::empty).await
     }
 
-    /// A private copy, in memory, of the database at `path`: nothing that is done to it reaches the
-    /// file, and nothing is made or upgraded on disk. A file that is not there is an empty store.
+    /// A private copy, in memory, of the database at `path`: changes do not reach the file, and nothing is
+    /// created or upgraded on disk. A missing file is an empty store.
     ///
     /// # Errors
     ///
@@ -86,15 +86,13 @@ impl PairingStore {
         Self::detached(path.as_ref().to_owned(), options, inspect::copy).await
     }
 
-    /// A view of the database at `path` as it is now, with a clock that stands still; operations that
-    /// write fail. Nothing is made or
-    /// upgraded on disk. It reads the file itself, in one transaction that lasts as long as the view,
-    /// and takes no more memory however large the file is. A copy in memory is read instead where the
-    /// file has an older schema, or where it cannot be locked and may change while it is read. A file
-    /// that is not there is an empty store.
+    /// A read-only view of the database at `path` as it is now, with a stopped clock; operations that write
+    /// fail. Nothing is created or upgraded on disk. It reads the file itself, in one transaction that
+    /// lasts as long as the view, in bounded memory. It reads a copy in memory instead if the file has an
+    /// older schema, or cannot be locked and may change while it is read. A missing file is an empty store.
     ///
-    /// Other processes can write meanwhile. What they write stays in the WAL until the view is dropped,
-    /// so drop it before anything that waits for a person.
+    /// Other processes can write meanwhile. Their writes stay in the WAL until the view is dropped, so drop
+    /// it before waiting for a person.
     ///
     /// # Errors
     ///
@@ -103,7 +101,7 @@ impl PairingStore {
         path: impl AsRef<Path>,
         mut options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        // What expires while it is read would be in one list and not in the next.
+        // A row that expired meanwhile would be in one list and not in the next.
         options.clock = ManualClock::new(options.clock.now());
         Self::detached(path.as_ref().to_owned(), options, inspect::view).await
     }
@@ -131,7 +129,8 @@ impl PairingStore {
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Exists`](crate::StoreErrorKind::Exists) when there is a file already, or why it could not be written.
+    /// [`StoreErrorKind::Exists`](crate::StoreErrorKind::Exists) if there is a file already, or why it
+    /// could not be written.
     pub async fn backup(&self, destination: impl AsRef<Path>) -> Result<(), StoreError> {
         self.engine.storage().backup(destination.as_ref()).await
     }
@@ -142,8 +141,8 @@ impl PairingStore {
     }
 
     /// [`OperatorBackend::list_allow`], one grant after the other, in the order of channel, account and
-    /// sender: each is given to `fold` with the state, on the thread that reads, where it must not wait
-    /// long. Returns the state.
+    /// sender: calls `fold` with the state for each, on the thread that reads, where it must not block.
+    /// Returns the state.
     ///
     /// # Errors
     ///
@@ -173,7 +172,7 @@ impl PairingStore {
     }
 }
 
-/// Gives the store the operations of a contract, as methods of its own and of the contract.
+/// Implements a contract, and its operations as inherent methods.
 macro_rules! operations {
     ($contract:ident {
         $(async fn $name:ident(&self $(, $arg:ident: $ty:ty)*) -> $answer:ty;)*
@@ -235,7 +234,7 @@ operations! {
         async fn visit_blocked(&self, filter: &Filter, each: Box<dyn FnMut(BlockedSender) + Send>) -> Result<(), PairingError>;
         async fn audit_log(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, PairingError>;
         async fn remembered_modes(&self) -> Result<RememberedModes, PairingError>;
-        async fn put_modes_in_force(&self, words: &ConfiguredModes, fallback: Option<ModeSetting>, own: Option<&RememberedModes>) -> Result<Result<ModesInForce, ModesError>, PairingError>;
+        async fn put_modes_in_force(&self, configured: &ConfiguredModes, fallback: Option<ModeSetting>, own: Option<&RememberedModes>) -> Result<Result<ModesInForce, ModesError>, PairingError>;
         async fn forget_mode(&self, account: Option<&AccountKey>, actor: &Actor) -> Result<Vec<(Option<AccountKey>, ModeSetting)>, PairingError>;
         async fn remembered_adapters(&self) -> Result<RememberedAdapters, PairingError>;
         async fn remember_adapters(&self, before: &RememberedAdapters, after: &RememberedAdapters) -> Result<Result<(), AdaptersError>, PairingError>;

@@ -1,4 +1,4 @@
-//! A thread that notices what others do to the file, and keeps house.
+//! Watches the file for external changes, and runs the periodic maintenance.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::open::place::FileId;
 use crate::worker::{self, ReconnectingConnection};
 use crate::{StoreError, StoreErrorKind};
 
-/// How often what has run out is put away.
+/// How often maintenance runs.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often the log says that the same is still wrong.
+/// How often the log repeats the same error.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many refreshes wait at most: each message that finds a gate out of date asks for one.
+/// The most queued refreshes: each message that finds a gate out of date asks for one.
 const MAX_REFRESHES: usize = 1024;
 
 /// Keeps the replicas of a file up to date. Dropping it ends the thread.
@@ -32,7 +32,7 @@ pub(crate) struct Watcher {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Who waits for a refresh.
+/// The caller of a refresh, if it waits.
 pub(crate) type Answer = Option<oneshot::Sender<Result<(), StoreError>>>;
 
 impl Watcher {
@@ -45,7 +45,7 @@ impl Watcher {
         Ok(Self { path, refresh: Some(refresh), thread: Some(thread) })
     }
 
-    /// Asks for a refresh now; `answer` learns what came of it.
+    /// Asks for a refresh now, and sends its result to `answer`.
     pub(crate) fn refresh(&self, answer: Answer) -> Result<(), StoreError> {
         let refresh = self.refresh.as_ref().ok_or_else(StoreError::closed)?;
         refresh.try_send(answer).map_err(|error| match error {
@@ -65,7 +65,7 @@ impl Drop for Watcher {
     }
 }
 
-/// What is watched, and by whom its changes are learnt.
+/// What is watched, and what is called.
 pub(crate) struct WatchOptions {
     pub(crate) path: PathBuf,
     pub(crate) connection: ReconnectingConnection,
@@ -105,7 +105,7 @@ impl Watch {
                 self.check();
             }
             if let Some(answer) = answer {
-                // Who asked may be gone.
+                // The caller may be gone.
                 let _ = answer.send(polled);
             }
             if cleaned.elapsed() >= MAINTENANCE_INTERVAL {
@@ -115,15 +115,15 @@ impl Watch {
         }
     }
 
-    /// Looks whether anything changed, and passes it on.
+    /// Publishes changes, if there are any.
     fn poll(&mut self) -> Result<(), StoreError> {
         if !self.options.connection.is_current() {
-            // Another file, or none: what the replicas hold is not of it.
+            // Another file, or a missing one: the state of the replicas is not its own.
             self.options.feed.invalidate();
             self.seen = None;
             if self.options.connection.id().is_some() {
-                // While one connection of this process has the file open, SQLite would go by its index
-                // of a WAL that was put away, should the file come back.
+                // While one connection of this process has the old file open, SQLite would use its index
+                // of a quarantined WAL, should the file come back.
                 self.checked = None;
                 (self.options.release)();
             }
@@ -137,7 +137,7 @@ impl Watch {
         })
     }
 
-    /// Has all tables checked behind the replicas, which are loaded by now: each file, and daily.
+    /// Checks all tables in the background once the replicas are loaded: each new file, and daily.
     fn check(&mut self) {
         let file = self.options.connection.id();
         if let Some((_, checked, since)) = &self.checked
@@ -151,11 +151,11 @@ impl Watch {
         match IntegrityCheck::start(self.options.path.clone(), move |verdict| feed.report(verdict))
         {
             Ok(check) => self.checked = Some((check, file, Instant::now())),
-            Err(error) => tracing::warn!(%error, "the database cannot be checked"),
+            Err(error) => tracing::warn!(%error, "cannot check the database"),
         }
     }
 
-    /// Logs what is wrong: when it begins and then now and then, not at every poll.
+    /// Logs an error when it begins and then at intervals, not at every poll.
     fn report(&mut self, error: Option<&StoreError>) {
         let Some(error) = error else {
             if self.reported.take().is_some() {
@@ -183,7 +183,7 @@ fn publish_changes(
     seen: &mut Option<i64>,
 ) -> rusqlite::Result<()> {
     let replicas = feed.replicas_now();
-    // Read before the changes: what is committed in between is passed on at the next poll.
+    // Read before the changes: what is committed in between is published at the next poll.
     let version =
         db.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
     if *seen == Some(version) && feed.heartbeat(&replicas) {

@@ -1,4 +1,4 @@
-//! Threads that wait for SQLite, so that no async worker thread has to.
+//! Threads that run SQLite's blocking calls, so that no async worker thread does.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use crate::open::place::FileId;
 use crate::open::{self, Db};
 use crate::{StoreError, StoreErrorKind};
 
-/// What a worker runs: it gets the connection, or why there is none. `None` is the last.
+/// What a worker runs, given the connection or the error in its place. `None` ends the thread.
 type Job = Option<Box<dyn FnOnce(Result<&mut Db, StoreError>) + Send>>;
 
-/// A thread with a connection. Dropping it waits for what it was given before.
+/// A thread with a connection. Dropping it waits for its queued jobs.
 #[derive(Debug)]
 pub(crate) struct Worker {
     jobs: WorkQueue,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The way to a worker's thread.
+/// The queue of a worker's thread.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkQueue {
     sender: Sender<Job>,
-    /// How many jobs for strangers wait.
+    /// How many jobs of strangers are queued.
     waiting: Arc<AtomicUsize>,
 }
 
-/// How many jobs for strangers wait for one thread at most. Each takes less than 1 kB.
+/// The most jobs of strangers in one queue. Each takes less than 1 kB.
 const MAX_WAITING: usize = 1024;
 
 impl Worker {
@@ -47,7 +47,7 @@ impl Worker {
         Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
     }
 
-    /// The way to the thread.
+    /// The queue of the thread.
     pub(crate) fn queue(&self) -> &WorkQueue {
         &self.jobs
     }
@@ -55,7 +55,7 @@ impl Worker {
 
 impl WorkQueue {
     /// Runs `job`, which uses the database at `path`, on the thread. It runs to its end even if the caller
-    /// is dropped meanwhile, unless it is a stranger's and has not begun by then.
+    /// is dropped, unless it is a stranger's and has not started by then.
     pub(crate) async fn run<T, F>(
         &self,
         caller: Caller,
@@ -75,14 +75,14 @@ impl WorkQueue {
             let is_abandoned = place.is_some() && answer.is_closed();
             drop(place);
             if !is_abandoned {
-                // The caller may go meanwhile: what was done stays done.
+                // The caller may be gone: the job stays done.
                 let _ = answer.send(db.and_then(job));
             }
         })?;
         answered.await.unwrap_or_else(|_| Err(StoreError::closed()))
     }
 
-    /// Hands a job over without waiting for its answer.
+    /// Queues a job without waiting for it.
     pub(crate) fn send(
         &self,
         job: impl FnOnce(Result<&mut Db, StoreError>) + Send + 'static,
@@ -91,7 +91,7 @@ impl WorkQueue {
     }
 }
 
-/// A stranger's place among the jobs that wait.
+/// A stranger's slot in a queue.
 struct Slot(Arc<AtomicUsize>);
 
 impl Slot {
@@ -113,14 +113,14 @@ impl Drop for Slot {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Others may still hold a way to the thread. One that has ended needs no end.
+        // Other handles of the queue may remain. A thread that has ended needs no signal.
         let _ = self.jobs.sender.send(None);
         let thread = self.thread.get_mut().ok().and_then(Option::take);
         join_from_elsewhere(thread);
     }
 }
 
-/// Runs `job` on a thread of its own. When the caller is dropped nobody waits for it.
+/// Runs `job` on a thread of its own. It goes on when the caller is dropped.
 pub(crate) async fn once<T, F>(name: &str, job: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
@@ -142,38 +142,38 @@ pub(crate) fn spawn(
     spawned.map_err(|error| StoreError::io(Path::new(name), error))
 }
 
-/// Waits for the end of a thread, unless it is this one: a store may be dropped by its own threads,
-/// when they let go the last replica that held it.
+/// Joins a thread, unless it is this one: a store may be dropped by its own threads, when they drop the
+/// last replica that holds it.
 pub(crate) fn join_from_elsewhere(thread: Option<JoinHandle<()>>) {
     if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
-        // A job that panicked has told its caller already.
+        // The caller of a job that panicked has its error already.
         let _ = thread.join();
     }
 }
 
 fn run(jobs: &Receiver<Job>, connection: &mut ReconnectingConnection) {
     while let Ok(Some(job)) = jobs.recv() {
-        // One that panics tells its caller by dropping the answer, and its transaction is taken back;
-        // a thread that ended with it would leave the others waiting for ever.
+        // One that panics drops its sender, which is the caller's error, and rolls back its transaction;
+        // a thread that ended with it would leave the others waiting forever.
         let _ = catch_unwind(AssertUnwindSafe(|| job(connection.db())));
     }
 }
 
-/// A connection that notices when its file was replaced.
+/// A connection that reopens its file when that was replaced.
 pub(crate) struct ReconnectingConnection {
     path: PathBuf,
-    /// Whether a copy is kept of a file that is upgraded.
+    /// Whether a copy is kept before an upgrade.
     keep_copy: bool,
     db: Option<Db>,
 }
 
 impl ReconnectingConnection {
-    /// A holder that opens the file when it is first asked.
+    /// Opens the file on first use.
     pub(crate) fn new(path: PathBuf, keep_copy: bool) -> Self {
         Self { path, keep_copy, db: None }
     }
 
-    /// A holder of what is open already.
+    /// Takes a connection that is open already.
     pub(crate) fn connected(path: PathBuf, keep_copy: bool, db: Db) -> Self {
         Self { path, keep_copy, db: Some(db) }
     }
@@ -191,7 +191,7 @@ impl ReconnectingConnection {
     /// The connection, to the file that is now at its path.
     pub(crate) fn db(&mut self) -> Result<&mut Db, StoreError> {
         if !self.is_current() {
-            // Closed before the other is opened.
+            // Closed before the new one is opened.
             self.db = None;
             self.db = Some(open::reopen(&self.path, self.keep_copy)?);
         }
@@ -228,7 +228,7 @@ mod tests {
             Ok(gone.lock().unwrap().recv().expect("it panics on purpose"))
         });
         let good = async {
-            // So that it is not written together with the other one.
+            // So that it is not in the same transaction.
             begun.await.unwrap();
             let good = storage
                 .write(Caller::Operator, |rows: &mut dyn Rows| rows.attempts(&Actor::cli(), 0));

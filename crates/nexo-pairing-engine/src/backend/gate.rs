@@ -1,4 +1,4 @@
-//! What a gate needs.
+//! [`GateBackend`] by the operations of the engine.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

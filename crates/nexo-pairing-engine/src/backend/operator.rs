@@ -1,4 +1,4 @@
-//! What operators do.
+//! [`OperatorBackend`] by the operations of the engine.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use nexo_pairing_core::{
     SenderKey, Target,
 };
 
-use crate::modes::Wanted;
-use crate::refusal::Within;
+use crate::modes::WantedModes;
+use crate::refusal::Specific;
 use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
 use crate::{PairingEngine, adapters, code, grant, list, modes};
@@ -143,19 +143,19 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
 
     async fn put_modes_in_force(
         &self,
-        words: &ConfiguredModes,
+        configured: &ConfiguredModes,
         fallback: Option<ModeSetting>,
         own: Option<&RememberedModes>,
     ) -> Result<Result<ModesInForce, ModesError>, PairingError> {
-        let wanted = Wanted { words: words.clone(), fallback, own: own.cloned() };
+        let wanted = WantedModes { configured: configured.clone(), fallback, own: own.cloned() };
         let asked = wanted.clone();
-        // Most of the time there is nothing to write, and nobody has to wait for a writer.
+        // Most of the time there is nothing to write, and no need to wait for the writer.
         match self.read(Caller::Operator, move |rows| modes::resolve(rows, &asked)).await? {
             Ok(resolved) if resolved.is_change() => {}
             resolved => return Ok(resolved.map(|resolved| resolved.modes)),
         }
         let put = move |tx: &mut Tx<'_>| modes::put_in_force(tx, &wanted);
-        Within::nest(self.write(Caller::Operator, put).await)
+        Specific::split(self.write(Caller::Operator, put).await)
     }
 
     async fn forget_mode(
@@ -181,7 +181,7 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
         }
         let (before, after) = (before.clone(), after.clone());
         let put = move |tx: &mut Tx<'_>| adapters::put(tx, &before, &after);
-        Within::nest(self.write(Caller::Operator, put).await)
+        Specific::split(self.write(Caller::Operator, put).await)
     }
 
     async fn forget_adapter(
@@ -196,8 +196,8 @@ impl<S: Storage> OperatorBackend for PairingEngine<S> {
 
 impl<S: Storage> PairingEngine<S> {
     /// [`list_allow`](OperatorBackend::list_allow), one grant after the other, in the order of channel,
-    /// account and sender: each is given to `fold` with the state, on the thread that reads, where it
-    /// must not wait long. Returns the state.
+    /// account and sender: calls `fold` with the state for each, on the thread that reads, where it must
+    /// not block. Returns the state.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ fn check_grant(grant: &Grant) -> Result<(), PairingError> {
     check_text("note", grant.note.as_deref())
 }
 
-/// What an operator writes is kept for other operators' terminals.
+/// Operators' texts are shown on other operators' terminals.
 fn check_text(name: &'static str, text: Option<&str>) -> Result<(), PairingError> {
     match text {
         Some(text) if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) => {

@@ -1,4 +1,4 @@
-//! What becomes of setup codes and sessions.
+//! [`SessionBackend`] by the operations of the engine.
 
 use std::sync::Arc;
 use std::time::Duration;

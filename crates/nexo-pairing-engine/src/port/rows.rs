@@ -1,4 +1,4 @@
-//! The rows of the port, and what is locked and trimmed.
+//! The rows of the port, its locks and its trims.
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use time::OffsetDateTime;
@@ -9,7 +9,7 @@ use nexo_pairing_core::{
     SenderId, SenderKey, Session, SessionId,
 };
 
-/// What an operation decides on, in the order in which everybody locks it.
+/// What an operation decides on, in the order in which all operations lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LockKey {
@@ -17,22 +17,21 @@ pub enum LockKey {
     Actor(Actor),
     /// The request that a code belongs to.
     Code(PairingCode),
-    /// The blocks and the grants on a channel, of whichever sender: who changes a list of them locks this
-    /// in place of each sender.
+    /// The blocks and the grants of all senders on a channel: locked in place of each sender of a list.
     Channel(ChannelId),
-    /// The requests on an account, of whichever sender.
+    /// The requests of all senders on an account.
     Account(ChannelId, AccountId),
     /// The grants, blocks, requests and outcomes of a sender on all accounts.
     Sender(ChannelId, SenderId),
-    /// How many live requests there are. Locked last by whoever makes one, so that nobody waits long.
+    /// The number of live requests. Locked last by operations that add one, and only briefly.
     Requests,
-    /// What is remembered of all accounts, and of adapters.
+    /// All remembered accounts and adapters.
     Modes,
     /// A setup code.
     Nonce(String),
     /// A session.
     Session(SessionId),
-    /// Which sessions are imported.
+    /// The import of sessions.
     Import,
 }
 
@@ -47,7 +46,7 @@ pub struct Overdue {
 }
 
 impl LockKey {
-    /// What a decision on a sender locks, whichever the account.
+    /// The lock of a decision on a sender, on any account.
     #[must_use]
     pub fn sender(key: &SenderKey) -> Self {
         Self::Sender(key.channel.clone(), key.sender_id.clone())
@@ -65,35 +64,35 @@ impl Overdue {
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRow {
-    /// Whose it is.
+    /// Its sender.
     pub key: SenderKey,
     /// Its code.
     pub code: PairingCode,
-    /// When it was made.
+    /// When it was added.
     pub created_at: i64,
-    /// When it is over.
+    /// When it expires.
     pub expires_at: i64,
     /// When its sender was last challenged.
     pub challenged_at: i64,
-    /// What the channel said about the sender, as JSON.
+    /// Metadata of the channel about the sender, as JSON.
     pub meta: String,
 }
 
-/// How many requests there are.
+/// The numbers of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// The live ones of an account.
+    /// Live ones of an account.
     pub of_account: u64,
-    /// The live ones of all accounts.
+    /// Live ones of all accounts.
     pub live: u64,
-    /// All that are stored.
+    /// All, live or not.
     pub stored: u64,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutcomeRow {
-    /// Whose request it was.
+    /// The sender of the request.
     pub key: SenderKey,
     /// Its code.
     pub code: PairingCode,
@@ -156,20 +155,20 @@ pub struct Erased {
 /// An attempt to guess a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// What it was.
+    /// Its kind.
     pub kind: AttemptKind,
     /// When.
     pub at: i64,
 }
 
-/// What an attempt was.
+/// The kind of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptKind {
-    /// A code that nobody has.
+    /// A code without a request.
     Unknown,
     /// A mistyped code.
     Mistyped,
-    /// The one that led to a lockout.
+    /// The attempt that caused a lockout.
     Lockout,
 }
 
@@ -215,21 +214,21 @@ pub struct AuditTrim {
     pub newest: i64,
 }
 
-/// What is remembered of an account.
+/// A remembered account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
-    /// Which; `None` is the row for all others.
+    /// The account; `None` in the row for all others.
     pub account: Option<AccountKey>,
     /// Its own mode, if it has one.
     pub mode: Option<String>,
-    /// Who said so: a file, a variable or a flag.
+    /// The origin of the mode: a file, a variable or a flag.
     pub said_by: Option<String>,
     /// When.
     pub said_at: i64,
-    /// Whether the configuration named it. Of the row for all others: whether only named accounts are
+    /// Whether the configuration named it. In the row for all others: whether only named accounts are
     /// known.
     pub named: bool,
-    /// Whether the last word on it was to forget its mode.
+    /// Whether its mode was forgotten last.
     pub forgotten: bool,
 }
 
@@ -238,13 +237,13 @@ pub struct AccountRow {
 pub struct AdapterRow {
     /// The channel.
     pub channel: ChannelId,
-    /// Who said so: a file or a variable.
+    /// The origin: a file or a variable.
     pub said_by: String,
     /// When.
     pub said_at: i64,
 }
 
-/// The SHA-256 of a token: all that is stored of one.
+/// The SHA-256 of a token, stored in its place.
 pub type Sha256 = [u8; 32];
 
 /// A setup code that was used, or cancelled.
@@ -252,7 +251,7 @@ pub type Sha256 = [u8; 32];
 pub struct RedemptionRow {
     /// The code's nonce.
     pub nonce: String,
-    /// The session that it gave; `None` when it was cancelled.
+    /// The session that it issued; `None` if it was cancelled.
     pub session: Option<SessionId>,
     /// The SHA-256 of the claim id, if one was given.
     pub claim_id: Option<Vec<u8>>,
@@ -260,7 +259,7 @@ pub struct RedemptionRow {
     pub redeemed_at: i64,
     /// When the code expires.
     pub expires_at: i64,
-    /// Where the first claim came from.
+    /// The peer of the first claim.
     pub peer: Option<PeerAddress>,
     /// Claims by another client than the first.
     pub replays: Repeats,
@@ -275,7 +274,7 @@ pub struct Repeats {
     pub total: i64,
     /// When the last one came.
     pub last_at: Option<i64>,
-    /// Where the last one came from.
+    /// The peer of the last one.
     pub last_peer: Option<PeerAddress>,
     /// How many of them an entry of the audit log covers.
     pub audited: i64,
@@ -288,7 +287,7 @@ pub struct Repeats {
 pub struct SessionRow {
     /// The session.
     pub session: Session,
-    /// The SHA-256 of its token. What is stored may have another length, and is no token's then.
+    /// The SHA-256 of its token. A stored value of another length matches no token.
     pub token: Vec<u8>,
     /// Who ended it: an actor, `replay` or `expiry`.
     pub revoked_via: Option<String>,
@@ -306,26 +305,26 @@ pub enum Trim {
         /// The newest expiry that is deleted, in place of `until`.
         expired_until: i64,
     },
-    /// Attempts up to then.
+    /// Attempts up to this moment.
     Attempts(i64),
-    /// Nothing is deleted: sessions that ended up to then and are not revoked become revoked as of
-    /// their end, by `expiry`, so that a clock that is set back does not revive them.
+    /// Deletes nothing: sessions that expired up to this moment and are not revoked become revoked as of
+    /// their expiry, by `expiry`, so that a clock that is set back does not revive them.
     ExpiredSessions(i64),
     /// Sessions that were revoked up to `revoked_until` and expired up to `expired_until`.
     Sessions {
         /// The last revocation that is deleted.
         revoked_until: i64,
-        /// The last end that is deleted.
+        /// The last expiry that is deleted.
         expired_until: i64,
     },
-    /// What is known of setup codes that expired up to `expired_until`, but the newest `keep`.
+    /// Redemptions whose codes expired up to `expired_until`, but the newest `keep`.
     Redemptions {
-        /// The last end that is deleted.
+        /// The last expiry that is deleted.
         expired_until: i64,
-        /// How many stay in any case.
+        /// How many always stay.
         keep: u64,
     },
-    /// Whatever the storage keeps for its own purposes beyond what it needs, such as a list of changes.
+    /// Excess rows that the storage keeps for its own purposes, such as a list of changes.
     Own,
 }
 

@@ -1,4 +1,4 @@
-//! The lock that is held while a database is opened, and what the last opener noted in it.
+//! The lock that is held while a database is opened, and the record of the last opener in it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -16,8 +16,7 @@ use crate::{StoreError, StoreErrorKind};
 /// How long another process may take to open the same file.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The lock on `<database>.lock`. In it stands which file was opened last, and which WAL belonged to
-/// that one.
+/// The lock on `<database>.lock`. It records which file was opened last, and its WAL.
 pub(super) struct OpenLock {
     file: File,
     db: String,
@@ -30,8 +29,8 @@ impl OpenLock {
         let lock_path = beside(path, ".lock");
         let io = |error| StoreError::io(&lock_path, error);
         let file = open(&lock_path)?;
-        // The database's owner or, before there is one, the folder's. Where it is refused, root alone uses
-        // the file.
+        // The owner of the database or, before it exists, of the folder. If refused, only root uses the
+        // file.
         let of = if path.exists() { path } else { path.parent().unwrap_or(path) };
         let _ = give_to_owner(&file, of);
         let since = Instant::now();
@@ -49,7 +48,7 @@ impl OpenLock {
 
     fn read(mut file: File) -> Self {
         let mut text = String::new();
-        // What is no text is no record of ours.
+        // Anything but text is not a record of ours.
         let _ = Read::by_ref(&mut file).take(1024).read_to_string(&mut text);
         let mut lines = text.lines().map(str::to_owned);
         let (db, wal) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -61,8 +60,8 @@ impl OpenLock {
         self.db == id.to_word()
     }
 
-    /// When another database was put in place of the recorded one, but the WAL is still that one's,
-    /// SQLite would mix the two. The WAL is kept under another name.
+    /// Moves a stale WAL aside: after the database was replaced, SQLite would mix the new file with the WAL
+    /// of the old one.
     pub(super) fn quarantine_stale_wal(&self, path: &Path, id: &FileId) -> Result<(), StoreError> {
         let Some(wal) = FileId::of(&beside(path, "-wal")).filter(|wal| self.is_stale(id, wal))
         else {
@@ -78,7 +77,7 @@ impl OpenLock {
                 _ => {}
             }
         }
-        tracing::warn!(path = %path.display(), "the database was replaced; its old WAL was put away");
+        tracing::warn!(path = %path.display(), "database file was replaced; moved its stale WAL aside");
         Ok(())
     }
 
@@ -86,7 +85,7 @@ impl OpenLock {
         !self.db.is_empty() && !self.is_of(id) && wal.to_word() == self.wal
     }
 
-    /// Notes which file was opened, and its WAL.
+    /// Records which file was opened, and its WAL.
     pub(super) fn record(&mut self, path: &Path, id: &FileId) -> Result<(), StoreError> {
         let (db, wal) = (id.to_word(), FileId::of(&beside(path, "-wal")));
         let wal = wal.map(FileId::to_word).unwrap_or_default();
@@ -102,8 +101,8 @@ impl OpenLock {
     }
 }
 
-/// Whether the WAL beside the file at a resolved path is that of another database, which was there
-/// before; without making or waiting for the lock.
+/// Whether the WAL beside the file at a resolved path belongs to a database that was there before. Does not
+/// create or wait for the lock.
 pub(crate) fn has_stale_wal(path: &Path) -> bool {
     let noted = File::open(beside(path, ".lock")).ok().map(OpenLock::read);
     match (noted, FileId::of(path), FileId::of(&beside(path, "-wal"))) {
@@ -112,11 +111,10 @@ pub(crate) fn has_stale_wal(path: &Path) -> bool {
     }
 }
 
-/// Opens the file of the lock, which is made when it is not there. Whoever may write to the folder could
-/// have put a link there: to a file of ours, which we would write to, or of root's, which root would
-/// give away.
+/// Opens the lock file, and creates a missing one. Anyone with write access to the folder could have put a
+/// link there: to a file of ours, which we would write to, or of root's, which root would give away.
 fn open(path: &Path) -> Result<File, StoreError> {
-    // Opening a pipe would wait for somebody to write.
+    // Opening a pipe would wait for a writer.
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {

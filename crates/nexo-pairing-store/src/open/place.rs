@@ -1,4 +1,4 @@
-//! Where a database file lies: which file it is, what lies beside it, who may read it.
+//! The location of a database file: its identity, the files beside it, and its permissions.
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::{StoreError, StoreErrorKind};
 
-/// File systems of other machines (`statfs`(2)), on which SQLite's locks do not hold.
+/// Network file systems (`statfs`(2)), on which SQLite's locks do not hold.
 const NETWORK_FILE_SYSTEMS: [(i64, &str); 8] = [
     (0x6969, "nfs"),
     (0x517b, "smb"),
@@ -22,12 +22,12 @@ const NETWORK_FILE_SYSTEMS: [(i64, &str); 8] = [
     (0x0102_1997, "9p"),
 ];
 
-/// Which file a path names. An inode number is used again soon, so the time of birth is part of it.
+/// The identity of a file. Inode numbers are reused soon, so the birth time is part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
     inode: u64,
-    /// Nanoseconds since the Unix epoch; 0 where the file system does not know.
+    /// Nanoseconds since the Unix epoch; 0 if the file system does not know.
     born: u128,
 }
 
@@ -37,7 +37,7 @@ impl FileId {
         self.inode
     }
 
-    /// The file that `path` names now, if there is one.
+    /// The file at `path` now, if there is one.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
@@ -45,19 +45,19 @@ impl FileId {
         Some(Self { device: metadata.dev(), inode: metadata.ino(), born })
     }
 
-    /// It in one word, to be compared only.
+    /// As one word, for comparisons only.
     pub(crate) fn to_word(self) -> String {
         format!("{}:{}:{}", self.device, self.inode, self.born)
     }
 }
 
-/// The path by which SQLite and we know a file: without links, so that the files beside it are
-/// beside it for everybody. Makes the folder (mode 0700) when `create` is set.
+/// The path of a file without links, so that all processes find the same files beside it. Creates the folder
+/// (mode 0700) if `create` is set.
 pub(crate) fn resolve(path: &Path, create: bool) -> Result<PathBuf, StoreError> {
     match fs::canonicalize(path) {
         Ok(resolved) => return Ok(resolved),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // A link to what is not there yet. One that leads back to itself is another error.
+            // A link to a file that does not exist yet. A link to itself is another error.
             if let (Ok(target), Some(folder)) = (fs::read_link(path), path.parent()) {
                 return resolve(&folder.join(target), create);
             }
@@ -76,7 +76,7 @@ pub(crate) fn resolve(path: &Path, create: bool) -> Result<PathBuf, StoreError> 
     Ok(folder.join(name))
 }
 
-/// Makes a folder (mode 0700) and those above it, as far as they are missing.
+/// Creates a folder (mode 0700) and its parents, if they are missing.
 fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -95,7 +95,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives what root makes to the owner of `of`, who could not use it otherwise.
+/// Changes the owner of a file that root creates to that of `of`, which could not use it otherwise.
 pub(crate) fn give_to_owner(made: &File, of: &Path) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         let of = fs::metadata(of)?;
@@ -104,15 +104,15 @@ pub(crate) fn give_to_owner(made: &File, of: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The file of SQLite's or ours that lies beside a database.
+/// The file beside a database with this suffix.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Refuses links, symbolic and hard ones, in place of what SQLite makes beside a database: it would write
-/// to what they lead to, and root would give that away.
+/// Rejects links, symbolic and hard ones, in place of the files that SQLite creates beside a database: it
+/// would write to their targets, and root would give those away.
 pub(crate) fn refuse_links(path: &Path) -> Result<(), StoreError> {
     for suffix in ["-wal", "-shm", "-journal"] {
         let path = beside(path, suffix);
@@ -126,7 +126,7 @@ pub(crate) fn refuse_links(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a place where locks do not hold.
+/// Rejects a file system on which locks do not hold.
 pub(crate) fn refuse_network(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     let stat = rustix::fs::statfs(folder).map_err(|error| StoreError::io(folder, error.into()))?;
@@ -138,10 +138,10 @@ pub(crate) fn refuse_network(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// What follows `-wal` in the name of the WAL of a database that was replaced, before its inode.
+/// What follows `-wal` in the name of a quarantined WAL, before its inode.
 pub(crate) const QUARANTINED: &str = ".replaced-";
 
-/// Removes what was put away of databases that were here before: it names people, too.
+/// Removes quarantined WALs: they name people, too.
 pub(crate) fn remove_quarantined(path: &Path) {
     let Ok(path) = fs::canonicalize(path) else { return };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
@@ -153,12 +153,12 @@ pub(crate) fn remove_quarantined(path: &Path) {
         if rest.is_some_and(|rest| rest.starts_with(QUARANTINED))
             && let Err(error) = fs::remove_file(entry.path())
         {
-            tracing::warn!(path = %entry.path().display(), %error, "an old WAL could not be removed");
+            tracing::warn!(path = %entry.path().display(), %error, "failed to remove an old WAL");
         }
     }
 }
 
-/// Gives a file of ours the mode 0600; its WAL takes the mode over.
+/// Sets the mode of a file of ours to 0600; its WAL inherits it.
 pub(crate) fn keep_private(path: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(path).map_err(|error| StoreError::io(path, error))?;
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o177 == 0 {

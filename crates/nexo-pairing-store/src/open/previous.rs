@@ -1,5 +1,4 @@
-//! The copy of a database that is kept before an upgrade after which the version that wrote it cannot
-//! read it any more.
+//! The copy of a database that is kept before an upgrade that the version which wrote it cannot read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -14,21 +13,21 @@ use super::place::{beside, give_to_owner};
 use super::schema;
 use crate::{StoreError, StoreErrorKind, space};
 
-/// The first schema that earlier versions with a schema of their own refuse.
+/// The first schema that earlier versions reject.
 const BREAKING: u32 = 4;
 
-/// What follows the database's name in that of the copy.
+/// The suffix of the copy.
 const COPY: &str = ".before-v4";
 
-/// The copy while it is written.
+/// The suffix of the copy while it is written.
 const PARTIAL: &str = ".before-v4.partial";
 
-/// The journal with which SQLite writes that.
+/// The suffix of the journal of that.
 const PARTIAL_JOURNAL: &str = ".before-v4.partial-journal";
 
-/// Copies the database behind `connection`, at `path`, if it has a schema that an upgrade makes
-/// unreadable for the version that wrote it. The copy takes the place of an earlier one, and is there
-/// whole or not at all. The lock on opening is held, so nobody else makes one.
+/// Copies the database behind `connection`, at `path`, if the version that wrote it cannot read the upgraded
+/// one. The copy replaces an earlier one, and appears whole or not at all. The lock on opening is held, so
+/// no other process makes one.
 pub(super) fn keep_copy(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let sqlite = |error| StoreError::sqlite(path, error);
     if !(1..BREAKING).contains(&schema::version(connection).map_err(sqlite)?) {
@@ -45,7 +44,7 @@ pub(super) fn keep_copy(path: &Path, connection: &Connection) -> Result<(), Stor
     let partial = beside(path, PARTIAL);
     let copied = write(path, connection, &partial);
     if copied.is_err() {
-        // What is left of it takes room.
+        // A partial copy takes space.
         let _ = fs::remove_file(&partial);
     }
     copied.map_err(|error| match error.kind {
@@ -63,14 +62,14 @@ pub(super) fn keep_copy(path: &Path, connection: &Connection) -> Result<(), Stor
 
 fn write(path: &Path, connection: &Connection, partial: &Path) -> Result<(), StoreError> {
     let io = |error| StoreError::io(partial, error);
-    // Of an attempt that was cut off. SQLite would apply its journal to this one.
+    // Left by an interrupted attempt. SQLite would apply its journal to this copy.
     for left in [partial, &beside(path, PARTIAL_JOURNAL)] {
         remove(left).map_err(io)?;
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial);
     let file = file.map_err(io)?;
     give_to_owner(&file, path).map_err(io)?;
-    // It takes a file that is there if that is empty, and its mode stays.
+    // `VACUUM INTO` accepts an existing file if it is empty, and keeps its mode.
     connection
         .execute("VACUUM INTO ?1", [Name(partial)])
         .map_err(|error| StoreError::copying(path, partial, error))?;

@@ -1,4 +1,4 @@
-//! The schema: which one a database has, and how it gets the newest.
+//! The schema of a database, and its migrations.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// Where refinery notes which migrations a database has had.
+/// Where refinery records the migrations of a database.
 const HISTORY: &str = "refinery_schema_history";
 
 /// The schema that a database has; 0 for one of 0.1.8 and for an empty one.
@@ -43,7 +43,7 @@ pub(crate) fn migrate(path: &Path, connection: &mut Connection) -> Result<(), St
         .run(connection);
     migrated.map(drop).map_err(|error| {
         if !had_history {
-            // Made before the migrations, apart from them; without it the file is what it was.
+            // Created before the migrations, outside their transaction; without it the file is unchanged.
             let _ = connection.execute_batch(&format!("DROP TABLE IF EXISTS {HISTORY}"));
         }
         StoreError::migration(path, error)

@@ -111,15 +111,15 @@ impl SqliteRows<'_> {
     }
 }
 
-/// What entries are found by. Without statistics the planner would have to guess, so each statement
-/// names its index.
+/// The index that a search uses. Without statistics the planner would have to guess, so each statement names
+/// it.
 #[derive(Debug, Clone, Copy)]
 enum Lead {
     Session,
     Sender,
     Action,
     Time,
-    /// Backwards from the newest entry, or from the one before which to read.
+    /// Backwards from the newest entry, or from the page's end.
     Order,
 }
 
@@ -132,7 +132,7 @@ impl Lead {
             Self::Time => ("INDEXED BY pairing_audit_at", "TRUE"),
             Self::Order => ("NOT INDEXED", "TRUE"),
         };
-        // Details are read after the newest were chosen.
+        // Details are read of the chosen entries only.
         format!(
             "SELECT seq, at, actor, action, channel, account_id, sender_id, detail_json
                 FROM pairing_audit WHERE seq IN (
@@ -185,7 +185,7 @@ mod tests {
             let chosen = "SEARCH pairing_audit USING INTEGER PRIMARY KEY (rowid=?)";
             assert!(plan.iter().any(|step| step == chosen), "{lead:?}: {plan:#?}");
             assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{lead:?}: {plan:#?}");
-            // Only what is found by its time has to be sorted: the clock may have been set back.
+            // Only entries found by time have to be sorted: the clock may have been set back.
             let sorts = plan.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY");
             assert_eq!(sorts, matches!(lead, Lead::Action | Lead::Time), "{lead:?}: {plan:#?}");
         }

@@ -36,7 +36,7 @@ impl Rows for SqliteRows<'_> {
         }
         accounts.sort_unstable();
         accounts.dedup();
-        // Which the deletions above have added to. A gate that has not read them finds a gap, and loads
+        // After the deletions above, which add to it. A gate that has not read them finds a gap, and loads
         // everything.
         let unlisted = self.delete("pairing_changes", &filter)?;
         let renamed = self.rename_in_audit(&filter, pseudonym)?;

@@ -12,7 +12,7 @@ const SELECT: &str = "SELECT channel, account_id, sender_id, code, created_at,
         coalesce(expires_at, created_at + 3600), coalesce(last_challenged_at, created_at), meta_json
     FROM pairing_pending";
 
-/// Those that expired up to `?1`, or were made after `?2`, by the two indexes that are made for it.
+/// Those that expired up to `?1`, or were made after `?2`, by the two indexes on these.
 const OVERDUE: &str = "(coalesce(expires_at, created_at + 3600) <= ?1 OR created_at > ?2)";
 
 impl RequestTable for SqliteRows<'_> {
@@ -89,7 +89,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         created_at: row.get(4)?,
         expires_at: row.get(5)?,
         challenged_at: row.get(6)?,
-        // Anybody's writing in it must not keep a request from its end.
+        // Invalid metadata must not keep a request from expiring.
         meta: row.get_ref(7)?.as_str().unwrap_or("null").to_owned(),
     })
 }
@@ -123,7 +123,7 @@ mod tests {
         let request =
             RequestRow { key: whose, code: its, created_at, expires_at, challenged_at, meta };
         assert!(rows.insert_request(&request).unwrap());
-        // As an operation does that found one which ended meanwhile.
+        // As by an operation whose request ended meanwhile.
         assert!(!rows.delete_request(&key, &old).unwrap());
         assert_eq!(rows.requests(&Filter::from(&key)).unwrap(), [request]);
         assert!(rows.delete_request(&key, &code).unwrap());

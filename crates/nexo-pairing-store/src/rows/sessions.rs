@@ -76,7 +76,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     session.claim_peer = peer(row, 8)?;
     session.last_peer = peer(row, 9)?;
     session.named_by_device = row.get(10)?;
-    // One that is no blob is no token's, and must not keep the others from being listed.
+    // A token that is not a blob matches none, and must not keep the others from being listed.
     let token = row.get_ref(11)?.as_bytes().unwrap_or_default().to_vec();
     Ok(SessionRow { session, token, revoked_via: row.get(12)? })
 }

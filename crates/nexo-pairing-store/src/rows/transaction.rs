@@ -88,13 +88,13 @@ impl<'a> SqliteRows<'a> {
 pub(crate) fn sqlite_error(error: PortError) -> rusqlite::Error {
     match error.into_cause().downcast() {
         Ok(error) => *error,
-        // Of no column, so that only the cause is told.
+        // Without a column, so that only the cause is shown.
         Err(other) => rusqlite::Error::FromSqlConversionFailure(usize::MAX, Type::Null, other),
     }
 }
 
-/// The condition of a filter on the parameters of [`filter_params`]. One that is not asked for is a
-/// condition on the parameter only, so that indexes are used.
+/// The condition of a filter, with the parameters of [`filter_params`]. A part that is not set is a condition
+/// on its parameter only, so that indexes are used.
 pub(super) fn of_filter(filter: &Filter) -> String {
     let channel = if filter.channel.is_some() { "channel = ?1" } else { "?1 IS NULL" };
     let account = if filter.account.is_some() { "account_id = ?2" } else { "?2 IS NULL" };
@@ -109,7 +109,7 @@ pub(super) fn filter_params(filter: &Filter) -> [Option<&str>; 3] {
     [channel, account, filter.sender.as_ref().map(SenderId::as_str)]
 }
 
-/// The condition of a key on the parameters of [`key_params`].
+/// The condition of a key, with the parameters of [`key_params`].
 pub(super) const OF_KEY: &str = "channel = ?1 AND account_id = ?2 AND sender_id = ?3";
 
 /// Channel, account and sender.

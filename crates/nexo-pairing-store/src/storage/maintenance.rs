@@ -20,12 +20,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 impl Shared {
     /// Runs the maintenance in the background, unless it is running.
     pub(super) fn run_maintenance(self: &Arc<Self>, writer: &WorkQueue) {
-        // On a disk that is nearly full it would take up what is left of the WAL.
+        // On a nearly full disk it would use up the rest of the WAL.
         if self.space.low(&self.path).is_some() || self.is_maintaining.swap(true, Ordering::AcqRel)
         {
             return;
         }
-        // Another program may have cut the WAL short.
+        // Another program may have truncated the WAL.
         space::reserve(&self.path);
         let (shared, writer) = (Arc::clone(self), writer.clone());
         let started = worker::spawn("pairing-purge", move || {
@@ -54,7 +54,7 @@ impl Shared {
             let mut answered = self.queue.push(Caller::Operator, move |rows| {
                 maintenance.step(rows, progress).map_err(sqlite_error)
             });
-            // Answered by the job, which is dropped with the writer: the queue is not.
+            // Answered by the job, which is dropped with the writer; the queue is not.
             let (done, outcome) = mpsc::channel();
             let shared = Arc::clone(self);
             writer.send(move |db| {
@@ -65,7 +65,7 @@ impl Shared {
             let has_more;
             match outcome.recv().map_err(|_| StoreError::closed())? {
                 Some(answer) => (progress, has_more) = answer?,
-                // It did not have its turn among very many.
+                // It was not in this transaction, among very many writes.
                 None => has_more = true,
             }
             if !has_more {
