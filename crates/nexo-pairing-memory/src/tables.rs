@@ -252,10 +252,9 @@ impl RedemptionTable for State {
     }
 
     fn put_repeats(&mut self, redemption: &RedemptionRow) -> PortResult<()> {
-        if let Some((number, _)) = self.redemptions.get(&redemption.nonce) {
-            let row = (*number, redemption.clone());
-            self.put(|it| &mut it.redemptions, redemption.nonce.clone(), Some(row));
-        }
+        let known = self.redemptions.get(&redemption.nonce);
+        let row = known.map(|(number, _)| (*number, redemption.clone()));
+        self.put(|it| &mut it.redemptions, redemption.nonce.clone(), row);
         Ok(())
     }
 }
