@@ -107,7 +107,7 @@ pub fn resolve(inputs: &UrlInputs) -> Result<ResolvedUrl, ResolveError> {
         host::parse(entry).ok_or_else(|| ResolveError::CleartextHost { entry: redacted(entry) })
     });
     let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
-    let (text, source) = first_source(inputs)?.ok_or(ResolveError::LoopbackOnly)?;
+    let (text, source) = first_source(inputs)?;
     let (url, host) = match check::parse(&text) {
         Ok(parsed) => parsed,
         Err(problem) => {
@@ -130,23 +130,22 @@ pub fn resolve(inputs: &UrlInputs) -> Result<ResolvedUrl, ResolveError> {
     Ok(ResolvedUrl { url, source, warnings })
 }
 
-fn first_source(inputs: &UrlInputs) -> Result<Option<(String, UrlSource)>, ResolveError> {
+fn first_source(inputs: &UrlInputs) -> Result<(String, UrlSource), ResolveError> {
     // What an operator typed is set even if it is empty. An empty variable is not.
     let variable = inputs.tunnel_url.as_ref().filter(|url| !url.trim().is_empty());
-    let typed = [
+    let texts = [
         (inputs.flag.as_ref(), UrlSource::Flag),
         (inputs.public_url.as_ref(), UrlSource::Config),
         (variable, UrlSource::Environment),
     ];
-    for (text, source) in typed {
-        if let Some(text) = text {
-            return Ok(Some((text.clone(), source)));
-        }
+    let mut texts = texts.into_iter();
+    if let Some(found) = texts.find_map(|(text, source)| Some((text?.clone(), source))) {
+        return Ok(found);
     }
-    let Some(path) = inputs.tunnel_file.clone() else { return Ok(None) };
+    let path = inputs.tunnel_file.clone().ok_or(ResolveError::LoopbackOnly)?;
     match tunnel::read(&path, inputs.clock.now()) {
-        Ok(Some((text, age))) => Ok(Some((text, UrlSource::TunnelFile { path, age }))),
-        Ok(None) => Ok(None),
+        Ok(Some((text, age))) => Ok((text, UrlSource::TunnelFile { path, age })),
+        Ok(None) => Err(ResolveError::LoopbackOnly),
         Err(problem) => Err(ResolveError::TunnelFile { path, problem }),
     }
 }
