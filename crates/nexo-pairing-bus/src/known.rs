@@ -5,9 +5,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use nexo_pairing_core::{PairingError, Rule};
 use nexo_pairing_gate::{Listing, Screened};
-use quick_cache::unsync::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
 
 /// The most senders that are remembered: of those with a grant, and of all others.
 const REMEMBERED: usize = 65_536;
@@ -38,14 +40,27 @@ pub(crate) struct KnownSenders(Mutex<Senders>);
 #[derive(Debug)]
 struct Senders {
     /// Admitted by a grant the last time. Strangers cannot evict them.
-    allowed: Cache<OrderingKey, ()>,
-    seen: Cache<OrderingKey, ()>,
+    allowed: SenderSet,
+    seen: SenderSet,
 }
+
+/// The keys are hashes with a secret seed already, so a fast hasher is safe.
+type SenderSet = Cache<OrderingKey, (), UnitWeighter, RandomState>;
 
 impl Default for KnownSenders {
     fn default() -> Self {
-        let cache = || Cache::new(REMEMBERED);
-        Self(Mutex::new(Senders { allowed: cache(), seen: cache() }))
+        let set = || {
+            let (max, hasher) = (REMEMBERED as u64, RandomState::default());
+            SenderSet::with(REMEMBERED, max, UnitWeighter, hasher, DefaultLifecycle::default())
+        };
+        Self(Mutex::new(Senders { allowed: set(), seen: set() }))
+    }
+}
+
+/// Adds a sender, or marks it as one who came back. A look-up first: it is cheaper than an insertion.
+fn touch(senders: &mut SenderSet, key: OrderingKey) {
+    if senders.get(&key).is_none() {
+        senders.insert(key, ());
     }
 }
 
@@ -61,10 +76,10 @@ impl KnownSenders {
     fn remember_rule(&self, key: OrderingKey, rule: Rule) {
         let mut senders = self.lock();
         if rule == Rule::Allowed {
-            senders.allowed.insert(key, ());
+            touch(&mut senders.allowed, key);
         } else {
             senders.allowed.remove(&key);
-            senders.seen.insert(key, ());
+            touch(&mut senders.seen, key);
         }
     }
 

@@ -1,4 +1,4 @@
-//! A gate on a bus in a program of one's own, on a real server.
+//! A gate on a bus that is embedded in a program, with a real server.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long anything may take.
+/// The time limit of each wait.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 const ANA: &str = "5491155556666@c.us";
@@ -33,7 +33,7 @@ const BOB: &str = "5491155557777@c.us";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_screens_messages_and_changes_its_settings() {
     let server = NatsServer::start();
-    let mut heard = Heard::on(&server, &["pairing.>", "plugin.outbound.>"]).await;
+    let mut other = Other::on(&server, &["pairing.>", "plugin.outbound.>"]).await;
     let connections = open(&server).await;
     let registry = PairingAdapterRegistry::new();
     let outbound = Arc::new(NatsOutbound::new(connections.bus().clone()));
@@ -43,43 +43,43 @@ async fn a_program_screens_messages_and_changes_its_settings() {
     let running = Running::start(gate).await;
     let gate = Arc::clone(&running.gate);
 
-    heard.publish("whatsapp.personal", ANA, "hello").await;
-    let (subject, challenge) = heard.next().await;
+    other.publish("whatsapp.personal", ANA, "hello").await;
+    let (subject, challenge) = other.next().await;
     assert_eq!(subject, "plugin.outbound.whatsapp.personal");
     assert!(challenge.to_string().contains("+5491155556666"), "{challenge}");
 
     let open = Settings::new(registry.clone(), PairingPolicy::new(Mode::Open));
     gate.set(open.clone());
-    heard.publish("whatsapp.personal", ANA, "let me in").await;
-    let (subject, event) = heard.next().await;
+    other.publish("whatsapp.personal", ANA, "let me in").await;
+    let (subject, event) = other.next().await;
     assert_eq!(subject, "pairing.admitted.whatsapp.personal");
     assert_eq!(event["payload"]["text"], "let me in");
 
     let work = (ChannelId::parse("whatsapp").unwrap(), AccountId::parse("work").unwrap());
     gate.set(open.with_accounts([(work, PairingPolicy::new(Mode::Open))]));
-    heard.publish("whatsapp.personal", ANA, "to an account that there is not").await;
-    heard.publish("whatsapp.work", ANA, "to one that there is").await;
-    let (subject, event) = heard.next().await;
+    other.publish("whatsapp.personal", ANA, "to an unknown account").await;
+    other.publish("whatsapp.work", ANA, "to a known account").await;
+    let (subject, event) = other.next().await;
     assert_eq!(subject, "pairing.admitted.whatsapp.work");
-    assert_eq!(event["payload"]["text"], "to one that there is");
+    assert_eq!(event["payload"]["text"], "to a known account");
 
-    heard.bus.publish("plugin.inbound.whatsapp", "{".into()).await.unwrap();
-    let (subject, told) = heard.next().await;
+    other.bus.publish("plugin.inbound.whatsapp", "{".into()).await.unwrap();
+    let (subject, rejection) = other.next().await;
     assert_eq!(subject, "pairing.rejected");
-    assert_eq!((&told["reason"], &told["bytes"]), (&json!("invalid_json"), &json!(1)));
+    assert_eq!((&rejection["reason"], &rejection["bytes"]), (&json!("invalid_json"), &json!(1)));
 
-    let told = running.end().await.unwrap();
+    let statuses = running.end().await.unwrap();
     let counts = gate.counts();
     assert_eq!((counts.taken, counts.admitted, counts.challenged), (5, 2, 1));
     assert_eq!((counts.dropped, counts.rejected, counts.unfinished()), (1, 1, 0));
     let last = "total: 5 messages taken, 2 admitted, 1 challenged, 1 dropped, 1 rejected";
-    assert_eq!(told, [last]);
+    assert_eq!(statuses, [last]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_observer_sees_what_would_happen_and_takes_nothing_away() {
+async fn an_observer_receives_the_decisions_and_takes_no_message_from_other_gates() {
     let server = NatsServer::start();
-    let mut heard = Heard::on(&server, &["pairing.>"]).await;
+    let mut other = Other::on(&server, &["pairing.>"]).await;
     let settings = |mode| Settings::new(PairingAdapterRegistry::new(), PairingPolicy::new(mode));
     let real = BusGate::new(open(&server).await, memory_gate().await, settings(Mode::Open));
     let real = Running::start(real).await;
@@ -87,16 +87,20 @@ async fn an_observer_sees_what_would_happen_and_takes_nothing_away() {
     let gate = BusGate::new(open(&server).await, memory_gate().await, settings(Mode::Allowlist));
     let listener = Running::start(gate.with_observer(observer)).await;
 
-    heard.publish("signal.main", "ana", "hello").await;
-    heard.bus.publish("plugin.inbound.signal.main", "{".into()).await.unwrap();
+    other.publish("signal.main", "ana", "hello").await;
+    other.bus.publish("plugin.inbound.signal.main", "{".into()).await.unwrap();
     let mut both = vec![next(&mut seen).await, next(&mut seen).await];
     both.sort();
     assert_eq!(both, ["drop not_allowed", "rejected invalid_json"]);
-    let mut subjects = vec![heard.next().await.0, heard.next().await.0];
+    let mut subjects = vec![other.next().await.0, other.next().await.0];
     subjects.sort();
-    assert_eq!(subjects, ["pairing.admitted.signal.main", "pairing.rejected"], "only one spoke");
+    assert_eq!(
+        subjects,
+        ["pairing.admitted.signal.main", "pairing.rejected"],
+        "only one gate publishes"
+    );
 
-    // Nobody reads the decisions any more: that is no failure.
+    // No reader is left, which is not a failure.
     drop(reader);
     listener.ended().await.unwrap();
     real.end().await.unwrap();
@@ -120,44 +124,44 @@ async fn an_observer_that_fails_fails_the_gate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gate_that_cannot_finish_says_how_many_messages_are_left() {
+async fn a_gate_that_cannot_finish_reports_how_many_messages_are_left() {
     let (asked, mut is_asked) = mpsc::unbounded_channel();
     let server = NatsServer::start();
-    let heard = Heard::on(&server, &["pairing.>"]).await;
+    let other = Other::on(&server, &["pairing.>"]).await;
     let registry = PairingAdapterRegistry::new();
     registry.register(Arc::new(Hanging(asked)));
     let settings = Settings::new(registry, PairingPolicy::new(Mode::Pairing));
     let gate = BusGate::new(open(&server).await, memory_gate().await, settings);
     let running = Running::start(gate.with_grace(Duration::ZERO)).await;
-    heard.publish("test.main", "ana", "hello").await;
+    other.publish("test.main", "ana", "hello").await;
     next(&mut is_asked).await;
     let ended = running.end().await;
     assert!(matches!(ended, Err(BusGateError::Unfinished { messages: 1 })), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_taken_is_ended_within_the_grace_period() {
+async fn taken_messages_are_finished_within_the_grace_period() {
     let server = NatsServer::start();
-    let mut heard = Heard::on(&server, &["pairing.admitted.>"]).await;
+    let mut other = Other::on(&server, &["pairing.admitted.>"]).await;
     let settings = Settings::new(PairingAdapterRegistry::new(), PairingPolicy::new(Mode::Open));
     let gate = BusGate::new(open(&server).await, memory_gate().await, settings);
     let running = Running::start(gate).await;
     let gate = Arc::clone(&running.gate);
     let count = 1000;
     for number in 0..count {
-        heard.publish("test.main", BOB, &number.to_string()).await;
+        other.publish("test.main", BOB, &number.to_string()).await;
     }
-    heard.next().await;
+    other.next().await;
     running.end().await.unwrap();
     let counts = gate.counts();
     assert_eq!((counts.admitted, counts.unfinished()), (counts.taken, 0));
     for number in 1..counts.admitted {
-        assert_eq!(heard.next().await.1["payload"]["text"], number.to_string());
+        assert_eq!(other.next().await.1["payload"]["text"], number.to_string());
     }
 }
 
 #[tokio::test]
-async fn a_queue_group_is_one_word() {
+async fn a_queue_group_with_a_space_is_refused() {
     let server = NatsServer::start();
     let settings = Settings::new(PairingAdapterRegistry::new(), PairingPolicy::default());
     let gate = BusGate::new(open(&server).await, memory_gate().await, settings);
@@ -171,16 +175,16 @@ struct Running {
     gate: Arc<BusGate>,
     task: JoinHandle<Result<(), BusGateError>>,
     stop: oneshot::Sender<()>,
-    told: Arc<Mutex<Vec<String>>>,
+    statuses: Arc<Mutex<Vec<String>>>,
 }
 
 impl Running {
-    /// Starts a gate; it takes messages when this returns.
+    /// Starts a gate, which takes messages once this returns.
     async fn start(gate: BusGate) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
-        let (ready, told) = (Mutex::new(Some(ready)), Arc::new(Mutex::new(Vec::new())));
-        let telling = Arc::clone(&told);
+        let (ready, statuses) = (Mutex::new(Some(ready)), Arc::new(Mutex::new(Vec::new())));
+        let reported = Arc::clone(&statuses);
         let gate = gate.with_status(move |status| match status {
             Status::Subscribed(line) => {
                 let (group, listens) = (
@@ -191,46 +195,46 @@ impl Running {
                 let ready = ready.lock().unwrap().take();
                 ready.unwrap().send(()).unwrap();
             }
-            other => telling.lock().unwrap().push(other.to_string()),
+            other => reported.lock().unwrap().push(other.to_string()),
         });
         let gate = Arc::new(gate);
         let task = tokio::spawn(Arc::clone(&gate).run(async {
             let _ = stopped.await;
         }));
         timeout(DEADLINE, is_ready).await.unwrap().unwrap();
-        Self { gate, task, stop, told }
+        Self { gate, task, stop, statuses }
     }
 
-    /// Asks it to end, and waits until it has; what it told.
+    /// Shuts the gate down. Returns its statuses.
     async fn end(self) -> Result<Vec<String>, BusGateError> {
         self.stop.send(()).unwrap();
         timeout(DEADLINE, self.task).await.unwrap().unwrap()?;
-        Ok(self.told.lock().unwrap().clone())
+        Ok(self.statuses.lock().unwrap().clone())
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the gate ends by itself.
     async fn ended(self) -> Result<(), BusGateError> {
         timeout(DEADLINE, self.task).await.unwrap().unwrap()
     }
 }
 
-/// Somebody else on the bus.
-struct Heard {
+/// Another client on the bus.
+struct Other {
     bus: Bus,
     messages: mpsc::UnboundedReceiver<(String, Value)>,
 }
 
-impl Heard {
+impl Other {
     async fn on(server: &NatsServer, subjects: &[&str]) -> Self {
         let bus = Bus::connect(options(server)).await.unwrap();
-        let (heard, messages) = mpsc::unbounded_channel();
+        let (other, messages) = mpsc::unbounded_channel();
         for subject in subjects {
             let mut subscription: Subscription = bus.subscribe(subject).await.unwrap();
-            let heard = heard.clone();
+            let other = other.clone();
             tokio::spawn(async move {
                 while let Some(message) = subscription.next().await {
                     let value = serde_json::from_slice(message.payload()).unwrap();
-                    let _ = heard.send((message.subject().to_owned(), value));
+                    let _ = other.send((message.subject().to_owned(), value));
                 }
             });
         }
@@ -254,7 +258,7 @@ impl Heard {
     }
 }
 
-/// Writes down what it is shown, for as long as somebody holds the reader.
+/// Records decisions while the reader is held.
 struct Recorder {
     seen: mpsc::UnboundedSender<String>,
     reader: mpsc::Sender<()>,
@@ -287,7 +291,7 @@ impl Observer for Recorder {
     }
 }
 
-/// An adapter that says when it is to send something, and never has sent it.
+/// An adapter that reports when it is to send a message, and never finishes.
 struct Hanging(mpsc::UnboundedSender<()>);
 
 #[async_trait]

@@ -26,8 +26,8 @@ pub struct Claim {
 impl Claim {
     /// A claim of this setup code, with a new random id.
     ///
-    /// The expiry of the code is not checked, since the gateway's clock decides. A companion that wants
-    /// to fail early has [`SetupCode::has_expired`].
+    /// Does not check the expiry of the code: the gateway's clock decides. To fail early, use
+    /// [`SetupCode::has_expired`].
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Claim {
         &self.id
     }
 
-    /// Where the setup code leads.
+    /// The gateway in the setup code.
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
@@ -113,7 +113,7 @@ impl Claim {
             claim_id: self.id.as_str(),
             device_label: self.own_label.as_deref(),
         };
-        // Three strings can always be written.
+        // Text is always valid JSON.
         Zeroizing::new(serde_json::to_string(&request).unwrap_or_default())
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_names_the_device_before_it_names_itself() {
+    fn the_label_in_the_code_takes_precedence() {
         let own = |code: &SetupCode| Claim::new(code).unwrap().with_device_label("mine").unwrap();
         assert_eq!(own(&code(None)).device_label(), Some("mine"));
         let claim = own(&code(Some("phone")));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_a_gateway_would_refuse_is_refused_before() {
+    fn an_invalid_label_is_refused() {
         for label in ["", "a\nb", &"x".repeat(129)] {
             let claim = Claim::new(&code(None)).unwrap();
             assert_eq!(claim.with_device_label(label).unwrap_err().kind(), "device_label");

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_can_be_spawned_on_any_runtime() {
+    fn calls_are_send() {
         fn is_send(_: impl Send) {}
         fn is_shared<T: Send + Sync + 'static>() {}
         is_shared::<Client>();

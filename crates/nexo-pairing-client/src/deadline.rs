@@ -18,7 +18,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(limit: Duration, gateway: &impl fmt::Display) -> Self {
-        // A moment beyond the range of the clock is never reached.
+        // A limit beyond the range of the clock never ends.
         let at = Instant::now().checked_add(limit);
         Self { at, limit, gateway: gateway.to_string() }
     }
@@ -42,17 +42,17 @@ mod tests {
     use crate::Gateway;
 
     #[tokio::test(start_paused = true)]
-    async fn each_step_has_an_end() {
+    async fn each_step_times_out() {
         let gateway = Gateway::parse("wss://nexo.example.com/pair").unwrap();
         let deadline = Deadline::after(Duration::from_secs(15), &gateway);
-        for (step, told) in [
+        for (step, text) in [
             (Step::Resolve, "failed to find the address of nexo.example.com:443 within 15 s"),
             (Step::Connect, "failed to connect to nexo.example.com:443 within 15 s"),
             (Step::Tls, "failed to agree on TLS with nexo.example.com:443 within 15 s"),
             (Step::Answer, "failed to get an answer from nexo.example.com:443 within 15 s"),
         ] {
             let error = deadline.within::<()>(step, std::future::pending()).await.unwrap_err();
-            assert_eq!((error.to_string().as_str(), error.kind()), (told, "unreachable"));
+            assert_eq!((error.to_string().as_str(), error.kind()), (text, "unreachable"));
         }
     }
 

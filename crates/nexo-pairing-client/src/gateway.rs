@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_are_beside_the_place_of_claims() {
+    fn the_session_path_is_beside_the_claim_path() {
         for (url, path) in [
             ("wss://nexo.example.com/pair", "/session"),
             ("wss://nexo.example.com/pair/", "/session"),
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_is_told_by_host_and_port() {
-        for (url, told) in [
+    fn a_gateway_is_displayed_as_host_and_port() {
+        for (url, displayed) in [
             ("wss://nexo.example.com/pair", "nexo.example.com:443"),
             ("ws://127.0.0.1:7780/pair", "127.0.0.1:7780"),
             ("http://[fd00::1]/pair", "[fd00::1]:80"),
         ] {
-            assert_eq!(Gateway::parse(url).unwrap().to_string(), told);
+            assert_eq!(Gateway::parse(url).unwrap().to_string(), displayed);
         }
     }
 }

@@ -53,13 +53,13 @@ impl Bus {
     /// [`NatsError::Options`] when the options are invalid.
     pub async fn connect(options: NatsOptions) -> Result<Self, NatsError> {
         options.check()?;
-        let servers = options.servers();
-        let failed = |source| NatsError::Connect { servers: servers.to_string(), source };
+        let failed = |source| NatsError::Connect { servers: options.servers(), source };
         let inbox = format!("{}.{}", options.inbox_prefix, Uuid::new_v4().simple());
         let shared = Arc::new(Shared::new(&inbox));
         let connect = events::watched(connect::prepare(&options).await?, &shared);
-        let addresses = servers.addresses().map_err(|error| failed(error.into()))?;
-        let longest = options.connect_timeout.saturating_mul(servers.count());
+        let addresses = options.addresses().map_err(|error| failed(error.into()))?;
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        let longest = options.connect_timeout.saturating_mul(count);
         let client = timeout(longest, connect.connect(addresses))
             .await
             .map_err(|late| failed(late.into()))?

@@ -21,7 +21,7 @@ mod subscription;
 pub use bus::Bus;
 pub use error::NatsError;
 pub use events::BusState;
-pub use options::{NatsOptions, Servers};
+pub use options::NatsOptions;
 pub use outbound::NatsOutbound;
 pub use plugin::{Format, PluginAdapter, PluginOptions, Shape};
 pub use subject::{check_subject, check_subject_pattern};

@@ -1,9 +1,10 @@
 //! Where to connect to, and as whom.
 
-use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_nats::ServerAddr;
 use derive_setters::Setters;
 use url::Url;
 
@@ -19,7 +20,7 @@ use crate::{NatsError, check_subject};
 ///
 /// let options = NatsOptions::new(["tls://nats-1.example.com,tls://nats-2.example.com"])?
 ///     .with_user("pairing", "/etc/nexo/nats.password");
-/// assert_eq!(options.servers().to_string(), "nats-1.example.com:4222, nats-2.example.com:4222");
+/// assert_eq!(options.servers(), "nats-1.example.com:4222, nats-2.example.com:4222");
 ///
 /// let refused = NatsOptions::new(["nats://pairing:hunter2@nats.example.com"]).unwrap_err();
 /// assert!(!refused.to_string().contains("hunter2"));
@@ -30,7 +31,7 @@ use crate::{NatsError, check_subject};
 #[setters(prefix = "with_", strip_option)]
 pub struct NatsOptions {
     #[setters(skip)]
-    servers: Servers,
+    servers: Vec<Url>,
     /// A `.creds` file: a JWT and the seed of an nkey. Default `None`.
     #[cfg(feature = "nkeys")]
     #[cfg_attr(docsrs, doc(cfg(feature = "nkeys")))]
@@ -84,7 +85,7 @@ impl NatsOptions {
     /// [`NatsError::Options`] when no server is given.
     pub fn new<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, NatsError> {
         Ok(Self {
-            servers: Servers::parse(servers)?,
+            servers: parse_servers(servers)?,
             #[cfg(feature = "nkeys")]
             credentials_file: None,
             #[cfg(feature = "nkeys")]
@@ -121,10 +122,17 @@ impl NatsOptions {
         self
     }
 
-    /// The servers.
+    /// Hosts and ports of the servers, separated by commas.
     #[must_use]
-    pub fn servers(&self) -> &Servers {
-        &self.servers
+    pub fn servers(&self) -> String {
+        let address = |url: &Url| {
+            format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(4222))
+        };
+        self.servers.iter().map(address).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn addresses(&self) -> io::Result<Vec<ServerAddr>> {
+        self.servers.iter().cloned().map(ServerAddr::from_url).collect()
     }
 
     pub(crate) fn check(&self) -> Result<(), NatsError> {
@@ -147,33 +155,19 @@ impl NatsOptions {
     }
 }
 
-/// The addresses of servers, without secrets.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Servers(Vec<Url>);
-
-impl Servers {
-    fn parse<S: AsRef<str>>(lists: impl IntoIterator<Item = S>) -> Result<Self, NatsError> {
-        let mut servers = Vec::new();
-        for list in lists {
-            for text in list.as_ref().split(',') {
-                let number = servers.len() + 1;
-                let server = parse_server(text.trim());
-                servers.push(server.map_err(|reason| NatsError::Server { number, reason })?);
-            }
+fn parse_servers<S: AsRef<str>>(lists: impl IntoIterator<Item = S>) -> Result<Vec<Url>, NatsError> {
+    let mut servers = Vec::new();
+    for list in lists {
+        for text in list.as_ref().split(',') {
+            let number = servers.len() + 1;
+            let server = parse_server(text.trim());
+            servers.push(server.map_err(|reason| NatsError::Server { number, reason })?);
         }
-        if servers.is_empty() {
-            return Err(NatsError::Options("no server is given"));
-        }
-        Ok(Self(servers))
     }
-
-    pub(crate) fn addresses(&self) -> std::io::Result<Vec<async_nats::ServerAddr>> {
-        self.0.iter().cloned().map(async_nats::ServerAddr::from_url).collect()
+    if servers.is_empty() {
+        return Err(NatsError::Options("no server is given"));
     }
-
-    pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
-    }
+    Ok(servers)
 }
 
 /// Parses the URL of a server. The error does not repeat it: it may hold a secret.
@@ -198,23 +192,6 @@ fn parse_server(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-impl fmt::Display for Servers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, url) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            let host = url.host_str().unwrap_or_default();
-            write!(f, "{separator}{host}:{}", url.port().unwrap_or(4222))?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Servers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Servers({self})")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +203,7 @@ mod tests {
             ("tls://nats.example.com", "nats.example.com:4222"),
             ("nats://[::1]:4222/", "[::1]:4222"),
         ] {
-            assert_eq!(NatsOptions::new([url]).unwrap().servers().to_string(), shown);
+            assert_eq!(NatsOptions::new([url]).unwrap().servers(), shown);
         }
     }
 

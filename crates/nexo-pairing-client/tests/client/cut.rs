@@ -1,4 +1,4 @@
-//! Claims at the real server, through a line that breaks off after each byte once.
+//! Claims at the real server, over a connection that breaks after each byte once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// Which way the bytes go that are counted.
+/// The direction in which bytes are counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     There,
     Back,
 }
 
-/// Passes connections on; the first breaks off once so many bytes have gone this way.
+/// A proxy; its first connection breaks after so many bytes in this direction.
 struct Line {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -50,7 +50,7 @@ async fn pass(mut client: TcpStream, to: SocketAddr, there: u64, back: u64) {
     let (client_reads, mut client_writes) = client.split();
     let (server_reads, mut server_writes) = server.split();
     let (mut client_reads, mut server_reads) = (client_reads.take(there), server_reads.take(back));
-    // When one way has come to its end, both sides are hung up on.
+    // When one direction ends, both connections are closed.
     tokio::select! {
         _ = copy(&mut client_reads, &mut server_writes) => {}
         _ = copy(&mut server_reads, &mut client_writes) => {}
@@ -58,7 +58,7 @@ async fn pass(mut client: TcpStream, to: SocketAddr, there: u64, back: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
+async fn a_claim_that_is_cut_off_anywhere_gives_one_session_and_the_client_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = PairingStore::open_memory().await.unwrap();
     let issuer = SetupCodeIssuer::open_or_create(folder.path().join("pairing.key")).unwrap();
@@ -75,7 +75,7 @@ async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
     for scheme in ["ws", "http"] {
         for way in [Way::There, Way::Back] {
             for bytes in 0.. {
-                // Who asks again more often than ten times a minute is turned away.
+                // More than ten claims a minute would be throttled.
                 clock.advance(std::time::Duration::from_secs(10));
                 let line = Line::new(address, way, bytes).await;
                 let url = format!("{scheme}://{}/pair", line.address);
@@ -87,7 +87,7 @@ async fn wherever_a_claim_is_cut_off_there_is_one_session_and_it_is_had() {
                 assert!(store.session(&session.token).await.unwrap().is_some(), "{place}");
                 sessions += 1;
                 if line.connections.load(Ordering::SeqCst) == 1 {
-                    assert!(bytes > 100, "{place}: it was not cut off");
+                    assert!(bytes > 100, "{place}: the connection did not break");
                     break;
                 }
             }

@@ -22,7 +22,7 @@ async fn a_claim_is_posted_and_answered() {
 
 #[tokio::test]
 async fn a_refusal_keeps_its_kind() {
-    for (status, body, kind, told) in [
+    for (status, body, kind, text) in [
         ("401 Unauthorized", r#"{"error":"invalid_signature"}"#, "invalid_signature", ""),
         ("401 Unauthorized", r#"{"error":"expired","message":"too late"}"#, "expired", "too late"),
         ("409 Conflict", r#"{"error":"replayed"}"#, "replayed", ""),
@@ -34,12 +34,12 @@ async fn a_refusal_keeps_its_kind() {
         let gateway = Fake::new(vec![over_http(response(status, body))]);
         let error = claim_at_once(&gateway.code("http")).await.err().unwrap();
         assert_eq!(error.kind(), kind);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(text), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_gateway_may_say_when_to_try_again() {
+async fn a_refusal_may_have_a_retry_time() {
     for (retry_after, expected) in [("7", Some(7)), ("\"7\"", None), ("-1", None), ("null", None)] {
         let body = format!(r#"{{"error":"throttled","retry_after":{retry_after}}}"#);
         let gateway = Fake::new(vec![over_http(response("429 Too Many Requests", &body))]);
@@ -51,13 +51,13 @@ async fn a_gateway_may_say_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_gateway_is_told_as_such() {
+async fn an_answer_that_is_not_a_gateways_is_reported() {
     let long = response("200 OK", &" ".repeat(MAX_ANSWER_BYTES + 1));
     let chunk = " ".repeat(MAX_ANSWER_BYTES);
     let chunked = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n{chunk}\r\n1\r\n \r\n0\r\n\r\n"
     );
-    for (response, told) in [
+    for (response, text) in [
         (response("404 Not Found", "<html>"), "its status is 404 Not Found"),
         (response("404 Not Found", r#"{"error":"not_found"}"#), "its status is 404 Not Found"),
         (response("200 OK", "<html>"), "not the JSON of a gateway"),
@@ -72,7 +72,7 @@ async fn what_is_no_gateway_is_told_as_such() {
         let gateway = Fake::new(vec![over_http(response)]);
         let error = claim_at_once(&gateway.code("http")).await.err().unwrap();
         assert_eq!(error.kind(), "bad_answer", "{error}");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(text), "{error}");
     }
 }
 
@@ -88,13 +88,13 @@ async fn a_redirection_is_not_followed() {
                 let mut head = [0; 16];
                 stream.read_exact(&mut head).unwrap();
                 stream.write_all(redirect.as_bytes()).unwrap();
-                // The rest of the request, so that the answer is not taken back with it.
+                // The rest of the request: closing before it is read would discard the answer.
                 stream.shutdown(std::net::Shutdown::Write).unwrap();
                 let _ = stream.read_to_end(&mut Vec::new());
                 None
             })]);
-            let (kind, told) = refusal(&gateway.code(scheme)).await;
-            assert!(kind == "bad_answer" && told.contains(&format!("redirects to {to}")), "{told}");
+            let (kind, text) = refusal(&gateway.code(scheme)).await;
+            assert!(kind == "bad_answer" && text.contains(&format!("redirects to {to}")), "{text}");
         }
     }
     elsewhere.set_nonblocking(true).unwrap();
@@ -102,7 +102,7 @@ async fn a_redirection_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_does_not_answer_is_not_waited_for_for_ever() {
+async fn a_silent_gateway_is_not_waited_for_for_ever() {
     use tokio::io::AsyncReadExt;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let code = code(&format!("http://{}/pair", listener.local_addr().unwrap()));
@@ -112,7 +112,7 @@ async fn a_gateway_that_does_not_answer_is_not_waited_for_for_ever() {
         while !text.ends_with(b"\"phone\"}") {
             text.push(stream.read_u8().await.unwrap());
         }
-        // From here on, time goes by while everybody waits.
+        // From here on, the clock advances while all tasks wait.
         tokio::time::pause();
         stream.read_u8().await
     };

@@ -1,14 +1,14 @@
-//! Answers that do not arrive.
+//! Lost answers.
 
 use super::*;
 
-/// Closes the connection before anything was said.
+/// Closes the connection at once.
 fn hanging_up() -> Serve {
     Box::new(|_| None)
 }
 
 #[tokio::test]
-async fn a_claim_that_is_cut_off_anywhere_is_sent_again_as_the_same() {
+async fn a_claim_that_is_cut_off_anywhere_is_repeated_unchanged() {
     let half = |text: &str| text.as_bytes()[..text.len() / 2].to_vec();
     let whole = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
     let by_websocket: Vec<Serve> = vec![
@@ -36,7 +36,7 @@ async fn a_claim_that_is_cut_off_anywhere_is_sent_again_as_the_same() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_busy_or_closes_the_socket_is_asked_again() {
+async fn a_claim_is_repeated_when_the_gateway_is_busy_or_closes_the_socket() {
     let unavailable = r#"{"error":"unavailable","message":"not now","retry_after":1}"#;
     let gateway = Fake::new(vec![
         saying(unavailable),
@@ -54,8 +54,8 @@ async fn a_gateway_that_is_busy_or_closes_the_socket_is_asked_again() {
 }
 
 #[tokio::test]
-async fn after_a_few_times_it_is_told_that_the_code_may_be_used_up() {
-    // Of five attempts, the last finds nobody.
+async fn after_the_last_retry_the_answer_is_lost() {
+    // Of five attempts, the last finds no gateway.
     let hang_up = || over_websocket(|_| {});
     let gateway = Fake::new(vec![hang_up(), hang_up(), hang_up(), hang_up()]);
     let error = claim_at_once(&gateway.code("ws")).await.err().unwrap();
@@ -65,7 +65,7 @@ async fn after_a_few_times_it_is_told_that_the_code_may_be_used_up() {
 }
 
 #[tokio::test]
-async fn a_code_that_is_over_is_not_sent_again() {
+async fn an_expired_code_is_not_repeated() {
     let gateway = Fake::new(vec![over_websocket(|_| {})]);
     let mut code = gateway.code("ws");
     code.expires_at = OffsetDateTime::UNIX_EPOCH;

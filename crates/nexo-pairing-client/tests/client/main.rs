@@ -1,4 +1,4 @@
-//! Claims against small gateways of each test's own, on real sockets, and sessions at the real server.
+//! Claims at a fake gateway for each test, on real sockets, and sessions at the real server.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod cut;
@@ -20,16 +20,16 @@ use nexo_pairing_core::text::error_chain;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-/// How many bytes of an answer are read.
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 4096;
 
 const SESSION: &str = r#"{"session_token":"session-token-1","profile":"companion-v1",
     "device_label":"phone","expires_at":"2030-01-02T03:04:05Z"}"#;
 
-/// What a gateway does with one connection; it gives back the claim, if it got one.
+/// Serves one connection. Returns the claim, if there was one.
 type Serve = Box<dyn FnOnce(TcpStream) -> Option<Value> + Send>;
 
-/// A gateway for one connection after the other, each by its own rule, and then it is gone.
+/// A gateway that serves connections one after the other, each in its own way, and then closes.
 struct Fake {
     port: u16,
     thread: JoinHandle<Vec<Option<Value>>>,
@@ -46,12 +46,12 @@ impl Fake {
         Self { port, thread }
     }
 
-    /// The claims that came in, one for each connection.
+    /// The claims, one for each connection.
     fn claims(self) -> Vec<Option<Value>> {
         self.thread.join().unwrap()
     }
 
-    /// A code that leads to it by this scheme.
+    /// A code with its URL, with this scheme.
     fn code(&self, scheme: &str) -> SetupCode {
         code(&format!("{scheme}://127.0.0.1:{}/pair", self.port))
     }
@@ -63,22 +63,22 @@ fn code(url: &str) -> SetupCode {
     UnsignedSetupCode::new(SetupCodeFormat::V2, url, &claims).unwrap().sign_with(&[7; 32])
 }
 
-/// Claims without waiting in between.
+/// Claims without pauses between the attempts.
 async fn claim_at_once(code: &SetupCode) -> Result<ClaimedSession, ClientError> {
     let claim = Claim::new(code)?.with_device_label("phone")?;
     Client::new().with_retry_pauses([Duration::ZERO; 4]).claim(&claim).await
 }
 
-/// The kind of the error, and all its words, of which none is a secret.
+/// The kind of the error, and all its text, which must not have secrets.
 async fn refusal(code: &SetupCode) -> (&'static str, String) {
     let error = claim_at_once(code).await.err().unwrap();
     let kind = error.kind();
-    let told = format!("{error:?} {}", error_chain(&error));
-    assert!(!told.contains(&code.bootstrap_token) && !told.contains("session-token-1"), "{told}");
-    (kind, told)
+    let text = format!("{error:?} {}", error_chain(&error));
+    assert!(!text.contains(&code.bootstrap_token) && !text.contains("session-token-1"), "{text}");
+    (kind, text)
 }
 
-/// Reads a request, and gives back its body.
+/// Reads a request. Returns its body.
 fn read_post(stream: &mut TcpStream) -> Value {
     let mut text = Vec::new();
     loop {
@@ -108,7 +108,7 @@ fn over_http(response: impl AsRef<[u8]> + Send + 'static) -> Serve {
     })
 }
 
-/// Does the handshake of WebSockets, reads the claim, and then does as it is told.
+/// Accepts a WebSocket, reads the claim, and serves it.
 fn over_websocket(
     serve: impl FnOnce(&mut tungstenite::WebSocket<TcpStream>) + Send + 'static,
 ) -> Serve {
@@ -127,7 +127,7 @@ fn saying(answer: &'static str) -> Serve {
 }
 
 #[tokio::test]
-async fn a_code_that_leads_nowhere_is_told_as_such() {
+async fn a_code_with_an_invalid_url_is_malformed() {
     for (url, rule) in [
         ("ws://ana:secret@127.0.0.1/pair", "must not have a user name"),
         ("ws://127.0.0.1:x@evil.example/pair", "must not have a user name"),
@@ -136,13 +136,13 @@ async fn a_code_that_leads_nowhere_is_told_as_such() {
         ("ws://127.0.0.1\\@evil.example/pair", "is invalid"),
         ("ws://[::1/pair", "is invalid"),
     ] {
-        let (kind, told) = refusal(&code(url)).await;
-        assert!(kind == "malformed" && told.contains(rule), "{url}: {told}");
+        let (kind, text) = refusal(&code(url)).await;
+        assert!(kind == "malformed" && text.contains(rule), "{url}: {text}");
     }
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_at_once() {
+async fn a_missing_gateway_is_reported_at_once() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = claim_at_once(&code(&format!("ws://127.0.0.1:{port}/pair"))).await.err().unwrap();
     assert!(matches!(error, ClientError::Unreachable { step: Step::Connect, .. }), "{error:?}");

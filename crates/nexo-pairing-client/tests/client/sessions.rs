@@ -1,4 +1,4 @@
-//! What becomes of a session afterwards, at the real server.
+//! Sessions at the real server: look-up, renewal, end.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// The real server, with a clock that stands still.
+/// The real server, with a manual clock.
 struct RealGateway {
     clock: Arc<ManualClock>,
     store: PairingStore,
@@ -55,7 +55,7 @@ impl RealGateway {
 }
 
 #[tokio::test]
-async fn a_session_is_asked_about_renewed_and_ended() {
+async fn a_session_is_looked_up_renewed_and_ended() {
     for scheme in ["ws", "http"] {
         let real = RealGateway::start(scheme).await;
         let (client, gateway) = (Client::new(), real.gateway());
@@ -90,7 +90,7 @@ async fn a_session_is_asked_about_renewed_and_ended() {
 }
 
 #[tokio::test]
-async fn a_session_that_ran_out_or_never_was_is_not_live() {
+async fn an_expired_or_unknown_session_is_not_live() {
     let real = RealGateway::start("http").await;
     let (client, gateway) = (Client::new(), real.gateway());
     let token = real.claim(None).await.token;
@@ -103,7 +103,7 @@ async fn a_session_that_ran_out_or_never_was_is_not_live() {
 }
 
 #[tokio::test]
-async fn a_claim_is_taken_up_again_by_its_id_alone() {
+async fn a_claim_is_resumed_by_its_id() {
     let real = RealGateway::start("ws").await;
     let (client, gateway) = (Client::new(), real.gateway());
     let code = real.code(None);
@@ -125,7 +125,7 @@ async fn a_claim_is_taken_up_again_by_its_id_alone() {
     assert_eq!(client.session(&gateway, &second).await.unwrap_err().kind(), "no_session");
 }
 
-/// What a gateway gets that is asked about a session, up to the end of the head.
+/// The head of a request about a session, as the gateway receives it.
 fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -137,7 +137,7 @@ fn head(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_session_is_asked_about_below_the_path_of_the_gateway_and_by_its_token_alone() {
+async fn a_session_request_has_the_path_of_the_gateway_and_only_the_token() {
     let gateway = Fake::new(vec![Box::new(|mut stream| {
         let head = head(&mut stream);
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
@@ -156,7 +156,7 @@ async fn a_session_is_asked_about_below_the_path_of_the_gateway_and_by_its_token
 }
 
 #[tokio::test]
-async fn what_a_gateway_does_not_say_of_a_session_is_told_by_its_kind() {
+async fn invalid_answers_about_a_session_have_a_kind() {
     let response = |status: &str, body: &str| {
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     };
@@ -191,7 +191,7 @@ async fn what_a_gateway_does_not_say_of_a_session_is_told_by_its_kind() {
 }
 
 #[tokio::test]
-async fn a_session_has_ended_only_when_the_gateway_says_so() {
+async fn a_session_has_ended_only_if_the_gateway_confirms_it() {
     for response in [
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -210,7 +210,7 @@ async fn a_session_has_ended_only_when_the_gateway_says_so() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_does_not_answer_is_given_up_in_the_end() {
+async fn a_silent_gateway_times_out() {
     use tokio::io::AsyncReadExt;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/pair", listener.local_addr().unwrap());
@@ -223,7 +223,7 @@ async fn a_gateway_that_does_not_answer_is_given_up_in_the_end() {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
-        // From here on, time goes by while everybody waits.
+        // From here on, the clock advances while all tasks wait.
         tokio::time::pause();
         stream.read_u8().await
     };

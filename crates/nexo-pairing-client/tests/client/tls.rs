@@ -1,4 +1,4 @@
-//! Claims by TLS: whose certificates are believed.
+//! Claims with TLS: trusted certificates.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 
-/// An authority that no system knows.
+/// A certificate authority that no system trusts.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -41,7 +41,7 @@ impl Authority {
     }
 }
 
-/// Answers a claim in a WebSocket by TLS, if it comes to that.
+/// Answers a claim in a WebSocket over TLS, if the handshake succeeds.
 fn serving(config: Arc<ServerConfig>) -> Serve {
     Box::new(move |stream| {
         let stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
@@ -59,7 +59,7 @@ async fn claim_with(pem: &str, code: &SetupCode) -> Result<ClaimedSession, Clien
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_believed_when_it_is_named() {
+async fn a_given_authority_is_trusted() {
     let authority = Authority::new();
     let config = authority.server("127.0.0.1");
     let gateway = Fake::new(vec![serving(config.clone()), serving(config)]);
@@ -71,12 +71,12 @@ async fn an_authority_of_ones_own_is_believed_when_it_is_named() {
     let session = claim_with(&authority.pem(), &code).await.unwrap();
     assert_eq!(session.token.as_str(), "session-token-1");
     let claims = gateway.claims();
-    assert!(claims[0].is_none(), "nobody was told the token");
+    assert!(claims[0].is_none(), "no token was sent");
     assert!(claims[1].is_some());
 }
 
 #[tokio::test]
-async fn a_certificate_for_somebody_else_is_refused() {
+async fn a_certificate_for_another_host_is_refused() {
     let authority = Authority::new();
     let gateway = Fake::new(vec![serving(authority.server("nexo.example.com"))]);
     let error = claim_with(&authority.pem(), &gateway.code("wss")).await.err().unwrap();

@@ -25,12 +25,12 @@ async fn a_gateway_of_0_1_8_says_less() {
     assert_eq!(session.token.as_str(), "session-token-1");
     assert_eq!((session.profile, session.expires_at), (None, None));
     let gateway = Fake::new(vec![saying(r#"{"error":"token replayed, or so"}"#)]);
-    let (kind, told) = refusal(&gateway.code("ws")).await;
-    assert!(kind == "refused" && told.contains("token replayed, or so"), "{told}");
+    let (kind, text) = refusal(&gateway.code("ws")).await;
+    assert!(kind == "refused" && text.contains("token replayed, or so"), "{text}");
 }
 
 #[tokio::test]
-async fn a_replay_says_that_the_code_was_used_and_what_to_do() {
+async fn a_replay_is_reported_as_such() {
     let gateway = Fake::new(vec![saying(
         r#"{"error":"replayed","message":"the setup code was used already"}"#,
     )]);
@@ -41,7 +41,7 @@ async fn a_replay_says_that_the_code_was_used_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_wants_no_websocket_is_heard() {
+async fn a_refusal_before_the_websocket_is_read() {
     let gateway = Fake::new(vec![Box::new(|mut stream| {
         let mut text = Vec::new();
         while !text.ends_with(b"\r\n\r\n") {
@@ -59,7 +59,7 @@ async fn a_gateway_that_wants_no_websocket_is_heard() {
 }
 
 #[tokio::test]
-async fn an_answer_in_pieces_is_put_together() {
+async fn a_fragmented_answer_is_reassembled() {
     let gateway = Fake::new(vec![over_websocket(|socket| {
         let (first, rest) = SESSION.split_at(20);
         let stream = socket.get_mut();
@@ -74,10 +74,10 @@ async fn an_answer_in_pieces_is_put_together() {
 }
 
 #[tokio::test]
-async fn frames_that_are_no_answer_are_refused() {
+async fn invalid_frames_are_refused() {
     let large = vec![b' '; MAX_ANSWER_BYTES + 1];
     let pieces = [&[0x01, 126, 0x10, 0][..], &large[1..], &[0x80, 1, b' ']].concat();
-    for (frames, told) in [
+    for (frames, expected) in [
         ([&[0x81, 126, 0x10, 1][..], &large].concat(), "more than 4096 bytes"),
         (pieces, "more than 4096 bytes"),
         (vec![0x81, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "more than 4096 bytes"),
@@ -94,16 +94,16 @@ async fn frames_that_are_no_answer_are_refused() {
     ] {
         let gateway = Fake::new(vec![over_websocket(move |socket| {
             socket.get_mut().write_all(&frames).unwrap();
-            // Until the companion has gone.
+            // Until the client has closed the connection.
             let _ = socket.read();
         })]);
-        let (kind, words) = refusal(&gateway.code("ws")).await;
-        assert!(kind == "bad_answer" && words.contains(told), "{told}: {words}");
+        let (kind, text) = refusal(&gateway.code("ws")).await;
+        assert!(kind == "bad_answer" && text.contains(expected), "{expected}: {text}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_know_the_key_is_none() {
+async fn a_wrong_accept_key_is_refused() {
     let gateway = Fake::new(vec![Box::new(|mut stream| {
         stream.read_exact(&mut [0; 16]).unwrap();
         stream
@@ -115,6 +115,6 @@ async fn a_server_that_does_not_know_the_key_is_none() {
         let _ = stream.read_to_end(&mut Vec::new());
         None
     })]);
-    let (kind, told) = refusal(&gateway.code("ws")).await;
-    assert!(kind == "bad_answer" && told.contains("handshake"), "{told}");
+    let (kind, text) = refusal(&gateway.code("ws")).await;
+    assert!(kind == "bad_answer" && text.contains("handshake"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Who is let in, and what he may do.
+//! Authentication and permissions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,14 +26,14 @@ pub(crate) fn refused(bus: Result<Bus, NatsError>) {
 }
 
 #[tokio::test]
-async fn a_user_with_his_password() {
+async fn a_user_with_a_password() {
     let user = format!("authorization {{ user: pairing, password: {SECRET:?} }}");
     let server = NatsServer::with(|_| user);
     let mut options = options(&server);
     refused(within(Bus::connect(options.clone())).await);
     options.user = Some(("pairing".into(), file(&server, "wrong\n")));
     refused(within(Bus::connect(options.clone())).await);
-    // With the end of line that editors write.
+    // With the newline that editors write.
     options.user = Some(("pairing".into(), file(&server, &format!("{SECRET}\r\n"))));
     within(Bus::connect(options.clone())).await.unwrap().flush().await.unwrap();
     assert!(!format!("{options:?}").contains(SECRET));
@@ -49,7 +49,7 @@ async fn a_token() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_or_holds_nothing_is_named() {
+async fn a_missing_or_empty_file_is_named() {
     let server = NatsServer::start();
     let mut options = options(&server);
     for (path, why) in [(server.path("none"), "No such file"), (file(&server, "\n"), "empty")] {
@@ -73,7 +73,7 @@ fn documented() -> String {
 }
 
 #[tokio::test]
-async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
+async fn the_documented_permissions_allow_the_work_of_each_process_and_no_more() {
     let server = NatsServer::with(|_| documented());
     let secret = file(&server, "secret");
     let as_user = |name: &str| {
@@ -91,7 +91,7 @@ async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
     let pigeon = login("pigeon").await.unwrap();
     let subject = "plugin.pigeon.pairing.normalize_sender";
     let mut requests = pigeon.subscribe(subject).await.unwrap();
-    // One that only takes what is sent.
+    // One that only receives messages.
     let whatsapp = login("whatsapp").await.unwrap();
     let mut outbound = whatsapp.subscribe("plugin.outbound.whatsapp.>").await.unwrap();
     pigeon.flush().await.unwrap();
@@ -122,7 +122,7 @@ async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
     }
     assert_eq!(within(outbound.next()).await.unwrap().payload, "1");
 
-    // Nobody writes in another's name.
+    // No process can publish as another.
     let mut inbound = bus.subscribe("plugin.inbound.>").await.unwrap();
     bus.flush().await.unwrap();
     whatsapp.publish("plugin.inbound.pigeon", "forged".into()).await.unwrap();
@@ -132,7 +132,7 @@ async fn the_documented_permissions_let_everybody_do_his_work_and_no_more() {
 }
 
 #[tokio::test]
-async fn what_is_not_permitted_is_a_failure() {
+async fn a_forbidden_message_is_a_failure() {
     let restricted = "authorization { users: [
         { user: pairing, password: secret, permissions: {
             publish: [ \"plugin.outbound.whatsapp\", \"_INBOX.>\" ],
@@ -158,7 +158,7 @@ async fn what_is_not_permitted_is_a_failure() {
 }
 
 #[tokio::test]
-async fn who_may_not_hear_the_server_is_told_when_he_connects() {
+async fn connecting_fails_without_permission_to_receive_replies() {
     let deaf = "authorization { users: [ { user: pairing, password: secret,
         permissions: { publish: [ \"plugin.outbound.>\" ], subscribe: [ \"_INBOX.>\" ] } } ] }";
     let server = NatsServer::with(|_| deaf.to_owned());

@@ -1,4 +1,4 @@
-//! Connections: how they begin, break, come back and end.
+//! Connections: how they start, break, reconnect and end.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use nexo_pairing_nats_server::NatsServer;
 use crate::support::{LIMIT, bus, client, listener, options, round_trip, say, wait_for, within};
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_at_once() {
+async fn a_missing_server_is_reported_at_once() {
     let mut server = NatsServer::start();
     server.kill();
     let started = Instant::now();
@@ -21,7 +21,7 @@ async fn a_server_that_is_not_there_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn who_wants_to_waits_for_the_server() {
+async fn a_connection_can_wait_for_its_server() {
     let mut server = NatsServer::start();
     server.kill();
     let mut options = options(&server);
@@ -37,7 +37,7 @@ async fn who_wants_to_waits_for_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_back_within_two_seconds_of_the_server_ten_times() {
+async fn it_reconnects_within_two_seconds_ten_times() {
     let mut server = NatsServer::start();
     let bus = bus(&server).await;
     let mut messages = bus.subscribe_queue("in.>", "gate").await.unwrap();
@@ -61,7 +61,7 @@ async fn another_server_takes_over() {
     let mut first = NatsServer::start();
     let second = NatsServer::start();
     let servers = format!("{}, {}", first.url(), second.url());
-    // It begins at either; at the one that dies, so that it has to change.
+    // It may connect to either server first: until it is the one that dies, so that it has to change.
     let bus = loop {
         let bus = Bus::connect(NatsOptions::new([&servers]).unwrap()).await.unwrap();
         let _listener = listener(&first, "where").await;
@@ -81,7 +81,7 @@ async fn another_server_takes_over() {
 }
 
 #[tokio::test]
-async fn a_group_shares_the_messages() {
+async fn a_queue_group_shares_the_messages() {
     let server = NatsServer::start();
     let (one, other) = (bus(&server).await, bus(&server).await);
     let mut first = one.subscribe_queue("in.>", "gate").await.unwrap();
@@ -108,14 +108,14 @@ async fn a_group_shares_the_messages() {
 }
 
 #[tokio::test]
-async fn a_stopped_subscription_gives_what_it_has_and_ends() {
+async fn a_stopped_subscription_returns_its_messages_and_ends() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let mut messages = bus.subscribe("in").await.unwrap();
     for number in 0..1000 {
         bus.publish("in", format!("{number}").into()).await.unwrap();
     }
-    // By the time that it is confirmed, the messages are here.
+    // Once this is confirmed, the messages have arrived.
     bus.flush().await.unwrap();
     messages.stop().await.unwrap();
     for number in 0..1000 {
@@ -128,7 +128,7 @@ async fn a_stopped_subscription_gives_what_it_has_and_ends() {
 }
 
 #[tokio::test]
-async fn what_was_published_before_the_end_arrives() {
+async fn messages_published_before_the_close_arrive() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let mut own = bus.subscribe("something").await.unwrap();
@@ -164,7 +164,7 @@ async fn a_connection_ends_with_its_last_user() {
 }
 
 #[tokio::test]
-async fn messages_that_nobody_takes_are_counted() {
+async fn lost_messages_are_counted() {
     let server = NatsServer::start();
     let mut options = options(&server);
     options.subscription_capacity = 8;
@@ -187,7 +187,7 @@ async fn messages_that_nobody_takes_are_counted() {
 }
 
 #[tokio::test]
-async fn the_debug_form_of_a_message_does_not_tell_what_it_says() {
+async fn the_debug_output_of_a_message_hides_its_content() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let mut messages = bus.subscribe("in").await.unwrap();

@@ -1,4 +1,4 @@
-//! Answers that are none.
+//! Invalid replies.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::support::{bus, client, listener, plugin_options, say, within};
 
-/// An adapter that is asked for `+1`, while somebody answers in these ways, one after the other. What
-/// comes back from both is put together.
+/// The results of an adapter that is asked for `+1` while another client sends these replies, one after
+/// the other.
 async fn answered(
     wrong: Vec<Vec<u8>>,
     by: fn(&Value) -> String,
@@ -41,7 +41,7 @@ async fn answered(
         };
         let (said, ()) = tokio::join!(adapter.resolve_sender("+1"), lies);
         results.push(said.map_err(|error| format!("{error:?}")));
-        assert_eq!(adapter.normalize_sender("+1"), None, "a lie was kept");
+        assert_eq!(adapter.normalize_sender("+1"), None, "an invalid reply was cached");
     }
     results
 }
@@ -72,14 +72,14 @@ fn lies() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_not_believed() {
+async fn invalid_replies_are_ignored() {
     for said in answered(lies(), |_| String::new()).await {
         said.unwrap_err();
     }
 }
 
 #[tokio::test]
-async fn nor_in_one_of_nexos_events() {
+async fn invalid_replies_in_events_are_ignored() {
     let wrap = |lie: Vec<u8>| {
         [br#"{"payload": {"id": "<id>", "payload": "#, lie.as_slice(), b"}}"].concat()
     };
@@ -95,7 +95,7 @@ async fn nor_in_one_of_nexos_events() {
 }
 
 #[tokio::test]
-async fn the_right_answer_after_wrong_ones_counts() {
+async fn a_valid_reply_after_invalid_ones_counts() {
     let server = NatsServer::start();
     let mut requests = listener(&server, "plugin.signal.pairing.normalize_sender").await;
     let both = client(&server).await;
@@ -103,7 +103,7 @@ async fn the_right_answer_after_wrong_ones_counts() {
     let answers = async {
         let request = within(requests.next()).await.unwrap();
         let reply = request.reply.unwrap();
-        // A stream that keeps everything says so to whoever asked.
+        // A stream that records all messages acknowledges the request.
         for answer in [r#"{"stream": "ALL", "seq": 1}"#, "nonsense", r#"{"normalized": "+1"}"#] {
             both.publish(reply.clone(), answer.into()).await.unwrap();
         }
@@ -113,7 +113,7 @@ async fn the_right_answer_after_wrong_ones_counts() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_nobodys() {
+async fn a_late_reply_is_ignored() {
     let server = NatsServer::start();
     let mut requests = listener(&server, "plugin.signal.pairing.normalize_sender").await;
     let mut options = plugin_options();
@@ -128,7 +128,7 @@ async fn a_late_answer_is_nobodys() {
 }
 
 #[tokio::test]
-async fn whatever_a_sender_is_called_it_is_only_a_value() {
+async fn any_sender_id_is_only_a_value() {
     let server = NatsServer::start();
     let mut requests = listener(&server, "plugin.signal.pairing.normalize_sender").await;
     let adapter = PluginAdapter::new(bus(&server).await, plugin_options()).unwrap();

@@ -1,4 +1,4 @@
-//! Who is let in by a key of his own.
+//! Authentication by keys.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ async fn an_nkey() {
     within(Bus::connect(options)).await.unwrap().flush().await.unwrap();
 }
 
-/// A token of NATS: what `signer` says of whom.
+/// A NATS token: claims signed by `signer`.
 fn jwt(signer: &KeyPair, of: &KeyPair, says: Value) -> String {
     let encode = |value: Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
     let head = encode(json!({"typ": "JWT", "alg": "ed25519-nkey"}));
@@ -75,7 +75,7 @@ async fn a_credentials_file() {
     options.credentials_file = Some(file(&server, &credentials(user.seed().unwrap())));
     within(Bus::connect(options.clone())).await.unwrap().flush().await.unwrap();
 
-    let path = file(&server, "nothing of the kind");
+    let path = file(&server, "not credentials");
     options.credentials_file = Some(path.clone());
     let error = Bus::connect(options).await.unwrap_err();
     assert!(matches!(&error, NatsError::File { path: named, .. } if *named == path), "{error:?}");

@@ -1,4 +1,4 @@
-//! The crate on a real `nats-server`.
+//! The crate with a real `nats-server`.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod access;

@@ -1,4 +1,4 @@
-//! What adapters publish.
+//! Messages of adapters.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ async fn a_payload_travels_in_nexos_envelope() {
 }
 
 #[tokio::test]
-async fn a_message_for_nobody_is_a_failure() {
+async fn a_message_without_a_listener_is_a_failure() {
     let server = NatsServer::start();
     let outbound = NatsOutbound::new(bus(&server).await);
     let error = reason(outbound.publish(TOPIC, json!({})).await);
@@ -57,7 +57,7 @@ async fn a_message_for_nobody_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_failed_while_the_server_was_away_does_not_arrive_later() {
+async fn a_message_that_failed_while_disconnected_does_not_arrive_later() {
     let mut server = NatsServer::start();
     let bus = bus(&server).await;
     let outbound = NatsOutbound::new(bus.clone());
@@ -70,7 +70,7 @@ async fn what_failed_while_the_server_was_away_does_not_arrive_later() {
     }
     server.start_again();
     wait_for(&bus, BusState::Connected).await;
-    // The other side has to come back, too.
+    // The listener has to reconnect, too.
     let deadline = Instant::now() + LIMIT;
     while let Err(error) = outbound.publish(TOPIC, json!({"arrives": true})).await {
         assert!(Instant::now() < deadline, "{error:?}");
@@ -95,7 +95,7 @@ async fn a_server_that_dies_during_delivery_fails_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_not_waited_for_long() {
+async fn a_silent_server_is_not_waited_for_long() {
     let server = NatsServer::start();
     let mut options = options(&server);
     options.confirm_timeout = Duration::from_millis(300);
@@ -109,7 +109,7 @@ async fn a_server_that_says_nothing_is_not_waited_for_long() {
 }
 
 #[tokio::test]
-async fn a_topic_with_anything_but_tokens_is_refused() {
+async fn an_invalid_topic_is_refused() {
     let server = NatsServer::start();
     let outbound = NatsOutbound::new(bus(&server).await);
     let mut everything = listener(&server, ">").await;
@@ -124,7 +124,7 @@ async fn a_topic_with_anything_but_tokens_is_refused() {
     let mut subjects = Vec::new();
     while subjects.last().is_none_or(|last| last != TOPIC) {
         let message = within(everything.next()).await.unwrap();
-        // Our own echo comes to whoever listens to everything.
+        // A listener to everything gets our own echo.
         if !message.subject.starts_with("_INBOX.") {
             subjects.push(message.subject.to_string());
         }
@@ -133,7 +133,7 @@ async fn a_topic_with_anything_but_tokens_is_refused() {
 }
 
 #[tokio::test]
-async fn what_the_server_does_not_take_is_a_failure() {
+async fn a_message_that_the_server_does_not_accept_is_a_failure() {
     let server = NatsServer::with(|_| "max_payload: 4096".to_owned());
     let outbound = NatsOutbound::new(bus(&server).await);
     let _listener = listener(&server, TOPIC).await;
@@ -143,7 +143,7 @@ async fn what_the_server_does_not_take_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_wait_for_their_turn_and_all_arrive() {
+async fn many_messages_at_once_wait_and_all_arrive() {
     let server = NatsServer::start();
     let outbound = Arc::new(NatsOutbound::new(bus(&server).await).with_max_in_flight(2));
     let mut messages = listener(&server, "plugin.outbound.>").await;

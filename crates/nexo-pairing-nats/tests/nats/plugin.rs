@@ -65,7 +65,7 @@ async fn a_plugin_of_either_shape_is_understood_and_asked_once() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_takes_one_shape_only_is_asked_in_it() {
+async fn a_plugin_that_takes_only_one_shape_is_asked_in_it() {
     for (shape, speaks) in [(Shape::Nexo, Speaks::Nexo), (Shape::Plain, Speaks::Plain)] {
         let server = NatsServer::start();
         let mut spy = listener(&server, "plugin.signal.pairing.normalize_sender").await;
@@ -81,7 +81,7 @@ async fn a_plugin_that_takes_one_shape_only_is_asked_in_it() {
 }
 
 #[tokio::test]
-async fn what_was_learnt_is_not_asked_again() {
+async fn a_cached_answer_is_not_asked_again() {
     let server = NatsServer::start();
     let plugin = Plugin::start(&server, Speaks::Plain, &normalizes()).await;
     let adapter = adapter(&server).await;
@@ -92,8 +92,8 @@ async fn what_was_learnt_is_not_asked_again() {
     plugin.end().await;
     assert_eq!(adapter.normalize_sender("+1").as_deref(), Some("+1"), "it needs the plugin");
 
-    let nobody = [(NORMALIZE, json!({"normalized": null}))];
-    let plugin = Plugin::start(&server, Speaks::Plain, &nobody).await;
+    let unpairable = [(NORMALIZE, json!({"normalized": null}))];
+    let plugin = Plugin::start(&server, Speaks::Plain, &unpairable).await;
     for _ in 0..5 {
         assert_eq!(adapter.normalize_sender("bot"), None);
         assert_eq!(adapter.resolve_sender("bot").await.unwrap(), None);
@@ -102,7 +102,7 @@ async fn what_was_learnt_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn many_who_ask_for_one_sender_ask_once() {
+async fn concurrent_lookups_of_a_sender_ask_once() {
     let server = NatsServer::start();
     let mut requests = listener(&server, "plugin.signal.pairing.normalize_sender").await;
     let adapter = adapter(&server).await;
@@ -124,7 +124,7 @@ async fn many_who_ask_for_one_sender_ask_once() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_nobody_waits() {
+async fn a_missing_plugin_is_reported_at_once() {
     let server = NatsServer::start();
     let adapter = adapter(&server).await;
     let started = Instant::now();
@@ -132,15 +132,15 @@ async fn where_nobody_listens_nobody_waits() {
         let error = adapter.resolve_sender(&number.to_string()).await.unwrap_err();
         assert_eq!(says(&error), "no plugin listens");
     }
-    // One would have had 2 s.
+    // The time limit of one is 2 s.
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    // And it is asked as soon as it is there.
+    // Once there is a plugin, it is asked.
     let _plugin = Plugin::start(&server, Speaks::Nexo, &normalizes()).await;
     assert_eq!(adapter.resolve_sender("+1").await.unwrap().as_deref(), Some("+1"));
 }
 
 #[tokio::test]
-async fn a_plugin_that_hangs_is_waited_for_once_and_found_again() {
+async fn a_hanging_plugin_costs_one_time_out_and_is_asked_again_later() {
     let server = NatsServer::start();
     let mut requests = listener(&server, "plugin.signal.pairing.>").await;
     let mut options = plugin_options();
@@ -154,7 +154,7 @@ async fn a_plugin_that_hangs_is_waited_for_once_and_found_again() {
         let error = adapter.resolve_sender(&number.to_string()).await.unwrap_err();
         assert!(says(&error).contains("is not asked"), "{error:?}");
     }
-    // A hundred would have waited for 20 s.
+    // A hundred time-outs would take 20 s.
     assert!(started.elapsed() < waited + Duration::from_millis(900), "{:?}", started.elapsed());
     assert_eq!(next_json(&mut requests).await["raw"], "+1");
     drop(requests);
@@ -168,7 +168,7 @@ async fn a_plugin_that_hangs_is_waited_for_once_and_found_again() {
 }
 
 #[tokio::test]
-async fn time_outs_on_strangers_keep_nobody_from_asking_about_a_known_sender() {
+async fn time_outs_on_strangers_do_not_block_known_senders() {
     let server = NatsServer::start();
     let mut requests = listener(&server, "plugin.signal.pairing.normalize_sender").await;
     let mut options = plugin_options();
@@ -187,7 +187,7 @@ async fn time_outs_on_strangers_keep_nobody_from_asking_about_a_known_sender() {
     assert_eq!(friend.unwrap().as_deref(), Some("7"));
     let deadline = Instant::now() + LIMIT;
     while adapter.normalize_sender("friend").is_some() {
-        assert!(Instant::now() < deadline, "what was learnt does not run out");
+        assert!(Instant::now() < deadline, "the answer does not expire");
         tokio::task::yield_now().await;
     }
     let error = adapter.resolve_sender("stranger").await.unwrap_err();
@@ -200,7 +200,7 @@ async fn time_outs_on_strangers_keep_nobody_from_asking_about_a_known_sender() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_hangs_with_one_thing_does_the_others() {
+async fn a_plugin_that_hangs_in_one_method_is_asked_for_the_others() {
     let server = NatsServer::start();
     let _hangs = listener(&server, "plugin.signal.pairing.format_challenge_text").await;
     let plugin = Plugin::start(&server, Speaks::Nexo, &[("send_reply", json!({"ok": true}))]).await;
@@ -214,7 +214,7 @@ async fn a_plugin_that_hangs_with_one_thing_does_the_others() {
 }
 
 #[tokio::test]
-async fn a_plugin_words_the_challenge_where_it_is_asked_to() {
+async fn a_plugin_formats_the_challenge_if_configured() {
     let server = NatsServer::start();
     let sends = ("send_reply", json!({"ok": true}));
     let words = ("format_challenge_text", json!({"text": "*K7M9-PQ2X*"}));
@@ -241,7 +241,7 @@ async fn a_plugin_words_the_challenge_where_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn a_plugin_says_why_it_did_not_send() {
+async fn the_reason_of_a_failed_send_is_reported() {
     let server = NatsServer::start();
     let answers = [("send_reply", json!({"ok": false, "error": "not registered\n"}))];
     for speaks in [Speaks::Nexo, Speaks::Plain] {
@@ -249,7 +249,7 @@ async fn a_plugin_says_why_it_did_not_send() {
         let adapter = adapter(&server).await;
         let error = adapter.send_reply("default", "+1", "text").await.unwrap_err();
         assert_eq!(says(&error), "the plugin failed: not registered\\n");
-        // It answered; there is no reason to leave it alone.
+        // It replied, so it is asked again.
         adapter.send_reply("default", "+1", "text").await.unwrap_err();
         assert_eq!(plugin.times_asked("send_reply"), 2);
         plugin.end().await;
@@ -265,7 +265,7 @@ async fn a_plugin_without_images_cannot_send_them() {
 }
 
 #[tokio::test]
-async fn a_slow_plugin_delays_nobody_elses_channel() {
+async fn a_slow_plugin_delays_only_its_own_channel() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let _hangs = listener(&server, "plugin.matrix.pairing.>").await;
@@ -289,12 +289,12 @@ async fn a_slow_plugin_delays_nobody_elses_channel() {
     for task in stuck {
         within(task).await.unwrap().unwrap_err();
     }
-    // All of them waited no longer than one.
+    // All of them together took no longer than one time-out.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn a_bus_that_is_away_is_an_error_at_once_and_not_the_plugins_fault() {
+async fn a_lost_connection_is_reported_at_once_and_does_not_open_the_circuit() {
     let mut server = NatsServer::start();
     let mut options = options(&server);
     options.connect_timeout = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! A bus, somebody else on it, and a plugin.
+//! Connections, other clients on the bus, and a plugin.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// How long something may take that has to happen.
+/// The time limit of each wait.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) fn options(server: &NatsServer) -> NatsOptions {
@@ -24,12 +24,12 @@ pub(crate) async fn bus(server: &NatsServer) -> Bus {
     Bus::connect(options(server)).await.unwrap()
 }
 
-/// The connection of somebody else.
+/// The connection of another client.
 pub(crate) async fn client(server: &NatsServer) -> async_nats::Client {
     async_nats::connect(server.url()).await.unwrap()
 }
 
-/// Somebody who listens, from now on.
+/// A subscription of another client, which is active on return.
 pub(crate) async fn listener(server: &NatsServer, subject: &str) -> async_nats::Subscriber {
     let client = client(server).await;
     let messages = client.subscribe(subject.to_owned()).await.unwrap();
@@ -37,14 +37,14 @@ pub(crate) async fn listener(server: &NatsServer, subject: &str) -> async_nats::
     messages
 }
 
-/// Says something from another connection.
+/// Publishes from another connection.
 pub(crate) async fn say(server: &NatsServer, subject: impl ToSubject, words: &'static str) {
     let client = client(server).await;
     client.publish(subject, words.into()).await.unwrap();
     round_trip(&client).await;
 }
 
-/// Waits until the server has taken what this client said.
+/// Waits until the server has handled everything that this client sent.
 pub(crate) async fn round_trip(client: &async_nats::Client) {
     let inbox = client.new_inbox();
     let mut echo = client.subscribe(inbox.clone()).await.unwrap();
@@ -66,16 +66,16 @@ pub(crate) async fn wait_for(bus: &Bus, wanted: BusState) {
     within(state.wait_for(|state| *state == wanted)).await.unwrap();
 }
 
-/// The ways in which a plugin can be written.
+/// The kinds of plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
-    /// It takes Nexo's events and answers with one on their `reply_to`.
+    /// Takes Nexo's events and replies with one on their `reply_to`.
     Nexo,
-    /// It takes requests of NATS and answers them.
+    /// Takes NATS requests and replies to them.
     Plain,
 }
 
-/// A plugin in a process of its own, as far as the bus can tell: it has its own connection.
+/// A plugin with a connection of its own, as in another process.
 pub(crate) struct Plugin {
     asked: Arc<Mutex<Vec<(String, Value)>>>,
     task: JoinHandle<()>,
@@ -83,7 +83,7 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// A plugin for `plugin.signal` that gives these answers; of the rest it hears nothing.
+    /// A plugin for `plugin.signal` with these replies; it does not subscribe to other methods.
     pub(crate) async fn start(
         server: &NatsServer,
         speaks: Speaks,
@@ -130,7 +130,7 @@ impl Plugin {
         Self { asked, task, client }
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub(crate) fn asked(&self) -> Vec<(String, Value)> {
         self.asked.lock().unwrap().clone()
     }
@@ -139,7 +139,7 @@ impl Plugin {
         self.asked().iter().filter(|(asked, _)| asked == name).count()
     }
 
-    /// Ends it; afterwards nobody listens on its subjects.
+    /// Ends it; afterwards its subjects have no listener.
     pub(crate) async fn end(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -147,7 +147,7 @@ impl Plugin {
     }
 }
 
-/// `"<raw>"` in an answer stands for the id that was asked for.
+/// Replaces `"<raw>"` in a reply by the id of the request.
 fn filled_in(answer: &Value, asked: &Value) -> Value {
     match answer["normalized"].as_str() {
         Some("<raw>") => json!({"normalized": asked["raw"]}),

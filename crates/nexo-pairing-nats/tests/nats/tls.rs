@@ -1,4 +1,4 @@
-//! Connections by TLS.
+//! Connections with TLS.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn pem(what: &str, der: &[u8]) -> String {
     format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", BASE64.encode(der))
 }
 
-/// A server that speaks TLS, and the authority that vouches for it, whose certificate is in `ca.pem`.
+/// A server with TLS, and its certificate authority, whose certificate is in `ca.pem`.
 fn server(name: &str, ask_clients: bool) -> (NatsServer, Authority) {
     let authority = authority();
     let server = NatsServer::with(|folder| {
@@ -54,9 +54,9 @@ fn failed(bus: Result<Bus, NatsError>) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_believed_and_no_other() {
+async fn only_the_given_authority_is_trusted() {
     let (server, _) = server("127.0.0.1", false);
-    // The server asks for TLS, whatever the URL says.
+    // The server requires TLS, whatever the URL.
     for url in [server.url(), server.url().replace("nats://", "tls://")] {
         let mut options = NatsOptions::new([url]).unwrap();
         let unknown = failed(within(Bus::connect(options.clone())).await);
@@ -76,7 +76,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_may_ask_for_our_certificate() {
+async fn a_server_may_require_our_certificate() {
     let (server, authority) = server("127.0.0.1", true);
     let mut options = options(&server);
     options.ca_file = Some(server.path("ca.pem"));
@@ -87,7 +87,7 @@ async fn a_server_may_ask_for_our_certificate() {
 }
 
 #[tokio::test]
-async fn who_requires_tls_speaks_with_nobody_without_it() {
+async fn a_connection_that_requires_tls_refuses_a_server_without_it() {
     let server = NatsServer::start();
     let mut required = options(&server);
     required.require_tls = true;
@@ -98,7 +98,7 @@ async fn who_requires_tls_speaks_with_nobody_without_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_holds_no_certificate_is_named() {
+async fn a_file_without_a_certificate_is_named() {
     let server = NatsServer::start();
     let path = server.path("ca.pem");
     fs::write(&path, "nothing").unwrap();
