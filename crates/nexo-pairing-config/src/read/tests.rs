@@ -1,5 +1,5 @@
-//! What a process makes of a file that is lost, changed or being written: strangers whom it refused
-//! are admitted only where the new file says so.
+//! Files that are lost, changed or being written: strangers that were rejected before are admitted only
+//! if the new file says so explicitly.
 
 mod pairs;
 
@@ -14,8 +14,8 @@ use nexo_pairing_core::{
 use super::*;
 use crate::{Config, Sources};
 
-/// A file that others write: each look at it meets the next state of `order`, and the last one for
-/// ever after. `None` is no file.
+/// A file that another process writes: each access sees the next state of `order`, then always the
+/// last one. `None` is no file.
 #[derive(Clone)]
 struct Written {
     states: Rc<Vec<Option<String>>>,
@@ -34,7 +34,7 @@ impl Written {
         }
     }
 
-    /// Nobody writes.
+    /// A file that does not change.
     fn still(text: Option<&str>) -> Self {
         Self::new(vec![text.map(str::to_owned)], &[])
     }
@@ -78,7 +78,7 @@ fn sources() -> Sources {
     Sources::from_vars([("NEXO_HOME", "/nonexistent")])
 }
 
-/// A process: what it read, and what is in force.
+/// A process: the configuration it read, and the one in force.
 #[derive(Clone)]
 struct Running {
     read: Config,
@@ -87,7 +87,7 @@ struct Running {
     remembered: Remembered,
 }
 
-/// What outlives a process.
+/// State that outlives a process.
 #[derive(Clone, Default)]
 struct Remembered {
     modes: RememberedModes,
@@ -95,12 +95,12 @@ struct Remembered {
 }
 
 impl Running {
-    /// As a process that starts after another one, of which something is `remembered`.
+    /// A process that starts after another one that left `remembered`.
     fn start(text: Option<&str>, remembered: &Remembered) -> Option<Self> {
         Self::with(sources().load_from(&Written::still(text), None).ok()?, remembered, None)
     }
 
-    /// As this process after a reload; on an error it stays what it was.
+    /// This process after a reload; `None` on an error, which changes nothing.
     fn reload(&self, files: &dyn FileSystem) -> Option<Self> {
         Self::with(sources().load_from(files, Some(&self.read)).ok()?, &self.remembered, Some(self))
     }
@@ -121,7 +121,7 @@ impl Running {
         Some(new)
     }
 
-    /// Whether a stranger may call themselves what the adapter of a channel makes of somebody else.
+    /// Whether ids on a channel count as written, so that a stranger could use the id of another sender.
     fn takes_ids_as_written(&self, channel: &ChannelId) -> bool {
         let has_adapter = self.read.adapters().iter().any(|adapter| adapter.channel == *channel);
         self.modes.decides_on(channel) && !has_adapter
@@ -139,7 +139,7 @@ fn irc() -> ChannelId {
     ChannelId::parse("irc").unwrap()
 }
 
-/// The accounts that strangers write to; the last one is never named.
+/// The accounts that strangers write to; the last one is never configured.
 const ACCOUNTS: &[&str] = &["bot", "bot2", "b", "other"];
 
 const CONFIGURED: &str = "pairing:
@@ -154,7 +154,7 @@ const CONFIGURED: &str = "pairing:
   audit_days: 30
 ";
 
-/// One whose ids are made by another process.
+/// A configuration with a channel whose ids are normalized by a plugin.
 const ADAPTED: &str = "pairing:
   gate: { mode: allowlist }
   adapters:
@@ -167,7 +167,7 @@ const ADAPTED: &str = "pairing:
     account: bot
 ";
 
-/// Where what is said for all opens what is said for one.
+/// A configuration whose default is more open than an account.
 const OPEN: &str = "pairing:
   gate:
     mode: open
@@ -184,7 +184,7 @@ fn no_part_of_a_file_admits_a_stranger_that_the_whole_file_rejects() {
         for length in 0..whole.len() {
             let part = &whole[..length];
             let reloaded = running.reload(&Written::still(Some(part)));
-            // A process that starts has nothing else to go by than the file as it stands.
+            // A process that starts has only the current file to go by.
             let started = Running::start(Some(part), &running.remembered);
             let started = started.filter(|_| !is_truncated(part));
             for after in [reloaded, started].into_iter().flatten() {
@@ -193,7 +193,7 @@ fn no_part_of_a_file_admits_a_stranger_that_the_whole_file_rejects() {
                 }
                 let is_raw = |of: &Running| of.takes_ids_as_written(&irc());
                 assert!(is_raw(&running) || !is_raw(&after), "{part}");
-                // And the whole again finds everything as it was.
+                // The whole file restores everything.
                 let again = after.reload(&Written::still(Some(whole))).unwrap();
                 assert_eq!(again.in_force, running.in_force, "{part}");
             }
@@ -204,7 +204,7 @@ fn no_part_of_a_file_admits_a_stranger_that_the_whole_file_rejects() {
 #[test]
 fn a_reload_during_a_write_waits_for_the_whole_file_in_every_order() {
     let running = Running::start(Some(OPEN), &Remembered::default()).unwrap();
-    // The file as it was, emptied, growing line by line and byte by byte in its middle, and whole.
+    // The old file, empty, growing line by line, and byte by byte in its middle, and complete.
     let cuts = (0..OPEN.len()).filter(|at| OPEN[..*at].ends_with('\n') || (60..90).contains(at));
     let mut states = vec![Some(OPEN.to_owned()), Some(String::new())];
     states.extend(cuts.map(|at| Some(OPEN[..at].to_owned())));
@@ -235,7 +235,7 @@ fn a_reload_during_a_write_waits_for_the_whole_file_in_every_order() {
     assert!(met > 1000 && whole[0] != whole[1], "{met} orders");
 }
 
-/// Everything that a file can say beside modes and accounts, one line each.
+/// Every key except modes and accounts, one per line.
 const WHOLE: &str = "pairing:
   gate: { mode: allowlist, notices: own, language: es, max_pending: 7 }
   session_ttl_secs: 600
@@ -269,7 +269,7 @@ fn a_reload_keeps_what_a_file_lost_wherever_it_was_truncated() {
         lost += usize::from(part != WHOLE);
         let new = Config { kept: Vec::new(), ..new };
         assert_eq!(Config { provenance: whole.provenance.clone(), ..new.clone() }, whole, "{part}");
-        // And once more: what was kept is not lost by the second reload.
+        // A second reload does not lose what the first one kept.
         let again = sources().load_from(&Written::still(Some(part)), Some(&new)).unwrap();
         assert_eq!(Config { kept: Vec::new(), ..again }, new, "{part}");
     }
@@ -292,7 +292,7 @@ fn a_reload_applies_explicit_changes() {
     for kept in ["adapters[signal]", "adapters[pigeon].format", "adapters[pigeon].cache_ttl_secs"] {
         assert!(new.kept().contains(&kept.to_owned()), "{kept}: {:?}", new.kept());
     }
-    // There is one way to log in, and this is another.
+    // A second way to log in.
     let new = reload("pairing:\n  nats: { token_file: /nonexistent/token }\n");
     assert_eq!((new.nats().user.as_deref(), new.nats().servers.len()), (None, 1));
 }

@@ -1,4 +1,4 @@
-//! Input that nobody means well with: it is refused, soon, and without a panic.
+//! Hostile input is rejected quickly and without a panic.
 
 use crate::Home;
 

@@ -1,4 +1,4 @@
-//! What is read: from where, over what, and with which origin.
+//! The layers: what each one sets, what it overrides, and the origin of each value.
 
 use std::path::Path;
 use std::time::Duration;

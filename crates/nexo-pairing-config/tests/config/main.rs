@@ -1,4 +1,4 @@
-//! Loads configurations as an operator would write them, and as nobody should.
+//! Loads valid and invalid configurations.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nexo_pairing_config::{Config, ConfigError, Sources};
 use tempfile::TempDir;
 
-/// A home directory of Nexo, and an environment that knows of nothing else.
+/// A home directory of Nexo, and an environment that sets only that.
 struct Home {
     dir: TempDir,
     vars: Vec<(String, String)>,
@@ -25,7 +25,7 @@ impl Home {
         Self { dir, vars: vec![("NEXO_HOME".into(), home)] }
     }
 
-    /// With this file at the default place.
+    /// With this file at the default path.
     fn with_file(text: impl AsRef<[u8]>) -> Self {
         let home = Self::new();
         std::fs::write(home.file(), text).unwrap();
@@ -53,7 +53,7 @@ impl Home {
         self.sources().load()
     }
 
-    /// What the error says, with its causes, and with `FILE` for the path of the file.
+    /// The error with its causes, and with `FILE` for the path of the file.
     fn error(&self) -> String {
         message(&self.load().unwrap_err()).replace(self.file().to_str().unwrap(), "FILE")
     }
@@ -66,7 +66,7 @@ fn message(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Where `key` came from.
+/// The origin of `key`.
 fn origin(config: &Config, key: &str) -> String {
     let setting = config.provenance().iter().find(|setting| setting.key == key);
     setting.unwrap_or_else(|| panic!("no {key}")).origin.to_string()

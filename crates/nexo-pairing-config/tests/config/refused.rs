@@ -238,7 +238,7 @@ fn logins_that_contradict_each_other_are_rejected() {
         let error = file(&format!("nats: {{{text}}}"));
         assert_eq!(error, format!("`pairing.nats.{key}` in FILE {problem}"));
     }
-    // One layer has the one, another layer the other.
+    // Each of them is set by another layer.
     let home = Home::with_file("pairing: {nats: {token_file: /a}}")
         .var("NEXO_PAIRING_NATS__CREDENTIALS_FILE", "/b");
     assert!(home.error().contains("keep one of them"), "{}", home.error());
