@@ -1,22 +1,21 @@
-//! Brings a code to its stranger, and says what became of it.
+//! Delivers a challenge, and tells the result.
 
 use std::time::Duration;
 
-use nexo_pairing_core::{
-    AccountId, Challenge, DeliveryRoute, PairingAdapterRegistry, PairingChannelAdapter,
-    PairingError, SenderId,
-};
+use nexo_pairing_core::{AccountId, Challenge, DeliveryRoute, PairingError, SenderId};
+
+use crate::message::{Adapter, answer_within};
 
 /// How long an adapter may take to hand a challenge over.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What became of a challenge.
+/// The result of delivering a challenge.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Delivery {
     /// The channel's adapter took it.
     DeliveredViaAdapter,
-    /// The channel's plugin, in another process, said that it sent it.
+    /// The channel's plugin, in another process, reported that it sent it.
     DeliveredViaBroker,
     /// The channel's adapter did not take it. The sender's next message, from 10 seconds on, is
     /// challenged again.
@@ -27,27 +26,15 @@ pub enum Delivery {
 
 pub(crate) async fn deliver(
     challenge: &Challenge,
-    channel: &str,
+    adapter: Adapter<'_>,
     account: &AccountId,
-    sender: &SenderId,
-    registry: &PairingAdapterRegistry,
+    to: &SenderId,
 ) -> Delivery {
-    let Some(adapter) = registry.get(channel) else { return Delivery::NoAdapterNoBrokerTopic };
-    match send(&*adapter, challenge, account, sender).await {
+    let Some(adapter) = adapter else { return Delivery::NoAdapterNoBrokerTopic };
+    let sent = adapter.send_challenge(account.as_str(), to.as_str(), challenge);
+    match answer_within(DELIVERY_TIMEOUT, sent).await {
         Ok(()) if adapter.route() == DeliveryRoute::Broker => Delivery::DeliveredViaBroker,
         Ok(()) => Delivery::DeliveredViaAdapter,
         Err(error) => Delivery::PublishFailed(error),
     }
-}
-
-async fn send(
-    adapter: &dyn PairingChannelAdapter,
-    challenge: &Challenge,
-    account: &AccountId,
-    sender: &SenderId,
-) -> Result<(), PairingError> {
-    let sent = adapter.send_challenge(account.as_str(), sender.as_str(), challenge);
-    tokio::time::timeout(DELIVERY_TIMEOUT, sent)
-        .await
-        .unwrap_or_else(|_| Err(PairingError::delivery("the adapter did not answer for 10 s")))
 }

@@ -29,13 +29,12 @@ mod clock;
 mod deliver;
 mod event;
 mod gate;
-mod ids;
-mod lists;
 mod message;
-mod roster;
+mod replica;
+mod snapshot;
 mod telemetry;
 
 pub use deliver::Delivery;
 pub use event::{EventError, InboundEvent, Notice};
 pub use gate::{Explanation, GateOptions, PairingGate, Screened, ScreenedNotice};
-pub use lists::Listing;
+pub use snapshot::Listing;

@@ -1,5 +1,7 @@
-//! Reads the ids of a message: once, before anything is decided.
+//! A message, and the canonical ids of its sender.
 
+use std::borrow::Cow;
+use std::iter;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::MAX_RAW_ID_BYTES;
@@ -7,196 +9,180 @@ use nexo_pairing_core::{
     AccountId, ChannelId, Inbound, PairingChannelAdapter, PairingError, PairingPolicy, SenderId,
 };
 use serde_json::Value;
+use smallvec::SmallVec;
 
-use crate::ids::{Sender, Senders};
 use crate::telemetry::{Warning, Warnings};
 
 /// How long an adapter may take to resolve an id.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A message as it came.
-pub(crate) struct Raw<'a> {
+pub(crate) type Adapter<'a> = Option<&'a dyn PairingChannelAdapter>;
+
+/// Canonical ids of one sender. Most have one, which needs no allocation.
+pub(crate) type SenderIds<'a> = SmallVec<[Cow<'a, str>; 1]>;
+
+/// A message, with the ids of its sender as far as they were read.
+pub(crate) struct Message<'a> {
     pub(crate) channel: &'a str,
     pub(crate) account: &'a str,
-    sender: &'a str,
-    alt: &'a [String],
-    is_group: bool,
-    pub(crate) meta: &'a Value,
     pub(crate) policy: &'a PairingPolicy,
+    pub(crate) adapter: Adapter<'a>,
+    pub(crate) meta: &'a Value,
+    raw_sender: &'a str,
+    alt: &'a [String],
+    ids_read: usize,
+    /// The canonical ids. The first is that of `raw_sender` if the message is pairable.
+    pub(crate) ids: SenderIds<'a>,
+    /// Whether `raw_sender` has a canonical id.
+    pub(crate) is_pairable: bool,
+    /// Whether one of the raw ids has no canonical one: it may be a blocked sender's.
+    pub(crate) has_unreadable_id: bool,
+    pub(crate) is_direct: bool,
 }
 
-impl<'a> Raw<'a> {
+impl<'a> Message<'a> {
+    /// A direct message, with no id read yet.
     pub(crate) fn direct(
         channel: &'a str,
         account: &'a str,
-        sender: &'a str,
+        raw_sender: &'a str,
         policy: &'a PairingPolicy,
+        adapter: Adapter<'a>,
     ) -> Self {
-        let (alt, is_group, meta) = (&[], false, &Value::Null);
-        Self { channel, account, sender, alt, is_group, meta, policy }
+        Self {
+            channel,
+            account,
+            policy,
+            adapter,
+            meta: &Value::Null,
+            raw_sender,
+            alt: &[],
+            ids_read: 0,
+            ids: SenderIds::new(),
+            is_pairable: true,
+            has_unreadable_id: false,
+            is_direct: true,
+        }
     }
 
-    pub(crate) fn of(inbound: &'a Inbound, policy: &'a PairingPolicy) -> Self {
+    /// Any message, with no id read yet.
+    pub(crate) fn new(
+        inbound: &'a Inbound,
+        policy: &'a PairingPolicy,
+        adapter: Adapter<'a>,
+    ) -> Self {
         let Inbound { channel, account, raw_sender, alt, is_group, meta, .. } = inbound;
-        Self { channel, account, sender: raw_sender, alt, is_group: *is_group, meta, policy }
+        let direct = Self::direct(channel, account, raw_sender, policy, adapter);
+        let mut message = Self { meta, alt, is_direct: !is_group, ..direct };
+        // Ids beyond the limit are not read.
+        message.has_unreadable_id = message.raw_ids().nth(1 + Inbound::MAX_ALT).is_some();
+        message
     }
 
-    /// Whether channel and account are ids at all.
-    pub(crate) fn check(&self) -> Result<(), PairingError> {
+    /// Whether the names of channel and account are valid.
+    pub(crate) fn check_names(&self) -> Result<(), PairingError> {
         ChannelId::check(self.channel)?;
         AccountId::check(self.account)?;
         Ok(())
     }
 
-    /// Whether there are more other ids than are looked at.
-    #[inline]
-    fn has_too_many_ids(&self) -> bool {
-        self.alt.len() > Inbound::MAX_ALT && self.others().nth(Inbound::MAX_ALT).is_some()
+    fn raw_ids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let others = self.alt.iter().map(String::as_str).filter(|id| !id.is_empty());
+        iter::once(self.raw_sender).chain(others)
     }
 
-    /// The other ids; an empty one is none.
-    #[inline]
-    fn others(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.alt.iter().map(String::as_str).filter(|id| !id.is_empty())
-    }
-}
-
-/// A message with its ids read.
-pub(crate) struct Message<'a> {
-    pub(crate) raw: &'a Raw<'a>,
-    /// The canonical ids of who wrote: his own first, unless he is nobody.
-    pub(crate) senders: Senders<'a>,
-    /// Whether the adapter makes no sender of who wrote.
-    pub(crate) is_nobody: bool,
-    /// Whether no canonical id could be made of one of the ids: it may be anybody's.
-    pub(crate) has_unreadable_id: bool,
-    pub(crate) is_direct: bool,
-    ids_read: usize,
-}
-
-impl<'a> Message<'a> {
-    /// A message of which no id is read yet.
-    pub(crate) fn of(raw: &'a Raw<'a>) -> Self {
-        Self {
-            raw,
-            senders: Senders::default(),
-            is_nobody: false,
-            has_unreadable_id: raw.has_too_many_ids(),
-            is_direct: !raw.is_group,
-            ids_read: 0,
-        }
+    fn next_raw_id(&self) -> Option<&'a str> {
+        self.raw_ids().take(1 + Inbound::MAX_ALT).nth(self.ids_read)
     }
 
-    /// Reads the ids up to the first that the adapter has to ask somebody else for; `false` when there
-    /// is one.
-    #[inline]
-    pub(crate) fn read(&mut self, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
-        while let Some(id) = self.next_id() {
-            let Some(sender) = canonical(id, adapter) else { return false };
-            self.take(id, sender, adapter);
+    /// Reads the ids up to the first that has to be resolved; `false` if there is one.
+    pub(crate) fn try_read_ids(&mut self) -> bool {
+        while let Some(raw) = self.next_raw_id() {
+            let Ok(id) = canonical(raw, self.adapter) else { return false };
+            self.add(raw, id);
         }
         true
     }
 
-    /// Reads the ids that are not read yet; the adapter asks whom it has to ask.
-    pub(crate) async fn resolve(
-        &mut self,
-        adapter: Option<&dyn PairingChannelAdapter>,
-        warnings: &Warnings,
-    ) {
-        while let Some(id) = self.next_id() {
-            let sender = self.ask(id, adapter, warnings).await;
-            self.take(id, sender, adapter);
+    /// Reads the remaining ids, and has the adapter resolve those that it cannot read at once.
+    pub(crate) async fn read_ids(&mut self, warnings: &Warnings) {
+        while let Some(raw) = self.next_raw_id() {
+            let id = match canonical(raw, self.adapter) {
+                Ok(id) => id,
+                Err(adapter) => resolve(raw, self.channel, adapter, warnings).await,
+            };
+            self.add(raw, id);
         }
     }
 
-    /// The next id to read: that of who wrote first.
-    #[inline]
-    fn next_id(&self) -> Option<&'a str> {
-        match self.ids_read {
-            0 => Some(self.raw.sender),
-            read @ 1..=Inbound::MAX_ALT => self.raw.others().nth(read - 1),
-            _ => None,
-        }
-    }
-
-    /// Takes what the adapter makes of the next id: a sender, or nobody.
-    // Every message passes here, as it does through `canonical`.
-    #[inline(always)]
-    fn take(
-        &mut self,
-        id: &str,
-        sender: Option<Sender<'a>>,
-        adapter: Option<&dyn PairingChannelAdapter>,
-    ) {
-        if self.ids_read == 0 {
-            match (&sender, adapter) {
-                (None, _) => self.is_nobody = true,
-                (Some(sender), Some(adapter)) => {
-                    self.is_direct &= !adapter.is_group(sender.as_str());
-                }
-                (Some(_), None) => {}
-            }
-        }
+    fn add(&mut self, raw: &str, id: Option<Cow<'a, str>>) {
+        let is_first = self.ids_read == 0;
         self.ids_read += 1;
-        match sender {
-            Some(sender) => self.senders.add(sender),
-            None => self.has_unreadable_id |= !is_channel_account(id, adapter),
-        }
-    }
-
-    /// The canonical form of a raw id; the adapter asks for it where it has to.
-    async fn ask(
-        &self,
-        id: &'a str,
-        adapter: Option<&dyn PairingChannelAdapter>,
-        warnings: &Warnings,
-    ) -> Option<Sender<'a>> {
-        let adapter = match (canonical(id, adapter), adapter) {
-            (None, Some(adapter)) => adapter,
-            (sender, _) => return sender.flatten(),
-        };
-        let asked = tokio::time::timeout(RESOLVE_TIMEOUT, adapter.resolve_sender(id)).await;
-        let late = |_| Err(PairingError::delivery("the adapter did not answer for 5 s"));
-        match asked.unwrap_or_else(late) {
-            Ok(sender) => sender.and_then(Sender::parse),
-            Err(error) => {
-                let channel = self.raw.channel;
-                let error = &error as &dyn std::error::Error;
-                if let Some(suppressed) = warnings.allow(Warning::Unresolved(channel.to_owned())) {
-                    tracing::warn!(channel, error, suppressed, "a sender could not be resolved");
-                }
-                None
+        if let Some(id) = id {
+            if is_first && self.adapter.is_some_and(|adapter| adapter.is_group(&id)) {
+                self.is_direct = false;
             }
+            if !self.ids.contains(&id) {
+                self.ids.push(id);
+            }
+        } else {
+            self.is_pairable &= !is_first;
+            self.has_unreadable_id |= !is_channel_account(raw, self.adapter);
         }
     }
 
-    /// Who wrote, if he can be paired.
+    /// The canonical id of `raw_sender`.
     pub(crate) fn sender(&self) -> Option<SenderId> {
-        let sender = self.senders.first().filter(|_| !self.is_nobody)?;
-        SenderId::parse(sender.as_str()).ok()
+        let id = self.ids.first().filter(|_| self.is_pairable)?;
+        SenderId::parse(id).ok()
     }
 }
 
-/// Whether an id that cannot be paired is the channel's own.
-#[cold]
-pub(crate) fn is_channel_account(raw: &str, adapter: Option<&dyn PairingChannelAdapter>) -> bool {
-    raw.len() <= MAX_RAW_ID_BYTES && adapter.is_some_and(|adapter| adapter.is_channel_account(raw))
-}
-
-/// The canonical form of a raw id, if it is somebody's that can be paired; `None` when the adapter
-/// has to ask somebody else.
-// Every message passes here: left to the compiler, a call takes 2 % of a decision.
-#[inline(always)]
+/// The canonical form of a raw id; `None` if it has none, and the adapter as the error if that has to
+/// [resolve](PairingChannelAdapter::resolve_sender) it.
 pub(crate) fn canonical<'a>(
-    id: &'a str,
-    adapter: Option<&dyn PairingChannelAdapter>,
-) -> Option<Option<Sender<'a>>> {
-    if id.len() > MAX_RAW_ID_BYTES {
-        return Some(None);
+    raw: &'a str,
+    adapter: Adapter<'a>,
+) -> Result<Option<Cow<'a, str>>, &'a dyn PairingChannelAdapter> {
+    if raw.len() > MAX_RAW_ID_BYTES {
+        return Ok(None);
     }
-    Some(match adapter {
-        None => Sender::parse(id),
-        Some(adapter) => Sender::parse(adapter.normalize_sender(id)?),
+    let id = match adapter {
+        None => Cow::Borrowed(raw),
+        Some(adapter) => Cow::Owned(adapter.normalize_sender(raw).ok_or(adapter)?),
+    };
+    Ok(SenderId::check(&id).is_ok().then_some(id))
+}
+
+async fn resolve<'a>(
+    raw: &str,
+    channel: &str,
+    adapter: &dyn PairingChannelAdapter,
+    warnings: &Warnings,
+) -> Option<Cow<'a, str>> {
+    match answer_within(RESOLVE_TIMEOUT, adapter.resolve_sender(raw)).await {
+        Ok(id) => id.filter(|id| SenderId::check(id).is_ok()).map(Cow::Owned),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            if let Some(suppressed) = warnings.allow(Warning::Unresolved(channel.to_owned())) {
+                tracing::warn!(channel, error, suppressed, "failed to resolve a sender");
+            }
+            None
+        }
+    }
+}
+
+/// What an adapter answers, or an error if it takes too long.
+pub(crate) async fn answer_within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, PairingError>>,
+) -> Result<T, PairingError> {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        Err(PairingError::delivery(format!("the adapter did not answer for {} s", limit.as_secs())))
     })
+}
+
+/// Whether an id without a canonical form is the channel's own.
+pub(crate) fn is_channel_account(raw: &str, adapter: Adapter<'_>) -> bool {
+    raw.len() <= MAX_RAW_ID_BYTES && adapter.is_some_and(|adapter| adapter.is_channel_account(raw))
 }

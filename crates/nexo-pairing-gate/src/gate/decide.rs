@@ -1,4 +1,4 @@
-//! Decides on a message: from memory, and by the store for what has to be written.
+//! Decides on a message: from memory, and through the store where something has to be written.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -6,146 +6,144 @@ use std::time::{Duration, Instant};
 use nexo_pairing_core::rules::{self, Freshness, Limits, MessageFacts};
 use nexo_pairing_core::{
     AccountId, ChannelId, Decision, DecisionKind, DropReason, Inbound, Mode, NewRequest,
-    PairingChannelAdapter, PairingError, Rule, SenderId, SenderKey,
+    PairingError, Rule, SenderId, SenderKey,
 };
 use time::OffsetDateTime;
 
 use super::PairingGate;
-use crate::lists::Place;
-use crate::message::{Message, Raw};
-use crate::roster::State;
-use crate::telemetry::Channel;
+use crate::message::Message;
+use crate::replica::State;
+use crate::snapshot::SenderView;
 
-/// How long a message waits for a store that has hung before.
+/// How long a message waits for a store that hung the last time.
 const STALLED_WAIT: Duration = Duration::from_millis(50);
 
-/// What was decided on a message, and for a challenge whose request it is and when its code expires.
+/// A decision; for a challenge also whose request it is and when its code expires.
 pub(super) struct Decided {
     pub(super) rule: Rule,
     pub(super) decision: Decision,
     pub(super) request: Option<(SenderKey, OffsetDateTime)>,
 }
 
+/// What is known of a decision without asking anyone.
+pub(super) enum Cached {
+    Decided(Decided),
+    /// The store has to make a request, or repeat it.
+    NeedsCode,
+    /// The adapter has to resolve an id, or the replica has to be refreshed.
+    Unknown,
+}
+
+impl Cached {
+    pub(super) fn decided(self) -> Option<Decided> {
+        if let Self::Decided(decided) = self { Some(decided) } else { None }
+    }
+}
+
 impl PairingGate {
-    /// Decides from memory; `None` when the store or somebody else has to be asked.
-    pub(super) fn glance(
-        &self,
-        message: &mut Message<'_>,
-        adapter: Option<&dyn PairingChannelAdapter>,
-        counters: &Channel,
-    ) -> Result<Option<(Rule, DecisionKind)>, PairingError> {
-        let must_refresh = self.must_refresh.load(Ordering::Acquire);
-        let is_fresh = !must_refresh && self.roster.is_fresh(self.options.max_staleness);
-        let raw = message.raw;
-        let mode = raw.policy.mode;
-        // Told as an error below.
-        let is_fresh = is_fresh && !(mode == Mode::Open && self.roster.is_damaged());
-        if is_fresh && message.read(adapter) {
-            let state = self.roster.read();
-            let place = state.lists.find(raw.channel, raw.account);
-            // What is on the lists has names that are ids.
-            if place.account.is_none() {
-                raw.check().inspect_err(|_| counters.undecided())?;
-            }
-            let rule = self.judge(message, &state, place, Freshness::Current);
-            match rule.decision_kind(mode) {
-                None | Some(DecisionKind::Challenge) => {}
-                Some(kind @ (DecisionKind::Admit | DecisionKind::Drop(_))) => {
-                    counters.decided(rule, mode);
-                    return Ok(Some((rule, kind)));
-                }
-            }
-        } else {
-            raw.check().inspect_err(|_| counters.undecided())?;
+    /// Decides from memory, and counts what is decided.
+    pub(super) fn decide_cached(&self, message: &mut Message<'_>) -> Result<Cached, PairingError> {
+        let has_ids = message.try_read_ids();
+        let mode = message.policy.mode;
+        let state = self.replica.read_for(message);
+        let channel = state.telemetry.channel(message.channel);
+        let sender = state.snapshot.view(message.channel, message.account, &message.ids);
+        if !sender.has_account() {
+            message.check_names().inspect_err(|_| channel.decided(Rule::Stale, mode))?;
         }
-        Ok(None)
+        // Damage is an error of `evaluate`.
+        if !has_ids || !self.is_fresh(&state) || mode == Mode::Open && state.damage.is_some() {
+            return Ok(Cached::Unknown);
+        }
+        let rule = self.apply_rules(message, &state, &sender, Freshness::Current);
+        let Some(kind) = rule.decision_kind(mode) else { return Ok(Cached::Unknown) };
+        let Some(decision) = kind.without_code() else { return Ok(Cached::NeedsCode) };
+        channel.decided(rule, mode);
+        Ok(Cached::Decided(Decided { rule, decision, request: None }))
     }
 
-    /// Decides on what [`glance`](Self::glance) did not: reads the ids that it could not, brings the
-    /// memory up to date, and has the store make a request or repeat it.
-    pub(super) async fn decide(
-        &self,
-        message: &mut Message<'_>,
-        adapter: Option<&dyn PairingChannelAdapter>,
-        counters: &Channel,
-    ) -> Result<Decided, PairingError> {
-        message.resolve(adapter, &self.warnings).await;
-        let settled = |rule, decision| Ok(Decided { rule, decision, request: None });
-        let decided = match self.look(message).await {
-            Ok((rule, DecisionKind::Admit)) => settled(rule, Decision::Admit),
-            Ok((rule, DecisionKind::Drop(reason))) => settled(rule, Decision::Drop(reason)),
-            Ok((_, DecisionKind::Challenge)) => self.ask_store(message).await,
-            Err(error) => Err(error),
+    /// Decides and counts the decision. A challenge is recorded in the store.
+    pub(super) async fn decide(&self, message: &mut Message<'_>) -> Result<Decided, PairingError> {
+        let decided = match self.decide_cached(message)? {
+            Cached::Decided(decided) => return Ok(decided),
+            Cached::NeedsCode => self.request_code(message).await,
+            Cached::Unknown => self.decide_refreshed(message).await,
         };
-        match &decided {
-            Ok(Decided { rule, .. }) => counters.decided(*rule, message.raw.policy.mode),
-            Err(_) => counters.undecided(),
-        }
+        self.count(message, decided.as_ref().map_or(Rule::Stale, |decided| decided.rule));
         decided
     }
 
-    /// The rule that decides from memory, which is brought up to date first, and what it decides.
-    pub(super) async fn look(
-        &self,
-        message: &Message<'_>,
-    ) -> Result<(Rule, DecisionKind), PairingError> {
-        let mode = message.raw.policy.mode;
-        let refreshed = self.freshen().await;
-        if mode == Mode::Open {
-            self.roster.check_damage()?;
-        }
-        let freshness = match refreshed {
-            Ok(()) => Freshness::Current,
-            Err(_) => Freshness::Stale { may_have_blocks: self.roster.may_have_blocks() },
-        };
-        let state = self.roster.read();
-        let place = state.lists.find(message.raw.channel, message.raw.account);
-        let rule = self.judge(message, &state, place, freshness);
-        match rule.decision_kind(mode) {
-            Some(kind) => Ok((rule, kind)),
-            None => {
-                let (max_staleness, source) = (self.options.max_staleness, refreshed.err());
-                Err(PairingError::Stale { max_staleness, source: source.flatten() })
-            }
+    async fn decide_refreshed(&self, message: &mut Message<'_>) -> Result<Decided, PairingError> {
+        let (rule, kind) = self.evaluate(message).await?;
+        match kind.without_code() {
+            Some(decision) => Ok(Decided { rule, decision, request: None }),
+            None => self.request_code(message).await,
         }
     }
 
-    /// The rule that decides by what is in memory.
-    // Every message passes here: left to the compiler, a call takes 2 % of a decision.
-    #[inline(always)]
-    fn judge(
+    fn count(&self, message: &Message<'_>, rule: Rule) {
+        let state = self.replica.read_for(message);
+        state.telemetry.channel(message.channel).decided(rule, message.policy.mode);
+    }
+
+    /// The rule that decides and what it decides, once the ids are resolved and the replica is fresh.
+    pub(super) async fn evaluate(
+        &self,
+        message: &mut Message<'_>,
+    ) -> Result<(Rule, DecisionKind), PairingError> {
+        message.read_ids(&self.warnings).await;
+        let refreshed = self.ensure_fresh().await;
+        let mode = message.policy.mode;
+        let state = self.replica.read();
+        if let Some(problem) = state.damage.clone().filter(|_| mode == Mode::Open) {
+            return Err(PairingError::Damaged { problem });
+        }
+        let freshness = match refreshed {
+            Ok(()) => Freshness::Current,
+            Err(_) => Freshness::Stale { may_have_blocks: state.may_have_blocks() },
+        };
+        let sender = state.snapshot.view(message.channel, message.account, &message.ids);
+        let rule = self.apply_rules(message, &state, &sender, freshness);
+        let kind = rule.decision_kind(mode).ok_or_else(|| PairingError::Stale {
+            max_staleness: self.options.max_staleness,
+            source: refreshed.err().flatten(),
+        })?;
+        Ok((rule, kind))
+    }
+
+    fn apply_rules(
         &self,
         message: &Message<'_>,
         state: &State,
-        place: Place<'_>,
+        sender: &SenderView<'_>,
         freshness: Freshness,
     ) -> Rule {
-        let Raw { channel, account, policy, .. } = *message.raw;
+        let Message { channel, account, policy, .. } = *message;
         let facts = MessageFacts {
             mode: policy.mode,
             freshness,
             is_known_account: state.is_known(channel, account),
-            is_pairable: !message.is_nobody,
+            is_pairable: message.is_pairable,
             has_unreadable_id: message.has_unreadable_id,
             is_direct: message.is_direct,
         };
         let limits = Limits::of_policy(policy, self.options.max_pending_total);
-        let known = place.known(&message.senders);
-        rules::evaluate(&facts, &limits, &known, || self.options.clock.now())
+        rules::evaluate(&facts, &limits, sender, || self.options.clock.now())
     }
 
     /// Has the store make a request or repeat it, unless another rule decides by now.
-    async fn ask_store(&self, message: &Message<'_>) -> Result<Decided, PairingError> {
+    async fn request_code(&self, message: &Message<'_>) -> Result<Decided, PairingError> {
         let started = Instant::now();
-        let mut senders = message.senders.iter().map(|id| SenderId::parse(id.as_str()));
-        let Some(sender) = senders.next().transpose()? else {
+        let Some(sender) = message.sender() else {
             let decision = Decision::Drop(DropReason::NotPairable);
             return Ok(Decided { rule: Rule::NotPairable, decision, request: None });
         };
-        let Raw { channel, account, policy, meta, .. } = *message.raw;
+        let alt = message.ids.iter().skip(1).map(|id| SenderId::parse(id));
+        let alt = alt.collect::<Result<Vec<_>, _>>()?;
+        let Message { channel, account, policy, meta, .. } = *message;
         let (channel, account) = (ChannelId::parse(channel)?, AccountId::parse(account)?);
         let mut request = NewRequest::new(SenderKey::new(channel, account, sender))
-            .with_alt(senders.collect::<Result<Vec<_>, _>>()?)
+            .with_alt(alt)
             .with_has_unreadable_id(message.has_unreadable_id)
             .with_max_pending(policy.max_pending)
             .with_max_pending_total(self.options.max_pending_total)
@@ -154,27 +152,32 @@ impl PairingGate {
         if !meta.is_null() && meta.to_string().len() <= Inbound::MAX_META_BYTES {
             request.meta = meta.clone();
         }
-        let outcome = self.backend.0.upsert_pending(request).await?;
-        self.telemetry.asked_store(started.elapsed().as_secs_f64());
+        let outcome = self.backend.upsert_pending(request).await?;
+        self.replica.read().telemetry.store_seconds.record(started.elapsed());
         let rule = outcome.rule();
         let (decision, request) = outcome.into_decision();
         Ok(Decided { rule, decision, request })
     }
 
-    /// Makes sure that the lists are the store's; where they are not, says why if that is known.
-    async fn freshen(&self) -> Result<(), Option<Box<PairingError>>> {
-        let max_staleness = self.options.max_staleness;
-        // Looked at first: a swap by every call would be contended.
-        let is_forced = self.must_refresh.load(Ordering::Acquire)
-            && self.must_refresh.swap(false, Ordering::AcqRel);
-        if !is_forced && self.roster.is_fresh(max_staleness) {
+    /// Whether the replica can be used without a refresh.
+    pub(super) fn is_fresh(&self, state: &State) -> bool {
+        !self.must_refresh.load(Ordering::Acquire)
+            && state.is_fresh(self.options.clock.elapsed(), self.options.max_staleness)
+    }
+
+    /// Refreshes the replica unless it is fresh; the error is why that failed, if it is known.
+    async fn ensure_fresh(&self) -> Result<(), Option<Box<PairingError>>> {
+        let is_forced = self.must_refresh.swap(false, Ordering::AcqRel);
+        if !is_forced && self.is_fresh(&self.replica.read()) {
             return Ok(());
         }
+        let max_staleness = self.options.max_staleness;
         let is_stalled = self.is_stalled.load(Ordering::Acquire);
         let wait = if is_stalled { STALLED_WAIT.min(max_staleness) } else { max_staleness };
-        let refreshed = tokio::time::timeout(wait, self.backend.0.refresh()).await;
+        let refreshed = tokio::time::timeout(wait, self.backend.refresh()).await;
         self.is_stalled.store(refreshed.is_err(), Ordering::Release);
-        if self.roster.is_fresh(max_staleness) {
+        let now = self.options.clock.elapsed();
+        if self.replica.read().is_fresh(now, max_staleness) {
             return Ok(());
         }
         Err(refreshed.ok().and_then(Result::err).map(Box::new))

@@ -364,7 +364,7 @@ async fn ids_that_are_none_are_errors_and_not_looked_up() {
     {
         let decided = world.gate.should_admit(channel, account, "id:1", &world.policy, None).await;
         assert!(matches!(decided, Err(PairingError::Id(_))), "{channel}/{account}: {decided:?}");
-        let noticed = world.gate.notice(channel, account);
+        let noticed = world.gate.screen_lifecycle_event(channel, account);
         assert!(matches!(noticed, Err(PairingError::Id(_))), "{channel}/{account}: {noticed:?}");
         let inbound = Inbound::direct(channel, account, "id:1");
         let explained = world.gate.explain(&inbound, &world.policy, &world.registry).await;

@@ -41,12 +41,12 @@ async fn rule_4_who_is_nobody_is_dropped_but_in_mode_open() {
 #[tokio::test]
 async fn rule_2_accounts_may_be_replaced_and_hold_for_notices_too() {
     let world = World::with_accounts(Mode::Open, Some(&["main"])).await;
-    assert_eq!(world.gate.notice("test", "main").unwrap(), Decision::Admit);
+    assert_eq!(world.gate.screen_lifecycle_event("test", "main").unwrap(), Decision::Admit);
     let unknown = Decision::Drop(DropReason::UnknownAccount);
-    assert_eq!(world.gate.notice("test", "other").unwrap(), unknown);
-    assert!(world.gate.notice("test", "*").is_err());
+    assert_eq!(world.gate.screen_lifecycle_event("test", "other").unwrap(), unknown);
+    assert!(world.gate.screen_lifecycle_event("test", "*").is_err());
     world.gate.set_accounts(Some(vec![(channel(), AccountId::parse("other").unwrap())]));
-    assert_eq!(world.gate.notice("test", "other").unwrap(), Decision::Admit);
+    assert_eq!(world.gate.screen_lifecycle_event("test", "other").unwrap(), Decision::Admit);
     assert_eq!(world.write("id:1").await.rule, Rule::UnknownAccount);
     world.gate.set_accounts(None);
     assert_eq!(world.write("id:1").await.rule, Rule::Open);
@@ -61,11 +61,11 @@ async fn rule_2_accounts_are_known_in_whatever_order_they_are_given() {
     let known = [("b", "y"), ("a", "z"), ("c", "x"), ("a", "a"), ("b", "y")];
     world.gate.set_accounts(Some(known.iter().map(|known| ids(known.0, known.1)).collect()));
     for (channel, account) in known {
-        assert_eq!(world.gate.notice(channel, account).unwrap(), Decision::Admit);
+        assert_eq!(world.gate.screen_lifecycle_event(channel, account).unwrap(), Decision::Admit);
     }
     for (channel, account) in [("a", "y"), ("b", "z"), ("c", "a"), ("d", "x"), ("a", "0")] {
         let unknown = Decision::Drop(DropReason::UnknownAccount);
-        assert_eq!(world.gate.notice(channel, account).unwrap(), unknown);
+        assert_eq!(world.gate.screen_lifecycle_event(channel, account).unwrap(), unknown);
     }
 }
 
