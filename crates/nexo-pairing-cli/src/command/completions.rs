@@ -32,59 +32,67 @@ mod tests {
 
     use super::*;
 
-    /// What Bash offers for the last of `words`, which may be the beginning of a word.
-    fn offered(words: &[&str]) -> Vec<String> {
-        let ask = r#"
-            COMP_WORDS=("$@")
-            COMP_CWORD=$(($# - 1))
+    /// What Bash offers for the last word of each line, which may be the beginning of a word.
+    fn offered(lines: &[String]) -> Vec<Vec<String>> {
+        let mut input = script(Shell::Bash);
+        input += r#"
             registered=$(complete -p nexo-pair)
             function=${registered##*-F }
-            ${function% *} "$1" "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
-            printf '%s\n' "${COMPREPLY[@]}"
+            function=${function% *}
+            offer() {
+                COMP_WORDS=("$@")
+                COMP_CWORD=$(($# - 1))
+                "$function" "$1" "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+                echo "${COMPREPLY[*]}"
+            }
         "#;
+        lines.iter().for_each(|line| input += &format!("\noffer {line}"));
         let mut bash = Command::new("bash")
-            .args(["--norc", "-s", "--"])
-            .args(words)
+            .args(["--norc", "-s"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let input = script(Shell::Bash) + ask;
-        bash.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let mut stdin = bash.stdin.take().unwrap();
+        std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
         let output = bash.wait_with_output().unwrap();
-        assert!(output.status.success(), "{words:?}");
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        assert!(output.status.success(), "{output:?}");
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+        String::from_utf8(output.stdout).unwrap().lines().map(words).collect()
+    }
+
+    /// A line for each command, and the words that Bash should offer at its end.
+    fn expected(command: &clap::Command, before: &str) -> Vec<(String, Vec<String>)> {
+        let line = format!("{before}{} ", command.get_name());
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        let mut expected = vec![(format!("{line}--"), flags.map(|it| format!("--{it}")).collect())];
+        let subcommands: Vec<_> =
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+        if !subcommands.is_empty() {
+            let names = subcommands.iter().map(|sub| sub.get_name().to_owned());
+            expected.push((format!("{line}''"), names.collect()));
+        }
+        expected.extend(subcommands.into_iter().flat_map(|sub| self::expected(sub, &line)));
+        expected
     }
 
     #[test]
     fn bash_completes_the_flags_and_the_subcommands_of_every_command() {
-        fn check<'a>(words: &mut Vec<&'a str>, command: &'a clap::Command) {
-            words.push(command.get_name());
-            let ask = |last| offered(&[&words[..], &[last]].concat());
-            let flags = ask("--");
-            for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
-                assert!(
-                    flags.contains(&format!("--{flag}")),
-                    "{words:?}: no --{flag} in {flags:?}"
-                );
-            }
-            let subcommands: Vec<_> =
-                command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
-            if !subcommands.is_empty() {
-                let names = ask("");
-                for subcommand in &subcommands {
-                    let name = subcommand.get_name();
-                    assert!(names.contains(&name.to_owned()), "{words:?}: no {name} in {names:?}");
-                }
-            }
-            for subcommand in subcommands {
-                check(words, subcommand);
-            }
-            words.pop();
-        }
         let mut cli = Cli::command();
         cli.build();
-        check(&mut Vec::new(), &cli);
-        assert_eq!(offered(&["nexo-pair", "ap"]), ["approve"]);
+        let (lines, expected): (Vec<_>, Vec<_>) = expected(&cli, "").into_iter().unzip();
+        assert!(lines.contains(&"nexo-pair devices revoke --".to_owned()), "{lines:?}");
+        let offered = offered(&lines);
+        assert_eq!(offered.len(), lines.len());
+        for ((line, expected), offered) in lines.iter().zip(expected).zip(offered) {
+            for word in expected {
+                assert!(offered.contains(&word), "{line}: no {word} in {offered:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn bash_completes_the_beginning_of_a_command() {
+        assert_eq!(offered(&["nexo-pair ap".to_owned()]), [["approve"]]);
     }
 }

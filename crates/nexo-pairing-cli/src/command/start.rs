@@ -20,7 +20,7 @@ use crate::issuer::open_issuer;
 use crate::text::{escape, format_duration, shell_word};
 use crate::{CliError, Context, Result};
 use image::Image;
-use send::{Destination, Sender, Sent};
+use send::{ChatSender, Destination, Sent};
 use view::CodeView;
 
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: Start, context: &mut Context) -> Result {
     let store = database.open().await?;
     let image = args.qr_png.as_deref().map(Image::create).transpose()?;
     let sender = match &args.send_via {
-        Some(to) => Some(Sender::new(to, &config).await?),
+        Some(to) => Some(ChatSender::new(to, &config).await?),
         None => None,
     };
     let issuer = open_issuer(&config).await?;

@@ -40,7 +40,7 @@ impl FromStr for Destination {
 }
 
 /// Sends a code to one recipient.
-pub(super) struct Sender {
+pub(super) struct ChatSender {
     adapter: Arc<dyn PairingChannelAdapter>,
     channel: ChannelId,
     account: AccountId,
@@ -58,7 +58,7 @@ pub(super) struct Sent {
     pub(super) to: SenderId,
 }
 
-impl Sender {
+impl ChatSender {
     /// Resolves the recipient, before there is a code.
     pub(super) async fn new(to: &Destination, config: &Config) -> Result<Self> {
         let channel = ChannelId::parse(&to.channel)?;
