@@ -73,7 +73,7 @@ fn compare(gate_core: &str, other_cores: &str) {
     let this = std::env::current_exe().unwrap();
     let measure = |program: &dyn Fn() -> Gate| {
         let gate = program();
-        gate.wait_until_it_says("subscribed to ", 1);
+        gate.wait_for_stderr("subscribed to ", 1);
         let figures = figures(&server.url(), &gate);
         gate.signal(Signal::TERM);
         figures

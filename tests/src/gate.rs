@@ -21,7 +21,7 @@ pub struct Gate {
     child: Child,
     input: Option<ChildStdin>,
     answers: Receiver<(Instant, String)>,
-    remarks: Arc<Mutex<Vec<u8>>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
     marks: u32,
     /// How many lines were written, and the start of the next one.
@@ -38,10 +38,10 @@ impl Gate {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("standard output is a pipe");
-        let mut stderr = child.stderr.take().expect("standard error is a pipe");
+        let mut pipe = child.stderr.take().expect("standard error is a pipe");
         let (answered, answers) = mpsc::channel();
-        let remarks = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&remarks);
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&stderr);
         let readers = vec![
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines() {
@@ -54,35 +54,35 @@ impl Gate {
             }),
             thread::spawn(move || {
                 let mut chunk = [0; 4096];
-                while let Ok(length @ 1..) = stderr.read(&mut chunk) {
-                    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                    heard.extend_from_slice(&chunk[..length]);
+                while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    shared.extend_from_slice(&chunk[..length]);
                 }
             }),
         ];
         let input = child.stdin.take();
         let (lines, begun, unanswered) = (0, Vec::new(), RefCell::default());
-        Self { child, input, answers, remarks, readers, marks: 0, lines, begun, unanswered }
+        Self { child, input, answers, stderr, readers, marks: 0, lines, begun, unanswered }
     }
 
     /// Sends a message and returns all answers to it.
-    pub fn say(&mut self, message: &Value) -> Vec<Value> {
+    pub fn send(&mut self, message: &Value) -> Vec<Value> {
         self.write(format!("{message}\n"));
         self.sync()
     }
 
     /// Sends a message that has one answer.
     pub fn ask(&mut self, message: &Value) -> Value {
-        let mut answers = self.say(message);
+        let mut answers = self.send(message);
         assert_eq!(answers.len(), 1, "{answers:?}");
         answers.remove(0)
     }
 
     /// Repeats a message until its decision differs from `old`, because another process has changed
     /// the database: a gate may take 50 ms to notice. Returns all answers to the last one.
-    pub fn say_until_not(&mut self, old: &Value, message: &Value) -> Vec<Value> {
+    pub fn send_until_not(&mut self, old: &Value, message: &Value) -> Vec<Value> {
         wait_for("another decision", || {
-            let answers = self.say(message);
+            let answers = self.send(message);
             (answers[0]["decision"] != old["decision"] || answers[0]["reason"] != old["reason"])
                 .then_some(answers)
         })
@@ -135,7 +135,7 @@ impl Gate {
         }
         let input = self.input.as_mut().expect("standard input is open");
         let written = input.write_all(bytes.as_ref()).and_then(|()| input.flush());
-        written.unwrap_or_else(|error| panic!("{error}; the gate said: {}", self.remarks()));
+        written.unwrap_or_else(|error| panic!("{error}; the gate said: {}", self.stderr()));
     }
 
     /// The next answer.
@@ -150,22 +150,22 @@ impl Gate {
         match self.answers.recv_timeout(DEADLINE) {
             Ok((at, line)) => (at, self.json(&line)),
             Err(RecvTimeoutError::Timeout) => {
-                panic!("waited in vain for an answer; the gate said: {}", self.remarks())
+                panic!("waited in vain for an answer; the gate said: {}", self.stderr())
             }
             Err(RecvTimeoutError::Disconnected) => {
-                panic!("the gate has ended; it said: {}", self.remarks())
+                panic!("the gate has ended; it said: {}", self.stderr())
             }
         }
     }
 
     /// Waits until this is on standard error, so many times.
-    pub fn wait_until_it_says(&self, what: &str, times: usize) {
-        wait_for(what, || (self.remarks().matches(what).count() >= times).then_some(()));
+    pub fn wait_for_stderr(&self, what: &str, times: usize) {
+        wait_for(what, || (self.stderr().matches(what).count() >= times).then_some(()));
     }
 
     /// The answers that have come and were not read.
     #[must_use]
-    pub fn answered(&self) -> Vec<Value> {
+    pub fn unread(&self) -> Vec<Value> {
         self.answers.try_iter().map(|(_, line)| self.json(&line)).collect()
     }
 
@@ -178,9 +178,9 @@ impl Gate {
 
     /// Standard error so far.
     #[must_use]
-    pub fn remarks(&self) -> String {
-        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&remarks).into_owned()
+    pub fn stderr(&self) -> String {
+        let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&stderr).into_owned()
     }
 
     /// Sends a signal.
@@ -204,18 +204,18 @@ impl Gate {
     #[must_use]
     pub fn end(mut self) -> Output {
         self.input = None;
-        self.ended()
+        self.wait()
     }
 
     /// Waits for its end, with its input open, and returns its exit status and remaining output.
     #[must_use]
-    pub fn ended(mut self) -> Output {
+    pub fn wait(mut self) -> Output {
         let status = wait_for("the gate's end", || self.child.try_wait().expect("it is a child"));
         for reader in self.readers.drain(..) {
             reader.join().expect("its streams can be read");
         }
         let stdout = self.answers.try_iter().map(|(_, line)| line + "\n").collect();
-        Output { code: exit_code(status), stdout, stderr: self.remarks() }
+        Output { code: exit_code(status), stdout, stderr: self.stderr() }
     }
 }
 

@@ -85,7 +85,7 @@ impl User {
 
     /// Runs the program, which succeeds, and returns its standard output.
     #[expect(clippy::must_use_candidate, reason = "that it did it is enough for many a test")]
-    pub fn does(&self, args: &[&str]) -> String {
+    pub fn run_ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.code, 0, "{args:?} with umask {}: {output:?}", self.umask);
         output.stdout

@@ -43,7 +43,7 @@ fn stranger() -> Value {
 
 /// Makes the gate reload its configuration and returns whether it applied it.
 fn reload(gate: &Gate) -> bool {
-    let heard = |what: &str| gate.remarks().matches(what).count();
+    let heard = |what: &str| gate.stderr().matches(what).count();
     let (read, kept) = (heard(READ), heard(KEPT));
     gate.signal(Signal::HUP);
     wait_for("a reload", || match (heard(READ) > read, heard(KEPT) > kept) {
@@ -66,7 +66,7 @@ fn a_reload_with_a_shrunk_configuration_admits_no_stranger() {
         lose(&home);
         reload(&gate);
         assert_eq!(gate.ask(&stranger())["reason"], "not_allowed", "without {lost}");
-        let said = gate.remarks();
+        let said = gate.stderr();
         assert!(said.contains(KEPT) || said.contains("keeps mode allowlist"), "{lost}: {said}");
         assert_eq!(gate.end().code, 0, "without {lost}");
     }
@@ -85,7 +85,7 @@ fn a_reload_that_waits_for_its_file_does_not_delay_shutdown() {
     let _writer = wait_for("a reload", || open(file(&home), flags, Mode::empty()).ok());
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     gate.signal(Signal::TERM);
-    assert_eq!(gate.ended().code, 0);
+    assert_eq!(gate.wait().code, 0);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn an_account_missing_from_the_configuration_keeps_its_mode() {
     assert!(reload(&gate), "the rest of the configuration applies");
     let said = format!("mode allowlist (set by {})", file(&home).display());
     let kept = format!("whatsapp/personal keeps {said}");
-    wait_for("what is kept", || gate.remarks().contains(&kept).then_some(()));
+    wait_for("what is kept", || gate.stderr().contains(&kept).then_some(()));
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed");
     assert_eq!(decide(&home, &[]).lines()[0]["reason"], "not_allowed", "not after a start, either");
 
@@ -206,13 +206,13 @@ fn accounts_missing_from_the_configuration_stay_known() {
     assert_eq!(gate.ask(&stranger())["reason"], "unknown_account");
     home.configure("gate:\n  mode: open");
     assert!(reload(&gate));
-    let said = |gate: &mut Gate| {
-        let work = gate.say(&message("whatsapp", "work", "5491155550001"));
+    let decision = |gate: &mut Gate| {
+        let work = gate.send(&message("whatsapp", "work", "5491155550001"));
         (gate.ask(&stranger())["reason"].clone(), work[0]["decision"].clone())
     };
-    assert_eq!(said(&mut gate), (json!("unknown_account"), json!("challenge")));
+    assert_eq!(decision(&mut gate), (json!("unknown_account"), json!("challenge")));
     let mut again = home.gate(&[]);
-    assert_eq!(said(&mut again).0, json!("unknown_account"), "not after a start, either");
+    assert_eq!(decision(&mut again).0, json!("unknown_account"), "not after a start, either");
 
     home.json(&["forget-mode", "*", "*"]);
     assert!(reload(&gate));
@@ -235,10 +235,10 @@ fn an_account_that_loses_its_limits_keeps_them_until_a_restart() {
         home.configure(&lost);
         // And once more: the second reload keeps it, too.
         for _ in 0..2 {
-            assert!(reload(&gate), "{}", gate.remarks());
+            assert!(reload(&gate), "{}", gate.stderr());
             assert_eq!(gate.ask(&from("5491155550003"))["reason"], "pending_full");
         }
-        let said = gate.remarks();
+        let said = gate.stderr();
         let is_told = said.contains("`accounts[irc/bot].max_pending`")
             || said.contains("stay the only known ones");
         assert!(is_told, "{said}");
@@ -260,11 +260,11 @@ fn a_reload_that_closes_a_gate_does_not_wait_for_another_writer() {
     assert_eq!(gate.ask(&stranger())["decision"], "admit");
     let lock = WriteLock::take(&home);
     home.configure("gate:\n  mode: allowlist");
-    assert!(reload(&gate), "{}", gate.remarks());
+    assert!(reload(&gate), "{}", gate.stderr());
     assert_eq!(gate.ask(&stranger())["reason"], "not_allowed", "while the lock is held");
-    assert!(gate.remarks().contains("not remembered yet"), "{}", gate.remarks());
+    assert!(gate.stderr().contains("not remembered yet"), "{}", gate.stderr());
     lock.release();
-    wait_for("the mode", || gate.remarks().contains("are remembered now").then_some(()));
+    wait_for("the mode", || gate.stderr().contains("are remembered now").then_some(()));
     let mode = home.sqlite("SELECT mode FROM pairing_accounts");
     assert_eq!(mode, "allowlist\n");
     let audited = home.json(&["log", "--action", "mode"])["events"].as_array().unwrap().len();

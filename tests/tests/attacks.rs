@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_millis(50);
 
 /// A request, and its code.
 fn request(gate: &mut Gate, account: &str, from: &str) -> String {
-    let answer = gate.say(&message("telegram", account, from)).remove(0);
+    let answer = gate.send(&message("telegram", account, from)).remove(0);
     answer["code"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 

@@ -48,7 +48,7 @@ fn while_a_block_exists_unreadable_ids_are_dropped_in_every_mode() {
             "{mode}: all ids of the sender are readable"
         );
         // The block does not apply to another channel.
-        let other = gate.say(&line("telegram", "@somebody", &Value::Null)).remove(0);
+        let other = gate.send(&line("telegram", "@somebody", &Value::Null)).remove(0);
         assert_ne!(other["reason"], "blocked", "{mode}: {other}");
     }
 }
@@ -95,10 +95,10 @@ fn a_new_block_applies_to_unreadable_ids_at_once() {
     let before = gate.ask(unreadable);
     assert_eq!(before["decision"], "admit");
     home.json(&["block", BLOCKED]);
-    let after = gate.say_until_not(&before, unreadable).remove(0);
+    let after = gate.send_until_not(&before, unreadable).remove(0);
     assert_eq!(after["reason"], "blocked", "{after}");
     home.json(&["unblock", BLOCKED]);
-    assert_eq!(gate.say_until_not(&after, unreadable).remove(0)["decision"], "admit");
+    assert_eq!(gate.send_until_not(&after, unreadable).remove(0)["decision"], "admit");
 }
 
 #[test]

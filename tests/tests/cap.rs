@@ -129,7 +129,7 @@ fn invented_accounts_share_one_cap() {
     // A freed place is used again.
     home.json(&["block", "telegram:1194292426", "--account", "a7"]);
     let next = || message("telegram", "another", "1194292427");
-    wait_for("a free place", || (gate.say(&next())[0]["decision"] == "challenge").then_some(()));
+    wait_for("a free place", || (gate.send(&next())[0]["decision"] == "challenge").then_some(()));
     assert_eq!(gate.ask(&message("telegram", "one_more", "1194292428"))["reason"], "pending_full");
     assert_eq!(home.sqlite("SELECT count(*) FROM pairing_pending"), format!("{TOTAL}\n"));
     // 22,910 of them took 96 MB before.

@@ -68,20 +68,20 @@ impl World {
 }
 
 /// The decision of a gate on a message on the account `main`.
-fn said(gate: &mut Gate, from: &str) -> String {
-    let answer = gate.say(&message("telegram", "main", from)).remove(0);
+fn decision(gate: &mut Gate, from: &str) -> String {
+    let answer = gate.send(&message("telegram", "main", from)).remove(0);
     let reply = answer["reason"].as_str().or_else(|| answer["decision"].as_str());
     reply.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 fn code(gate: &mut Gate, from: &str) -> String {
-    let answer = gate.say(&message("telegram", "main", from)).remove(0);
+    let answer = gate.send(&message("telegram", "main", from)).remove(0);
     answer["code"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 /// Waits until the gate has seen the change of a command.
 fn is_let_in(gate: &mut Gate, from: &str) {
-    wait_for("a grant", || (said(gate, from) == "admit").then_some(()));
+    wait_for("a grant", || (decision(gate, from) == "admit").then_some(()));
 }
 
 #[test]
@@ -98,14 +98,18 @@ fn clock_jumps_neither_revive_nor_lock_anything() {
     let codes = ["11", "12", "13"].map(|id| code(&mut gate, id));
     is_let_in(&mut gate, "1");
     is_let_in(&mut gate, "2");
-    assert_eq!(said(&mut gate, "14"), "pending_full");
+    assert_eq!(decision(&mut gate, "14"), "pending_full");
 
     // Back a day: rows from the future are not valid and take no place.
     world.shim.set_clock(-DAY);
-    assert_eq!(said(&mut gate, "1"), "admit", "a permanent grant is valid whenever it was given");
+    assert_eq!(
+        decision(&mut gate, "1"),
+        "admit",
+        "a permanent grant is valid whenever it was given"
+    );
     assert_eq!(server.session(&token).0, 401);
     let early = code(&mut gate, "14");
-    assert_ne!(said(&mut gate, "2"), "admit");
+    assert_ne!(decision(&mut gate, "2"), "admit");
     for code in &codes {
         assert_ne!(world.run(&["approve", code]).code, 0, "a code from the future");
     }
@@ -113,8 +117,8 @@ fn clock_jumps_neither_revive_nor_lock_anything() {
 
     // Forward ten years, where everything has expired and is purged.
     world.shim.set_clock(TEN_YEARS);
-    assert_eq!(said(&mut gate, "1"), "admit");
-    assert_ne!(said(&mut gate, "2"), "admit");
+    assert_eq!(decision(&mut gate, "1"), "admit");
+    assert_ne!(decision(&mut gate, "2"), "admit");
     for code in codes.iter().chain([&early]) {
         assert_ne!(world.run(&["approve", code]).code, 0, "an expired code");
     }
@@ -130,7 +134,7 @@ fn clock_jumps_neither_revive_nor_lock_anything() {
 
     // And back.
     world.shim.set_clock(0);
-    assert_eq!(said(&mut gate, "1"), "admit");
+    assert_eq!(decision(&mut gate, "1"), "admit");
     for code in codes.iter().chain([&early, &late]) {
         assert_ne!(world.run(&["approve", code]).code, 0, "it has expired");
     }

@@ -49,7 +49,7 @@ fn freshness_of_what_nexo_pair_changes() {
         let id = format!("+54911555500{number:02}");
         let person = format!("whatsapp:{id}");
         let open = message("whatsapp", "open_door", &id);
-        let code = gate.say(&open)[0]["code"].as_str().unwrap().to_owned();
+        let code = gate.send(&open)[0]["code"].as_str().unwrap().to_owned();
         approved.add(&mut gate, &open, "admit", home.command(&["approve", &code]));
         let closed = message("whatsapp", "closed_door", &id);
         let seed = home.command(&["seed", "whatsapp", "closed_door", &id]);
@@ -73,7 +73,7 @@ fn freshness_of_what_the_sqlite3_program_changes() {
     for number in 0..TIMES {
         let id = format!("+54911555700{number:02}");
         let line = message("whatsapp", "personal", &id);
-        gate.say(&line);
+        gate.send(&line);
         let grant = format!(
             "INSERT INTO pairing_allow_from (channel, account_id, sender_id, approved_at)
                 VALUES ('whatsapp', 'personal', '{id}', strftime('%s', 'now'))"
@@ -93,7 +93,7 @@ fn freshness_of_what_the_sqlite3_program_changes() {
         home.sqlite("DELETE FROM pairing_pending");
         // The next stranger finds a free place.
         let next = message("whatsapp", "personal", &format!("+54911555800{number:02}"));
-        gate.say_until_not(&answer("drop pending_full"), &next);
+        gate.send_until_not(&answer("drop pending_full"), &next);
         home.sqlite("DELETE FROM pairing_pending");
     }
     for times in [granted, revoked, blocked] {

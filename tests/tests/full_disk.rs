@@ -31,8 +31,8 @@ fn again_on_a_small_disk(test: &str) {
     unshare.args(["--exact", test, "--nocapture"]);
     let output = unshare.env(DISK, folder.path()).env("TMPDIR", folder.path()).output().unwrap();
     let reply = String::from_utf8_lossy(&output.stdout);
-    let remarks = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && reply.contains("1 passed"), "{reply}{remarks}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && reply.contains("1 passed"), "{reply}{stderr}");
 }
 
 /// A program that takes each byte of a disk, including those that become free later.
@@ -79,7 +79,7 @@ fn person(number: usize) -> String {
 /// Waits until the gate gives this answer to a message of a sender.
 fn is_told(gate: &mut Gate, sender: &str, is_it: impl Fn(&Value) -> bool) {
     wait_for("the decision", || {
-        is_it(&gate.say(&message("telegram", "personal", sender))[0]).then_some(())
+        is_it(&gate.send(&message("telegram", "personal", sender))[0]).then_some(())
     });
 }
 
@@ -101,7 +101,7 @@ fn operators_revoke_while_a_writer_takes_each_freed_byte() {
     let mut accounts = 0..;
     wait_for("a refusal", || {
         let account = format!("a{}", accounts.next().unwrap_or(0));
-        let answer = gate.say(&message("telegram", &account, "1195000001")).remove(0);
+        let answer = gate.send(&message("telegram", &account, "1195000001")).remove(0);
         (answer["error"]["kind"] == "overloaded").then_some(())
     });
     for (number, id) in people.iter().enumerate() {

@@ -50,7 +50,7 @@ fn a_known_sender_behind_strangers_does_not_wait_for_the_lock() {
     let senders = [&stranger(1), &stranger(2), &stranger(3), &stranger(4), FRIEND];
     gate.write(senders.map(|from| format!("{}\n", line(from))).concat());
     assert_eq!(outline(&gate.read()), json!([7, FRIEND, "admit"]));
-    assert_eq!(gate.answered(), [] as [Value; 0], "a stranger was answered without the store");
+    assert_eq!(gate.unread(), [] as [Value; 0], "a stranger was answered without the store");
 
     lock.release();
     for (number, sender) in (3..).zip(&senders[..3]) {
@@ -164,7 +164,7 @@ fn a_known_sender_behind_three_thousand_strangers_does_not_wait_and_no_line_is_r
     let lock = WriteLock::take(&home);
     gate.write(crowd(STRANGERS));
     assert_eq!(outline(&gate.read()), json!([STRANGERS + 3, FRIEND, "admit"]));
-    assert_eq!(gate.answered(), [] as [Value; 0], "a stranger was answered without the store");
+    assert_eq!(gate.unread(), [] as [Value; 0], "a stranger was answered without the store");
     lock.release();
     let output = gate.end();
     assert_eq!(output.code, 0);
@@ -213,7 +213,7 @@ fn shutdown_answers_the_waiting_lines() {
     assert_eq!(outline(&gate.read()), json!([5, FRIEND, "admit"]));
     gate.signal(Signal::TERM);
     lock.release();
-    let output = gate.ended();
+    let output = gate.wait();
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let answers: Vec<Value> = output.answers().iter().step_by(2).map(outline).collect();
     let expected = [json!([3, senders[0], "challenge"]), json!([4, senders[1], "challenge"])];

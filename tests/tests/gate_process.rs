@@ -108,7 +108,7 @@ fn nexo_events_are_read_and_plugin_notices_pass() {
         })
     );
     let from = json!({"kind": "message", "from": "5491155556666@c.us", "text": "hi"});
-    let answers = gate.say(&event("plugin.inbound.whatsapp", from));
+    let answers = gate.send(&event("plugin.inbound.whatsapp", from));
     assert_eq!(answers[0]["account"], "default");
     assert_eq!(answers[1]["outbound"]["topic"], "plugin.outbound.whatsapp");
     // An event with text and without a sender is not a notice.
@@ -160,10 +160,10 @@ fn a_signal_ends_it_cleanly() {
     for signal in [Signal::TERM, Signal::INT] {
         let home = Home::new();
         let mut gate = home.gate(&["--auto-challenge"]);
-        assert_eq!(gate.say(&line("5491155556666@c.us"))[0]["decision"], "challenge");
+        assert_eq!(gate.send(&line("5491155556666@c.us"))[0]["decision"], "challenge");
         gate.signal(signal);
         // Its input stays open: the signal ends it.
-        let output = gate.ended();
+        let output = gate.wait();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{signal:?}");
         assert_eq!(home.json(&["list"])["pending"].as_array().unwrap().len(), 1);
         assert_eq!(home.sqlite("PRAGMA integrity_check").trim(), "ok");
@@ -206,7 +206,7 @@ fn a_reload_applies_a_valid_configuration_and_keeps_the_old_one_otherwise() {
     assert_eq!(gate.ask(&stranger)["decision"], "admit");
     let heard = |gate: &Gate, what: &str| {
         gate.signal(Signal::HUP);
-        wait_for(what, || gate.remarks().contains(what).then_some(()));
+        wait_for(what, || gate.stderr().contains(what).then_some(()));
     };
 
     home.configure("gate:\n  mode: allowlist");
@@ -221,11 +221,11 @@ fn a_reload_applies_a_valid_configuration_and_keeps_the_old_one_otherwise() {
     home.configure("accounts:\n  - { channel: whatsapp, account: work, mode: allowlist }");
     gate.signal(Signal::HUP);
     let answers =
-        gate.say_until_not(&json!({"decision": "drop", "reason": "not_allowed"}), &stranger);
+        gate.send_until_not(&json!({"decision": "drop", "reason": "not_allowed"}), &stranger);
     assert_eq!(answers[0]["reason"], "unknown_account");
     home.json(&["seed", "whatsapp", "work", "+5491155556666"]);
     let old = json!({"decision": "drop", "reason": "not_allowed"});
-    let answers = gate.say_until_not(&old, &message("whatsapp", "work", "5491155556666"));
+    let answers = gate.send_until_not(&old, &message("whatsapp", "work", "5491155556666"));
     assert_eq!(answers[0]["decision"], "admit", "{answers:?}");
     assert_eq!(gate.end().code, 0);
 }
@@ -268,7 +268,7 @@ fn a_channel_of_a_plugin_is_not_decided_on_a_pipe() {
     let adapters = "gate: { mode: open }\nadapters: [{ channel: pigeon, prefix: plugin.pigeon }]";
     home.configure(adapters);
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("the configuration was read again", 1);
+    gate.wait_for_stderr("the configuration was read again", 1);
     // New settings are applied between two batches.
     assert_eq!(gate.ask(&line("5491155556666@c.us"))["decision"], "admit");
     for mut gate in [gate, home.gate(&[]), home.gate(&["--dry-run"])] {
@@ -312,7 +312,7 @@ fn a_hundred_thousand_strangers_cost_no_memory() {
     let home = Home::new();
     let mut gate = home.gate(&["--auto-challenge"]);
     for stranger in ["7", "8", "9"] {
-        let answers = gate.say(&message("telegram", "bot", stranger));
+        let answers = gate.send(&message("telegram", "bot", stranger));
         assert_eq!(answers[0]["decision"], "challenge");
     }
     let strangers = |from: usize, to: usize| (from..to).map(|id| (1_000_000 + id).to_string());

@@ -40,13 +40,13 @@ fn created_files_are_private_under_every_umask() {
         let made = |name: &str| user.beside("made").join(name).display().to_string();
         let url = server.url("ws");
         let started = ["start", "--public-url", &url, "--for-device", "phone", "--json"];
-        let code = user.does(&[&started[..], &["--qr-png", &made("code.png")]].concat());
-        user.does(&["keys", "rotate"]);
-        user.does(&["seed", "whatsapp", "personal", "+5491155556666"]);
+        let code = user.run_ok(&[&started[..], &["--qr-png", &made("code.png")]].concat());
+        user.run_ok(&["keys", "rotate"]);
+        user.run_ok(&["seed", "whatsapp", "personal", "+5491155556666"]);
         fs::write(user.beside("code.json"), code).unwrap();
         user.own(&user.beside("code.json"));
-        user.does(&["claim", "--file", "code.json"]);
-        user.does(&["backup", &made("copy.db")]);
+        user.run_ok(&["claim", "--file", "code.json"]);
+        user.run_ok(&["backup", &made("copy.db")]);
 
         let modes = modes(&user.beside("made"));
         for (path, mode) in &modes {
@@ -94,7 +94,7 @@ fn answers(user: &User) -> [String; 2] {
     explain.env("NEXO_PAIRING_GATE__MODE", "pairing");
     let explained = Output::of(explain);
     assert_eq!(explained.code, 0, "{explained:?}");
-    [user.does(&["list", "--all", "--json"]), explained.stdout]
+    [user.run_ok(&["list", "--all", "--json"]), explained.stdout]
 }
 
 /// Makes the folder read-only.
@@ -108,7 +108,7 @@ fn close(folder: &Path) {
 #[test]
 fn a_read_only_database_still_answers() {
     let user = User::with_umask("022");
-    user.does(&["seed", "whatsapp", "personal", "+5491155556666"]);
+    user.run_ok(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let folder = user.home().join("state");
     let before = answers(&user);
     assert!(before[0].contains("+5491155556666") && before[1].contains("\"rule\":6"), "{before:?}");
@@ -127,7 +127,7 @@ fn a_wal_left_by_a_crash_is_read_even_from_a_read_only_folder() {
     for has_index in [true, false] {
         let user = User::with_umask("022");
         let server = Server::of(user.command(Server::COMMAND));
-        user.does(&["seed", "whatsapp", "personal", "+5491155556666"]);
+        user.run_ok(&["seed", "whatsapp", "personal", "+5491155556666"]);
         server.kill();
         let folder = user.home().join("state");
         let wal = folder.join("pairing.db-wal");
@@ -175,21 +175,21 @@ fn commands_run_by_root_leave_a_service_working() {
     as_root(&service, &["seed", "whatsapp", "personal", "+5491155556666"]);
     as_root(&service, &start);
     as_root(&service, &["keys", "rotate"]);
-    service.does(&["seed", "whatsapp", "personal", "+14155550100"]);
-    service.does(&start);
-    service.does(&["keys", "rotate"]);
+    service.run_ok(&["seed", "whatsapp", "personal", "+14155550100"]);
+    service.run_ok(&start);
+    service.run_ok(&["keys", "rotate"]);
     // A session that root claims for the service belongs to the service, with its folder.
     let server = Server::of(service.command(Server::COMMAND));
     let code = service.beside("code.json");
     let claim = ["claim", "--file", code.to_str().unwrap()];
     for by_root in [true, false] {
         let start = ["start", "--public-url", &server.url("ws"), "--for-device", "phone", "--json"];
-        fs::write(&code, service.does(&start)).unwrap();
+        fs::write(&code, service.run_ok(&start)).unwrap();
         service.own(&code);
         if by_root {
             as_root(&service, &claim);
         } else {
-            service.does(&claim);
+            service.run_ok(&claim);
         }
         let file = service.home().join(server.session_file("phone"));
         for path in [&file, &file.parent().unwrap().to_owned(), &service.home().join("pairing")] {
@@ -201,7 +201,7 @@ fn commands_run_by_root_leave_a_service_working() {
     let backup = service.home().join("backup.db");
     as_root(&service, &["backup", backup.to_str().unwrap()]);
     fs::rename(&backup, service.database()).unwrap();
-    service.does(&["revoke", "whatsapp:+14155550100"]);
+    service.run_ok(&["revoke", "whatsapp:+14155550100"]);
     // No hint would take away files that the service needs.
     chown(service.home().join("secret/pairing.key"), Some(12_345), None).unwrap();
     let mut doctor = Command::new(program());

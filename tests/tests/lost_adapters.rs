@@ -43,7 +43,7 @@ fn audited(home: &Home) -> Vec<String> {
 }
 
 fn reload(gate: &Gate) -> bool {
-    let heard = |what: &str| gate.remarks().matches(what).count();
+    let heard = |what: &str| gate.stderr().matches(what).count();
     let words = ["the configuration was read again", "the old configuration stays in force"];
     let [read, kept] = words.map(heard);
     gate.signal(Signal::HUP);
@@ -131,16 +131,12 @@ fn a_gate_needs_no_adapter_for_a_channel_it_does_not_decide() {
     assert_eq!(gate.ask(&stranger())["reason"], "unknown_account");
     let both = "accounts: [{ channel: whatsapp, account: personal }, { channel: signal, account: main }]\n";
     home.configure(&format!("{RULES}{both}"));
-    assert!(!reload(&gate), "{}", gate.remarks());
-    assert!(
-        gate.remarks().contains("pairing.adapters no longer names signal"),
-        "{}",
-        gate.remarks()
-    );
+    assert!(!reload(&gate), "{}", gate.stderr());
+    assert!(gate.stderr().contains("pairing.adapters no longer names signal"), "{}", gate.stderr());
     assert_eq!(gate.ask(&stranger())["reason"], "unknown_account");
     assert_eq!(decide(&home, &[]).code, 2);
     home.configure(&format!("{RULES}{both}adapters: []\n"));
-    assert!(reload(&gate), "{}", gate.remarks());
+    assert!(reload(&gate), "{}", gate.stderr());
     assert_eq!(gate.ask(&stranger())["decision"], "admit", "configured explicitly");
     assert_eq!(audited(&home).last().unwrap(), "config adapter signal false");
     assert_eq!(gate.end().code, 0);
@@ -220,14 +216,14 @@ fn adapters_are_remembered_as_soon_as_the_lock_is_free() {
     let lock = WriteLock::take(&home);
     home.configure(&format!("{RULES}{ADAPTERS}"));
     assert!(reload(&gate));
-    gate.wait_until_it_says("not remembered yet", 1);
+    gate.wait_for_stderr("not remembered yet", 1);
     assert_eq!(gate.ask(&stranger())["error"]["kind"], "adapter_unreachable");
     // The adapters are lost before they could be written.
     home.configure(RULES);
     assert!(reload(&gate));
     assert_eq!(audited(&home), [""; 0]);
     lock.release();
-    gate.wait_until_it_says("are remembered now", 1);
+    gate.wait_for_stderr("are remembered now", 1);
     assert_eq!(audited(&home).len(), 2);
     assert_eq!(gate.end().code, 1);
     assert_eq!(decide(&home, &[]).code, 2);

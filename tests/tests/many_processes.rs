@@ -46,7 +46,7 @@ fn screen(gate: &mut Gate, number: usize, is_over: &AtomicBool, counts: &Counts)
         }
         let account = format!("account_{}", message_number % 5);
         let id = (1000 + (message_number * 7 + number * 13) % 40).to_string();
-        let answer = gate.say(&message("telegram", &account, &id)).remove(0);
+        let answer = gate.send(&message("telegram", &account, &id)).remove(0);
         assert!(answer.get("error").is_none(), "{answer}");
         match answer["decision"].as_str().unwrap() {
             "admit" => add(&counts.admitted),

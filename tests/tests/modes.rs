@@ -115,7 +115,7 @@ accounts:
   - { channel: telegram, account: cody_nexo_bot, mode: open }",
     );
     let mut gate = home.gate(&["--auto-challenge"]);
-    let mut say = |channel, account| gate.say(&message(channel, account, "5491155550001"));
+    let mut say = |channel, account| gate.send(&message(channel, account, "5491155550001"));
     let answers = say("whatsapp", "personal");
     assert_eq!(answers[0]["decision"], "challenge", "{answers:?}");
     let text = answers[1]["outbound"]["payload"]["text"].as_str().unwrap();
@@ -184,7 +184,7 @@ fn a_dry_run_writes_nothing_at_all() {
 fn a_dry_run_writes_nothing_beside_a_running_gate() {
     let (_, home) = homes().into_iter().nth(1).unwrap();
     let mut gate = home.gate(&["--auto-challenge"]);
-    gate.say(&message("whatsapp", "work", "5491155550001"));
+    gate.send(&message("whatsapp", "work", "5491155550001"));
     let contents = || home.sqlite(".dump");
     let before = contents();
     let output = home.run_with(&["gate", "--auto-challenge", "--dry-run"], STRANGERS);

@@ -15,7 +15,7 @@ fn line(from: &str) -> Value {
 /// Repeats the message until the answer has this decision, reason or error.
 fn say_until(gate: &mut Gate, from: &str, kind: &str) {
     wait_for(kind, || {
-        let answers = gate.say(&line(from));
+        let answers = gate.send(&line(from));
         let answer = &answers[0];
         let reply = [&answer["decision"], &answer["reason"], &answer["error"]["kind"]];
         reply.iter().any(|reply| **reply == kind).then_some(())

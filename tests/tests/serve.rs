@@ -18,7 +18,7 @@ const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 struct Serve {
     child: Child,
     reply: Value,
-    remarks: Lines<BufReader<ChildStderr>>,
+    stderr: Lines<BufReader<ChildStderr>>,
 }
 
 impl Serve {
@@ -27,8 +27,8 @@ impl Serve {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let reply = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
-        let remarks = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, reply, remarks }
+        let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, reply, stderr }
     }
 
     fn address(&self, of: &str) -> SocketAddr {
@@ -37,7 +37,7 @@ impl Serve {
 
     /// The next line on standard error.
     fn remark(&mut self) -> Value {
-        serde_json::from_str(&self.remarks.next().unwrap().unwrap()).unwrap()
+        serde_json::from_str(&self.stderr.next().unwrap().unwrap()).unwrap()
     }
 
     fn send(&self, signal: Signal) {

@@ -23,7 +23,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     };
 
     // The stranger is challenged, and the text goes to the channel's topic.
-    let answers = gate.say(&says("personal"));
+    let answers = gate.send(&says("personal"));
     let code = challenged(&answers, "personal", sender);
 
     // Again at once.
@@ -38,7 +38,8 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     assert_eq!(approved.json()["account_id"], "personal");
 
     // The same sender, from now on, and in other spellings.
-    let answers = gate.say_until_not(&dropped("already_challenged", "personal"), &says("personal"));
+    let answers =
+        gate.send_until_not(&dropped("already_challenged", "personal"), &says("personal"));
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(unnumbered(answers[0].clone()), decided("admit", "personal"));
     for from in ["+5491155556666", "5491155556666:3@s.whatsapp.net", "5491155556666@c.us"] {
@@ -47,7 +48,7 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     }
 
     // A grant on one account does not apply to another.
-    let answers = gate.say(&says("work"));
+    let answers = gate.send(&says("work"));
     let other = challenged(&answers, "work", sender);
     assert_ne!(other, code);
 
@@ -55,13 +56,14 @@ fn from_an_empty_home_to_an_admitted_sender_and_back() {
     let revoked = home.json(&["revoke", "whatsapp:5491155556666@c.us"]);
     let key = json!({"channel": "whatsapp", "account_id": "personal", "sender_id": sender});
     assert_eq!(revoked, json!({ "revoked": [key] }));
-    let answers = gate.say_until_not(&decided("admit", "personal"), &says("personal"));
+    let answers = gate.send_until_not(&decided("admit", "personal"), &says("personal"));
     let new = challenged(&answers, "personal", sender);
     assert_ne!(new, code);
 
     // A block drops the sender, on every account, and creates no new code.
     home.json(&["block", "whatsapp:5491155556666@c.us"]);
-    let answers = gate.say_until_not(&dropped("already_challenged", "personal"), &says("personal"));
+    let answers =
+        gate.send_until_not(&dropped("already_challenged", "personal"), &says("personal"));
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(unnumbered(answers[0].clone()), dropped("blocked", "personal"));
     for account in ["personal", "work", "some_other"] {

@@ -44,12 +44,12 @@ impl Bot {
         Self { gate: PairingGate::new(store.clone()), store, registry, policy, _home: home }
     }
 
-    async fn hear(&self, inbound: Inbound) -> Screened {
+    async fn screen(&self, inbound: Inbound) -> Screened {
         self.gate.screen(&inbound, &self.policy, &self.registry).await.unwrap()
     }
 
     async fn decide(&self, channel: &str, from: &str) -> Decision {
-        self.hear(Inbound::direct(channel, "libera", from)).await.decision
+        self.screen(Inbound::direct(channel, "libera", from)).await.decision
     }
 
     async fn approve(&self, code: &str) {
@@ -86,7 +86,7 @@ async fn an_adapter_for_a_new_channel_challenges_and_admits() {
     let channel = bot.decide("irc", "#nexo").await;
     assert_eq!(channel, Decision::Drop(DropReason::NotDirect));
     let in_channel = Inbound::direct("irc", "libera", "$a:eva").with_is_group(true);
-    assert_eq!(bot.hear(in_channel).await.decision, Decision::Drop(DropReason::NotDirect));
+    assert_eq!(bot.screen(in_channel).await.decision, Decision::Drop(DropReason::NotDirect));
     assert_eq!(published.0.lock().unwrap().len(), 1);
 }
 

@@ -94,7 +94,7 @@ fn the_gate_decides_by_the_rows_of_0_1_8() {
         ("whatsapp", "personal", "573009998888@c.us", "challenge"),
         ("telegram", "cody_nexo_bot", "1194292426", "admit"),
     ] {
-        let answer = &gate.say(&message(channel, account, from))[0];
+        let answer = &gate.send(&message(channel, account, from))[0];
         assert_eq!(answer["decision"], decision, "{answer}");
     }
 }
@@ -196,7 +196,7 @@ fn the_statements_of_0_1_8_work_on_an_upgraded_file() {
     // The gate knows the request that 0.1.8 made.
     let write = message("whatsapp", "personal", "14155550199@c.us");
     let answer = |kind: &str| json!({"decision": "drop", "reason": kind});
-    let answers = gate.say_until_not(&answer("pending_full"), &write);
+    let answers = gate.send_until_not(&answer("pending_full"), &write);
     assert_eq!(answers[0]["reason"], "already_challenged", "{answers:?}");
 
     // `list_pending`
@@ -215,7 +215,7 @@ fn the_statements_of_0_1_8_work_on_an_upgraded_file() {
     let approve = "INSERT INTO pairing_allow_from(channel, account_id, sender_id, approved_at, approved_via, revoked_at) VALUES(?, ?, ?, ?, 'cli', NULL) ON CONFLICT(channel, account_id, sender_id) DO UPDATE SET revoked_at = NULL, approved_at = excluded.approved_at, approved_via = excluded.approved_via";
     sqlx(approve, &[ana[0], ana[1], ana[2], now]);
     sqlx("DELETE FROM pairing_pending WHERE code = ?", &["'ABCDEFGH'"]);
-    let answers = gate.say_until_not(&answer("already_challenged"), &write);
+    let answers = gate.send_until_not(&answer("already_challenged"), &write);
     assert_eq!(answers[0]["decision"], "admit", "{answers:?}");
 
     // `is_allowed`, `list_allow`
@@ -233,13 +233,13 @@ fn the_statements_of_0_1_8_work_on_an_upgraded_file() {
         "UPDATE pairing_allow_from SET revoked_at = ? WHERE channel = ? AND sender_id = ? AND revoked_at IS NULL",
         &[now, ana[0], ana[2]],
     );
-    let answers = gate.say_until_not(&json!({"decision": "admit"}), &write);
+    let answers = gate.send_until_not(&json!({"decision": "admit"}), &write);
     assert_eq!(answers[0]["decision"], "challenge", "{answers:?}");
 
     // `seed`
     let seed = "INSERT INTO pairing_allow_from(channel, account_id, sender_id, approved_at, approved_via, revoked_at) VALUES(?, ?, ?, ?, 'seed', NULL) ON CONFLICT(channel, account_id, sender_id) DO UPDATE SET revoked_at = NULL";
     sqlx(seed, &[ana[0], ana[1], ana[2], now]);
-    let answers = gate.say_until_not(&answer("already_challenged"), &write);
+    let answers = gate.send_until_not(&answer("already_challenged"), &write);
     assert_eq!(answers[0]["decision"], "admit", "{answers:?}");
 
     // 0.1.8 knows neither blocks nor expiry, but it respects revocations.

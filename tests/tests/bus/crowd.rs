@@ -6,7 +6,7 @@ use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::{Gate, Home};
 use serde_json::{Value, json};
 
-use crate::support::{Heard, connect, plugin, plugin_of, say, start};
+use crate::support::{Heard, connect, plugin, plugin_of, send_message, start};
 
 /// How many messages the known sender writes.
 const FRIENDS_MESSAGES: usize = 20;
@@ -33,16 +33,16 @@ async fn a_known_sender_is_decided_before_earlier_strangers() {
     let _plugin = plugin_of(&server, "plugin.signal", takes).await;
     // Decisions are printed in the order in which they are made.
     let gate = home.gate(&["--nats", &server.url(), "--dry-run"]);
-    gate.wait_until_it_says("listening to ", 1);
+    gate.wait_for_stderr("listening to ", 1);
     let bus = connect(&server).await;
-    say(&bus, "signal.main", "friend", "hello").await;
+    send_message(&bus, "signal.main", "friend", "hello").await;
     assert_eq!(decision(&gate), json!(["friend", "admit"]));
     forget().await;
     for number in 0..300 {
-        say(&bus, "signal.main", &format!("stranger-{number}"), "hello").await;
+        send_message(&bus, "signal.main", &format!("stranger-{number}"), "hello").await;
     }
     for number in 0..FRIENDS_MESSAGES {
-        say(&bus, "signal.main", "friend", &number.to_string()).await;
+        send_message(&bus, "signal.main", "friend", &number.to_string()).await;
     }
     for number in 0..FRIENDS_MESSAGES {
         assert_eq!(decision(&gate), json!(["friend", "admit"]), "message {number}");
@@ -66,7 +66,7 @@ async fn a_known_sender_loses_no_message_to_300_strangers_a_second() {
     let rejected = Heard::on(&server, "pairing.rejected").await;
     let _gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
-    say(&bus, "signal.main", "friend", "hello").await;
+    send_message(&bus, "signal.main", "friend", "hello").await;
     admitted.wait_for(1);
     forget().await;
 
@@ -78,10 +78,10 @@ async fn a_known_sender_loses_no_message_to_300_strangers_a_second() {
             second.tick().await;
         }
         for _ in 0..100 {
-            say(&bus, "signal.main", &format!("stranger-{strangers}"), "hello").await;
+            send_message(&bus, "signal.main", &format!("stranger-{strangers}"), "hello").await;
             strangers += 1;
         }
-        say(&bus, "signal.main", "friend", &number.to_string()).await;
+        send_message(&bus, "signal.main", "friend", &number.to_string()).await;
     }
     let mut texts = admitted.wait_for_texts(1 + FRIENDS_MESSAGES);
     assert_eq!(texts.remove(0), "hello");

@@ -8,7 +8,7 @@ use nexo_pairing_tests::{Gate, Home, wait_for};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Heard, connect, plugin, say, start};
+use crate::support::{Heard, connect, plugin, send_message, start};
 
 const STRANGER: &str = "5491155550001@c.us";
 
@@ -21,7 +21,7 @@ fn home() -> Home {
 
 /// The metrics of the gate, as Prometheus reads them.
 pub(crate) fn metrics(gate: &Gate) -> String {
-    let reply = gate.remarks();
+    let reply = gate.stderr();
     let (_, rest) = reply.split_once("metrics: http://").expect("the address");
     let address = rest.split('/').next().unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -42,8 +42,8 @@ async fn a_stranger_is_challenged_approved_and_admitted() {
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
     let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
     let bus = connect(&server).await;
-    say(&bus, "whatsapp.personal", STRANGER, "one").await;
-    say(&bus, "whatsapp.personal", STRANGER, "two").await;
+    send_message(&bus, "whatsapp.personal", STRANGER, "one").await;
+    send_message(&bus, "whatsapp.personal", STRANGER, "two").await;
 
     let [(subject, event)] = &outbound.wait_for_json(1)[..] else { panic!("one challenge") };
     assert_eq!(
@@ -56,12 +56,12 @@ async fn a_stranger_is_challenged_approved_and_admitted() {
     let code = pending[0]["code"].as_str().unwrap();
     let (head, tail) = code.split_at(4);
     assert!(event["payload"]["text"].as_str().unwrap().contains(&format!("{head}-{tail}")));
-    assert!(!gate.remarks().contains(code) && !gate.remarks().contains(&format!("{head}-{tail}")));
+    assert!(!gate.stderr().contains(code) && !gate.stderr().contains(&format!("{head}-{tail}")));
 
     home.json(&["approve", code]);
     // The gate sees it within 50 ms.
     wait_for("the first message that is let in", || {
-        futures(say(&bus, "whatsapp.personal", STRANGER, "three"));
+        futures(send_message(&bus, "whatsapp.personal", STRANGER, "three"));
         (admitted.count() > 0).then_some(())
     });
     assert_eq!(admitted.wait_for_texts(1)[0], "three");
@@ -81,13 +81,13 @@ async fn an_undelivered_challenge_starts_no_cooldown() {
     let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
     let bus = connect(&server).await;
     // No plugin listens.
-    say(&bus, "whatsapp.personal", STRANGER, "one").await;
-    gate.wait_until_it_says("no code was sent on whatsapp/personal", 1);
+    send_message(&bus, "whatsapp.personal", STRANGER, "one").await;
+    gate.wait_for_stderr("no code was sent on whatsapp/personal", 1);
     let outbound = Heard::on(&server, "plugin.outbound.>").await;
     // Ten seconds later, according to the database.
     home.sqlite("UPDATE pairing_pending SET last_challenged_at = last_challenged_at - 10");
     wait_for("another challenge", || {
-        futures(say(&bus, "whatsapp.personal", STRANGER, "two"));
+        futures(send_message(&bus, "whatsapp.personal", STRANGER, "two"));
         (outbound.count() > 0).then_some(())
     });
     assert_eq!(home.json(&["list"])["pending"].as_array().unwrap().len(), 1);
@@ -105,9 +105,9 @@ async fn a_plugin_sends_the_challenges_of_its_channel() {
     let gate = start(&home, &server, &["--metrics-listen", "127.0.0.1:0"]);
     let bus = connect(&server).await;
     for _ in 0..3 {
-        say(&bus, "signal.main", "ana", "hello").await;
+        send_message(&bus, "signal.main", "ana", "hello").await;
     }
-    say(&bus, "signal.main", "nobody", "hello").await;
+    send_message(&bus, "signal.main", "nobody", "hello").await;
     wait_for("the challenge", || {
         let reply = metrics(&gate);
         reply.contains(&counted("signal", "delivered_via_broker", 1)).then_some(())
@@ -115,7 +115,7 @@ async fn a_plugin_sends_the_challenges_of_its_channel() {
     let pending = &home.json(&["list"])["pending"];
     assert_eq!(pending[0]["sender_id"], "id-ana");
     gate.signal(Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert!(ended.stderr.contains("0 admitted, 1 challenged, 3 dropped, 0 rejected"), "{ended:?}");
     assert!(signal.asked() >= 3, "the id of ana, her challenge, and the id of nobody");
 }

@@ -6,7 +6,7 @@ use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::{Home, wait_for};
 use rustix::process::Signal;
 
-use crate::support::{Heard, connect, plugin, say, start};
+use crate::support::{Heard, connect, plugin, send_message, start};
 
 fn home() -> Home {
     Home::configured("gate: { mode: open }\nadapters: [{ channel: signal, prefix: plugin.signal }]")
@@ -20,12 +20,13 @@ async fn shutdown_finishes_received_messages() {
     let gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
     for number in 0..100 {
-        say(&bus, "signal.main", &format!("sender-{}", number % 40), &number.to_string()).await;
+        send_message(&bus, "signal.main", &format!("sender-{}", number % 40), &number.to_string())
+            .await;
     }
     bus.flush().await.unwrap();
     wait_for("the first question", || (slow.asked() > 0).then_some(()));
     gate.signal(Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr.contains("100 messages taken, 100 admitted, "), "{}", ended.stderr);
     let mut texts = admitted.wait_for_texts(100);
@@ -40,13 +41,13 @@ async fn a_second_signal_ends_it_at_once() {
     let gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
     for number in 0..100 {
-        say(&bus, "signal.main", &number.to_string(), "hello").await;
+        send_message(&bus, "signal.main", &number.to_string(), "hello").await;
     }
     wait_for("the first question", || (dead.asked() > 0).then_some(()));
     gate.signal(Signal::TERM);
     gate.signal(Signal::INT);
     let since = Instant::now();
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.stderr.contains("messages were not finished"), "{}", ended.stderr);
     assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
@@ -63,7 +64,8 @@ async fn a_senders_messages_keep_their_order_while_the_sender_is_resolved() {
     // The first ones have to be resolved by the plugin, the last ones are cached.
     for number in 0..each {
         for sender in 0..senders {
-            say(&bus, "signal.main", &format!("{sender}"), &format!("{sender} {number}")).await;
+            send_message(&bus, "signal.main", &format!("{sender}"), &format!("{sender} {number}"))
+                .await;
         }
     }
     let texts = admitted.wait_for_texts(senders * each);
@@ -84,17 +86,17 @@ async fn a_silent_plugin_delays_only_its_own_channel_and_only_within_bounds() {
     let bus = connect(&server).await;
     // Far more than fit into a channel's queue.
     for number in 0..3000 {
-        say(&bus, "signal.main", &format!("sender-{number}"), "hello").await;
+        send_message(&bus, "signal.main", &format!("sender-{number}"), "hello").await;
     }
     let since = Instant::now();
     for number in 0..1000 {
-        say(&bus, "whatsapp.personal", "5491155556666@c.us", &number.to_string()).await;
+        send_message(&bus, "whatsapp.personal", "5491155556666@c.us", &number.to_string()).await;
     }
     let texts = admitted.wait_for_texts(1000);
     assert!(texts.into_iter().eq((0..1000).map(|number| number.to_string())));
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
     let reply = rejected.wait_for_json(1);
     assert_eq!(reply[0].1["reason"], "overloaded");
-    assert!(gate.remarks().contains("too many messages are waiting"), "{}", gate.remarks());
+    assert!(gate.stderr().contains("too many messages are waiting"), "{}", gate.stderr());
     assert!(dead.asked() < 200, "a plugin that is dead is left alone: {}", dead.asked());
 }

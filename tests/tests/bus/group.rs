@@ -8,7 +8,7 @@ use nexo_pairing_tests::Home;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Heard, connect, say, start};
+use crate::support::{Heard, connect, send_message, start};
 
 const EVENTS: usize = 50_000;
 const STRANGERS: usize = 40;
@@ -30,7 +30,7 @@ async fn three_gates_share_the_work_and_the_rules() {
     let senders: Vec<&String> = known.iter().chain(&strangers).collect();
     for number in 0..EVENTS {
         let sender = senders[number % senders.len()];
-        say(&bus, "whatsapp.personal", sender, &number.to_string()).await;
+        send_message(&bus, "whatsapp.personal", sender, &number.to_string()).await;
     }
     let expected: HashSet<String> = (0..EVENTS)
         .filter(|number| number % senders.len() < known.len())
@@ -42,7 +42,7 @@ async fn three_gates_share_the_work_and_the_rules() {
     let mut sums: HashMap<String, usize> = HashMap::new();
     for gate in gates {
         gate.signal(Signal::TERM);
-        let ended = gate.ended();
+        let ended = gate.wait();
         assert_eq!(ended.code, 0, "{ended:?}");
         let (_, reply) = ended.stderr.split_once("total: ").unwrap();
         for part in reply.lines().next().unwrap().split(", ") {

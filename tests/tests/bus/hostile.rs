@@ -7,7 +7,7 @@ use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::Home;
 use serde_json::{Value, json};
 
-use crate::support::{Heard, Rude, connect, event, message, say, start};
+use crate::support::{Heard, Rude, connect, event, message, send_message, start};
 
 const PERSONAL: &str = "plugin.inbound.whatsapp.personal";
 const ANA: &str = "5491155556666@c.us";
@@ -29,7 +29,7 @@ async fn no_message_reaches_a_foreign_subject() {
     }
     rude.flush();
     let bus = connect(&server).await;
-    say(&bus, "whatsapp.personal", ANA, "the only good one").await;
+    send_message(&bus, "whatsapp.personal", ANA, "the only good one").await;
 
     assert_eq!(admitted.wait_for_texts(1), ["the only good one"]);
     let reply = rejected.wait_for_json(hostile.len());
@@ -42,7 +42,7 @@ async fn no_message_reaches_a_foreign_subject() {
     }
 
     gate.signal(rustix::process::Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     let all = hostile.len() + 1;
     let reply =
@@ -145,15 +145,15 @@ async fn impossible_senders_are_dropped_and_the_gate_continues() {
     let gate = start(&home, &server, &[]);
     let bus = connect(&server).await;
     for from in ["", "*", ">", "a.b c", "\u{0}", "5491155556666\n@c.us", &"9".repeat(100_000)] {
-        say(&bus, "whatsapp.personal", from, "malice").await;
+        send_message(&bus, "whatsapp.personal", from, "malice").await;
     }
     // Strangers are not challenged in a group.
     let group = json!({"kind": "message", "from": "5491155550001@c.us", "is_group": true});
     crate::support::publish(&bus, PERSONAL, &event(PERSONAL, group)).await;
-    say(&bus, "whatsapp.personal", ANA, "good").await;
+    send_message(&bus, "whatsapp.personal", ANA, "good").await;
     assert_eq!(admitted.wait_for_texts(1), ["good"]);
     gate.signal(rustix::process::Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert!(ended.stderr.contains("1 admitted, 0 challenged, 8 dropped, 0 rejected"), "{ended:?}");
     assert_eq!((ended.code, others.count()), (0, 0));
 }

@@ -65,7 +65,7 @@ async fn a_gate_may_publish_notices_on_their_own_subject_only() {
     let passed = say_all(&server).await;
     assert_eq!(events(notices.wait_for_json(3)), passed);
     gate.signal(rustix::process::Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert!(ended.stderr.contains("3 messages taken, 3 admitted"), "{}", ended.stderr);
     assert_eq!(admitted.count(), 0);
 }
@@ -110,7 +110,7 @@ async fn linking_traffic_goes_to_the_notices_subject_only() {
         rejected.wait_for_json(3).into_iter().map(|(_, reply)| reply["reason"].clone()).collect();
     assert_eq!(reasons, ["invalid_topic", "invalid_topic", "topic_mismatch"]);
     gate.signal(rustix::process::Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     let reply = "6 messages taken, 3 admitted, 0 challenged, 0 dropped, 3 rejected";
     assert!(ended.stderr.contains(reply), "{}", ended.stderr);
     assert_eq!((admitted.count(), notices.count()), (0, 3));

@@ -9,7 +9,7 @@ use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::Home;
 use rustix::process::Signal;
 
-use crate::support::{Heard, connect, say, start};
+use crate::support::{Heard, connect, send_message, start};
 
 const ROUNDS: usize = 10;
 const SENDERS: usize = 20;
@@ -37,7 +37,7 @@ async fn a_gate_outlives_its_server() {
                     return;
                 }
                 let sender = &senders[number as usize % SENDERS];
-                say(&bus, "whatsapp.personal", sender, &number.to_string()).await;
+                send_message(&bus, "whatsapp.personal", sender, &number.to_string()).await;
                 // A thousand a second: this test does not measure speed.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -48,7 +48,7 @@ async fn a_gate_outlives_its_server() {
     let mut memory = 0;
     for round in 1..=ROUNDS {
         server.kill();
-        gate.wait_until_it_says("disconnected from the bus", round);
+        gate.wait_for_stderr("disconnected from the bus", round);
         if round == 1 {
             // An idle gate uses no CPU, however long the outage lasts.
             let (since, busy) = (Instant::now(), gate.cpu_time());
@@ -58,7 +58,7 @@ async fn a_gate_outlives_its_server() {
         }
         let since = Instant::now();
         server.start_again();
-        gate.wait_until_it_says("reconnected to the bus", round);
+        gate.wait_for_stderr("reconnected to the bus", round);
         assert!(since.elapsed() < BACK, "round {round}: back after {:?}", since.elapsed());
         let before = admitted.count();
         admitted.wait_for(before + 200);
@@ -72,7 +72,7 @@ async fn a_gate_outlives_its_server() {
     load.await.unwrap();
 
     gate.signal(Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     // Messages that the bus lost are lost; the others came once, and in order.
     let texts = admitted.wait_for_texts(1);
@@ -89,10 +89,10 @@ fn an_outage_does_not_delay_shutdown() {
     let (mut server, home) = (NatsServer::start(), Home::new());
     let gate = start(&home, &server, &["--open"]);
     server.kill();
-    gate.wait_until_it_says("disconnected from the bus", 1);
+    gate.wait_for_stderr("disconnected from the bus", 1);
     let since = Instant::now();
     gate.signal(Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     // It is unknown whether all of them were delivered.
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.stderr.contains("not connected"), "{}", ended.stderr);

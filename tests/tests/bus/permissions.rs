@@ -41,7 +41,7 @@ fn every_user_has_the_permissions_they_need() {
     ));
     home.json(&["seed", "whatsapp", "personal", "+5491155556666"]);
     let gate = home.gate(&["--nats"]);
-    gate.wait_until_it_says("subscribed to ", 1);
+    gate.wait_for_stderr("subscribed to ", 1);
 
     let mut agent = enter(&server, "agent");
     assert!(agent.subscribe("pairing.admitted.>"));
@@ -52,12 +52,12 @@ fn every_user_has_the_permissions_they_need() {
     let stranger = message(topic, "5491155550001@c.us", "let me in").to_string();
     assert!(whatsapp.may_publish(topic, stranger.as_bytes()));
     assert!(whatsapp.may_publish(topic, known.as_bytes()));
-    assert_eq!(agent.hears(), ("pairing.admitted.whatsapp.personal".to_owned(), known));
-    let (subject, challenge) = whatsapp.hears();
+    assert_eq!(agent.receive(), ("pairing.admitted.whatsapp.personal".to_owned(), known));
+    let (subject, challenge) = whatsapp.receive();
     assert_eq!(subject, "plugin.outbound.whatsapp.personal");
     assert!(challenge.contains("+5491155550001"), "{challenge}");
     gate.signal(rustix::process::Signal::TERM);
-    assert_eq!(gate.ended().code, 0);
+    assert_eq!(gate.wait().code, 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use nexo_pairing_tests::{DEADLINE, Home, python, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Heard, connect, event, publish, say, start};
+use crate::support::{Heard, connect, event, publish, send_message, start};
 
 const BUILT_IN: [(&str, &str); 2] =
     [("whatsapp.personal", "5491155556666@c.us"), ("telegram.bot", "123456789")];
@@ -35,7 +35,7 @@ impl Pigeons {
             }
         });
         let plugin = Self { process, said };
-        assert_eq!(plugin.hear(), json!({"ready": "plugin.pigeon"}));
+        assert_eq!(plugin.receive(), json!({"ready": "plugin.pigeon"}));
         plugin
     }
 
@@ -45,7 +45,7 @@ impl Pigeons {
     }
 
     /// The next message that it sends.
-    fn hear(&self) -> Value {
+    fn receive(&self) -> Value {
         self.said.recv_timeout(DEADLINE).expect("it says something")
     }
 
@@ -89,7 +89,7 @@ async fn served(shape: &str) {
     let gate = start(&home, &server, &[]);
     let mut pigeons = Pigeons::start(&server, shape);
     pigeons.arrives("Pigeon#007", "let me in");
-    let reply = pigeons.hear();
+    let reply = pigeons.receive();
     assert_eq!(reply["to"], "7");
     let waiting = &home.json(&["list"])["pending"][0];
     assert_eq!((&waiting["channel"], &waiting["sender_id"]), (&json!("pigeon"), &json!("7")));
@@ -111,7 +111,7 @@ async fn served(shape: &str) {
     // A name without a number is not a valid sender.
     pigeons.arrives("hawk", "let me in");
     gate.signal(Signal::TERM);
-    assert_eq!(gate.ended().code, 0);
+    assert_eq!(gate.wait().code, 0);
     assert!(pigeons.said.try_recv().is_err(), "one challenge only");
 }
 
@@ -133,10 +133,10 @@ async fn a_plugin_that_dies_affects_only_its_own_channel_and_recovers() {
     let before = of_others.count();
     for number in 0..2000 {
         if number % 10 == 0 {
-            say(&bus, "pigeon.loft", "7", "lost").await;
+            send_message(&bus, "pigeon.loft", "7", "lost").await;
         }
         let (to, from) = BUILT_IN[number % 2];
-        say(&bus, to, from, &number.to_string()).await;
+        send_message(&bus, to, from, &number.to_string()).await;
     }
     of_others.wait_for(before + 2000);
     bus.flush().await.unwrap();
@@ -146,8 +146,8 @@ async fn a_plugin_that_dies_affects_only_its_own_channel_and_recovers() {
         dropped.contains(line).then_some(())
     });
     assert_eq!(of_pigeons.count(), 1);
-    let warnings = gate.remarks().matches("a sender could not be resolved").count();
-    assert_eq!(warnings, 1, "one a minute: {}", gate.remarks());
+    let warnings = gate.stderr().matches("a sender could not be resolved").count();
+    assert_eq!(warnings, 1, "one a minute: {}", gate.stderr());
 
     let mut pigeons = Pigeons::start(&server, "plain");
     pigeons.arrives("pigeon#7", "back");
@@ -186,7 +186,7 @@ async fn notices_about_unresolved_senders_are_dropped_while_a_block_exists() {
     publish(&bus, topic, &joined(json!("8"))).await;
     assert_eq!(notices.wait_for_json(2)[1].1, joined(json!("8")));
     gate.signal(Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     assert!(
         ended.stderr.contains("8 messages taken, 3 admitted, 0 challenged, 5 dropped"),
         "{ended:?}"

@@ -36,7 +36,7 @@ fn ten_thousand_events_of_a_hundred_senders_follow_the_rules_on_the_bus() {
     );
 
     gate.signal(Signal::TERM);
-    let ended = gate.ended();
+    let ended = gate.wait();
     let admitted = EVENTS / SENDERS * KNOWN;
     let dropped = EVENTS - admitted - MAX_PENDING;
     let sum = format!(

@@ -7,7 +7,7 @@ use nexo_pairing_tests::{Gate, Home};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Heard, connect, plugin, say, start};
+use crate::support::{Heard, connect, plugin, send_message, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_dry_run_consumes_and_publishes_nothing() {
@@ -19,14 +19,14 @@ async fn a_dry_run_consumes_and_publishes_nothing() {
     let real = start(&home, &server, &["--open"]);
     let args = ["gate", "--nats", &server.url(), "--dry-run", "--auto-challenge"];
     let rehearsal = Gate::start(home.command(&args));
-    rehearsal.wait_until_it_says("listening to plugin.inbound.>; nothing is published", 1);
-    assert!(rehearsal.remarks().contains("dry run: it decides on a copy of"));
+    rehearsal.wait_for_stderr("listening to plugin.inbound.>; nothing is published", 1);
+    assert!(rehearsal.stderr().contains("dry run: it decides on a copy of"));
 
     let bus = connect(&server).await;
     for number in 0..20 {
-        say(&bus, "whatsapp.personal", "5491155550001@c.us", &number.to_string()).await;
+        send_message(&bus, "whatsapp.personal", "5491155550001@c.us", &number.to_string()).await;
     }
-    say(&bus, "signal.main", "ana", "hello").await;
+    send_message(&bus, "signal.main", "ana", "hello").await;
     crate::support::publish(&bus, "plugin.inbound.whatsapp", &json!("nonsense")).await;
 
     assert_eq!(admitted.wait_for(21).len(), 21, "the gate has them all");
@@ -43,7 +43,7 @@ async fn a_dry_run_consumes_and_publishes_nothing() {
     assert_eq!((whatsapp.len(), whatsapp.iter().filter(challenged).count()), (20, 1));
 
     rehearsal.signal(Signal::TERM);
-    assert_eq!(rehearsal.ended().code, 0);
+    assert_eq!(rehearsal.wait().code, 0);
     drop(real);
     assert_eq!((outbound.count(), admitted.count()), (0, 21));
     // Both asked the plugin for the id; no challenge was sent.

@@ -6,7 +6,7 @@ use nexo_pairing_nats_server::NatsServer;
 use nexo_pairing_tests::Home;
 use rustix::process::Signal;
 
-use crate::support::{Heard, connect, plugin, say, start};
+use crate::support::{Heard, connect, plugin, send_message, start};
 
 const ANA: &str = "5491155556666@c.us";
 
@@ -17,7 +17,7 @@ async fn a_reload_changes_the_rules_and_the_adapters() {
     let admitted = Heard::on(&server, "pairing.admitted.>").await;
     let gate = start(&home, &server, &["--open"]);
     let bus = connect(&server).await;
-    say(&bus, "whatsapp.personal", ANA, "one").await;
+    send_message(&bus, "whatsapp.personal", ANA, "one").await;
     admitted.wait_for(1);
 
     home.configure(
@@ -26,21 +26,21 @@ async fn a_reload_changes_the_rules_and_the_adapters() {
     home.json(&["seed", "signal", "main", "id-bob", "--raw"]);
     let _signal = plugin(&server, "plugin.signal", Some(Duration::ZERO)).await;
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("the configuration was read again", 1);
-    say(&bus, "whatsapp.personal", ANA, "two").await;
-    say(&bus, "signal.main", "bob", "three").await;
+    gate.wait_for_stderr("the configuration was read again", 1);
+    send_message(&bus, "whatsapp.personal", ANA, "two").await;
+    send_message(&bus, "signal.main", "bob", "three").await;
     assert_eq!(admitted.wait_for_texts(2), ["one", "three"]);
 
     home.configure("gate: { mode: anything }");
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("the old configuration stays in force", 1);
+    gate.wait_for_stderr("the old configuration stays in force", 1);
     home.configure("adapters: [{ channel: whatsapp, prefix: plugin.whatsapp }]");
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("the old configuration stays in force", 2);
+    gate.wait_for_stderr("the old configuration stays in force", 2);
     home.configure("gate: { mode: open }\nnats: { servers: ['nats://127.0.0.1:1'] }\nstorage: { path: other.db }");
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("storage.path has changed: that needs a restart", 1);
-    say(&bus, "whatsapp.personal", ANA, "four").await;
+    gate.wait_for_stderr("storage.path has changed: that needs a restart", 1);
+    send_message(&bus, "whatsapp.personal", ANA, "four").await;
     assert_eq!(admitted.wait_for_texts(3), ["one", "three", "four"]);
 }
 
@@ -57,16 +57,16 @@ async fn a_reload_without_a_configuration_admits_no_stranger() {
         std::fs::write(home.path().join("config").join("pairing.yaml"), text).unwrap();
         gate.signal(Signal::HUP);
         texts.push(text);
-        gate.wait_until_it_says("the old configuration stays in force", texts.len());
-        say(&bus, "whatsapp.personal", "5491155550001@c.us", "let me in").await;
-        say(&bus, "whatsapp.personal", ANA, text).await;
+        gate.wait_for_stderr("the old configuration stays in force", texts.len());
+        send_message(&bus, "whatsapp.personal", "5491155550001@c.us", "let me in").await;
+        send_message(&bus, "whatsapp.personal", ANA, text).await;
         assert_eq!(admitted.wait_for_texts(texts.len()), texts);
     }
     std::fs::remove_dir_all(home.path().join("config")).unwrap();
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("the old configuration stays in force", texts.len() + 1);
+    gate.wait_for_stderr("the old configuration stays in force", texts.len() + 1);
     let again = start(&home, &server, &[]);
-    assert!(again.remarks().contains("keeps mode allowlist"), "{}", again.remarks());
+    assert!(again.stderr().contains("keeps mode allowlist"), "{}", again.stderr());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -86,20 +86,20 @@ async fn a_reload_that_loses_an_adapter_reads_ids_as_before() {
     for (number, lost) in lost.iter().enumerate() {
         home.configure(&format!("{config}{lost}"));
         gate.signal(Signal::HUP);
-        gate.wait_until_it_says("the configuration was read again", number + 1);
+        gate.wait_for_stderr("the configuration was read again", number + 1);
         // To the plugin, this sender is `id-id-bob`.
-        say(&bus, "signal.main", "id-bob", "a stranger").await;
-        say(&bus, "signal.main", "bob", "bob").await;
+        send_message(&bus, "signal.main", "id-bob", "a stranger").await;
+        send_message(&bus, "signal.main", "bob", "bob").await;
         assert_eq!(admitted.wait_for_texts(number + 1), vec!["bob"; number + 1], "{lost}");
-        let kept = gate.remarks().matches("`adapters").count();
-        assert_eq!(kept, number + 1, "{}", gate.remarks());
+        let kept = gate.stderr().matches("`adapters").count();
+        assert_eq!(kept, number + 1, "{}", gate.stderr());
     }
-    assert!(gate.remarks().contains("`adapters[signal]`"), "{}", gate.remarks());
+    assert!(gate.stderr().contains("`adapters[signal]`"), "{}", gate.stderr());
 
     home.configure(&format!("{config}adapters: []"));
     gate.signal(Signal::HUP);
-    gate.wait_until_it_says("the configuration was read again", 3);
-    say(&bus, "signal.main", "id-bob", "configured explicitly").await;
+    gate.wait_for_stderr("the configuration was read again", 3);
+    send_message(&bus, "signal.main", "id-bob", "configured explicitly").await;
     assert_eq!(admitted.wait_for_texts(3), ["bob", "bob", "configured explicitly"]);
 }
 
@@ -115,7 +115,7 @@ async fn a_start_with_a_lost_adapter_consumes_no_message() {
     let bus = connect(&server).await;
     let first = start(&home, &server, &[]);
     first.signal(Signal::TERM);
-    assert_eq!(first.ended().code, 0);
+    assert_eq!(first.wait().code, 0);
     for args in [&[][..], &["--dry-run"]] {
         home.configure(config);
         let url = server.url();
@@ -130,14 +130,14 @@ async fn a_start_with_a_lost_adapter_consumes_no_message() {
     }
     home.configure(&format!("{config}{adapters}"));
     let gate = start(&home, &server, &[]);
-    say(&bus, "signal.main", "id-bob", "a stranger").await;
-    say(&bus, "signal.main", "bob", "bob").await;
+    send_message(&bus, "signal.main", "id-bob", "a stranger").await;
+    send_message(&bus, "signal.main", "bob", "bob").await;
     assert_eq!(admitted.wait_for_texts(1), ["bob"]);
     gate.signal(Signal::TERM);
-    assert_eq!(gate.ended().code, 0);
+    assert_eq!(gate.wait().code, 0);
     home.configure(&format!("{config}adapters: []"));
     let _gate = start(&home, &server, &[]);
-    say(&bus, "signal.main", "id-bob", "configured explicitly").await;
+    send_message(&bus, "signal.main", "id-bob", "configured explicitly").await;
     assert_eq!(admitted.wait_for_texts(2), ["bob", "configured explicitly"]);
 }
 
@@ -152,10 +152,10 @@ async fn only_the_given_subjects_are_subscribed() {
     let _gate = start(&home, &server, &args);
     let bus = connect(&server).await;
     for (to, text) in [("whatsapp", "no"), ("telegram.bot", "no"), ("b.main", "no")] {
-        say(&bus, to, "1", text).await;
+        send_message(&bus, to, "1", text).await;
     }
     for (to, text) in [("whatsapp.personal", "yes"), ("telegram", "yes"), ("a.main", "yes")] {
-        say(&bus, to, "12345678", text).await;
+        send_message(&bus, to, "12345678", text).await;
     }
     assert_eq!(admitted.wait_for_texts(3), ["yes"; 3]);
 }
@@ -175,7 +175,8 @@ async fn a_server_can_distribute_accounts_over_gates() {
     let (accounts, each) = (20, 10);
     for number in 0..each {
         for account in 0..accounts {
-            say(&bus, &format!("a.{account}"), "ana", &format!("{account} {number}")).await;
+            send_message(&bus, &format!("a.{account}"), "ana", &format!("{account} {number}"))
+                .await;
         }
     }
     // All messages of an account went to one gate: their order is kept, and so are their subjects.
@@ -188,7 +189,7 @@ async fn a_server_can_distribute_accounts_over_gates() {
     }
     for gate in gates {
         gate.signal(Signal::TERM);
-        let ended = gate.ended();
+        let ended = gate.wait();
         assert!(!ended.stderr.contains("total: 0 messages"), "{}", ended.stderr);
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Starts `gate --nats`; it is subscribed once this returns.
 pub(crate) fn start(home: &Home, server: &NatsServer, args: &[&str]) -> Gate {
     let gate = home.gate(&[&["--nats", &server.url()], args].concat());
-    gate.wait_until_it_says("subscribed to ", 1);
+    gate.wait_for_stderr("subscribed to ", 1);
     gate
 }
 
@@ -44,17 +44,17 @@ pub(crate) async fn publish(bus: &Bus, subject: &str, value: &Value) {
 }
 
 /// Publishes a message on a channel's account, in the envelope.
-pub(crate) async fn say(bus: &Bus, to: &str, from: &str, text: &str) {
+pub(crate) async fn send_message(bus: &Bus, to: &str, from: &str, text: &str) {
     let topic = format!("plugin.inbound.{to}");
     publish(bus, &topic, &message(&topic, from, text)).await;
 }
 
 /// A message: its subject, and its payload.
-type Said = (String, Vec<u8>);
+type Published = (String, Vec<u8>);
 
 /// All messages on a subject, from now on.
 pub(crate) struct Heard {
-    messages: Arc<Mutex<Vec<Said>>>,
+    messages: Arc<Mutex<Vec<Published>>>,
     task: JoinHandle<()>,
     _bus: Bus,
 }
@@ -82,7 +82,7 @@ impl Heard {
     }
 
     /// Waits until there are so many and returns all.
-    pub(crate) fn wait_for(&self, count: usize) -> Vec<Said> {
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<Published> {
         let what = format!("{count} messages");
         wait_for(&what, || (self.count() >= count).then_some(()));
         self.messages.lock().unwrap().clone()
@@ -90,7 +90,7 @@ impl Heard {
 
     /// Waits until there are so many and returns all, as JSON.
     pub(crate) fn wait_for_json(&self, count: usize) -> Vec<(String, Value)> {
-        let json = |(subject, bytes): Said| (subject, serde_json::from_slice(&bytes).unwrap());
+        let json = |(subject, bytes): Published| (subject, serde_json::from_slice(&bytes).unwrap());
         self.wait_for(count).into_iter().map(json).collect()
     }
 
@@ -209,7 +209,7 @@ impl Rude {
     }
 
     /// The next message of its subscriptions: subject and payload.
-    pub(crate) fn hears(&mut self) -> (String, String) {
+    pub(crate) fn receive(&mut self) -> (String, String) {
         loop {
             if let Some(message) = self.heard.pop_front() {
                 return message;

@@ -56,7 +56,7 @@ fn a_failing_disk_is_reported_and_used_again_once_it_works() {
         // The gate challenges another stranger.
         let mut challenge = |gate: &mut Gate| {
             asked += 1;
-            let answer = gate.say(&message("telegram", &format!("gate_{asked}"), "1")).remove(0);
+            let answer = gate.send(&message("telegram", &format!("gate_{asked}"), "1")).remove(0);
             let code = answer["code"].as_str().map(str::to_owned);
             codes.extend(code.clone());
             code.ok_or(answer)

@@ -35,7 +35,7 @@ impl World {
                 max_pending: 3,
                 cooldown: 300,
             };
-            let rule = self.model.judge(&message, &ACCOUNTS);
+            let rule = self.model.evaluate(&message, &ACCOUNTS);
             assert_eq!(summary.rule, rule, "{message:?}");
         }
     }

@@ -30,9 +30,9 @@ pub(crate) struct Step {
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
     /// A question to a gate.
-    Message(Said),
+    Message(Incoming),
     /// A request by a gate that has not yet seen the changes of the other process.
-    Stranger(Said),
+    Stranger(Incoming),
     Approve {
         code: Code,
         actor: String,
@@ -97,7 +97,7 @@ pub(crate) enum Op {
 
 /// A message of the channel.
 #[derive(Debug, Clone)]
-pub(crate) struct Said {
+pub(crate) struct Incoming {
     pub(crate) channel: String,
     pub(crate) account: String,
     pub(crate) sender: Sender,
@@ -113,7 +113,7 @@ pub(crate) struct Said {
     pub(crate) is_connected: bool,
 }
 
-impl Said {
+impl Incoming {
     /// The other ids of its sender, with one that neither an adapter nor a store takes.
     pub(crate) fn alt_as_sent(&self) -> Vec<String> {
         let unreadable = self.is_unreadable.then(|| "\n".to_owned());
@@ -168,7 +168,7 @@ fn ids(most: usize) -> impl Strategy<Value = Vec<String>> + Clone {
     vec(one_of(SENDERS), 0..=most)
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn incoming() -> impl Strategy<Value = Incoming> {
     let account = prop_oneof![30 => one_of(ACCOUNTS), 1 => Just("other".to_owned())];
     let sender = prop_oneof![
         20 => one_of(SENDERS).prop_map(Sender::Id),
@@ -192,7 +192,7 @@ fn said() -> impl Strategy<Value = Said> {
                 Sender::Dotted(id) => Sender::Id(id),
                 _ => Sender::Id(SENDERS[1].to_owned()),
             };
-            Said {
+            Incoming {
                 channel,
                 account,
                 sender,
@@ -214,8 +214,8 @@ fn op() -> impl Strategy<Value = Op> {
     let reason = proptest::option::of(one_of(["spam", "rude"]));
     let limit = proptest::option::of(select(STEPS.to_vec()));
     prop_oneof![
-        24 => said().prop_map(Op::Message),
-        8 => said().prop_map(Op::Stranger),
+        24 => incoming().prop_map(Op::Message),
+        8 => incoming().prop_map(Op::Stranger),
         12 => (code(), actor(), limit)
             .prop_map(|(code, actor, limit)| Op::Approve { code, actor, limit }),
         6 => (code(), actor()).prop_map(|(code, actor)| Op::Reject { code, actor }),

@@ -11,7 +11,7 @@ use nexo_pairing::{
 
 use crate::codes::Refusal;
 use crate::ends::Outcome;
-use crate::ops::{ACCOUNTS, Code, Op, SENDERS, Said, Sender, Step};
+use crate::ops::{ACCOUNTS, Code, Incoming, Op, SENDERS, Sender, Step};
 use crate::rules::{Key, MAX_PENDING_TOTAL, Message};
 use crate::world::{START, World, actor, moment, named, real, real_target};
 
@@ -28,8 +28,8 @@ impl World {
             Op::Back(seconds) => self.set_clock(self.model.now - seconds),
             Op::Jump(seconds) => self.set_clock(START + seconds),
             Op::Restart => self.restart(*handle).await,
-            Op::Message(said) => self.message(*handle, said).await,
-            Op::Stranger(said) => self.stranger(*handle, said).await,
+            Op::Message(incoming) => self.message(*handle, incoming).await,
+            Op::Stranger(incoming) => self.stranger(*handle, incoming).await,
             Op::Approve { .. } | Op::Reject { .. } => self.code(*handle, op).await,
             Op::Redeem { .. } | Op::Cancel { .. } => self.setup_code(*handle, op).await,
             Op::Touch(_) | Op::Renew(..) | Op::End(_) | Op::RevokeDevice(_) => {
@@ -41,50 +41,50 @@ impl World {
         self.compare_gate(*handle).await;
     }
 
-    async fn message(&mut self, handle: usize, said: &Said) {
-        let (raw, id) = match &said.sender {
+    async fn message(&mut self, handle: usize, incoming: &Incoming) {
+        let (raw, id) = match &incoming.sender {
             Sender::Id(id) => (id.clone(), Some(id.as_str())),
             Sender::Dotted(id) => (format!("{id}.."), Some(id.as_str())),
             Sender::Asked => ("asked".to_owned(), Some(SENDERS[0])),
             Sender::Invalid => ("nobody".to_owned(), None),
             Sender::Down => ("down".to_owned(), None),
         };
-        let policy = PairingPolicy::new(said.mode)
-            .with_max_pending(said.max_pending)
-            .with_pending_ttl(Duration::from_secs(said.ttl.unsigned_abs()))
-            .with_challenge_cooldown(Duration::from_secs(said.cooldown.unsigned_abs()));
-        let inbound = Inbound::direct(said.channel.as_str(), said.account.as_str(), raw);
-        let inbound = inbound.with_alt(said.alt_as_sent()).with_is_group(said.is_group);
-        self.adapter.is_broken.store(!said.is_connected, Ordering::SeqCst);
+        let policy = PairingPolicy::new(incoming.mode)
+            .with_max_pending(incoming.max_pending)
+            .with_pending_ttl(Duration::from_secs(incoming.ttl.unsigned_abs()))
+            .with_challenge_cooldown(Duration::from_secs(incoming.cooldown.unsigned_abs()));
+        let inbound = Inbound::direct(incoming.channel.as_str(), incoming.account.as_str(), raw);
+        let inbound = inbound.with_alt(incoming.alt_as_sent()).with_is_group(incoming.is_group);
+        self.adapter.is_broken.store(!incoming.is_connected, Ordering::SeqCst);
         let sent = self.adapter.sent.load(Ordering::SeqCst);
         self.store(handle);
         let gate = &self.processes[handle].gate;
         let screened = gate.screen(&inbound, &policy, &self.registry).await.unwrap();
         let sent = self.adapter.sent.load(Ordering::SeqCst) - sent;
-        assert_eq!(screened.sender.as_ref().map(SenderId::as_str), id, "{said:?}");
+        assert_eq!(screened.sender.as_ref().map(SenderId::as_str), id, "{incoming:?}");
         let is_challenge = matches!(screened.decision, Decision::Challenge { .. });
-        let has_adapter = said.channel == self.adapter_channel();
+        let has_adapter = incoming.channel == self.adapter_channel();
         assert_eq!(sent, u64::from(is_challenge && has_adapter), "one message for each challenge");
         match id {
-            Some(id) => self.decided(said, id, screened),
-            None => self.invalid_sender(said, &screened),
+            Some(id) => self.decided(incoming, id, screened),
+            None => self.invalid_sender(incoming, &screened),
         }
     }
 
     /// A message of a valid sender.
-    fn decided(&mut self, said: &Said, id: &str, screened: Screened) {
-        let is_groups = said.channel == self.adapter_channel() && id.starts_with('-');
+    fn decided(&mut self, incoming: &Incoming, id: &str, screened: Screened) {
+        let is_groups = incoming.channel == self.adapter_channel() && id.starts_with('-');
         let message = Message {
-            key: (said.channel.clone(), said.account.clone(), id.to_owned()),
-            alt: said.alt.clone(),
-            has_unreadable_id: said.is_unreadable,
-            is_group: said.is_group || is_groups,
-            mode: said.mode,
-            max_pending: said.max_pending as usize,
-            cooldown: said.cooldown,
+            key: (incoming.channel.clone(), incoming.account.clone(), id.to_owned()),
+            alt: incoming.alt.clone(),
+            has_unreadable_id: incoming.is_unreadable,
+            is_group: incoming.is_group || is_groups,
+            mode: incoming.mode,
+            max_pending: incoming.max_pending as usize,
+            cooldown: incoming.cooldown,
         };
         let (rule, again) = self.model.screen(&message, &ACCOUNTS);
-        assert_eq!(screened.rule, rule, "{said:?}");
+        assert_eq!(screened.rule, rule, "{incoming:?}");
         match screened.decision {
             Decision::Challenge { code } => {
                 let code = code.as_str().to_owned();
@@ -94,16 +94,16 @@ impl World {
                 } else {
                     assert_eq!(rule, Rule::Challenge);
                     self.sent.push(code.clone());
-                    self.model.created(&message.key, code, said.ttl);
+                    self.model.created(&message.key, code, incoming.ttl);
                     message.key
                 };
                 match screened.delivery.unwrap() {
-                    Delivery::DeliveredViaAdapter => assert!(said.is_connected),
+                    Delivery::DeliveredViaAdapter => assert!(incoming.is_connected),
                     Delivery::PublishFailed(_) => {
-                        assert!(!said.is_connected);
-                        self.model.undelivered(&key, said.cooldown);
+                        assert!(!incoming.is_connected);
+                        self.model.undelivered(&key, incoming.cooldown);
                     }
-                    _ => assert_ne!(said.channel, self.adapter_channel()),
+                    _ => assert_ne!(incoming.channel, self.adapter_channel()),
                 }
             }
             Decision::Admit => assert!(matches!(rule, Rule::Open | Rule::Allowed), "{rule:?}"),
@@ -113,33 +113,33 @@ impl World {
     }
 
     /// A message of a sender whom the gate took for a stranger, at the store.
-    async fn stranger(&mut self, handle: usize, said: &Said) {
-        let (Sender::Id(id) | Sender::Dotted(id)) = &said.sender else { return };
+    async fn stranger(&mut self, handle: usize, incoming: &Incoming) {
+        let (Sender::Id(id) | Sender::Dotted(id)) = &incoming.sender else { return };
         let message = Message {
-            key: (said.channel.clone(), said.account.clone(), id.clone()),
-            alt: said.alt.clone(),
-            has_unreadable_id: said.is_unreadable,
+            key: (incoming.channel.clone(), incoming.account.clone(), id.clone()),
+            alt: incoming.alt.clone(),
+            has_unreadable_id: incoming.is_unreadable,
             is_group: false,
             mode: Mode::Pairing,
-            max_pending: said.max_pending as usize,
-            cooldown: said.cooldown,
+            max_pending: incoming.max_pending as usize,
+            cooldown: incoming.cooldown,
         };
         let request = NewRequest::new(real(&message.key))
-            .with_alt(said.alt.iter().map(|id| SenderId::parse(id).unwrap()))
-            .with_has_unreadable_id(said.is_unreadable)
-            .with_max_pending(said.max_pending)
+            .with_alt(incoming.alt.iter().map(|id| SenderId::parse(id).unwrap()))
+            .with_has_unreadable_id(incoming.is_unreadable)
+            .with_max_pending(incoming.max_pending)
             .with_max_pending_total(MAX_PENDING_TOTAL)
-            .with_ttl(seconds(said.ttl))
-            .with_cooldown(seconds(said.cooldown));
+            .with_ttl(seconds(incoming.ttl))
+            .with_cooldown(seconds(incoming.cooldown));
         let answer = self.store(handle).upsert_pending(request).await.unwrap();
         self.model.expire();
-        let (rule, again) = self.model.screen(&message, &[said.account.as_str()]);
+        let (rule, again) = self.model.screen(&message, &[incoming.account.as_str()]);
         match (answer, rule, again) {
             (UpsertOutcome::Created { key, code, expires_at }, Rule::Challenge, None) => {
                 assert_eq!(named(&key), message.key);
-                assert_eq!(expires_at, moment(self.model.now + said.ttl));
+                assert_eq!(expires_at, moment(self.model.now + incoming.ttl));
                 self.sent.push(code.as_str().to_owned());
-                self.model.created(&message.key, code.as_str().to_owned(), said.ttl);
+                self.model.created(&message.key, code.as_str().to_owned(), incoming.ttl);
             }
             (UpsertOutcome::Repeated { key, code, expires_at }, _, Some(request)) => {
                 let answer = (named(&key), code.as_str(), expires_at.unix_timestamp());
@@ -150,24 +150,24 @@ impl World {
             | (UpsertOutcome::PendingFull, Rule::PendingFull, None)
             | (UpsertOutcome::Allowed, Rule::Allowed, None)
             | (UpsertOutcome::Blocked, Rule::Blocked, None) => {}
-            (answer, rule, _) => panic!("{said:?}: {answer:?}, not {rule:?}"),
+            (answer, rule, _) => panic!("{incoming:?}: {answer:?}, not {rule:?}"),
         }
     }
 
     /// A message of an invalid sender: it is admitted only in mode `open`, and only while no sender on
     /// the channel is blocked, since it could be theirs.
-    fn invalid_sender(&self, said: &Said, screened: &Screened) {
-        let (rule, is_admitted) = if !ACCOUNTS.contains(&said.account.as_str()) {
+    fn invalid_sender(&self, incoming: &Incoming, screened: &Screened) {
+        let (rule, is_admitted) = if !ACCOUNTS.contains(&incoming.account.as_str()) {
             (Rule::UnknownAccount, false)
-        } else if self.model.has_blocks(&said.channel) {
+        } else if self.model.has_blocks(&incoming.channel) {
             (Rule::Blocked, false)
-        } else if said.mode != Mode::Open {
+        } else if incoming.mode != Mode::Open {
             (Rule::NotPairable, false)
         } else {
             (Rule::NotPairable, true)
         };
         let answer = (screened.rule, screened.decision == Decision::Admit);
-        assert_eq!(answer, (rule, is_admitted), "{said:?}");
+        assert_eq!(answer, (rule, is_admitted), "{incoming:?}");
     }
 
     async fn code(&mut self, handle: usize, op: &Op) {

@@ -107,7 +107,7 @@ impl Model {
 
     /// Which rule decides on a message, from the second on, without expiring overdue
     /// rows.
-    pub(crate) fn judge(&self, message: &Message, accounts: &[&str]) -> Rule {
+    pub(crate) fn evaluate(&self, message: &Message, accounts: &[&str]) -> Rule {
         let (channel, account, _) = &message.key;
         let (now, keys) = (self.now, message.keys());
         if !accounts.contains(&account.as_str()) {
@@ -147,10 +147,10 @@ impl Model {
         message: &Message,
         accounts: &[&str],
     ) -> (Rule, Option<Request>) {
-        let mut rule = self.judge(message, accounts);
+        let mut rule = self.evaluate(message, accounts);
         if matches!(rule, Rule::Challenge | Rule::ChallengeAgain) {
             self.expire();
-            rule = self.judge(message, accounts);
+            rule = self.evaluate(message, accounts);
         }
         let again = (rule == Rule::ChallengeAgain).then(|| {
             let keys = message.keys();
