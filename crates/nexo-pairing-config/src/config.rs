@@ -1,15 +1,16 @@
 //! The effective configuration: every value present, within range, and with its origin.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nexo_pairing_core::{
     AccountId, AccountKey, ChannelId, ConfiguredAdapters, ConfiguredModes, Mode, ModesInForce,
-    PairingPolicy,
+    Network, OnReplay, PairingPolicy,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::keys::Values;
+use crate::keys::{Adapter, Notices, Values};
 use crate::{Nats, Origin};
 
 /// The effective configuration, from [`Sources::load`](crate::Sources::load).
@@ -133,6 +134,11 @@ impl Config {
     pub fn provenance(&self) -> &[Setting] {
         &self.provenance
     }
+}
+
+/// The values of single keys. Their bounds and defaults are in the [reference](crate::reference()).
+impl Config {
+    methods!();
 }
 
 /// One key of the configuration.

@@ -6,24 +6,23 @@
 //! the reference in the documents. The values of a section that belong together (a policy, the bus) are
 //! read as one struct whose fields have the names of the keys.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nexo_pairing_core::limits::{
     AUDIT_DAYS, CHALLENGE_COOLDOWN, CHALLENGE_TEXT_FORM, CONFIGURED_SESSION_TTL, ID_CACHE_TTL,
     MAX_PENDING, PENDING_TTL, PUBLIC_URL_FORM, SETUP_CODE_TTL,
 };
-use nexo_pairing_core::{AccountId, ChannelId, Language, Mode, OnReplay};
+use nexo_pairing_core::{AccountId, ChannelId, Language, Mode, Network, OnReplay};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
-use crate::Process::{Gate, Serve};
 use crate::form::{
     is_challenge, is_host, is_nats_server, is_nats_user, is_plugin_prefix, is_url, reads,
 };
-use crate::merge::Merged;
-use crate::schema::{Entry, Key};
-use crate::{Config, ConfigError, Network};
+use crate::schema::Process::{Gate, Serve};
+use crate::schema::{Entry, Key, Shape, last};
 
 /// Defines the table of keys, the values that are read one by one, and their methods:
 /// `name = declaration => method: type`, followed by `via conversion -> type` if the method returns
@@ -39,18 +38,18 @@ macro_rules! keys {
         /// The values of the keys that have a method of [`Config`].
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) struct Values {
-            $($($method: $type,)?)+
+            $($(pub(crate) $method: $type,)?)+
         }
 
         impl Values {
-            pub(crate) fn read(merged: &Merged) -> Result<Self, ConfigError> {
-                Ok(Self { $($($method: merged.get($name)?,)?)+ })
+            pub(crate) fn read<S: Source>(source: &S) -> Result<Self, S::Error> {
+                Ok(Self { $($($method: source.get($name)?,)?)+ })
             }
         }
 
-        /// The values of single keys. Their bounds and defaults are in the [reference](crate::reference()).
-        impl Config {
-            $(method! { $name [$($about)+] $($method: $type $(, $via -> $shown)?)? })+
+        /// The methods of [`Config`](crate::Config) for these values.
+        macro_rules! methods {
+            () => { $(method! { $name [$($about)+] $($method: $type $(, $via -> $shown)?)? })+ };
         }
     };
 }
@@ -163,6 +162,13 @@ keys! {
 
     /// The number of days that audit entries are kept.
     "audit_days" = Key::number(AUDIT_DAYS).start_only(&[Serve, Gate]) => audit_days: u32;
+}
+
+/// Reads the values of keys.
+pub(crate) trait Source {
+    type Error;
+
+    fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, Self::Error>;
 }
 
 static ACCOUNT: Entry = Entry {
@@ -281,10 +287,58 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Er
 
 /// A number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-struct Seconds(u64);
+pub(crate) struct Seconds(u64);
 
 impl Seconds {
-    fn duration(self) -> Duration {
+    pub(crate) fn duration(self) -> Duration {
         Duration::from_secs(self.0)
     }
+}
+
+impl Entry {
+    /// All its keys, with their names in an entry.
+    pub(crate) fn all_keys(&self) -> impl Iterator<Item = (&'static str, &'static Key)> {
+        let shared = KEYS.iter().filter(|key| self.is_account && key.is_per_account);
+        let own = self.keys.iter().map(|key| (key.name, key));
+        own.chain(shared.map(|key| (key.last_name(), key)))
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
+        self.all_keys().find(|(known, _)| *known == name).map(|(_, key)| key)
+    }
+}
+
+/// The key of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether `name` is a section.
+pub(crate) fn is_section(name: &str) -> bool {
+    sections().any(|section| section == name)
+}
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(Key::section)
+}
+
+/// The known key, or, with `sections`, also the known section, that is most similar to `key`.
+pub(crate) fn nearest(key: &str, sections: bool) -> String {
+    // No key contains a digit, so this turns `accounts[7].moed` into `accounts[].moed`.
+    let key: String = key.chars().filter(|c| !c.is_ascii_digit()).take(100).collect();
+    let mut known: Vec<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    if sections {
+        known.extend(self::sections().map(str::to_owned));
+    }
+    for list in KEYS {
+        if let (Shape::Entries(entry), true) = (list.shape, key.contains('[')) {
+            known.extend(entry.all_keys().map(|(name, _)| format!("{}[].{name}", list.name)));
+        }
+    }
+    let distance = |name: &String| {
+        // A right name in the wrong place is nearer than a wrong name in the right one.
+        let moved = 1 + strsim::osa_distance(last(&key), last(name));
+        strsim::osa_distance(&key, name).min(moved)
+    };
+    known.into_iter().min_by_key(distance).unwrap_or_default()
 }

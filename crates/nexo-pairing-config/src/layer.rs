@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::check;
-use crate::schema::{self, Entry, KEYS, Shape};
+use crate::keys::{self, KEYS};
+use crate::schema::{self, Entry, Shape};
 use crate::{ConfigError, Origin, Setting};
 
 /// The values that one source sets, checked, with their origins.
@@ -42,7 +43,7 @@ impl<'a> Layer<'a> {
 
     fn set_section(&mut self, origin: &Origin, section: Value) -> Result<(), ConfigError> {
         for (name, value) in mapping(origin, "", section)? {
-            if schema::is_section(&name) {
+            if keys::is_section(&name) {
                 for (key, value) in mapping(origin, &name, value)? {
                     self.set(origin, &format!("{name}.{key}"), value)?;
                 }
@@ -80,7 +81,7 @@ impl<'a> Layer<'a> {
         key: &str,
         mut value: Value,
     ) -> Result<(), ConfigError> {
-        let Some(known) = schema::find(key) else {
+        let Some(known) = keys::find(key) else {
             return Err(ConfigError::unknown(origin, key));
         };
         let (key, shape) = (known.name, known.shape);
@@ -108,7 +109,7 @@ impl<'a> Layer<'a> {
         let has_login = KEYS.iter().any(|key| key.is_login && self.values.contains_key(key.name));
         let mut kept = Vec::new();
         for Setting { key, value, origin } in in_force {
-            let Some(known) = schema::find(key) else { continue };
+            let Some(known) = keys::find(key) else { continue };
             if !matches!(origin, Origin::File(_)) || has_login && known.is_login {
                 continue;
             }

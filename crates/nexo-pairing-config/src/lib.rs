@@ -46,11 +46,14 @@
 //! the program was started; in a variable or a flag it starts at the working directory. A leading
 //! `~/` stands for `$HOME`. `~name`, `$VARIABLE` and `${…}` are not substituted anywhere, and rejected.
 
+// Defines the macro `methods`, for `config`.
+#[macro_use]
+mod keys;
+
 mod check;
 mod config;
 mod error;
 mod form;
-mod keys;
 mod layer;
 mod load;
 mod merge;
@@ -69,4 +72,4 @@ pub use nexo_pairing_core::OnReplay;
 pub use nexo_pairing_core::{Network, NetworkError};
 pub use origin::Origin;
 pub use reference::reference;
-pub use restart::Process;
+pub use schema::Process;

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::keys::Values;
+use crate::keys::{KEYS, Source, Values};
 use crate::layer::Layer;
-use crate::schema::{KEYS, Key, Unset};
+use crate::schema::{Key, Unset};
 use crate::{Account, Config, ConfigError, Nats, Origin, Setting};
 
 /// The lowest layer: the built-in defaults, with paths in `home`. Only here is `null` a value.
@@ -56,17 +56,6 @@ impl Merged {
             origins.insert(key, origin);
         }
         Self { values: figment.find_value("").unwrap_or_else(|_| Dict::new().into()), origins }
-    }
-
-    /// The value of a key or a section. Whatever passed [`crate::check`] can be read; the error is for a
-    /// wrong declaration.
-    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
-        let unset = Dict::new().into();
-        self.values.find_ref(key).unwrap_or(&unset).deserialize().map_err(|error| {
-            let allowed = format!("something else: {}", error.kind);
-            let value = self.json(key).unwrap_or_default();
-            ConfigError::not_allowed(&self.origin(key), key, &value, &allowed)
-        })
     }
 
     fn origin(&self, key: &str) -> Origin {
@@ -172,6 +161,21 @@ impl Merged {
             }
         }
         Ok(())
+    }
+}
+
+impl Source for Merged {
+    type Error = ConfigError;
+
+    /// The value of a key or a section. Whatever passed [`crate::check`] can be read; the error is for a
+    /// wrong declaration.
+    fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
+        let unset = Dict::new().into();
+        self.values.find_ref(key).unwrap_or(&unset).deserialize().map_err(|error| {
+            let allowed = format!("something else: {}", error.kind);
+            let value = self.json(key).unwrap_or_default();
+            ConfigError::not_allowed(&self.origin(key), key, &value, &allowed)
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use crate::schema;
+use crate::{keys, schema};
 
 /// The origin of a value.
 ///
@@ -38,7 +38,7 @@ impl Origin {
 
     /// The known key that is most similar to `key`, as it is spelled there.
     pub(crate) fn nearest(&self, key: &str) -> String {
-        self.spelled(&schema::nearest(key, matches!(self, Self::File(_))))
+        self.spelled(&keys::nearest(key, matches!(self, Self::File(_))))
     }
 
     /// Where that is, to follow a key in a message.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::schema::{Entry, KEYS, Key, Shape, Unset};
+use crate::keys::KEYS;
+use crate::schema::{Entry, Key, Shape, Unset};
 
 /// All keys with their meaning, allowed values and defaults: the Markdown tables of
 /// `docs/configuration.md`.

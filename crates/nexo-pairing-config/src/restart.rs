@@ -1,17 +1,8 @@
 //! The keys that a process reads only at startup.
 
-use crate::Config;
-use crate::schema::{KEYS, Key};
-
-/// A long-running command, which can reload its configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Process {
-    /// `nexo-pair gate`.
-    Gate,
-    /// `nexo-pair serve`.
-    Serve,
-}
+use crate::keys::KEYS;
+use crate::schema::Key;
+use crate::{Config, Process};
 
 impl Process {
     /// The command in Markdown, as the reference names it.

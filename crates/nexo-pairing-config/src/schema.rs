@@ -1,12 +1,9 @@
-//! The properties of a key, and how keys are found. The keys themselves are in [`crate::keys`].
+//! The properties of a key. The keys themselves are in [`crate::keys`].
 
 use std::time::Duration;
 
 use nexo_pairing_core::limits::Bounds;
 use serde_json::{Value, json};
-
-use crate::Process;
-pub(crate) use crate::keys::KEYS;
 
 /// The prefix of our environment variables.
 pub(crate) const PREFIX: &str = "NEXO_PAIRING_";
@@ -57,7 +54,7 @@ pub(crate) struct Text(pub(crate) &'static str, pub(crate) fn(&str) -> bool);
 /// The keys of an entry of a list.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Its own keys, in addition to those it has of [`KEYS`].
+    /// Its own keys, in addition to those [for each account](Key::is_per_account).
     pub(crate) keys: &'static [Key],
     /// Whether it has the keys [for each account](Key::is_per_account).
     pub(crate) is_account: bool,
@@ -65,6 +62,16 @@ pub(crate) struct Entry {
     pub(crate) required: &'static [&'static str],
     /// The keys that identify it.
     pub(crate) identity: &'static [&'static str],
+}
+
+/// A long-running command, which can reload its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Process {
+    /// `nexo-pair gate`.
+    Gate,
+    /// `nexo-pair serve`.
+    Serve,
 }
 
 /// The default of a key.
@@ -181,19 +188,6 @@ impl Key {
     }
 }
 
-impl Entry {
-    /// All its keys, with their names in an entry.
-    pub(crate) fn all_keys(&self) -> impl Iterator<Item = (&'static str, &'static Key)> {
-        let shared = KEYS.iter().filter(|key| self.is_account && key.is_per_account);
-        let own = self.keys.iter().map(|key| (key.name, key));
-        own.chain(shared.map(|key| (key.last_name(), key)))
-    }
-
-    pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
-        self.all_keys().find(|(known, _)| *known == name).map(|(_, key)| key)
-    }
-}
-
 const PATH: &str =
     "a path: absolute, relative, or `~/…`; other shorthands and variables are not substituted";
 
@@ -207,20 +201,6 @@ fn is_path(text: &str) -> bool {
     is_plain_start && !text.is_empty() && !text.contains('\0')
 }
 
-/// The key of this name.
-pub(crate) fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
-}
-
-/// Whether `name` is a section.
-pub(crate) fn is_section(name: &str) -> bool {
-    sections().any(|section| section == name)
-}
-
-fn sections() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter_map(Key::section)
-}
-
 /// The environment variable for `key`.
 pub(crate) fn variable(key: &str) -> String {
     // A key within a list has no variable of its own; it is spelled as in a file.
@@ -229,27 +209,6 @@ pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}{inner}", name.replace('.', "__").to_uppercase())
 }
 
-/// The known key, or, with `sections`, also the known section, that is most similar to `key`.
-pub(crate) fn nearest(key: &str, sections: bool) -> String {
-    // No key contains a digit, so this turns `accounts[7].moed` into `accounts[].moed`.
-    let key: String = key.chars().filter(|c| !c.is_ascii_digit()).take(100).collect();
-    let mut known: Vec<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
-    if sections {
-        known.extend(self::sections().map(str::to_owned));
-    }
-    for list in KEYS {
-        if let (Shape::Entries(entry), true) = (list.shape, key.contains('[')) {
-            known.extend(entry.all_keys().map(|(name, _)| format!("{}[].{name}", list.name)));
-        }
-    }
-    let distance = |name: &String| {
-        // A right name in the wrong place is nearer than a wrong name in the right one.
-        let moved = 1 + strsim::osa_distance(last(&key), last(name));
-        strsim::osa_distance(&key, name).min(moved)
-    };
-    known.into_iter().min_by_key(distance).unwrap_or_default()
-}
-
-fn last(name: &str) -> &str {
+pub(crate) fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
