@@ -159,8 +159,8 @@ impl BusGate {
     ///
     /// # Errors
     ///
-    /// [`BusGateError::Nats`] when the bus refuses a subscription or does not confirm what was
-    /// published last, and when the connection was closed without `shutdown`;
+    /// [`BusGateError::Nats`] when the bus refuses a subscription or does not confirm the last messages,
+    /// and when the connection was closed without `shutdown`;
     /// [`BusGateError::Unfinished`] when the grace period was too short;
     /// [`BusGateError::Observer`] when the observer failed.
     pub async fn run(

@@ -1,8 +1,8 @@
 //! The gate of `nexo-pairing` as a service on NATS, between the plugins and the agent.
 //!
-//! [`BusGate`] takes what plugins publish on `plugin.inbound.<channel>[.<account>]`, and publishes admitted
-//! messages on `pairing.admitted.<channel>[.<account>]`, the only subject that the agent subscribes to. The
-//! messages are specified in the project's `docs/protocol.md`.
+//! [`BusGate`] takes the messages that plugins publish on `plugin.inbound.<channel>[.<account>]`, and
+//! publishes admitted ones on `pairing.admitted.<channel>[.<account>]`, the only subject that the agent
+//! subscribes to. The messages are specified in the project's `docs/protocol.md`.
 //!
 //! ```no_run
 //! use std::sync::Arc;

@@ -45,7 +45,7 @@ pub(crate) struct ChannelQueues {
     workers: Mutex<JoinSet<()>>,
 }
 
-/// What the queues and their workers know of senders.
+/// The senders, as the queues and their workers know them.
 #[derive(Default)]
 struct Senders {
     known: KnownSenders,

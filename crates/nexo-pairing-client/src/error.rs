@@ -52,7 +52,7 @@ pub enum ClientError {
     /// The device label is invalid.
     #[error("a device label must have {LABEL_FORM}")]
     DeviceLabel,
-    /// There is no randomness.
+    /// The operating system provides no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
     /// The gateway could not be reached. Nothing was sent.
@@ -87,7 +87,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The answer is not that of a gateway.
-    #[error("{gateway} does not answer as a gateway does: {what}")]
+    #[error("{gateway} does not answer like a gateway: {what}")]
     BadAnswer {
         /// Host and port of the gateway.
         gateway: String,
@@ -103,7 +103,7 @@ pub enum ClientError {
         gateway: String,
         /// The reason, in the words of the gateway.
         message: String,
-        /// When to try again, if the gateway says so.
+        /// When to retry, if the gateway says.
         retry_after: Option<Duration>,
     },
     /// The session is not live: it never existed, has expired or was ended.
@@ -170,7 +170,7 @@ impl fmt::Display for Refusal {
 }
 
 impl ClientError {
-    /// The error for what a gateway answered.
+    /// The error for a refusal of the gateway.
     pub(crate) fn refused(
         gateway: String,
         kind: &str,

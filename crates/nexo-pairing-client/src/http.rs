@@ -1,5 +1,5 @@
 //! HTTP/1.1, for claims and sessions, and for the request that opens a WebSocket. Redirects are not
-//! followed: a token goes only where the setup code says.
+//! followed: a token goes only to the gateway of the setup code.
 
 use std::io;
 

@@ -41,8 +41,7 @@ impl SessionFile {
         &self.path
     }
 
-    /// Allocates the disk space for a token, so that what can fail does so before the setup code is
-    /// used up. The folder is created with mode 0700. Files and folders that root creates get the owner of
+    /// Allocates the disk space for a token, so that disk errors come before the setup code is used up. The folder is created with mode 0700. Files and folders that root creates get the owner of
     /// the folder above.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub struct RootCertificates {
 
 /// A PEM text without certificates, or with an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are no certificates in PEM")]
+#[error("no valid PEM certificates")]
 #[non_exhaustive]
 pub struct RootCertificatesError;
 

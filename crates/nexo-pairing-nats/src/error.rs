@@ -59,7 +59,7 @@ pub enum NatsError {
     #[error("the server did not confirm {0}")]
     Unconfirmed(&'static str),
     /// The subject has no subscriber.
-    #[error("nobody listens on {0}")]
+    #[error("{0} has no subscribers")]
     NoListener(String),
     /// The server does not allow publishing on the subject.
     #[error("the server does not allow publishing on {0}")]

@@ -15,7 +15,7 @@ pub(crate) struct Event<'a> {
     /// The subject it is published on.
     topic: &'a str,
     source: &'static str,
-    /// Always `null`: the sessions of agents are not known here.
+    /// Always `null`: pairing has no sessions of agents.
     session_id: (),
     payload: Value,
 }

@@ -1,4 +1,4 @@
-//! Where to connect to, and as whom.
+//! Options of a connection: servers, authentication, TLS.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{NatsError, check_subject};
 
-/// Where to connect to, and as whom.
+/// Options of a connection: servers, authentication, TLS.
 ///
 /// Secrets are given as the files that hold them, never as values: other users can see arguments and
 /// environment variables. Files are read once, when the connection is made.

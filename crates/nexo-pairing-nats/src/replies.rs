@@ -17,7 +17,7 @@ pub(crate) const MAX_REPLY_BYTES: usize = 16 << 10;
 /// How many replies to one request are kept; further ones are dropped.
 const MAX_REPLIES: usize = 4;
 
-/// What came back for a request.
+/// A reply to a request, from a subscriber or from the server.
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// From the server: the subject has no subscribers.
@@ -56,7 +56,7 @@ impl PendingRequests {
         }
     }
 
-    /// Tells all requests on a subject that publishing there is forbidden.
+    /// Fails all requests on a subject, because publishing there is forbidden.
     pub(crate) fn forbid(&self, subject: &str) {
         for pending in self.lock().values().filter(|pending| *pending.subject == *subject) {
             let _ = pending.replies.try_send(Reply::Forbidden(subject.into()));

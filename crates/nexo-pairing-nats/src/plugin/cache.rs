@@ -1,8 +1,7 @@
 //! The plugin's answers about senders: a bounded number of them, each for a while, and one question at a
 //! time for each sender.
 //!
-//! The cache is scan resistant: strangers who make up ids replace each other's entries, and those of
-//! senders who came back stay.
+//! The cache is scan resistant: made-up ids replace each other, while senders who came back stay.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ pub(super) struct SenderCache {
     answers: Cache<String, Answer>,
 }
 
-/// What the plugin answered about a sender.
+/// The plugin's answer about a sender.
 #[derive(Debug, Clone)]
 struct Answer {
     /// `None` when the sender cannot be paired.
@@ -31,7 +30,7 @@ struct Answer {
     expires_at: Instant,
 }
 
-/// What the cache has for a sender.
+/// The result of a look-up.
 pub(super) enum Lookup<'a> {
     /// An answer that has not expired.
     Hit(Option<String>),
@@ -61,7 +60,7 @@ impl SenderCache {
     /// A cache of at most `capacity` answers.
     pub(super) fn new(capacity: usize, ttl: Duration) -> Result<Self, NatsError> {
         let options = OptionsBuilder::new()
-            // Only answers of the plugin are written, and each takes a round trip on the bus.
+            // One is enough: only answers are written, each after a round trip on the bus.
             .shards(1)
             .estimated_items_capacity(capacity)
             .weight_capacity(capacity as u64)
@@ -91,7 +90,7 @@ impl SenderCache {
             EntryResult::Retained(canonical) => return Lookup::Hit(canonical),
             EntryResult::Replaced(slot, expired) => (Some(slot), Some(expired)),
             EntryResult::Vacant(slot) => (Some(slot), None),
-            // Results of an action and of a time limit that are not used here.
+            // Results of an action and of a time limit that are not in use.
             EntryResult::Removed(..) | EntryResult::Timeout => (None, None),
         };
         Lookup::Miss(Fetch { slot, expired, ttl: self.ttl })
@@ -99,12 +98,12 @@ impl SenderCache {
 }
 
 impl Fetch<'_> {
-    /// Whether the plugin has not named this sender before, as far as the cache goes back.
+    /// Whether the cache has no earlier answer that names this sender.
     pub(super) fn is_for_stranger(&self) -> bool {
         self.expired.as_ref().is_none_or(|answer| answer.canonical.is_none())
     }
 
-    /// Keeps the plugin's answer, and gives it to all who wait for it.
+    /// Caches the plugin's answer, also for the callers that wait.
     pub(super) fn complete(mut self, canonical: Option<String>, now: Instant) {
         let ttl = if canonical.is_some() { self.ttl } else { self.ttl.min(MAX_UNPAIRABLE_TTL) };
         self.fill(Answer { canonical, expires_at: now + ttl });

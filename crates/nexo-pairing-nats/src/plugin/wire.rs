@@ -105,7 +105,7 @@ pub(super) fn sent(reply: &Value) -> Result<(), CallError> {
     match field(reply, "ok", "it has no `ok`")? {
         Value::Bool(true) => Ok(()),
         Value::Bool(false) => {
-            Err(failure(reply).unwrap_or(CallError::Failed("it gives no reason".to_owned())))
+            Err(failure(reply).unwrap_or(CallError::Failed("no reason given".to_owned())))
         }
         _ => Err(CallError::Invalid("`ok` is neither true nor false")),
     }
