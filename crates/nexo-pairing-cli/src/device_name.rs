@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_alike_has_one_skeleton() {
+    fn names_that_look_alike_have_one_skeleton() {
         for alike in [
             "phone",
             "phone ",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_written_out() {
+    fn invisible_characters_are_escaped() {
         for (label, shown) in [
             ("Ana's iPhone", "Ana's iPhone"),
             ("phone ", "phone\\u{20}"),

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_can_be_one() {
+    fn reading_stops_at_the_maximum_length() {
         assert_eq!(read_text(io::repeat(b'A')).unwrap().len(), MAX_INPUT_BYTES + 1);
         assert_eq!(read_text(io::repeat(b'{')).unwrap().len(), MAX_INPUT_BYTES + 1);
     }

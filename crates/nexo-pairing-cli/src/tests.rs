@@ -119,7 +119,7 @@ async fn each_line_is_answered_in_order_and_a_bad_one_costs_the_exit_status() {
 }
 
 #[tokio::test]
-async fn a_dry_run_makes_no_file_and_gives_no_code_away() {
+async fn a_dry_run_creates_no_file_and_reveals_no_code() {
     let machine = Machine::new("{}");
     let (exit, lines, _) = machine.run("gate --dry-run --auto-challenge", ANA).await;
     assert_eq!((exit, lines.len()), (Exit::Done, 1));
@@ -155,7 +155,7 @@ async fn one_sender_has_many_spellings() {
     let machine = Machine::new(PAIRING);
     let seeded = machine.run("seed whatsapp personal +5491155556666 5491155556666@c.us", b"").await;
     assert_eq!(seeded.1, [json!({"inserted": 1, "reactivated": 0, "unchanged": 1})]);
-    // An old row with another spelling ends with the right one.
+    // An old row with another spelling is revoked with the canonical one.
     machine.seed_as_stored("whatsapp", "work", "5491155556666").await;
     let (exit, lines, _) = machine.run("revoke whatsapp:5491155556666", b"").await;
     assert_eq!((exit, lines[0]["revoked"].as_array().map(Vec::len)), (Exit::Done, Some(2)));
@@ -180,7 +180,7 @@ async fn an_id_that_is_stored_exactly_can_be_revoked() {
 }
 
 #[tokio::test]
-async fn a_revoke_warns_where_the_mode_in_force_admits_the_sender_all_the_same() {
+async fn a_revoke_warns_if_the_mode_in_force_still_admits_the_sender() {
     let open = "pairing: { gate: { mode: open } }";
     for (config, gate, warns) in [(open, "gate", true), ("{}", "gate --auto-challenge", false)] {
         let machine = Machine::new(config);
@@ -217,7 +217,7 @@ async fn a_seed_with_one_refused_id_seeds_nobody() {
 }
 
 #[tokio::test]
-async fn explain_says_the_rule_and_writes_nothing() {
+async fn explain_shows_the_rule_and_writes_nothing() {
     let machine = Machine::new(PAIRING);
     let (exit, lines, _) = machine.run("explain whatsapp personal 5491155556666@c.us", b"").await;
     assert_eq!((exit, &lines[0]["rule"]), (Exit::Done, &json!(13)));

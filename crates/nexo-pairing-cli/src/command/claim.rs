@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_cannot_be_kept_is_reported_with_the_command_that_mends_it() {
+    fn a_session_that_cannot_be_kept_is_reported_with_a_hint() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("my sessions");
         let gateway = Gateway::parse("wss://nexo.example.com/pair").unwrap();

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_a_little_fast_makes_no_code_expired() {
+    fn a_slightly_fast_clock_does_not_expire_a_code() {
         let code = decode_setup_code(COMPACT).unwrap();
         let at = |seconds| {
             let now = code.expires_at + time::Duration::seconds(seconds);

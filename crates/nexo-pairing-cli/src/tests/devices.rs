@@ -1,4 +1,4 @@
-//! Which devices have a session, and the end of one.
+//! The sessions of devices.
 
 use nexo_pairing::{Redemption, SessionToken, TokenClaims};
 use time::OffsetDateTime;
@@ -79,7 +79,7 @@ async fn a_name_that_two_devices_have_revokes_neither() {
     let message = error["error"]["message"].as_str().unwrap();
     assert!(message.contains(&first) && message.contains(&second), "{message}");
     assert!(is_live(&machine, &token).await);
-    // A device that calls itself like another's session does not stand in its way.
+    // A device whose name is the id of another session does not get in the way.
     pair(&machine, 3, Some(&first)).await;
     let (_, lines, _) = machine.run(&format!("devices revoke {first}"), b"").await;
     assert_eq!(lines[0]["revoked"][0]["id"], *first);
@@ -88,7 +88,7 @@ async fn a_name_that_two_devices_have_revokes_neither() {
 }
 
 #[tokio::test]
-async fn nothing_to_revoke_is_refused_and_makes_no_database() {
+async fn nothing_to_revoke_is_refused_and_creates_no_database() {
     let machine = Machine::new("{}");
     let refused = async |what: &str| {
         let (exit, lines, error) = machine.run(&format!("devices revoke {what}"), b"").await;

@@ -91,7 +91,7 @@ async fn the_adapters_are_those_of_the_gate() {
 }
 
 #[tokio::test]
-async fn without_a_configuration_there_is_still_the_database() {
+async fn without_a_configuration_the_database_is_still_checked() {
     let machine = Machine::new("pairing: { gate: { mode: ajar } }");
     let report = doctor::run(&machine.doctor()).await;
     let names: Vec<_> = report.findings.iter().map(|finding| finding.name).collect();

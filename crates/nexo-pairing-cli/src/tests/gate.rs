@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn an_event_without_a_sender_passes_for_an_account_that_is_known() {
+async fn an_event_without_a_sender_is_admitted_on_a_known_account() {
     let machine =
         Machine::new("pairing: { accounts: [{ channel: telegram, account: cody_nexo_bot }] }");
     let input =
@@ -45,7 +45,7 @@ async fn an_invalid_id_is_shown_in_part() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_that_it_looks_at_a_copy() {
+async fn a_dry_run_reports_that_it_decides_on_a_copy() {
     let machine = Machine::new("{}");
     let (_, _, stderr) = machine.run_raw("gate --open --dry-run", ANA).await;
     assert!(stderr.starts_with("nexo-pair gate: dry run: it decides on a copy of "), "{stderr}");

@@ -46,7 +46,7 @@ async fn the_error_for_a_bad_code_shows_whose_fault_it_is() {
 }
 
 #[tokio::test]
-async fn a_claim_without_connecting_shows_what_the_code_says() {
+async fn a_claim_without_connecting_shows_the_contents_of_the_code() {
     let machine = Machine::new("{}");
     let (exit, claimed, _) = machine.run("claim --no-connect", COMPACT).await;
     assert_eq!((exit, claimed[0]["device_label"].as_str()), (Exit::Done, Some("Ana's iPhone")));

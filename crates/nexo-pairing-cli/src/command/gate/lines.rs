@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_handed_over_when_they_are_complete() {
+    fn lines_are_sent_when_they_are_complete() {
         let mut splitter = Splitter::default();
         assert_eq!(splitter.push(b"on"), None);
         assert_eq!(splitter.push(b"e\ntwo\nth"), lines("one\ntwo\n"));

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_beside_the_code_is_left_out() {
+    fn text_without_room_below_the_code_is_left_out() {
         let view = view();
         let (text, status) = view.screen(Size { columns: 80, lines: 26 });
         assert!(is_drawn(&text) && !text.contains(&view.payload), "{text}");

@@ -41,7 +41,7 @@ impl Pause {
 mod tests {
     use super::*;
 
-    /// The time left after so many rounds, each of which takes so long and decides so many lines.
+    /// The time left after rounds that each take this time and decide this many lines.
     fn left_after(rounds: usize, time: Duration, lines: usize) -> Duration {
         let mut pause = Pause::default();
         for _ in 0..rounds {
@@ -52,10 +52,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_disk_has_time_for_ever_and_a_lock_that_comes_and_goes_a_second() {
+    fn a_slow_disk_may_stop_reading_forever_and_an_intermittent_lock_for_a_second() {
         assert_eq!(left_after(10_000, Duration::from_millis(128), 32), LONGEST);
         assert_eq!(left_after(10_000, Duration::from_millis(999), 250), LONGEST);
-        // A store that is behind by nearly all of it catches up.
+        // A store that has used up almost all of it catches up.
         let mut pause = Pause::default();
         pause.spend(Duration::from_millis(990));
         (0..10_000).for_each(|_| pause.earn());

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn senders_are_decided_in_the_order_of_their_lines_and_only_so_many_at_once() {
+    async fn senders_are_decided_in_the_order_of_their_lines_a_limited_number_at_once() {
         let mut waiting = Waiting::new();
         let decide: Vec<_> = (0..100)
             .map(|number| {
