@@ -23,7 +23,7 @@ impl<S: Storage> World<S> {
             lines.push(format!("session {label:?} {:?} {revoked:?}", session.expires_at));
         }
         for event in self.store.audit(&all, 10_000).await.unwrap() {
-            let sender = event.sender_id.unwrap_or_default();
+            let sender = event.sender_id.map_or_else(String::new, |id| id.to_string());
             // A pseudonym differs each time.
             let sender = sender.split_once(':').map_or(&*sender, |(kind, _)| kind);
             let (at, actor, action) = (event.at, event.actor, event.action);

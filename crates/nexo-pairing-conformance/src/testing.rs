@@ -90,7 +90,7 @@ impl<B: GateBackend + OperatorBackend> World<B> {
     pub async fn audit(&self) -> Vec<String> {
         let events = self.store.audit(&Filter::all(), 1000).await.unwrap();
         let line = |event: AuditEvent| {
-            let sender = event.sender_id.unwrap_or_default();
+            let sender = event.sender_id.map_or_else(String::new, |id| id.to_string());
             format!("{} {} {sender}", event.actor, event.action).trim_end().to_owned()
         };
         events.into_iter().map(line).collect()

@@ -13,6 +13,7 @@
 mod macros;
 
 mod adapter;
+mod audit;
 mod backend;
 mod challenge;
 mod clock;
@@ -40,6 +41,7 @@ pub mod timestamp;
 mod warning;
 
 pub use adapter::{DeliveryRoute, Outbound, PairingChannelAdapter, outbound_topic};
+pub use audit::{AuditAction, AuditEvent};
 pub use backend::{
     GateBackend, IntoBackend, NewRequest, OperatorBackend, Replica, SenderState, SessionBackend,
     Target, Validity,
@@ -60,7 +62,7 @@ pub use policy::{Mode, OnReplay, PairingPolicy, PolicyError, PolicyOptions};
 pub use query::{AuditQuery, Filter};
 pub use random::{OsRandom, RandomError, RandomSource};
 pub use record::{
-    AllowedSender, ApprovedRequest, AuditEvent, BlockOutcome, BlockedSender, Grant, PendingRequest,
+    AllowedSender, ApprovedRequest, BlockOutcome, BlockedSender, Grant, PendingRequest,
     RejectedRequest, SeedReport, UpsertOutcome,
 };
 pub use registry::PairingAdapterRegistry;

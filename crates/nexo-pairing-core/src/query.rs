@@ -4,7 +4,8 @@ use derive_setters::Setters;
 use time::OffsetDateTime;
 
 use crate::{
-    AccountId, AccountScope, AuditEvent, BlockedSender, ChannelId, SenderId, SenderKey, Target,
+    AccountId, AccountScope, AuditAction, AuditEvent, BlockedSender, ChannelId, SenderId,
+    SenderKey, Target,
 };
 
 /// A filter for lists. `None` matches everything.
@@ -70,9 +71,9 @@ impl From<&Target> for Filter {
 pub struct AuditQuery {
     /// With this channel, account and sender. Default: any.
     pub filter: Filter,
-    /// With this action, such as `replay`. Default: any.
+    /// With this action. Default: any.
     #[setters(into)]
-    pub action: Option<String>,
+    pub action: Option<AuditAction>,
     /// About the session with this id, or all sessions of devices with this label. Default: any.
     #[setters(into)]
     pub device: Option<String>,
@@ -107,13 +108,12 @@ impl AuditQuery {
     /// the entry alone does not tell.
     #[must_use]
     pub fn matches(&self, event: &AuditEvent) -> bool {
-        fn is<T: AsRef<str>>(wanted: Option<&T>, found: Option<&str>) -> bool {
-            wanted.is_none_or(|wanted| found == Some(wanted.as_ref()))
-        }
-        is(self.filter.channel.as_ref(), event.channel.as_deref())
-            && is(self.filter.account.as_ref(), event.account_id.as_deref())
-            && is(self.filter.sender.as_ref(), event.sender_id.as_deref())
-            && is(self.action.as_ref(), Some(&event.action))
+        let Filter { channel, account, sender } = &self.filter;
+        let account = account.clone().map(AccountScope::One);
+        (channel.is_none() || *channel == event.channel)
+            && (account.is_none() || account == event.account_id)
+            && (sender.is_none() || *sender == event.sender_id)
+            && self.action.as_ref().is_none_or(|action| *action == event.action)
             && self.since.is_none_or(|since| event.at >= since)
             && self.until.is_none_or(|until| event.at < until)
             && self.before.is_none_or(|before| event.seq < before)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-use crate::{AccountId, AccountScope, ChannelId, PairingCode, SenderId, SenderKey, limits};
+use crate::{AccountId, AccountScope, Actor, ChannelId, PairingCode, SenderId, SenderKey, limits};
 
 /// A request that awaits the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ pub struct AllowedSender {
     #[serde(with = "rfc3339")]
     pub approved_at: OffsetDateTime,
     /// The actor who made it.
-    pub approved_via: String,
+    pub approved_via: Actor,
     /// When the grant expires; `None` for never.
     #[serde(with = "rfc3339::option", default)]
     pub expires_at: Option<OffsetDateTime>,
@@ -132,7 +132,7 @@ pub struct AllowedSender {
 impl AllowedSender {
     /// Builds a grant that never expires, for stores.
     #[must_use]
-    pub fn new(key: SenderKey, approved_at: OffsetDateTime, approved_via: String) -> Self {
+    pub fn new(key: SenderKey, approved_at: OffsetDateTime, approved_via: Actor) -> Self {
         let SenderKey { channel, account_id, sender_id } = key;
         Self {
             channel,
@@ -167,7 +167,7 @@ pub struct BlockedSender {
     #[serde(with = "rfc3339")]
     pub blocked_at: OffsetDateTime,
     /// The actor who made it.
-    pub blocked_via: String,
+    pub blocked_via: Actor,
     /// The operator's reason, if given.
     #[serde(default)]
     pub reason: Option<String>,
@@ -181,7 +181,7 @@ impl BlockedSender {
         account_id: AccountScope,
         sender_id: SenderId,
         blocked_at: OffsetDateTime,
-        blocked_via: String,
+        blocked_via: Actor,
         reason: Option<String>,
     ) -> Self {
         Self { channel, account_id, sender_id, blocked_at, blocked_via, reason }
@@ -282,38 +282,6 @@ pub enum UpsertOutcome {
     Allowed,
     /// The sender has been blocked meanwhile.
     Blocked,
-}
-
-/// An entry of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AuditEvent {
-    /// The sequence number, which only grows.
-    pub seq: i64,
-    /// When it happened.
-    #[serde(with = "rfc3339")]
-    pub at: OffsetDateTime,
-    /// The actor.
-    pub actor: String,
-    /// The action, such as `request`, `approve` or `block`.
-    pub action: String,
-    /// The channel, if any.
-    pub channel: Option<String>,
-    /// The account or `*`, if any.
-    pub account_id: Option<String>,
-    /// The sender, if any; a hash once they were forgotten.
-    pub sender_id: Option<String>,
-    /// Details; never a code.
-    pub detail: Value,
-}
-
-impl AuditEvent {
-    /// Builds an entry without channel, account and sender, for stores.
-    #[must_use]
-    pub fn new(seq: i64, at: OffsetDateTime, actor: String, action: String, detail: Value) -> Self {
-        let (channel, account_id, sender_id) = (None, None, None);
-        Self { seq, at, actor, action, channel, account_id, sender_id, detail }
-    }
 }
 
 #[cfg(test)]

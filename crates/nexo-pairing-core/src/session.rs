@@ -14,7 +14,7 @@ use time::serde::rfc3339;
 
 use crate::limits::{SESSION_RENEWAL, SESSION_TTL};
 use crate::timestamp::rfc3339;
-use crate::{ClaimId, OnReplay, SessionId, SessionToken, TokenClaims, Validity};
+use crate::{AuditAction, ClaimId, OnReplay, SessionId, SessionToken, TokenClaims, Validity};
 
 pub use error::RedeemError;
 pub use import::{ImportReport, ImportedSession};
@@ -215,11 +215,11 @@ pub enum SetupEvent {
 impl SetupEvent {
     /// Its action in the audit log.
     #[must_use]
-    pub fn action(&self) -> &'static str {
+    pub fn action(&self) -> AuditAction {
         match self {
-            Self::CodeIssued { .. } => "code_issued",
-            Self::KeyRotated { .. } => "key_rotated",
-            Self::KeyRetired { .. } => "key_retired",
+            Self::CodeIssued { .. } => AuditAction::CodeIssued,
+            Self::KeyRotated { .. } => AuditAction::KeyRotated,
+            Self::KeyRetired { .. } => AuditAction::KeyRetired,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Remembers which channels have their adapter in another process.
 
-use nexo_pairing_core::{Actor, AdaptersError, ChannelId, RememberedAdapters};
+use nexo_pairing_core::{Actor, AdaptersError, AuditAction, ChannelId, RememberedAdapters};
 use serde_json::{Value, json};
 
 use crate::port::{AdapterRow, LockKey, PortResult, Rows};
@@ -38,11 +38,11 @@ pub(crate) fn put(
     }
     tx.rows.replace_adapters(&rows)?;
     for channel in gone {
-        audit(tx, &Actor::config(), "adapter", channel, json!({ "remote": false }))?;
+        audit(tx, &Actor::config(), AuditAction::Adapter, channel, json!({ "remote": false }))?;
     }
     for (channel, said_by) in new {
         let detail = json!({ "remote": true, "said_by": said_by });
-        audit(tx, &Actor::config(), "adapter", channel, detail)?;
+        audit(tx, &Actor::config(), AuditAction::Adapter, channel, detail)?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(crate) fn forget(tx: &mut Tx<'_>, channel: &ChannelId, actor: &Actor) -> TxR
     let is_remembered = rows.len() < stored;
     if is_remembered {
         tx.rows.replace_adapters(&rows)?;
-        audit(tx, actor, "forget_adapter", channel, json!({ "remote": false }))?;
+        audit(tx, actor, AuditAction::ForgetAdapter, channel, json!({ "remote": false }))?;
     }
     Ok(is_remembered)
 }
@@ -64,10 +64,10 @@ pub(crate) fn forget(tx: &mut Tx<'_>, channel: &ChannelId, actor: &Actor) -> TxR
 fn audit(
     tx: &mut Tx<'_>,
     actor: &Actor,
-    action: &'static str,
+    action: AuditAction,
     channel: &ChannelId,
     detail: Value,
 ) -> PortResult<()> {
-    let subject = Subject { channel: Some(channel.as_str()), ..Subject::default() };
-    tx.audit(actor.as_str(), action, subject, detail)
+    let subject = Subject { channel: Some(channel.clone()), ..Subject::default() };
+    tx.audit(actor, action, subject, detail)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use nexo_pairing_core::rules::{REJECTED_FOR, RequestEnd};
 use nexo_pairing_core::timestamp::rfc3339;
 use nexo_pairing_core::{
-    Actor, AllowedSender, ApprovedRequest, CodeError, Filter, Grant, PairingCode, PairingError,
-    RejectedRequest, SenderKey, limits, metric,
+    Actor, AllowedSender, ApprovedRequest, AuditAction, CodeError, Filter, Grant, PairingCode,
+    PairingError, RejectedRequest, SenderKey, limits, metric,
 };
 use serde_json::{Value, json};
 
@@ -67,13 +67,13 @@ fn admit(
     }
     close(tx, &key, &code, RequestEnd::Approved)?;
     let expires_at = grant.expires_in.map(|expires_in| tx.now.saturating_add(seconds(expires_in)));
-    let mut row = AllowedSender::new(key.clone(), at(tx.now), actor.as_str().to_owned());
+    let mut row = AllowedSender::new(key.clone(), at(tx.now), actor.clone());
     row.expires_at = expires_at.map(at);
     row.note.clone_from(&grant.note);
     tx.rows.put_grant(&row)?;
     let detail =
         expires_at.map_or(Value::Null, |until| json!({ "expires_at": rfc3339(at(until)) }));
-    tx.audit(actor.as_str(), "approve", Subject::key(&key), detail)?;
+    tx.audit(actor, AuditAction::Approve, Subject::key(&key), detail)?;
     Ok(ApprovedRequest::new(key, at(tx.now), expires_at.map(at)))
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn reject(
 ) -> TxResult<RejectedRequest> {
     let RequestRow { key, code, .. } = find(tx, code, actor)?;
     close(tx, &key, &code, RequestEnd::Rejected)?;
-    tx.audit(actor.as_str(), "reject", Subject::key(&key), Value::Null)?;
+    tx.audit(actor, AuditAction::Reject, Subject::key(&key), Value::Null)?;
     Ok(RejectedRequest::new(key, at(tx.now)))
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn unlock(tx: &mut Tx<'_>, locked: &Actor, actor: &Actor) -> TxResult
         return Ok(false);
     }
     let detail = json!({ "unlocked": locked });
-    tx.audit(actor.as_str(), "unlock", Subject::default(), detail)?;
+    tx.audit(actor, AuditAction::Unlock, Subject::default(), detail)?;
     Ok(true)
 }
 
@@ -196,7 +196,7 @@ fn record_failed_attempt(
     tx.rows.delete_attempts(actor)?;
     let attempt = Attempt { kind: AttemptKind::Lockout, at: tx.now };
     tx.rows.insert_attempt(actor, attempt)?;
-    tx.audit(actor.as_str(), "lockout", Subject::default(), Value::Null)?;
+    tx.audit(actor, AuditAction::Lockout, Subject::default(), Value::Null)?;
     Ok(TxError::Refused(PairingError::LockedOut { remaining: WINDOW }))
 }
 

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use data_encoding::HEXLOWER;
 use nexo_pairing_core::rules::RequestEnd;
 use nexo_pairing_core::{
-    AccountId, AccountKey, Actor, BlockOutcome, BlockedSender, Filter, PairingCode, PairingError,
-    SeedReport, SenderId, SenderKey, Target,
+    AccountId, AccountKey, AccountScope, Actor, AuditAction, BlockOutcome, BlockedSender, Filter,
+    PairingCode, PairingError, SeedReport, SenderId, SenderKey, Target,
 };
 use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub(crate) fn revoke(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResul
     tx.lock(locks(target))?;
     let revoked = revoke_all(tx, &Filter::from(target), actor)?;
     for key in &revoked {
-        tx.audit(actor.as_str(), "revoke", Subject::key(key), Value::Null)?;
+        tx.audit(actor, AuditAction::Revoke, Subject::key(key), Value::Null)?;
     }
     Ok(revoked)
 }
@@ -37,8 +37,8 @@ pub(crate) fn block(
     let filter = Filter::from(target);
     let revoked = revoke_all(tx, &filter, actor)?;
     let Target { channel, scope, sender, .. } = target.clone();
-    let (via, words) = (actor.as_str().to_owned(), reason.map(str::to_owned));
-    tx.rows.put_block(&BlockedSender::new(channel, scope, sender, at(tx.now), via, words))?;
+    let (via, why) = (actor.clone(), reason.map(str::to_owned));
+    tx.rows.put_block(&BlockedSender::new(channel, scope, sender, at(tx.now), via, why))?;
     let mut requests = tx.rows.requests(&filter)?;
     requests.sort_by(|one, next| one.key.cmp(&next.key));
     let mut dropped = Vec::with_capacity(requests.len());
@@ -48,7 +48,7 @@ pub(crate) fn block(
         }
     }
     let detail = reason.map_or(Value::Null, |reason| json!({ "reason": reason }));
-    tx.audit(actor.as_str(), "block", Subject::target(target), detail)?;
+    tx.audit(actor, AuditAction::Block, Subject::target(target), detail)?;
     Ok(BlockOutcome::new(revoked, dropped))
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn unblock(tx: &mut Tx<'_>, target: &Target, actor: &Actor) -> TxResu
     if !tx.rows.delete_block(target)? {
         return Ok(false);
     }
-    tx.audit(actor.as_str(), "unblock", Subject::target(target), Value::Null)?;
+    tx.audit(actor, AuditAction::Unblock, Subject::target(target), Value::Null)?;
     Ok(true)
 }
 
@@ -106,9 +106,9 @@ pub(crate) fn seed(
     }
     let unchanged = (senders.len() as u64).saturating_sub(seeded.inserted + seeded.renewed);
     let report = SeedReport::new(seeded.inserted, seeded.renewed, unchanged);
-    let (channel, account) = (Some(channel.as_str()), Some(account.as_str()));
-    let subject = Subject { channel, account, ..Subject::default() };
-    tx.audit(actor.as_str(), "seed", subject, json!(report))?;
+    let account = Some(AccountScope::One(account.clone()));
+    let subject = Subject { channel: Some(channel.clone()), account, ..Subject::default() };
+    tx.audit(actor, AuditAction::Seed, subject, json!(report))?;
     Ok(report)
 }
 
@@ -129,9 +129,9 @@ pub(crate) fn forget(
     if !erased.changed {
         return Ok(Vec::new());
     }
-    let (channel, scope) = (target.channel.as_str(), target.scope.as_str());
-    let subject = Subject::sender(channel, scope, &pseudonym);
-    tx.audit(actor.as_str(), "forget", subject, Value::Null)?;
+    let sender = Some(SenderId::from_stored(pseudonym));
+    let subject = Subject { sender, ..Subject::target(target) };
+    tx.audit(actor, AuditAction::Forget, subject, Value::Null)?;
     let accounts = erased.accounts.into_iter().map(AccountId::from_stored);
     Ok(accounts.map(|account| target.key_on(account)).collect())
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexo_pairing_core::{
-    AccountKey, Actor, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce,
-    RememberedModes,
+    AccountKey, AccountScope, Actor, AuditAction, ConfiguredModes, Mode, ModeSetting, ModesError,
+    ModesInForce, RememberedModes,
 };
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -122,7 +122,7 @@ pub(crate) fn forget(
     tx.rows.replace_accounts(&rows)?;
     for (account, setting) in &forgotten {
         let detail = json!({ "before": setting.mode.as_str(), "said_by": setting.origin });
-        tx.audit(actor.as_str(), "forget_mode", subject(account.as_ref()), detail)?;
+        tx.audit(actor, AuditAction::ForgetMode, subject(account.as_ref()), detail)?;
     }
     Ok(forgotten)
 }
@@ -203,15 +203,14 @@ fn audit(tx: &mut Tx<'_>, before: &RememberedModes, after: &RememberedModes) -> 
         }
         let said_by = after.mode(account).map(|setting| &setting.origin);
         let detail = json!({ "before": old, "mode": new, "said_by": said_by });
-        tx.audit(Actor::config().as_str(), "mode", subject(account), detail)?;
+        tx.audit(&Actor::config(), AuditAction::Mode, subject(account), detail)?;
     }
     Ok(())
 }
 
-fn subject(account: Option<&AccountKey>) -> Subject<'_> {
-    let (channel, account) =
-        account.map(|(channel, account)| (channel.as_str(), account.as_str())).unzip();
-    Subject { channel, account, ..Subject::default() }
+fn subject(account: Option<&AccountKey>) -> Subject<'static> {
+    let (channel, account) = account.cloned().unzip();
+    Subject { channel, account: account.map(AccountScope::One), ..Subject::default() }
 }
 
 /// The mode of a row, and its origin. An unknown one is an error: it may be stricter than any known one.

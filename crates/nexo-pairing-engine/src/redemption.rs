@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    Actor, Cancellation, ClaimId, OnReplay, RedeemError, Redemption, RedemptionState, Session,
-    SessionId, TokenClaims, WarningLimiter,
+    Actor, AuditAction, Cancellation, ClaimId, OnReplay, RedeemError, Redemption, RedemptionState,
+    Session, SessionId, TokenClaims, WarningLimiter,
 };
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -92,7 +92,7 @@ fn issue(tx: &mut Tx<'_>, redemption: &Redemption, new: &NewToken) -> PortResult
     session.claim_peer = redemption.peer;
     let row = SessionRow { session: session.clone(), token: new.token.to_vec(), revoked_via: None };
     tx.rows.put_session(&row)?;
-    tx.audit_session(&Actor::device(), "session_issued", &session, session.claim_peer)?;
+    tx.audit_session(&Actor::device(), AuditAction::SessionIssued, &session, session.claim_peer)?;
     Ok(session)
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn cancel(
             let row = used(claims, tx.now);
             insert(tx, &row)?;
             let detail = json!({ "profile": claims.profile, "device_label": claims.device_label });
-            tx.audit(actor.as_str(), "code_cancelled", Subject::default(), detail)?;
+            tx.audit(actor, AuditAction::CodeCancelled, Subject::default(), detail)?;
             Ok(Cancellation::Cancelled)
         }
     }

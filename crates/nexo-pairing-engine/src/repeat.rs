@@ -1,7 +1,7 @@
 //! Counts repeated claims of a setup code on its row, and audits few of them: anyone who saw a code can
 //! present it any number of times until it expires.
 
-use nexo_pairing_core::{Actor, PeerAddress, Session};
+use nexo_pairing_core::{Actor, AuditAction, PeerAddress, Session};
 use serde_json::json;
 
 use crate::port::{LockKey, PortResult, RedemptionRow, Repeats};
@@ -98,13 +98,13 @@ impl Tx<'_> {
         let count = total.saturating_sub(audited);
         let (action, detail) = match kind {
             RepeatKind::Replay => (
-                "replay",
+                AuditAction::Replay,
                 json!({
                     "session": id, "revoked": revoked, "peer": peer, "count": count, "total": total,
                 }),
             ),
             RepeatKind::Reissue => (
-                "session_reissued",
+                AuditAction::SessionReissued,
                 json!({
                     "session": id,
                     "profile": session.map(|session| &session.profile),
@@ -117,6 +117,6 @@ impl Tx<'_> {
         };
         repeats.audited = total;
         repeats.audited_at = Some(self.now);
-        self.audit(Actor::device().as_str(), action, Subject::session(id, label), detail)
+        self.audit(&Actor::device(), action, Subject::session(id, label), detail)
     }
 }

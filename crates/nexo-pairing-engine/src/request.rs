@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nexo_pairing_core::rules::{self, EndedRequest, Limits, MessageFacts, Rule, SenderFacts};
 use nexo_pairing_core::{
-    Actor, Filter, NewRequest, PairingCode, PairingError, RandomSource, SenderKey, UpsertOutcome,
-    Validity,
+    Actor, AuditAction, Filter, NewRequest, PairingCode, PairingError, RandomSource, SenderKey,
+    UpsertOutcome, Validity,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -90,7 +90,7 @@ fn create(
             meta: request.meta.to_string(),
         };
         if tx.rows.insert_request(&row)? {
-            tx.audit(Actor::gate().as_str(), "request", Subject::key(&key), Value::Null)?;
+            tx.audit(&Actor::gate(), AuditAction::Request, Subject::key(&key), Value::Null)?;
             let code = row.code;
             return Ok(UpsertOutcome::Created { key, code, expires_at: at(expires_at) });
         }

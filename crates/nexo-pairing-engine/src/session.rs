@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    Actor, ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent,
+    Actor, AuditAction, ImportReport, ImportedSession, PeerAddress, Session, SessionId, SetupEvent,
 };
 use serde_json::json;
 
@@ -65,7 +65,7 @@ pub(crate) fn end_by_device(tx: &mut Tx<'_>, token: &Sha256) -> TxResult<bool> {
     let Some(row) = locked_by_token(tx, token)? else { return Ok(false) };
     let device = Actor::device();
     let Some(ended) = end(tx, row, device.as_str())? else { return Ok(false) };
-    tx.audit_session(&device, "session_ended", &ended, None)?;
+    tx.audit_session(&device, AuditAction::SessionEnded, &ended, None)?;
     Ok(true)
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn revoke(tx: &mut Tx<'_>, id: &SessionId, actor: &Actor) -> TxResult
     let Some(row) = tx.rows.session(id)? else { return Ok(None) };
     let ended = end(tx, row, actor.as_str())?;
     if let Some(session) = &ended {
-        tx.audit_session(actor, "session_revoked", session, None)?;
+        tx.audit_session(actor, AuditAction::SessionRevoked, session, None)?;
     }
     Ok(ended)
 }
@@ -118,13 +118,13 @@ pub(crate) fn import(
             report.expired += 1;
         }
     }
-    tx.audit(actor.as_str(), "sessions_imported", Subject::default(), json!(report))?;
+    tx.audit(actor, AuditAction::SessionsImported, Subject::default(), json!(report))?;
     Ok(report)
 }
 
 /// Audits an event outside of the store.
 pub(crate) fn record(tx: &mut Tx<'_>, actor: &Actor, event: &SetupEvent) -> TxResult<()> {
-    Ok(tx.audit(actor.as_str(), event.action(), Subject::default(), event.detail())?)
+    Ok(tx.audit(actor, event.action(), Subject::default(), event.detail())?)
 }
 
 /// The session that has this token, locked and read again: a reissue may have invalidated the token

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{
-    Actor, AuditEvent, Filter, PairingCode, PeerAddress, SenderKey, Session, Target, limits, metric,
+    AccountScope, Actor, AuditAction, AuditEvent, ChannelId, Filter, PairingCode, PeerAddress,
+    SenderId, SenderKey, Session, Target, limits, metric,
 };
 use serde_json::{Value, json};
 
@@ -25,29 +26,26 @@ pub(crate) struct Tx<'a> {
 }
 
 /// The subject of an entry of the audit log.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 pub(crate) struct Subject<'a> {
-    pub(crate) channel: Option<&'a str>,
-    pub(crate) account: Option<&'a str>,
-    pub(crate) sender: Option<&'a str>,
+    pub(crate) channel: Option<ChannelId>,
+    pub(crate) account: Option<AccountScope>,
+    pub(crate) sender: Option<SenderId>,
     pub(crate) session: Option<&'a str>,
     pub(crate) device_label: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
     /// A sender on an account.
-    pub(crate) fn key(key: &'a SenderKey) -> Self {
-        Self::sender(key.channel.as_str(), key.account_id.as_str(), key.sender_id.as_str())
+    pub(crate) fn key(key: &SenderKey) -> Self {
+        Self::target(&key.clone().into())
     }
 
-    /// A sender on an account, or on all (`*`).
-    pub(crate) fn target(target: &'a Target) -> Self {
-        Self::sender(target.channel.as_str(), target.scope.as_str(), target.sender.as_str())
-    }
-
-    pub(crate) fn sender(channel: &'a str, account: &'a str, sender: &'a str) -> Self {
-        let sender = Some(sender);
-        Self { channel: Some(channel), account: Some(account), sender, ..Self::default() }
+    /// A sender on an account, or on all.
+    pub(crate) fn target(target: &Target) -> Self {
+        let Target { channel, scope, sender, .. } = target.clone();
+        let (channel, account, sender) = (Some(channel), Some(scope), Some(sender));
+        Self { channel, account, sender, ..Self::default() }
     }
 
     /// A session, and the label of its device.
@@ -81,18 +79,15 @@ impl<'a> Tx<'a> {
     /// Adds an entry to the audit log. `detail` never holds a code.
     pub(crate) fn audit(
         &mut self,
-        actor: &str,
-        action: &str,
+        actor: &Actor,
+        action: AuditAction,
         subject: Subject<'_>,
         detail: Value,
     ) -> PortResult<()> {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let (moment, actor, action) = (at(self.now), actor.to_owned(), action.to_owned());
-        let mut event = AuditEvent::new(0, moment, actor, action, detail);
-        event.channel = owned(subject.channel);
-        event.account_id = owned(subject.account);
-        event.sender_id = owned(subject.sender);
-        let (session, device_label) = (owned(subject.session), owned(subject.device_label));
+        let Subject { channel, account, sender, session, device_label } = subject;
+        let mut event = AuditEvent::new(0, at(self.now), actor.clone(), action, detail);
+        (event.channel, event.account_id, event.sender_id) = (channel, account, sender);
+        let (session, device_label) = (session.map(Into::into), device_label.map(Into::into));
         self.rows.append_audit(&AuditRow { event, session, device_label })
     }
 
@@ -100,7 +95,7 @@ impl<'a> Tx<'a> {
     pub(crate) fn audit_session(
         &mut self,
         actor: &Actor,
-        action: &'static str,
+        action: AuditAction,
         session: &Session,
         peer: Option<PeerAddress>,
     ) -> PortResult<()> {
@@ -110,7 +105,7 @@ impl<'a> Tx<'a> {
             detail["peer"] = json!(peer);
         }
         let subject = Subject::session(id.as_str(), device_label.as_deref());
-        self.audit(actor.as_str(), action, subject, detail)
+        self.audit(actor, action, subject, detail)
     }
 
     /// Ends a share of the overdue requests and grants, once a transaction. Decisions do not depend on it:
@@ -155,7 +150,7 @@ impl<'a> Tx<'a> {
             let strikes = self.strikes(&request.key, request.created_at)? + u32::from(is_theirs);
             if self.close(&request.key, &request.code, RequestEnd::Expired, at, strikes)? {
                 let actor = Actor::gate();
-                self.audit(actor.as_str(), "expire", Subject::key(&request.key), Value::Null)?;
+                self.audit(&actor, AuditAction::Expire, Subject::key(&request.key), Value::Null)?;
                 count += 1;
             }
         }

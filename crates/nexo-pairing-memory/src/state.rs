@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, AllowedSender, AuditQuery, BlockedSender, ChannelId, Filter,
-    SenderId, SenderKey, SenderState, SessionId, Target,
+    AccountId, AccountScope, Actor, AllowedSender, AuditAction, AuditQuery, BlockedSender,
+    ChannelId, Filter, SenderId, SenderKey, SenderState, SessionId, Target,
 };
 use nexo_pairing_engine::{
     AccountRow, AdapterRow, Attempt, AuditRow, Erased, LockKey, OutcomeRow, PortResult,
@@ -162,8 +162,8 @@ impl Rows for State {
         let entries: Vec<_> = entries.cloned().collect();
         let changed = !keys.is_empty() || !entries.is_empty();
         for mut entry in entries {
-            entry.event.sender_id = Some(pseudonym.to_owned());
-            if entry.event.action == "block" {
+            entry.event.sender_id = Some(SenderId::from_stored(pseudonym.to_owned()));
+            if entry.event.action == AuditAction::Block {
                 entry.event.detail = Value::Null;
             }
             self.put(|it| &mut it.audit, entry.event.seq, Some(entry));

@@ -112,7 +112,7 @@ impl GrantTable for State {
                 continue;
             }
             *if old.is_some() { &mut seeded.renewed } else { &mut seeded.inserted } += 1;
-            let mut grant = AllowedSender::new(key.clone(), moment(seed.at), seed.via.to_string());
+            let mut grant = AllowedSender::new(key.clone(), moment(seed.at), seed.via.clone());
             grant.note = old.and_then(|old| old.note.clone());
             self.put_keyed(|it| &mut it.grants, &key, Some(grant));
         }

@@ -79,7 +79,13 @@ impl World {
             let listed = listed.into_iter().map(|grant| {
                 let key = SenderKey::new(grant.channel, grant.account_id, grant.sender_id);
                 let (until, ended) = (grant.expires_at.map(seconds), grant.revoked_at.map(seconds));
-                (named(&key), seconds(grant.approved_at), grant.approved_via, until, ended)
+                (
+                    named(&key),
+                    seconds(grant.approved_at),
+                    grant.approved_via.to_string(),
+                    until,
+                    ended,
+                )
             });
             assert_eq!(listed.collect::<Vec<_>>(), grants);
         }
@@ -87,7 +93,7 @@ impl World {
         let listed = store.list_blocked(&all).await.unwrap().into_iter().map(|block| {
             let scope = block.account_id.as_str().to_owned();
             let key = (block.channel.to_string(), scope, block.sender_id.to_string());
-            (key, (seconds(block.blocked_at), block.blocked_via, block.reason))
+            (key, (seconds(block.blocked_at), block.blocked_via.to_string(), block.reason))
         });
         assert_eq!(listed.collect::<BTreeMap<_, _>>(), model.blocks);
 
@@ -97,11 +103,12 @@ impl World {
         }
 
         let log = store.audit(&all, 10_000).await.unwrap().into_iter().map(|event| {
-            let sender = event.sender_id.unwrap_or_default();
+            let sender = event.sender_id.map_or_else(String::new, |id| id.to_string());
             let sender = if sender.starts_with("sha256:") { "#".to_owned() } else { sender };
-            let account = event.account_id.unwrap_or_default();
-            let key = (event.channel.unwrap_or_default(), account, sender);
-            (seconds(event.at), event.actor, event.action, key)
+            let account = event.account_id.map_or_else(String::new, |scope| scope.to_string());
+            let channel = event.channel.map_or_else(String::new, |id| id.to_string());
+            let (actor, action) = (event.actor.to_string(), event.action.to_string());
+            (seconds(event.at), actor, action, (channel, account, sender))
         });
         assert_eq!(log.collect::<Vec<_>>(), model.log);
     }

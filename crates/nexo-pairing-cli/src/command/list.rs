@@ -192,7 +192,7 @@ fn allow_row(grant: &AllowedSender, now: OffsetDateTime) -> Vec<String> {
         grant.account_id.as_str(),
         grant.sender_id.as_str(),
         &format_time(grant.approved_at),
-        &grant.approved_via,
+        grant.approved_via.as_str(),
         &until(grant, now),
         grant.note.as_deref().unwrap_or_default(),
     ])
@@ -219,7 +219,7 @@ fn blocked_row(block: &BlockedSender) -> Vec<String> {
         if account == "*" { "* (all)" } else { account },
         block.sender_id.as_str(),
         &format_time(block.blocked_at),
-        &block.blocked_via,
+        block.blocked_via.as_str(),
         block.reason.as_deref().unwrap_or_default(),
     ])
 }

@@ -1,7 +1,7 @@
 //! `log`: shows the audit log.
 
 use clap::Args;
-use nexo_pairing::{AuditEvent, AuditQuery, SenderId};
+use nexo_pairing::{AccountScope, AuditAction, AuditEvent, AuditQuery, ChannelId, SenderId};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Log, context: &mut Context) -> Result {
     let mut query = AuditQuery::newest(args.limit + 1).with_filter(filter(channel, None));
     query.filter.sender = args.sender.map(SenderId::from_stored);
     query.device = args.device;
-    query.action = args.action;
+    query.action = args.action.map(AuditAction::from);
     query.since = args.since;
     query.until = args.until;
     query.before = args.before;
@@ -84,11 +84,11 @@ fn table(events: &[AuditEvent]) -> String {
         };
         table.row([
             &format_time(event.at),
-            &event.actor,
-            &event.action,
-            event.channel.as_deref().unwrap_or_default(),
-            event.account_id.as_deref().unwrap_or_default(),
-            event.sender_id.as_deref().unwrap_or_default(),
+            event.actor.as_str(),
+            event.action.as_str(),
+            event.channel.as_ref().map_or("", ChannelId::as_str),
+            event.account_id.as_ref().map_or("", AccountScope::as_str),
+            event.sender_id.as_ref().map_or("", SenderId::as_str),
             &detail,
         ]);
     }

@@ -1,6 +1,6 @@
 //! The audit log and its retention.
 
-use nexo_pairing_core::{Actor, Filter, Grant};
+use nexo_pairing_core::{AccountScope, Actor, Filter, Grant, SenderId};
 
 use crate::prelude::*;
 use crate::world::{
@@ -30,10 +30,10 @@ pub async fn every_change_is_audited_in_order<S: Storage>(suite: &Suite<S>) {
     let lines: Vec<String> = log
         .iter()
         .map(|event| {
-            let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
-            let (account, sender) = (text(&event.account_id), text(&event.sender_id));
+            let account = event.account_id.as_ref().map_or("-", AccountScope::as_str);
+            let sender = event.sender_id.as_ref().map_or("-", SenderId::as_str);
             let (actor, action, detail) = (&event.actor, &event.action, &event.detail);
-            assert_eq!(event.channel.as_deref(), Some("whatsapp"));
+            assert_eq!(event.channel, Some(channel()));
             format!("{actor} {action} {account} {sender} {detail}")
         })
         .collect();
@@ -87,7 +87,10 @@ pub async fn the_newest_entries_are_shown_oldest_of_them_first<S: Storage>(suite
     }
     let shown = async |filter: Filter, limit| {
         let events = world.store.audit(&filter, limit).await.unwrap();
-        events.into_iter().filter_map(|event| event.sender_id).collect::<Vec<_>>()
+        events
+            .into_iter()
+            .filter_map(|event| Some(event.sender_id?.to_string()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(shown(Filter::all(), 2).await, ["+4", "+5"]);
     assert!(shown(Filter::all(), 0).await.is_empty());

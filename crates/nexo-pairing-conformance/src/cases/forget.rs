@@ -36,7 +36,8 @@ pub async fn the_log_keeps_what_happened_under_one_pseudonym<S: Storage>(suite: 
     let actions: Vec<_> = log.iter().map(|event| event.action.as_str()).collect();
     assert_eq!(actions, ["request", "approve", "block", "forget"]);
     let pseudonym = log[0].sender_id.clone().unwrap();
-    assert!(pseudonym.starts_with("sha256:") && pseudonym.len() == 71, "{pseudonym}");
+    let text = pseudonym.as_str();
+    assert!(text.starts_with("sha256:") && text.len() == 71, "{text}");
     assert!(log.iter().all(|event| event.sender_id.as_ref() == Some(&pseudonym)));
     assert!(log.iter().all(|event| event.detail.is_null()), "details are gone: {log:?}");
 

@@ -15,7 +15,11 @@ const FIRST: usize = 5;
 
 async fn details<S: Storage>(store: &PairingEngine<S>, action: &str) -> Vec<Value> {
     let events = store.audit(&Filter::all(), 10_000).await.unwrap();
-    events.into_iter().filter(|event| event.action == action).map(|event| event.detail).collect()
+    events
+        .into_iter()
+        .filter(|event| event.action.as_str() == action)
+        .map(|event| event.detail)
+        .collect()
 }
 
 /// The number of repeated claims that the entries count.

@@ -1,6 +1,9 @@
 //! Searches of the audit log find the same entries as a scan.
 
-use nexo_pairing_core::{AccountId, AuditEvent, AuditQuery, ChannelId, Filter, SenderId};
+use nexo_pairing_core::{
+    AccountId, AccountScope, Actor, AuditAction, AuditEvent, AuditQuery, ChannelId, Filter,
+    SenderId,
+};
 
 use nexo_pairing_engine::{AuditRow, Caller};
 use serde_json::json;
@@ -15,12 +18,14 @@ async fn add_entries<S: Storage>(world: &World<S>) {
         rows.lock(&[])?;
         for i in 1_i64..=400 {
             let of_sender = |names: [&str; 2]| names.get((i % 3) as usize).map(|&it| it.to_owned());
-            let action = *["request", "replay"].get((i % 5) as usize).unwrap_or(&"expire");
+            let action =
+                [AuditAction::Request, AuditAction::Replay].into_iter().nth((i % 5) as usize);
+            let action = action.unwrap_or(AuditAction::Expire);
             let (at, detail) = (moment(START + (i * 37) % 400), json!({ "i": i }));
-            let mut event = AuditEvent::new(0, at, "gate".to_owned(), action.to_owned(), detail);
-            event.channel = of_sender(["whatsapp", "telegram"]);
-            event.account_id = of_sender(["personal", "work"]);
-            event.sender_id = (i % 3 != 2).then(|| format!("+{}", i % 7));
+            let mut event = AuditEvent::new(0, at, Actor::gate(), action, detail);
+            event.channel = of_sender(["whatsapp", "telegram"]).map(ChannelId::from_stored);
+            event.account_id = of_sender(["personal", "work"]).map(AccountScope::from_stored);
+            event.sender_id = (i % 3 != 2).then(|| SenderId::from_stored(format!("+{}", i % 7)));
             let session = (i % 3 == 2).then(|| format!("{:016x}", i % 4));
             let device_label = (i % 6 == 2).then(|| format!("phone{}", i % 2));
             rows.append_audit(&AuditRow { event, session, device_label })?;
@@ -36,10 +41,13 @@ fn matches(query: &AuditQuery, event: &AuditEvent, sessions: &[String]) -> bool 
     let is = |wanted: Option<&str>, found: Option<&str>| wanted.is_none() || wanted == found;
     let number = event.detail["i"].as_i64().unwrap();
     let session = (number % 3 == 2).then(|| format!("{:016x}", number % 4));
-    is(filter.channel.as_ref().map(ChannelId::as_str), event.channel.as_deref())
-        && is(filter.account.as_ref().map(AccountId::as_str), event.account_id.as_deref())
-        && is(filter.sender.as_ref().map(SenderId::as_str), event.sender_id.as_deref())
-        && is(action.as_deref(), Some(&event.action))
+    let channel = event.channel.as_ref().map(ChannelId::as_str);
+    let account = event.account_id.as_ref().map(AccountScope::as_str);
+    let sender = event.sender_id.as_ref().map(SenderId::as_str);
+    is(filter.channel.as_ref().map(ChannelId::as_str), channel)
+        && is(filter.account.as_ref().map(AccountId::as_str), account)
+        && is(filter.sender.as_ref().map(SenderId::as_str), sender)
+        && is(action.as_ref().map(AuditAction::as_str), Some(event.action.as_str()))
         && since.is_none_or(|since| event.at >= since)
         && until.is_none_or(|until| event.at < until)
         && before.is_none_or(|before| event.seq < before)
@@ -69,13 +77,13 @@ pub async fn every_combination_of_filters_matches_a_full_scan<S: Storage>(suite:
     let mut found_some = 0;
     for (device, sessions) in &devices {
         for filter in &filters {
-            for action in [None, Some("replay"), Some("expire")] {
+            for action in [None, Some(AuditAction::Replay), Some(AuditAction::Expire)] {
                 for (since, until) in times {
                     for (before, limit) in [(None, 1000), (None, 7), (middle, 1000), (middle, 3)] {
                         let mut query = AuditQuery::newest(limit);
                         query.device.clone_from(device);
                         query.filter = filter.clone();
-                        query.action = action.map(str::to_owned);
+                        query.action.clone_from(&action);
                         query.since = since.map(|after| moment(START + after));
                         query.until = until.map(|after| moment(START + after));
                         query.before = before;
@@ -97,7 +105,7 @@ pub async fn pages_neither_skip_nor_repeat_entries_during_writes<S: Storage>(sui
     let world = World::new(suite).await;
     add_entries(&world).await;
     let mut query = AuditQuery::newest(30);
-    query.action = Some("expire".to_owned());
+    query.action = Some(AuditAction::Expire);
     let mut pages = Vec::new();
     loop {
         let page = world.store.audit_log(&query).await.unwrap();
@@ -141,7 +149,7 @@ pub async fn a_device_is_found_by_label_after_its_session_was_deleted<S: Storage
         let query = AuditQuery::newest(10).with_device(device);
         let found = world.store.audit_log(&query).await.unwrap();
         assert_eq!(
-            found.iter().map(|event| &event.action).collect::<Vec<_>>(),
+            found.iter().map(|event| event.action.as_str()).collect::<Vec<_>>(),
             actions,
             "{device}"
         );

@@ -18,7 +18,7 @@ const DAY: i64 = 86_400;
 /// The last entry of the audit log: actor, action and detail.
 async fn last_entry<S: Storage>(world: &World<S>) -> (String, String, serde_json::Value) {
     let event = world.store.audit(&Filter::all(), 1).await.unwrap().remove(0);
-    (event.actor, event.action, event.detail)
+    (event.actor.to_string(), event.action.to_string(), event.detail)
 }
 
 pub async fn an_unknown_token_has_no_session<S: Storage>(suite: &Suite<S>) {

@@ -2,7 +2,7 @@
 //! say, and no more are deleted than asked for.
 
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
-use nexo_pairing_core::{AuditEvent, PairingCode, Session, SessionId};
+use nexo_pairing_core::{Actor, AuditAction, AuditEvent, PairingCode, Session, SessionId};
 use nexo_pairing_engine::{
     Attempt, AttemptKind, AuditRow, AuditTrim, Caller, LockKey, OutcomeRow, PortResult,
     RedemptionRow, Repeats, RequestRow, Rows, SessionRow, Trim,
@@ -188,7 +188,7 @@ pub async fn the_audit_log_is_trimmed_up_to_the_first_kept_entry<S: Storage>(sui
         .rows(Vec::new(), |rows| {
             // The third is from the future and proves nothing about later ones.
             for at in [1, 2, 900, 3, 60, 4] {
-                let (actor, action) = ("gate".to_owned(), "expire".to_owned());
+                let (actor, action) = (Actor::gate(), AuditAction::Expire);
                 let event = AuditEvent::new(0, moment(START + at), actor, action, json!(at));
                 rows.append_audit(&AuditRow { event, session: None, device_label: None })?;
             }

@@ -1,6 +1,8 @@
 //! `pairing_audit`: the audit log, which only grows and is trimmed at its beginning.
 
-use nexo_pairing_core::{AuditEvent, AuditQuery, Filter};
+use nexo_pairing_core::{
+    AccountScope, Actor, AuditAction, AuditEvent, AuditQuery, ChannelId, Filter, SenderId,
+};
 use nexo_pairing_engine::{AuditRow, AuditTable, AuditTrim, PortResult, at};
 use rusqlite::{Row, named_params, params};
 use serde_json::Value;
@@ -39,11 +41,11 @@ impl AuditTable for SqliteRows<'_> {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let row = params![
             event.at.unix_timestamp(),
-            event.actor,
-            event.action,
-            event.channel,
-            event.account_id,
-            event.sender_id,
+            event.actor.as_str(),
+            event.action.as_str(),
+            event.channel.as_ref().map(ChannelId::as_str),
+            event.account_id.as_ref().map(AccountScope::as_str),
+            event.sender_id.as_ref().map(SenderId::as_str),
             event.detail.to_string(),
             session,
             device_label
@@ -87,7 +89,7 @@ impl SqliteRows<'_> {
             ":channel": channel,
             ":account": account,
             ":sender": sender,
-            ":action": query.action,
+            ":action": query.action.as_ref().map(AuditAction::as_str),
             ":session": session,
             ":since": query.since.map_or(i64::MIN, whole_seconds),
             ":until": query.until.map_or(i64::MAX, whole_seconds),
@@ -158,10 +160,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
     let detail: String = row.get(7)?;
     let detail = serde_json::from_str(&detail).unwrap_or(Value::Null);
     let (seq, when) = (row.get(0)?, at(row.get(1)?));
-    let mut event = AuditEvent::new(seq, when, row.get(2)?, row.get(3)?, detail);
-    event.channel = row.get(4)?;
-    event.account_id = row.get(5)?;
-    event.sender_id = row.get(6)?;
+    let (actor, action) = (Actor::from_stored(row.get(2)?), row.get::<_, String>(3)?.into());
+    let mut event = AuditEvent::new(seq, when, actor, action, detail);
+    event.channel = row.get::<_, Option<_>>(4)?.map(ChannelId::from_stored);
+    event.account_id = row.get::<_, Option<_>>(5)?.map(AccountScope::from_stored);
+    event.sender_id = row.get::<_, Option<_>>(6)?.map(SenderId::from_stored);
     Ok(event)
 }
 

@@ -1,6 +1,6 @@
 //! `pairing_blocked`: the blocks.
 
-use nexo_pairing_core::{AccountScope, BlockedSender, ChannelId, Filter, SenderId, Target};
+use nexo_pairing_core::{AccountScope, Actor, BlockedSender, ChannelId, Filter, SenderId, Target};
 use nexo_pairing_engine::{BlockTable, PortResult, at};
 use rusqlite::params;
 
@@ -20,7 +20,7 @@ impl BlockTable for SqliteRows<'_> {
                 AccountScope::from_stored(row.get(1)?),
                 SenderId::from_stored(row.get(2)?),
                 at(row.get(3)?),
-                row.get(4)?,
+                Actor::from_stored(row.get(4)?),
                 row.get(5)?,
             ))
         };
@@ -38,7 +38,7 @@ impl BlockTable for SqliteRows<'_> {
             block.sender_id.as_str(),
             block.account_id.as_str(),
             block.blocked_at.unix_timestamp(),
-            block.blocked_via,
+            block.blocked_via.as_str(),
             block.reason
         ];
         self.change(put, row).map(drop)

@@ -1,6 +1,6 @@
 //! `pairing_allow_from`: the grants. 0.1.8 writes it too, and knows `revoked_at` and no expiry.
 
-use nexo_pairing_core::{AllowedSender, Filter, SenderKey};
+use nexo_pairing_core::{Actor, AllowedSender, Filter, SenderKey};
 use nexo_pairing_engine::{GrantEnd, GrantTable, PortResult, Seed, Seeded, at};
 use rusqlite::{Row, params};
 use serde_json::json;
@@ -34,7 +34,7 @@ impl GrantTable for SqliteRows<'_> {
                     approved_at = excluded.approved_at, approved_via = excluded.approved_via,
                     note = excluded.note, revoked_at = NULL, revoked_via = NULL,
                     expires_at = NULL",
-            params![channel, account, sender, approved_at, grant.approved_via, grant.note],
+            params![channel, account, sender, approved_at, grant.approved_via.as_str(), grant.note],
         )?;
         if let Some(expires_at) = grant.expires_at {
             // On its own: with the revival in one statement it would look like one of 0.1.8's.
@@ -110,7 +110,8 @@ fn expire_sql(filter: &Filter) -> String {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<AllowedSender> {
-    let mut grant = AllowedSender::new(sender_key(row)?, at(row.get(3)?), row.get(4)?);
+    let mut grant =
+        AllowedSender::new(sender_key(row)?, at(row.get(3)?), Actor::from_stored(row.get(4)?));
     grant.expires_at = row.get::<_, Option<i64>>(5)?.map(at);
     grant.revoked_at = row.get::<_, Option<i64>>(6)?.map(at);
     grant.note = row.get(7)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nexo_pairing_conformance::testing;
-use nexo_pairing_core::{Actor, Filter};
+use nexo_pairing_core::{Actor, AuditAction, Filter};
 
 use crate::support::{Repeating, World, account, bytes, channel, everywhere, names, sender};
 
@@ -55,7 +55,8 @@ async fn two_forgotten_people_have_different_pseudonyms() {
         world.store.forget(&everywhere(id), &Actor::cli()).await.unwrap();
     }
     let log = world.store.audit(&Filter::all(), 100).await.unwrap();
-    let forgotten: Vec<_> = log.iter().filter(|event| event.action == "forget").collect();
+    let forgotten: Vec<_> =
+        log.iter().filter(|event| event.action == AuditAction::Forget).collect();
     assert_eq!(forgotten.len(), 2);
     assert_ne!(forgotten[0].sender_id, forgotten[1].sender_id);
 }

@@ -1,6 +1,6 @@
 //! Every earlier schema is upgraded, with its rows.
 
-use nexo_pairing_core::{Filter, Mode, RedeemError};
+use nexo_pairing_core::{AuditAction, Filter, Mode, RedeemError};
 use nexo_pairing_store::{Inspection, PairingStore};
 use refinery::Target;
 use rusqlite::Connection;
@@ -82,7 +82,7 @@ async fn version_2_is_upgraded() {
         store.list_blocked(&Filter::all()).await.unwrap()[0].reason.as_deref(),
         Some("spam")
     );
-    assert_eq!(store.audit(&Filter::all(), 10).await.unwrap()[0].action, "unlock");
+    assert_eq!(store.audit(&Filter::all(), 10).await.unwrap()[0].action, AuditAction::Unlock);
     let issued = store.redeem(redemption(1, None)).await.unwrap();
     assert!(store.session(&issued.token).await.unwrap().is_some());
 }

@@ -11,7 +11,7 @@ const DAY: i64 = 86_400;
 /// The last entry of the audit log: actor, action and detail.
 async fn last_entry(world: &World) -> (String, String, serde_json::Value) {
     let event = world.store.audit(&Filter::all(), 1).await.unwrap().remove(0);
-    (event.actor, event.action, event.detail)
+    (event.actor.to_string(), event.action.to_string(), event.detail)
 }
 
 #[tokio::test]
