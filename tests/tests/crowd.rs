@@ -8,10 +8,11 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexo_pairing::core::NewRequest;
 use nexo_pairing::setup_code::TokenClaims;
 use nexo_pairing::{
-    Actor, ClaimId, Clock, GateOptions, Grant, ManualClock, Mode, NewRequest, PairingGate,
-    PairingPolicy, PairingStore, RedeemError, Redemption, SessionToken, StoreOptions,
+    Actor, ClaimId, Clock, GateOptions, Grant, ManualClock, Mode, PairingGate, PairingPolicy,
+    PairingStore, RedeemError, Redemption, SessionToken, StoreOptions,
 };
 use nexo_pairing_tests::Home;
 use time::OffsetDateTime;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use nexo_pairing::core::NewRequest;
 use nexo_pairing::{
-    AccountId, ChannelId, DEFAULT_TTL, IssuerOptions, MAX_TTL, MIN_TTL, NewRequest, PairingStore,
-    RandomError, RandomSource, SenderId, SenderKey, SetupCodeIssuer, StoreOptions, UpsertOutcome,
-    limits,
+    AccountId, ChannelId, DEFAULT_TTL, IssuerOptions, MAX_TTL, MIN_TTL, PairingStore, RandomError,
+    RandomSource, SenderId, SenderKey, SetupCodeIssuer, StoreOptions, UpsertOutcome, limits,
 };
 use nexo_pairing_tests::Home;
 

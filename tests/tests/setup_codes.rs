@@ -7,8 +7,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use nexo_pairing::SetupCodeIssuer;
+use nexo_pairing::setup::VerifyError;
 use nexo_pairing::setup_code::decode_setup_code;
-use nexo_pairing::{SetupCodeIssuer, VerifyError};
 use nexo_pairing_tests::{Home, Output, Terminal, files_below, scan};
 use rustix::process::Signal;
 use serde_json::{Value, json};

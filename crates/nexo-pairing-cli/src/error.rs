@@ -6,15 +6,14 @@ use std::path::Path;
 
 use nexo_pairing::client::{ClientError, Refusal, SessionFileError, Step};
 use nexo_pairing::config::ConfigError;
+use nexo_pairing::core::{AdaptersError, IdError, ModesError};
 use nexo_pairing::nats::NatsError;
 use nexo_pairing::qr::QrError;
 use nexo_pairing::server::{RecorderError, ServerError, TlsError};
+use nexo_pairing::setup::{IssueError, KeyError, VerifyError};
 pub(crate) use nexo_pairing::text::error_chain as chain;
 use nexo_pairing::url_resolver::{ResolveError, TunnelFileProblem};
-use nexo_pairing::{
-    AdaptersError, IdError, IssueError, KeyError, ModesError, PairingAdapterRegistry, PairingError,
-    SetupCodeError, StoreError, VerifyError,
-};
+use nexo_pairing::{PairingAdapterRegistry, PairingError, SetupCodeError, StoreError};
 
 use crate::exit::Exit;
 use crate::text::{shell_path, shell_word};

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 
 use nexo_pairing::config::Config;
-use nexo_pairing::{IssuerOptions, KeyInfo, SetupCodeIssuer};
+use nexo_pairing::setup::KeyInfo;
+use nexo_pairing::{IssuerOptions, SetupCodeIssuer};
 
 use crate::{CliError, Result};
 

@@ -1,7 +1,8 @@
 //! Modes and other settings that stay in force when the configuration loses them.
 
+use nexo_pairing::PairingStore;
 use nexo_pairing::config::Config;
-use nexo_pairing::{ModeSetting, ModesInForce, PairingStore, RetainedModes};
+use nexo_pairing::core::{ModeSetting, ModesInForce, RetainedModes};
 
 use crate::Result;
 use crate::text::escape;

@@ -2,7 +2,8 @@
 //! written unless the operator says so.
 
 use nexo_pairing::config::Config;
-use nexo_pairing::{AdaptersError, ChannelId, ConfiguredAdapters, ModesInForce, PairingStore};
+use nexo_pairing::core::{AdaptersError, ConfiguredAdapters, ModesInForce};
+use nexo_pairing::{ChannelId, PairingStore};
 
 use crate::Result;
 use crate::channels::local_adapters;

@@ -174,7 +174,7 @@ pub(crate) trait Source {
 static ACCOUNT: Entry = Entry {
     keys: &[
         CHANNEL,
-        Key::text("an account: [A-Za-z0-9_-]{1,64}", reads::<AccountId>)
+        Key::text(AccountId::FORM, reads::<AccountId>)
             .named("account", " The account on the channel."),
     ],
     is_account: true,
@@ -205,8 +205,8 @@ static ADAPTER: Entry = Entry {
     identity: &["channel"],
 };
 
-const CHANNEL: Key = Key::text("a channel: [a-z0-9][a-z0-9_-]{0,31}", reads::<ChannelId>)
-    .named("channel", " The channel.");
+const CHANNEL: Key =
+    Key::text(ChannelId::FORM, reads::<ChannelId>).named("channel", " The channel.");
 
 /// A channel served by a plugin over the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -111,7 +111,7 @@ mod tests {
         let (_, accounts) = reference.split_once("An entry of `accounts`:").unwrap();
         let (accounts, adapters) = accounts.split_once("An entry of `adapters`:").unwrap();
         for row in [
-            "| `account` | The account on the channel. | an account: [A-Za-z0-9_-]{1,64} | required |",
+            "| `account` | The account on the channel. | [A-Za-z0-9_-]{1,64} | required |",
             "| `max_pending` | The maximum number of live requests per account. | 1 to 1000 | that of \
              `gate.max_pending` |",
         ] {

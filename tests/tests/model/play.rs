@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use nexo_pairing::core::NewRequest;
 use nexo_pairing::{
-    AccountId, ChannelId, Decision, Delivery, Grant, Inbound, Mode, NewRequest, PairingCode,
-    PairingError, PairingPolicy, Rule, Screened, SenderId, SenderKey, UpsertOutcome,
+    AccountId, ChannelId, Decision, Delivery, Grant, Inbound, Mode, PairingCode, PairingError,
+    PairingPolicy, Rule, Screened, SenderId, SenderKey, UpsertOutcome,
 };
 
 use crate::codes::Refusal;

@@ -1,8 +1,9 @@
 //! `cancel`: cancels a setup code that has not been used.
 
 use clap::Args;
+use nexo_pairing::setup::VerifyError;
 use nexo_pairing::setup_code::decode_setup_code;
-use nexo_pairing::{Actor, Cancellation, VerifyError};
+use nexo_pairing::{Actor, Cancellation};
 use serde_json::json;
 
 use crate::issuer::{existing_keys, open_issuer};

@@ -1,7 +1,8 @@
 //! `forget-mode`: forgets which mode an account was last in.
 
 use clap::Args;
-use nexo_pairing::{AccountId, AccountKey, Actor, ChannelId, ModeSetting};
+use nexo_pairing::core::ModeSetting;
+use nexo_pairing::{AccountId, AccountKey, Actor, ChannelId};
 use serde_json::{Value, json};
 
 use crate::text::escape;

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 use nexo_pairing::config::Config;
-use nexo_pairing::{Actor, KeyError, KeyId, KeyInfo, SetupEvent};
+use nexo_pairing::setup::{KeyError, KeyId, KeyInfo};
+use nexo_pairing::{Actor, SetupEvent};
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 

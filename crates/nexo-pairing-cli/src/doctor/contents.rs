@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use nexo_pairing::{Inspection, StoreError, StoreErrorKind, Validity};
+use nexo_pairing::core::Validity;
+use nexo_pairing::store::Inspection;
+use nexo_pairing::{StoreError, StoreErrorKind};
 use time::OffsetDateTime;
 
 use super::installation::Installation;

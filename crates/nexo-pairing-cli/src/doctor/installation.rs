@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use derive_setters::Setters;
 use nexo_pairing::config::{Config, Sources};
-use nexo_pairing::{
-    Clock, Inspection, ModesInForce, PairingAdapterRegistry, PairingStore, StoreOptions,
-    SystemClock,
-};
+use nexo_pairing::core::ModesInForce;
+use nexo_pairing::store::Inspection;
+use nexo_pairing::{Clock, PairingAdapterRegistry, PairingStore, StoreOptions, SystemClock};
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 

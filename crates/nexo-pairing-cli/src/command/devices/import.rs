@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nexo_pairing::{Actor, read_legacy_sessions};
+use nexo_pairing::Actor;
+use nexo_pairing::store::read_legacy_sessions;
 
 use crate::text::shell_path;
 use crate::{Context, Result};

@@ -1,6 +1,7 @@
 //! The output for programs: JSON, one object per line.
 
-use nexo_pairing::{Decision, Inbound, Screened, ScreenedNotice};
+use nexo_pairing::gate::ScreenedNotice;
+use nexo_pairing::{Decision, Inbound, Screened};
 use serde::Serialize;
 use serde_json::Value;
 

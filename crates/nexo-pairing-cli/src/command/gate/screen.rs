@@ -16,9 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use nexo_pairing::{
-    Inbound, InboundEvent, Notice, PairingAdapterRegistry, PairingGate, PairingStore,
-};
+use nexo_pairing::gate::{InboundEvent, Notice};
+use nexo_pairing::{Inbound, PairingAdapterRegistry, PairingGate, PairingStore};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

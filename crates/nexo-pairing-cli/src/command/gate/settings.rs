@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexo_pairing::config::{Config, Process, Sources};
-use nexo_pairing::{
-    AccountKey, ChannelId, ConfiguredAdapters, GateOptions, Mode, ModeSetting, ModesInForce,
-    PairingError, PairingStore, RememberedAdapters, RememberedModes, RetainedModes,
+use nexo_pairing::core::{
+    ConfiguredAdapters, ModeSetting, ModesInForce, RememberedAdapters, RememberedModes,
+    RetainedModes,
 };
+use nexo_pairing::{AccountKey, ChannelId, GateOptions, Mode, PairingError, PairingStore};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nexo_pairing::{SystemClock, WarningLimiter};
+use nexo_pairing::SystemClock;
+use nexo_pairing::core::WarningLimiter;
 
 use crate::context::Database;
 

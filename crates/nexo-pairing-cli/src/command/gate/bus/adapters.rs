@@ -5,10 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use nexo_pairing::bus::Settings;
 use nexo_pairing::config::{Adapter, Config, Notices};
+use nexo_pairing::core::DeliveryRoute;
 use nexo_pairing::nats::{Bus, NatsOutbound};
-use nexo_pairing::{
-    DeliveryRoute, Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError,
-};
+use nexo_pairing::{Outbound, PairingAdapterRegistry, PairingChannelAdapter, PairingError};
 
 use crate::Result;
 use crate::channels::{Discard, adapters, plugin};

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nexo_pairing::{Delivery, Inbound, InboundEvent, PairingAdapterRegistry, PairingGate};
+use nexo_pairing::gate::InboundEvent;
+use nexo_pairing::{Delivery, Inbound, PairingAdapterRegistry, PairingGate};
 
 use crate::channels::{Recorder, adapters};
 use crate::command::gate::output::{DecisionLine, Output};
