@@ -29,7 +29,7 @@ pub(crate) mod unlock;
 use std::fmt;
 
 use clap::Args;
-use nexo_pairing::{AccountId, ChannelId, Filter};
+use nexo_pairing::{AccountId, ChannelId, Filter, Inbound};
 use serde_json::Value;
 
 use crate::Result;
@@ -57,7 +57,7 @@ impl fmt::Debug for TypedCode {
 /// The display name that a channel gave with a request. Senders may have chosen it themselves.
 fn name_in(meta: &Value) -> Option<&str> {
     let name = |key: &str| meta.get(key).and_then(Value::as_str).filter(|name| !name.is_empty());
-    ["push_name", "name", "display_name", "username"].into_iter().find_map(name)
+    Inbound::DISPLAY_NAMES.into_iter().find_map(name)
 }
 
 /// A filter for rows to show. Invalid ids may be stored all the same: they are [checked](check_filter)

@@ -37,6 +37,9 @@ impl Inbound {
     /// The maximum size of a request's metadata, in bytes of JSON.
     pub const MAX_META_BYTES: usize = limits::MAX_META_BYTES;
 
+    /// Keys of [`meta`](Self::meta) that may hold the sender's display name, the best first.
+    pub const DISPLAY_NAMES: [&str; 4] = ["push_name", "name", "display_name", "username"];
+
     /// A direct message without other ids and metadata.
     #[must_use]
     pub fn direct(

@@ -83,7 +83,7 @@ fn read(tree: &Value) -> Result<Read, &'static str> {
         return Err("invalid_topic");
     }
     let payload = line.get("payload").and_then(Value::as_object).ok_or("invalid_field")?;
-    let names: Map<String, Value> = ["push_name", "username", "name"]
+    let names: Map<String, Value> = nexo_pairing_core::Inbound::DISPLAY_NAMES
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), json!(payload.get(name)?.as_str()?))))
         .collect();

@@ -1,16 +1,16 @@
-//! The forms that a field of a notice may have. None of them holds free text.
+//! The forms that a field of a notice may have.
 
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The longest QR code that is drawn with blocks, in bytes: WhatsApp's has about 3000.
+/// The longest QR code drawn with blocks, in bytes: WhatsApp's has about 3000.
 const MAX_BLOCKS_BYTES: usize = 16 << 10;
 
 /// The longest PNG image, in bytes of base64: WhatsApp's code has about 2000.
 const MAX_PNG_BYTES: usize = 64 << 10;
 
-/// What base64 of a PNG image begins with: its signature and the head of its first chunk.
+/// The start of a PNG image in base64: its signature and the head of its first chunk.
 const PNG_START: &str = "iVBORw0KGgoAAAANSUhEUgAA";
 
 /// The longest id, in bytes.
@@ -20,7 +20,7 @@ const MAX_ID_BYTES: usize = 64;
 const SERVERS: [&str; 7] =
     ["s.whatsapp.net", "c.us", "lid", "hosted", "hosted.lid", "g.us", "newsletter"];
 
-/// A form.
+/// The form of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     /// `true` or `false`.
@@ -39,17 +39,23 @@ pub(super) enum Form {
     Blocks,
     /// A PNG image in base64.
     Png,
+    /// The id of a chat, or of the author of a change. What is not an [`Id`](Self::Id) is free text.
+    Named,
+    /// Free text: it passes only if one of those named is allowed.
+    Text,
 }
 
 impl Form {
-    /// Whether `value` is of this form.
+    /// Whether `value` has this form. Free text has none.
     pub(super) fn fits(self, value: &Value) -> bool {
         match (self, value) {
             (Self::Bool, Value::Bool(_)) => true,
-            (Self::Number | Self::Id, Value::Number(number)) => number.is_i64() || number.is_u64(),
+            (Self::Number | Self::Id | Self::Named, Value::Number(number)) => {
+                number.is_i64() || number.is_u64()
+            }
             (Self::Word(words), Value::String(text)) => words.contains(&text.as_str()),
             (Self::Uuid, Value::String(text)) => is_uuid(text),
-            (Self::Id, Value::String(text)) => is_id(text),
+            (Self::Id | Self::Named, Value::String(text)) => is_id(text),
             (Self::BotName, Value::String(text)) => is_bot_name(text),
             (Self::Blocks, Value::String(text)) => is_drawn_with_blocks(text),
             (Self::Png, Value::String(text)) => is_png(text),
@@ -58,7 +64,7 @@ impl Form {
     }
 }
 
-/// The same moment, written anew; `None` where `text` is no time stamp of RFC 3339.
+/// The same time in one spelling; `None` if `text` is not a time stamp of RFC 3339.
 pub(super) fn timestamp(text: &str) -> Option<String> {
     OffsetDateTime::parse(text, &Rfc3339).ok()?.format(&Rfc3339).ok()
 }
@@ -80,7 +86,7 @@ fn is_id(text: &str) -> bool {
         None => (text, None),
     };
     let user = user.strip_prefix(['+', '-']).or(user.strip_prefix("lid:")).unwrap_or(user);
-    // What a group, an agent and a device add stands behind the number.
+    // Groups, agents and devices add numbers of their own.
     let mut numbers = user.split(['-', '.', '_', ':']);
     let has_number = numbers.next().is_some_and(is_number);
     has_number
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_stamp_is_written_anew() {
+    fn a_time_stamp_is_rewritten() {
         let same = "2026-03-01T09:15:00.123456789Z";
         assert_eq!(timestamp(same).as_deref(), Some(same));
         assert_eq!(timestamp("2026-03-01t09:15:00z").as_deref(), Some("2026-03-01T09:15:00Z"));

@@ -1,84 +1,64 @@
-//! Events of a plugin itself, such as `connected`: which fields each kind has, and what passes of one.
+//! Events of the plugin itself, such as `connected`: the fields of each kind, and what passes of one.
 //!
-//! What passes is made anew from what was checked, the envelope included. A field that is not in the
-//! table of its kind, or not of its form, is cut.
+//! What passes is rebuilt from what was checked, the envelope included. A field that is not in the
+//! table of its kind, or has not its form, is removed.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::error::EventError;
 use super::form::{self, Form};
-use super::topic::{self, Topic};
+use super::{EventError, QR, STATE, Topic};
 
 /// The longest free text, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
 
+type Fields = &'static [(&'static str, Form)];
+
 /// The kinds, each with its fields.
-const KINDS: [(&str, &[Field]); 8] = [
+const KINDS: [(&str, Fields); 8] = [
     (
         "connected",
-        &[
-            Field("our_jid", Use::Form(Form::Id)),
-            Field("bot_username", Use::Form(Form::BotName)),
-            Field("bot_id", Use::Form(Form::Number)),
-        ],
+        &[("our_jid", Form::Id), ("bot_username", Form::BotName), ("bot_id", Form::Number)],
     ),
-    (
-        "disconnected",
-        &[
-            Field("reason", Use::Form(Form::Word(&REASONS))),
-            Field("reconnect", Use::Form(Form::Bool)),
-        ],
-    ),
-    ("reconnecting", &[Field("attempt", Use::Form(Form::Number))]),
-    (
-        "qr",
-        &[
-            Field("ascii", Use::Form(Form::Blocks)),
-            Field("png_base64", Use::Form(Form::Png)),
-            Field("expires_at", Use::Form(Form::Number)),
-        ],
-    ),
-    ("pairing_success", &[Field("device_jid", Use::Form(Form::Id))]),
+    ("disconnected", &[("reason", Form::Word(&REASONS)), ("reconnect", Form::Bool)]),
+    ("reconnecting", &[("attempt", Form::Number)]),
+    ("qr", &[("ascii", Form::Blocks), ("png_base64", Form::Png), ("expires_at", Form::Number)]),
+    ("pairing_success", &[("device_jid", Form::Id)]),
     ("credentials_expired", &[]),
-    ("bridge_timeout", &[Field("session_id", Use::Form(Form::Uuid))]),
+    ("bridge_timeout", &[("session_id", Form::Uuid)]),
     (
         "chat_membership",
         &[
-            Field("chat", Use::Named),
-            Field("chat_title", Use::Text),
-            Field("old_status", Use::Form(Form::Word(&STATUSES))),
-            Field("new_status", Use::Form(Form::Word(&STATUSES))),
-            Field("changed_by", Use::Named),
-            Field("timestamp", Use::Form(Form::Number)),
+            ("chat", Form::Named),
+            ("chat_title", Form::Text),
+            ("old_status", Form::Word(&STATUSES)),
+            ("new_status", Form::Word(&STATUSES)),
+            ("changed_by", Form::Named),
+            ("timestamp", Form::Number),
         ],
     ),
 ];
 
-/// What tells of linking. It has no `kind`: a topic below an account's ends with this.
-const LINKING: [(&str, &[Field]); 2] = [
+/// The kinds of linking. They have no `kind`: the topic ends with it.
+const LINKING: [(&str, Fields); 2] = [
     (
-        topic::QR,
+        QR,
         &[
-            Field("challenge_id", Use::Form(Form::Uuid)),
-            Field("ascii", Use::Form(Form::Blocks)),
-            Field("png_base64", Use::Form(Form::Png)),
-            Field("expires_at_ms", Use::Form(Form::Number)),
+            ("challenge_id", Form::Uuid),
+            ("ascii", Form::Blocks),
+            ("png_base64", Form::Png),
+            ("expires_at_ms", Form::Number),
         ],
     ),
     (
-        topic::STATE,
-        &[
-            Field("challenge_id", Use::Form(Form::Uuid)),
-            Field("state", Use::Form(Form::Word(&STATES))),
-            Field("device_jid", Use::Form(Form::Id)),
-        ],
+        STATE,
+        &[("challenge_id", Form::Uuid), ("state", Form::Word(&STATES)), ("device_jid", Form::Id)],
     ),
 ];
 
-/// Why a connection ended, as WhatsApp's libraries say it.
+/// Why a connection ended, in the words of WhatsApp's libraries.
 const REASONS: [&str; 20] = [
     "account_deleted",
     "bad_session",
@@ -102,57 +82,45 @@ const REASONS: [&str; 20] = [
     "unknown",
 ];
 
-/// What a bot is in a chat, as Telegram says it.
+/// The statuses of a bot in a chat, in Telegram's words.
 const STATUSES: [&str; 6] = ["administrator", "creator", "kicked", "left", "member", "restricted"];
 
-/// How far linking has come.
+/// The states of linking.
 const STATES: [&str; 5] = ["cancelled", "expired", "linked", "pending", "qr_ready"];
 
-/// A field: its name, and what it is.
-pub(super) struct Field(&'static str, Use);
-
-enum Use {
-    /// It passes in this form.
-    Form(Form),
-    /// The id of the chat, or of who did it. It passes in the form of an id; anything else is free text.
-    Named,
-    /// Free text: it passes only where one of those named is allowed.
-    Text,
-}
-
-/// An event of a plugin itself, as far as it was checked.
+/// The checked part of an event of the plugin itself.
 ///
-/// [`PairingGate::screen_notice`](crate::PairingGate::screen_notice) decides what passes of it.
+/// [`PairingGate::screen_notice`](crate::PairingGate::screen_notice) decides what passes.
 #[derive(Clone)]
 pub struct Notice {
     pub(crate) channel: String,
     pub(crate) account: String,
-    /// The ids of the chat and of who did it, as the channel writes them.
+    /// The raw ids of the chat and of the author.
     pub(crate) named: Vec<String>,
     envelope: Map<String, Value>,
     fields: Map<String, Value>,
-    /// What passes only where one of those named is allowed.
+    /// Free text: it passes only if one of those named is allowed.
     guarded: Map<String, Value>,
     is_linking: bool,
 }
 
 impl Notice {
-    /// Whether it tells how far the plugin's own account is linked: such a notice never was among what is
-    /// admitted.
+    /// Whether it is about linking the plugin's own account. Such notices are never published as admitted
+    /// messages.
     #[must_use]
     pub fn is_linking(&self) -> bool {
         self.is_linking
     }
 
-    /// Reads a notice of a known kind from its line; `None` where the kind is unknown. On a topic of
-    /// linking, that is the kind, and on no other.
+    /// Reads a notice from its line; `None` if the kind is unknown. Topics of linking have their own
+    /// kinds.
     pub(super) fn read(
         line: &[u8],
         topic: &Topic<'_>,
         kind: &str,
     ) -> Result<Option<Self>, EventError> {
         let kinds = if topic.linking.is_some() { LINKING.as_slice() } else { &KINDS };
-        let Some((_, known)) = kinds.iter().find(|(name, _)| *name == kind) else {
+        let Some((_, fields)) = kinds.iter().find(|(name, _)| *name == kind) else {
             return Ok(None);
         };
         let mut event: Map<String, Value> =
@@ -173,32 +141,27 @@ impl Notice {
         if !notice.is_linking {
             notice.fields.insert("kind".to_owned(), kind.into());
         }
-        for Field(name, usage) in *known {
-            if let Some(value) = payload.remove(*name) {
-                notice.take(name, usage, value);
+        for &(name, form) in *fields {
+            if let Some(value) = payload.remove(name) {
+                notice.add(name, form, value);
             }
         }
         Ok(Some(notice))
     }
 
-    fn take(&mut self, name: &str, usage: &Use, value: Value) {
-        let form = match usage {
-            Use::Form(form) => Some(*form),
-            Use::Named => {
-                self.named.extend(id(&value).map(Cow::into_owned));
-                Some(Form::Id)
-            }
-            Use::Text => None,
-        };
-        let is_guarded = matches!(usage, Use::Named | Use::Text) && is_text(&value);
-        if value.is_null() || form.is_some_and(|form| form.fits(&value)) {
+    fn add(&mut self, name: &str, form: Form, value: Value) {
+        if let Form::Named = form {
+            self.named.extend(id(&value).map(Cow::into_owned));
+        }
+        let is_free_text = matches!(form, Form::Named | Form::Text) && is_text(&value);
+        if value.is_null() || form.fits(&value) {
             self.fields.insert(name.to_owned(), value);
-        } else if is_guarded {
+        } else if is_free_text {
             self.guarded.insert(name.to_owned(), value);
         }
     }
 
-    /// The event that passes, with or without what is guarded.
+    /// The event that passes, with or without free text.
     pub(crate) fn event(&self, with_guarded: bool) -> Value {
         let mut payload = self.fields.clone();
         if with_guarded {
@@ -210,7 +173,7 @@ impl Notice {
     }
 }
 
-/// Without what may be somebody's text.
+/// Without values, which may be text of a stranger.
 impl fmt::Debug for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { channel, account, fields, .. } = self;
@@ -222,7 +185,7 @@ impl fmt::Debug for Notice {
     }
 }
 
-/// The envelope, made anew.
+/// The envelope, rebuilt from what is valid in it.
 fn envelope(event: &Map<String, Value>, topic: &Topic<'_>) -> Map<String, Value> {
     let text = |name| event.get(name).and_then(Value::as_str);
     let mut envelope = Map::new();

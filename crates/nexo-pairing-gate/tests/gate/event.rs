@@ -315,7 +315,7 @@ proptest! {
                     prop_assert_eq!(&tree["meta"], &inbound.meta);
                 } else {
                     prop_assert_eq!((&*inbound.channel, &*inbound.account), ("whatsapp", "personal"));
-                    let names = ["push_name", "username", "name"].into_iter();
+                    let names = Inbound::DISPLAY_NAMES.into_iter();
                     let names = names.filter(|name| fields[name].is_string());
                     let names: Map<_, _> = names.map(|name| (name.into(), fields[name].clone())).collect();
                     let names = if names.is_empty() { Value::Null } else { Value::Object(names) };
