@@ -146,7 +146,7 @@ async fn a_plugin_that_dies_affects_only_its_own_channel_and_recovers() {
         dropped.contains(line).then_some(())
     });
     assert_eq!(of_pigeons.count(), 1);
-    let warnings = gate.stderr().matches("a sender could not be resolved").count();
+    let warnings = gate.stderr().matches("failed to resolve a sender").count();
     assert_eq!(warnings, 1, "one a minute: {}", gate.stderr());
 
     let mut pigeons = Pigeons::start(&server, "plain");
