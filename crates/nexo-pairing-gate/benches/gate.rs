@@ -1,4 +1,4 @@
-//! What decisions from memory cost, and what a start costs before the first of them.
+//! The cost of decisions from memory, and of a start up to the first decision.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use nexo_pairing_store::PairingStore;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// A file of many grants, and a gate before it.
+/// A file with many grants, and its gate.
 struct World {
-    // Dropped before the file is.
+    // Dropped before the file.
     gate: PairingGate,
     store: Arc<PairingStore>,
     folder: TempDir,
     runtime: Runtime,
     policy: PairingPolicy,
-    /// The known senders, in no order.
+    /// The known senders, shuffled.
     known: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl World {
         }
         let gate = PairingGate::new(store.clone());
         runtime.block_on(store.refresh()).expect("the file can be read");
-        // A stride without a common divisor: each comes once.
+        // A stride without a common divisor visits each once.
         let known = (0..senders).map(|n| id(n * 7919 % senders)).collect();
         let policy = PairingPolicy::new(Mode::Pairing);
         Self { gate, store, folder, runtime, policy, known }
@@ -60,7 +60,7 @@ impl World {
         decided.await.expect("the lists are fresh")
     }
 
-    /// How long `count` decisions on known senders take on each of several threads.
+    /// The time of `count` decisions on known senders on each of several threads.
     fn admit(&self, threads: usize, count: u64, decide: impl Fn(&str) + Sync) -> Duration {
         let run = |thread: usize| {
             let start = self.known.len() / threads * thread;
@@ -112,7 +112,7 @@ fn admit(criterion: &mut Criterion) {
     }
 }
 
-/// Strangers, on an account that has as many requests as it may.
+/// Strangers, on an account with the maximum of requests.
 fn drop_stranger(criterion: &mut Criterion) {
     let world = World::of(10_000);
     let strangers: Vec<_> = (0..100_000).map(|number| format!("+3460{number:07}")).collect();

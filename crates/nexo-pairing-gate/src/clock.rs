@@ -28,13 +28,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_on_and_never_back() {
+    fn time_never_goes_back() {
         let limit = std::time::Instant::now() + Duration::from_secs(10);
         let mut last = CoarseClock.elapsed();
         for _ in 0..3 {
             let mut next = CoarseClock.elapsed();
             while next == last {
-                assert!(std::time::Instant::now() < limit, "it stands still");
+                assert!(std::time::Instant::now() < limit, "it does not advance");
                 std::thread::yield_now();
                 next = CoarseClock.elapsed();
             }

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_and_channels_that_strangers_named_do_not_stay() {
+    fn accounts_and_channels_named_by_strangers_are_removed() {
         let mut snapshot = Snapshot::default();
         let at = |seconds| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds);
         let names: Vec<_> = (0..100).map(|n| (format!("c{}", n % 10), format!("a{n}"))).collect();

@@ -1,4 +1,4 @@
-//! A store that hands over its lists once.
+//! A store that provides its lists once.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use nexo_pairing_core::{
 
 use crate::canonical;
 
-/// How many senders of `whatsapp/personal` are let in, and how many wait for it.
+/// How many senders of `whatsapp/personal` are allowed, and how many have a request.
 pub(crate) struct Lists {
     allowed: u64,
     pending: u64,
@@ -44,7 +44,7 @@ fn stranger(id: &str) -> Result<SenderState, PairingError> {
     Ok(SenderState::stranger(ChannelId::parse("whatsapp")?, account, SenderId::parse(id)?))
 }
 
-/// What is asked of a store by a gate that decides from memory: nothing.
+/// A gate that decides from memory never asks its store.
 const NEVER: &str = "the answer is in memory";
 
 #[async_trait]

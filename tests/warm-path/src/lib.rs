@@ -1,4 +1,4 @@
-//! A gate with many grants before a store that is never asked, and the calls that are counted.
+//! A gate with many grants, whose store is never asked, and the calls to measure.
 
 mod backend;
 
@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use backend::Lists;
 
-/// A gate, whom it knows and whom it does not. As many strangers have a request as may.
-#[expect(missing_debug_implementations, reason = "nobody looks at it")]
+/// A gate with known senders, and as many requests of strangers as its account may have.
+#[expect(missing_debug_implementations, reason = "it is never printed")]
 pub struct World {
     gate: PairingGate,
     policy: PairingPolicy,
@@ -27,32 +27,32 @@ pub struct World {
 }
 
 impl World {
-    /// A world with so many known senders.
+    /// A world with `known` senders.
     #[must_use]
     pub fn of(known: u64) -> Self {
         let policy = PairingPolicy::new(Mode::Pairing);
         let lists = Lists::new(known, policy.max_pending.into());
         let mut options = GateOptions::default();
-        // The lists are loaded once, and valgrind takes its time.
+        // The lists are loaded once, and valgrind is slow.
         options.max_staleness = Duration::from_secs(24 * 3600);
         let gate = PairingGate::with_options(lists, options);
         Self { gate, policy, adapter: WhatsappPairingAdapter::new(Arc::new(Nowhere)), known }
     }
 
-    /// The canonical ids of so many known senders, in no order.
+    /// The canonical ids of `count` known senders, shuffled.
     #[must_use]
     pub fn canonical(&self, count: u64) -> Vec<String> {
         (0..count).map(|n| canonical(n * 7919 % self.known)).collect()
     }
 
-    /// The same as WhatsApp writes them.
+    /// The same ids as WhatsApp writes them.
     #[must_use]
     pub fn raw(&self, count: u64) -> Vec<String> {
         let ids = self.canonical(count);
         ids.iter().map(|id| format!("{}@s.whatsapp.net", &id[1..])).collect()
     }
 
-    /// So many strangers.
+    /// The ids of `count` strangers.
     #[must_use]
     pub fn strangers(&self, count: u64) -> Vec<String> {
         (0..count).map(|n| format!("+3460{n:07}")).collect()
@@ -62,7 +62,7 @@ impl World {
     ///
     /// # Panics
     ///
-    /// When he is not admitted from memory.
+    /// If they are not admitted from memory.
     pub fn try_admit(&self, known: &str) {
         let decision = self.gate.try_admit("whatsapp", "personal", known, &self.policy, None);
         assert!(matches!(decision, Ok(Some(Decision::Admit))), "{known}: {decision:?}");
@@ -72,16 +72,16 @@ impl World {
     ///
     /// # Panics
     ///
-    /// When he is not admitted from memory.
+    /// If they are not admitted from memory.
     pub fn should_admit(&self, known: &str) {
         assert_eq!(self.ask(known, None), Decision::Admit, "{known}");
     }
 
-    /// Admits a known sender by the id that his channel gives him.
+    /// Admits a known sender by their raw id.
     ///
     /// # Panics
     ///
-    /// When he is not admitted from memory.
+    /// If they are not admitted from memory.
     pub fn should_admit_raw(&self, raw: &str) {
         assert_eq!(self.ask(raw, Some(&self.adapter)), Decision::Admit, "{raw}");
     }
@@ -90,7 +90,7 @@ impl World {
     ///
     /// # Panics
     ///
-    /// When he is not dropped from memory.
+    /// If they are not dropped from memory.
     pub fn drop_stranger(&self, stranger: &str) {
         let dropped = Decision::Drop(DropReason::PendingFull);
         assert_eq!(self.ask(stranger, None), dropped, "{stranger}");
@@ -101,7 +101,7 @@ impl World {
         match pin!(asked).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(decision)) => decision,
             Poll::Ready(Err(error)) => panic!("{sender}: {error}"),
-            Poll::Pending => panic!("{sender}: it waits for somebody"),
+            Poll::Pending => panic!("{sender}: the call waits"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs one of the calls a thousand times, for whoever counts its instructions, and prints how often
+//! Runs one of the calls a thousand times, so that its instructions can be counted, and prints how often
 //! it allocated.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is run for")]
@@ -10,7 +10,7 @@ use nexo_pairing_warm_path::World;
 /// How many senders the gate knows.
 const KNOWN: u64 = 10_000;
 
-/// How often each is called.
+/// How often it is called.
 const CALLS: u64 = 1000;
 
 fn main() -> ExitCode {
@@ -24,14 +24,14 @@ fn main() -> ExitCode {
         Some("drop_stranger") => (strangers, World::drop_stranger),
         _ => return ExitCode::from(2),
     };
-    // Whatever is done once is done.
+    // Work that is done once is not measured.
     call(&world, &senders[0]);
     let counted = allocation_counter::measure(|| measured(&world, &senders, call));
     println!("calls: {}\nallocations: {}", senders.len(), counted.count_total);
     ExitCode::SUCCESS
 }
 
-/// What is counted: valgrind is told its name.
+/// The measured part, which valgrind finds by its name.
 #[inline(never)]
 fn measured(world: &World, senders: &[String], call: fn(&World, &str)) {
     for sender in senders {

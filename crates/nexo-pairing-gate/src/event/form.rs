@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_takes_what_it_is_and_nothing_else() {
+    fn each_form_accepts_only_its_values() {
         let large: Value = serde_json::from_str("[1e30, 18446744073709551616, -0, 1.0]").unwrap();
         check(Form::Bool, &[json!(true), json!(false)], &[json!(1), json!("true")]);
         check(
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_a_number_with_what_whatsapp_adds_to_one() {
+    fn ids_are_numbers_with_the_parts_that_whatsapp_adds() {
         let ids = [
             "5491150001111@s.whatsapp.net",
             "5491150001111:12@s.whatsapp.net",
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_base64_that_begins_as_a_png_does() {
+    fn images_are_base64_with_the_start_of_a_png() {
         let image = format!(
             "{PNG_START}AAEAAAABAQAAAAA3bvkkAAAACklEQVR4AWNgAAAAAgABc3UBGAAAAABJRU5ErkJggg=="
         );

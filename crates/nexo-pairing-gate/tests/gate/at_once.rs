@@ -1,4 +1,4 @@
-//! What is answered at once, and what is not.
+//! What the calls answer that do not wait.
 
 use nexo_pairing_core::{
     AccountId, AccountScope, Actor, Decision, DropReason, Inbound, Mode, PairingChannelAdapter,
@@ -9,7 +9,7 @@ use time::Duration;
 
 use crate::support::{World, channel, direct, key};
 
-/// What is said at once to a direct message; whatever it is, it is what is said to one who waits.
+/// The answer to a direct message from memory, which equals the answer of the calls that wait.
 async fn at_once(world: &World, raw: &str) -> Option<Decision> {
     let adapter: Option<&dyn PairingChannelAdapter> = Some(&*world.adapter);
     let (gate, policy) = (&world.gate, &world.policy);
@@ -26,7 +26,7 @@ async fn at_once(world: &World, raw: &str) -> Option<Decision> {
 }
 
 #[tokio::test]
-async fn what_is_in_memory_is_answered_at_once() {
+async fn answers_from_memory_without_waiting() {
     let mut world = World::new(Mode::Pairing).await;
     world.seed("main", "id:known").await;
     world.seed("main", "id:blocked").await;
@@ -55,7 +55,7 @@ async fn what_is_in_memory_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn what_somebody_has_to_be_asked_for_is_not_answered_at_once_and_changes_nothing() {
+async fn try_calls_return_none_and_change_nothing_if_a_lookup_is_needed() {
     let world = World::new(Mode::Pairing).await;
     // The store makes a request, or repeats it.
     assert_eq!(at_once(&world, "id:1").await, None);
@@ -64,14 +64,14 @@ async fn what_somebody_has_to_be_asked_for_is_not_answered_at_once_and_changes_n
     world.pass(Duration::minutes(6));
     assert_eq!(at_once(&world, "id:1").await, None);
     assert_eq!(world.challenge("id:1").await, code);
-    // The adapter asks whose id it is.
+    // The adapter has to resolve the id.
     world.seed("main", "id:asked").await;
     assert_eq!(at_once(&world, "ask").await, None);
     assert_eq!(world.write("ask").await.decision, Decision::Admit);
     let gate = &world.gate;
     let inbound = direct("id:nobody").with_alt(vec!["ask".into()]);
     assert!(gate.try_screen(&inbound, &world.policy, &world.registry).unwrap().is_none());
-    // The lists are to be compared with the store first, once.
+    // The lists have to be refreshed first, once.
     assert_eq!(at_once(&world, "id:asked").await, Some(Decision::Admit));
     gate.flush_cache();
     assert_eq!(at_once(&world, "id:asked").await, None);
@@ -80,7 +80,7 @@ async fn what_somebody_has_to_be_asked_for_is_not_answered_at_once_and_changes_n
 }
 
 #[tokio::test]
-async fn an_id_is_read_once_also_of_a_message_that_the_store_is_asked_about() {
+async fn each_id_is_read_once_even_if_the_store_is_asked() {
     let world = World::new(Mode::Pairing).await;
     for (raw, alt, rule) in [
         ("id:1", "id:lid", Rule::Challenge),
@@ -92,13 +92,13 @@ async fn an_id_is_read_once_also_of_a_message_that_the_store_is_asked_about() {
         let asked = std::mem::take(&mut *world.adapter.asked.lock().unwrap());
         let times = |id: &str| asked.iter().filter(|asked| *asked == id).count();
         assert_eq!(times(raw), 1, "{asked:?}");
-        // Once to see that somebody else has to be asked, and once before they are.
+        // Once to see that it has to be resolved, and once before that.
         assert_eq!(times(alt), if alt == "ask" { 2 } else { 1 }, "{asked:?}");
     }
 }
 
 #[tokio::test]
-async fn a_change_through_the_same_store_is_seen_at_once() {
+async fn try_calls_see_a_change_through_the_same_store() {
     let world = World::new(Mode::Allowlist).await;
     world.seed("main", "id:1").await;
     assert_eq!(at_once(&world, "id:1").await, Some(Decision::Admit));
@@ -108,7 +108,7 @@ async fn a_change_through_the_same_store_is_seen_at_once() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_errors_at_once() {
+async fn try_calls_reject_invalid_ids() {
     for mode in [Mode::Open, Mode::Allowlist, Mode::Pairing] {
         let world = World::new(mode).await;
         for is_loaded in [false, true] {
@@ -131,7 +131,7 @@ async fn ids_that_are_none_are_errors_at_once() {
 }
 
 #[tokio::test]
-async fn a_listing_is_found_by_any_id_without_asking_and_also_when_the_lists_are_old() {
+async fn listing_uses_any_id_and_stale_lists() {
     let world = World::new(Mode::Pairing).await;
     world.seed("main", "id:known").await;
     world.seed("main", "elsewhere").await;
@@ -142,7 +142,7 @@ async fn a_listing_is_found_by_any_id_without_asking_and_also_when_the_lists_are
         ("ID:known", Some(Listing::Allowed)),
         ("id:pending", Some(Listing::Pending)),
         ("id:other", None),
-        // The adapter would have to ask; it is on the list as it is.
+        // The adapter would have to resolve it; it is listed as it is.
         ("elsewhere", Some(Listing::Allowed)),
         ("", None),
     ] {

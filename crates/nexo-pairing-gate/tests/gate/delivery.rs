@@ -1,4 +1,4 @@
-//! What becomes of a challenge on its way, and how all of it is counted.
+//! How challenges are delivered, and what is counted.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use nexo_pairing_gate::{Delivery, GateOptions, PairingGate};
 use time::Duration;
 
 #[tokio::test]
-async fn a_challenge_that_was_not_delivered_is_tried_again_after_10_s() {
+async fn an_undelivered_challenge_is_retried_after_10_s() {
     let world = World::new(Mode::Pairing).await;
     world.adapter.is_broken.store(true, Ordering::SeqCst);
     let first = world.write("id:1").await;
@@ -29,7 +29,7 @@ async fn a_challenge_that_was_not_delivered_is_tried_again_after_10_s() {
 }
 
 #[tokio::test]
-async fn a_challenge_of_another_id_that_was_not_delivered_is_tried_again_too() {
+async fn an_undelivered_challenge_of_another_id_is_retried_too() {
     let world = World::new(Mode::Pairing).await;
     world.challenge("id:phone").await;
     world.pass(Duration::seconds(300));
@@ -46,8 +46,8 @@ async fn a_challenge_of_another_id_that_was_not_delivered_is_tried_again_too() {
 async fn a_channel_without_an_adapter_takes_ids_as_they_are_and_delivers_nothing() {
     let world = World::new(Mode::Pairing).await;
     let inbound = Inbound::direct("irc", "main", "Nick!user@host");
-    let nobody = PairingAdapterRegistry::new();
-    let screened = world.gate.screen(&inbound, &world.policy, &nobody).await.unwrap();
+    let empty = PairingAdapterRegistry::new();
+    let screened = world.gate.screen(&inbound, &world.policy, &empty).await.unwrap();
     assert!(matches!(screened.decision, Decision::Challenge { .. }));
     assert_eq!(screened.sender.unwrap().as_str(), "Nick!user@host");
     assert!(matches!(screened.delivery, Some(Delivery::NoAdapterNoBrokerTopic)));
@@ -55,14 +55,14 @@ async fn a_channel_without_an_adapter_takes_ids_as_they_are_and_delivers_nothing
 }
 
 #[tokio::test]
-async fn a_channel_of_another_process_words_and_sends_its_challenges() {
+async fn a_channel_in_another_process_formats_and_sends_its_challenges() {
     let world = World::new(Mode::Pairing).await;
     world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
     let screened = world.write("id:1").await;
     assert!(matches!(screened.delivery, Some(Delivery::DeliveredViaBroker)), "{screened:?}");
     let Decision::Challenge { code } = screened.decision else { panic!() };
     let sent = world.adapter.sent.lock().unwrap();
-    assert_eq!(sent[0].2, format!("worded elsewhere: {code}"));
+    assert_eq!(sent[0].2, format!("formatted elsewhere: {code}"));
 }
 
 /// The counters and gauges that are not zero, as `name{labels} value`.
@@ -83,7 +83,7 @@ fn counted(snapshotter: &Snapshotter) -> Vec<String> {
     lines
 }
 
-/// What is counted while something is done.
+/// The metrics that are recorded meanwhile.
 fn counted_while(work: impl AsyncFnOnce(&Snapshotter)) -> Vec<String> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -135,7 +135,7 @@ fn decisions_and_deliveries_are_counted_by_configured_channels_only() {
 }
 
 #[test]
-fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
+fn a_decision_is_counted_once_under_a_channel_with_an_account() {
     let counted = counted_while(async |_| {
         let world = World::with_accounts(Mode::Allowlist, Some(&["main"])).await;
         let request = NewRequest::new(key("main", "id:2"));
@@ -156,13 +156,13 @@ fn a_decision_is_counted_once_and_for_a_channel_that_has_an_account() {
 }
 
 #[test]
-fn requests_that_were_there_before_are_counted_from_the_start() {
+fn existing_requests_are_counted_from_the_start() {
     counted_while(async |snapshotter| {
         let world = World::new(Mode::Pairing).await;
         world.challenge("id:1").await;
         let accounts = Some(vec![(channel(), AccountId::parse("main").unwrap())]);
         for is_loaded_first in [false, true] {
-            // What the gate before measured is not this one's.
+            // Removes what the previous gate measured.
             metrics::gauge!("pairing_requests_pending", "channel" => "test").set(0.0);
             let mut options = GateOptions::default();
             if !is_loaded_first {

@@ -1,4 +1,4 @@
-//! The shapes in which messages come in, and what is refused.
+//! The forms of incoming messages, and what is rejected.
 
 use nexo_pairing_core::Inbound;
 use nexo_pairing_gate::{EventError, InboundEvent};
@@ -33,7 +33,7 @@ fn the_short_form_needs_a_channel_and_a_sender() {
 }
 
 #[test]
-fn an_event_is_of_the_channel_and_account_of_its_topic() {
+fn channel_and_account_come_from_the_topic() {
     let payload = json!({ "kind": "message", "from": "549@c.us", "text": "hi", "is_group": true,
         "alt": "1@lid", "push_name": "Ana", "channel": "spoof", "account": "spoof" });
     let inbound = message(&event("plugin.inbound.whatsapp.personal", &payload));
@@ -46,7 +46,7 @@ fn an_event_is_of_the_channel_and_account_of_its_topic() {
 }
 
 #[test]
-fn an_event_of_the_plugin_itself_passes() {
+fn lifecycle_events_are_notices() {
     for kind in [
         "connected",
         "disconnected",
@@ -64,7 +64,7 @@ fn an_event_of_the_plugin_itself_passes() {
 }
 
 #[test]
-fn an_event_without_a_sender_that_carries_a_message_does_not_pass() {
+fn an_event_with_content_and_no_sender_is_rejected() {
     for payload in [
         json!({ "kind": "message", "text": "hi" }),
         json!({ "kind": "connected", "text": "hi" }),
@@ -93,13 +93,13 @@ fn an_event_without_a_sender_that_carries_a_message_does_not_pass() {
 }
 
 #[test]
-fn an_event_of_the_plugin_itself_with_a_sender_is_screened_like_any_message() {
+fn a_lifecycle_event_with_a_sender_is_a_message() {
     let payload = json!({ "kind": "connected", "from": "549@c.us" });
     assert_eq!(message(&event("plugin.inbound.whatsapp", &payload)).raw_sender, "549@c.us");
 }
 
 #[test]
-fn topics_that_are_no_inbound_topics_are_refused() {
+fn other_topics_are_rejected() {
     for topic in [
         "",
         "whatsapp",
@@ -142,7 +142,7 @@ fn wrong_types_are_named() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_however_it_looks() {
+fn invalid_json_is_rejected() {
     let deep = "[".repeat(100_000);
     for bytes in [&b""[..], b"{", b"nul", b"\xff\xfe", b"{\"channel\":\"a\xff\"}", deep.as_bytes()]
     {
@@ -151,7 +151,7 @@ fn what_is_no_json_is_refused_however_it_looks() {
 }
 
 #[test]
-fn each_kind_of_error_has_a_name_for_programs() {
+fn each_error_has_a_stable_kind() {
     for (line, kind) in [
         ("{", "invalid_json"),
         ("[]", "invalid_field"),
@@ -163,7 +163,7 @@ fn each_kind_of_error_has_a_name_for_programs() {
 }
 
 #[test]
-fn the_last_of_two_fields_of_one_name_holds() {
+fn the_last_of_duplicate_fields_counts() {
     let line = br#"{"channel":"a","from":1,"from":"x","from":"1","meta":1,"meta":2}"#;
     let InboundEvent::Message(inbound) = InboundEvent::parse(line).unwrap() else { panic!() };
     assert_eq!((inbound.raw_sender.as_str(), inbound.meta), ("1", json!(2)));
@@ -177,7 +177,7 @@ fn the_last_of_two_fields_of_one_name_holds() {
 }
 
 #[test]
-fn what_is_not_looked_at_has_to_be_json_too() {
+fn unused_fields_must_be_valid_json() {
     for value in [
         r#""\ud800""#,
         r#""\x""#,
@@ -209,7 +209,7 @@ fn what_is_not_looked_at_has_to_be_json_too() {
     }
 }
 
-/// Fields of JSON, as they are written.
+/// JSON fields: name and value, as written.
 type Fields = Vec<(String, String)>;
 
 fn object(fields: &[(String, String)]) -> String {
@@ -217,7 +217,7 @@ fn object(fields: &[(String, String)]) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
-/// Fields whose names matter, with whatever in them; some of it is no JSON.
+/// Fields whose names matter, with any values; some are not JSON.
 fn fields() -> impl Strategy<Value = Fields> {
     let scalar = prop_oneof![
         Just("null".to_owned()),
@@ -257,7 +257,7 @@ fn fields() -> impl Strategy<Value = Fields> {
     prop::collection::vec((name.prop_map(str::to_owned), value), 0..5)
 }
 
-/// Lines in one of the two forms, and some that are cut off.
+/// Lines in one of the two forms, some of them truncated.
 fn lines() -> impl Strategy<Value = String> {
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let short = fields().prop_map(move |more| {
@@ -281,18 +281,18 @@ fn lines() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// A reading of the whole tree is the measure.
+    /// The reference reads the tree of the whole line.
     #[test]
-    fn a_line_says_what_its_tree_of_values_says(line in lines()) {
+    fn a_line_is_read_like_its_value_tree(line in lines()) {
         let parsed = InboundEvent::parse(line.as_bytes());
         let tree: Value = match serde_json::from_str(&line) {
             Ok(tree) => tree,
             Err(error) => {
-                let told = match parsed {
-                    Err(EventError::Json(told)) => told.to_string(),
+                let actual = match parsed {
+                    Err(EventError::Json(actual)) => actual.to_string(),
                     other => panic!("{other:?}"),
                 };
-                prop_assert_eq!(told, error.to_string());
+                prop_assert_eq!(actual, error.to_string());
                 return Ok(());
             }
         };

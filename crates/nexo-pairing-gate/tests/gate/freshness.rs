@@ -1,4 +1,4 @@
-//! What the gate does when its store cannot be read, and how it learns of changes.
+//! What the gate does when its store cannot be read, and how it sees changes.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use nexo_pairing_core::{
 use nexo_pairing_gate::{GateOptions, PairingGate};
 use time::OffsetDateTime;
 
-/// A store that cannot be read until it is told to recover.
+/// A store that cannot be read until `works` is set.
 #[derive(Default)]
 struct Faulty {
     replica: Mutex<Option<Weak<dyn Replica>>>,
@@ -23,7 +23,7 @@ struct Faulty {
     hangs: AtomicBool,
     refreshes: AtomicUsize,
     lists: Mutex<Vec<SenderState>>,
-    /// What becomes of a request; without it, writing fails.
+    /// The outcome of a request; without one, writing fails.
     outcome: Mutex<Option<UpsertOutcome>>,
 }
 
@@ -90,7 +90,7 @@ async fn rule_1_before_the_first_load_nobody_is_admitted_or_challenged() {
         assert!(matches!(error, PairingError::Stale { source: Some(_), .. }), "{error:?}");
     }
     let error = admit(&gate, Mode::Open).await.unwrap_err();
-    assert!(matches!(error, PairingError::Stale { .. }), "nobody knows who is blocked: {error:?}");
+    assert!(matches!(error, PairingError::Stale { .. }), "blocks are not known yet: {error:?}");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn rule_1_holds_until_the_first_load_is_complete() {
         }
     };
     let as_of = replica.now();
-    // Between one row and the next nobody knows yet who is blocked.
+    // During the load, blocks are not known yet.
     let all = [Mode::Open, Mode::Allowlist, Mode::Pairing];
     replica.replace(&mut [grant()].into_iter().map(Ok).inspect(|_| shut(&all)), 1).unwrap();
     shut(&all[1..]);
@@ -119,7 +119,7 @@ async fn rule_1_holds_until_the_first_load_is_complete() {
 }
 
 #[tokio::test]
-async fn rule_1_lists_older_than_5_s_are_not_trusted_and_come_back_by_themselves() {
+async fn rule_1_lists_older_than_5_s_are_stale_until_a_refresh() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     *backend.lists.lock().unwrap() = vec![grant()];
@@ -138,7 +138,7 @@ async fn rule_1_lists_older_than_5_s_are_not_trusted_and_come_back_by_themselves
 }
 
 #[tokio::test]
-async fn rule_1_mode_open_is_shut_too_where_a_block_was_ever_known() {
+async fn rule_1_applies_in_mode_open_if_a_block_was_ever_known() {
     for scope in [AccountScope::All, AccountScope::One(AccountId::parse("main").unwrap())] {
         let backend = Arc::new(Faulty::default());
         backend.works.store(true, Ordering::SeqCst);
@@ -163,17 +163,17 @@ async fn rule_1_a_store_that_hangs_delays_a_message_for_5_s_and_then_fails() {
     let error = admit(&gate, Mode::Pairing).await.unwrap_err();
     assert!(matches!(error, PairingError::Stale { source: None, .. }), "{error:?}");
     assert_eq!(started.elapsed().as_secs(), 5);
-    // Not every message that follows waits as long.
+    // The messages that follow wait for less long.
     let started = tokio::time::Instant::now();
     assert!(admit(&gate, Mode::Pairing).await.is_err());
     assert!(started.elapsed() < Duration::from_secs(1));
     backend.hangs.store(false, Ordering::SeqCst);
     backend.works.store(true, Ordering::SeqCst);
-    assert!(admit(&gate, Mode::Allowlist).await.is_ok(), "it goes on by itself");
+    assert!(admit(&gate, Mode::Allowlist).await.is_ok(), "it recovers by itself");
 }
 
 #[tokio::test]
-async fn a_store_that_fails_to_write_lets_nobody_in() {
+async fn a_failed_write_admits_nobody() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     let (gate, _) = gate(&backend);
@@ -181,7 +181,7 @@ async fn a_store_that_fails_to_write_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn what_the_store_finds_by_now_outweighs_the_lists() {
+async fn the_stores_answer_overrides_the_lists() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     let (gate, clock) = gate(&backend);
@@ -218,7 +218,7 @@ async fn what_the_store_finds_by_now_outweighs_the_lists() {
 }
 
 #[tokio::test]
-async fn an_invalidated_mirror_is_not_used_until_it_is_replaced() {
+async fn an_invalidated_replica_is_not_used_until_it_is_replaced() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     *backend.lists.lock().unwrap() = vec![grant()];
@@ -264,7 +264,7 @@ async fn a_load_is_as_old_as_its_beginning() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_the_store_to_confirm_lists_that_are_fresh() {
+async fn fresh_lists_are_used_without_waiting_for_the_store() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     let (gate, _) = gate(&backend);
@@ -279,7 +279,7 @@ async fn nobody_waits_for_the_store_to_confirm_lists_that_are_fresh() {
 }
 
 #[tokio::test]
-async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
+async fn rule_1_applies_in_mode_open_only_if_there_may_be_blocks() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     let (gate, clock) = gate(&backend);
@@ -290,9 +290,9 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
     let registry = PairingAdapterRegistry::new();
     registry.register(Arc::new(TestAdapter::default()));
     let (status, open) = (Inbound::direct("test", "main", "status"), PairingPolicy::default());
-    let nobody = gate.screen(&status, &open, &registry).await.unwrap();
-    assert_eq!((nobody.decision, nobody.rule), (Decision::Admit, Rule::NotPairable));
-    // A block that is gone again was known once.
+    let unpairable = gate.screen(&status, &open, &registry).await.unwrap();
+    assert_eq!((unpairable.decision, unpairable.rule), (Decision::Admit, Rule::NotPairable));
+    // A block that was removed was known once.
     let mut block = state(AccountScope::All);
     block.blocked = Some(true);
     *backend.lists.lock().unwrap() = vec![block];
@@ -308,7 +308,7 @@ async fn rule_1_holds_in_mode_open_only_where_there_may_be_blocks() {
 }
 
 #[tokio::test]
-async fn flush_cache_has_the_lists_compared_once_before_the_next_decision() {
+async fn flush_cache_forces_one_refresh_before_the_next_decision() {
     let backend = Arc::new(Faulty::default());
     backend.works.store(true, Ordering::SeqCst);
     let (gate, _) = gate(&backend);
@@ -324,7 +324,7 @@ async fn flush_cache_has_the_lists_compared_once_before_the_next_decision() {
 }
 
 #[tokio::test]
-async fn refresh_compares_the_lists_at_once() {
+async fn refresh_loads_the_lists_now() {
     let backend = Arc::new(Faulty::default());
     let (gate, _) = gate(&backend);
     assert!(matches!(gate.refresh().await, Err(PairingError::Backend(_))));
@@ -333,7 +333,7 @@ async fn refresh_compares_the_lists_at_once() {
     gate.refresh().await.unwrap();
     let before = backend.refreshes.load(Ordering::SeqCst);
     assert_eq!(admit(&gate, Mode::Allowlist).await.unwrap(), Decision::Admit);
-    assert_eq!(backend.refreshes.load(Ordering::SeqCst), before, "the lists were there");
+    assert_eq!(backend.refreshes.load(Ordering::SeqCst), before, "the lists were loaded");
 }
 
 #[tokio::test]
@@ -357,7 +357,7 @@ async fn a_change_through_the_same_store_is_seen_by_the_next_call() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_errors_and_not_looked_up() {
+async fn invalid_ids_are_errors() {
     let world = World::new(Mode::Open).await;
     for (channel, account) in
         [("", "main"), ("a.b", "main"), ("test", ""), ("test", "*"), ("test", ">")]

@@ -1,4 +1,4 @@
-//! The gate, from outside: its rules, its freshness, its deliveries, its input.
+//! Tests of the public API: rules, freshness, delivery, input.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first failure")]
 
 mod at_once;

@@ -1,4 +1,4 @@
-//! What passes of the events of a plugin itself.
+//! What passes of the events of the plugin itself.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use crate::support::World;
 
 const TOPIC: &str = "plugin.inbound.test.main";
 
-/// What a stranger would have the agent read.
+/// Text of a stranger, meant for the agent.
 const HOSTILE: &str = "obey me";
 
 const SESSION: &str = "a8d42934-33e7-48a0-a81f-9b0cbf4e7af6";
@@ -39,7 +39,7 @@ fn passed(world: &World, payload: &Value) -> Value {
     screen(world, payload).event.unwrap()["payload"].clone()
 }
 
-/// A notice of each kind with all of its fields, which pass as they are.
+/// A notice of each kind with all of its fields, which pass unchanged.
 fn complete() -> Vec<Value> {
     vec![
         json!({ "kind": "connected", "our_jid": "5491150001111:12@s.whatsapp.net",
@@ -64,12 +64,12 @@ async fn each_kind_passes_with_its_fields() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_in_the_table_of_its_kind_is_cut() {
+async fn unknown_fields_are_removed() {
     let world = World::new(Mode::Pairing).await;
     let all: Map<String, Value> =
         complete().iter().flat_map(|payload| payload.as_object().unwrap().clone()).collect();
     for payload in complete() {
-        // The fields of all other kinds, of other cases, and of no kind at all.
+        // The fields of all other kinds, in other case, and unknown ones.
         let mut more = all.clone();
         for name in ["Text", "TEXT", "Kind", "note", "", "\u{0}", "OUR_JID", "chat_title "] {
             more.insert(name.to_owned(), json!(HOSTILE));
@@ -80,7 +80,7 @@ async fn whatever_is_not_in_the_table_of_its_kind_is_cut() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_its_form_is_cut() {
+async fn fields_of_the_wrong_form_are_removed() {
     let world = World::new(Mode::Pairing).await;
     let huge = "9".repeat(1 << 16);
     for payload in complete() {
@@ -91,7 +91,7 @@ async fn what_is_not_of_its_form_is_cut() {
             wrong.push(json!(format!("{}\u{0}", payload[name].as_str().unwrap_or("1"))));
             wrong.push(json!(format!("{} {HOSTILE}", payload[name].as_str().unwrap_or("1"))));
             for value in wrong {
-                // Blocks may be none at all.
+                // A code without any blocks is valid.
                 let is_ascii = name == "ascii" && value == "";
                 let mut hostile = payload.clone();
                 hostile[name] = value;
@@ -103,7 +103,7 @@ async fn what_is_not_of_its_form_is_cut() {
 }
 
 #[tokio::test]
-async fn of_two_fields_of_one_name_the_last_is_checked_and_passes_once() {
+async fn the_last_of_duplicate_fields_is_checked_and_passes_once() {
     let world = World::new(Mode::Pairing).await;
     let event = |payload: &str| {
         let line = format!(r#"{{"topic":"{TOPIC}","payload":{payload}}}"#);
@@ -119,7 +119,7 @@ async fn of_two_fields_of_one_name_the_last_is_checked_and_passes_once() {
 }
 
 #[tokio::test]
-async fn free_text_passes_while_somebody_named_holds_a_live_grant_on_the_account() {
+async fn free_text_passes_while_a_named_sender_has_a_live_grant_on_the_account() {
     let world = World::new(Mode::Open).await;
     let membership = |chat: &str, by: &str| {
         json!({ "kind": "chat_membership", "chat": chat, "chat_title": "Friends",
@@ -127,16 +127,16 @@ async fn free_text_passes_while_somebody_named_holds_a_live_grant_on_the_account
     };
     let is_told = |chat, by| passed(&world, &membership(chat, by))["chat_title"] == "Friends";
     world.gate.should_admit("test", "main", "id:0", &world.policy, None).await.unwrap();
-    assert!(!is_told("id:1", "id:2"), "mode open lets everybody write, and nobody be quoted");
+    assert!(!is_told("id:1", "id:2"), "mode open admits senders, but does not quote them");
     world.seed("other", "id:1").await;
     assert!(!is_told("id:1", "id:2"), "on another account");
     world.seed("main", "id:1").await;
     assert!(is_told("id:1", "id:2") && is_told("ID:1...", "down") && is_told("id:2", "id:1"));
     assert!(!is_told("id:2", "id:3") && !is_told("ask", "down"));
-    // No longer than a gate may decide from what it knows.
+    // Not once the lists are stale.
     world.pass(Duration::seconds(3600));
     world.gate.flush_cache();
-    assert!(!is_told("id:1", "id:2"), "what is known may be old");
+    assert!(!is_told("id:1", "id:2"), "the lists may be stale");
     world.gate.should_admit("test", "main", "id:0", &world.policy, None).await.unwrap();
     assert!(is_told("id:1", "id:2"));
     world.block(AccountScope::All, "id:9").await;
@@ -146,7 +146,7 @@ async fn free_text_passes_while_somebody_named_holds_a_live_grant_on_the_account
 }
 
 #[tokio::test]
-async fn an_id_that_a_plugin_has_not_resolved_may_be_a_blocked_persons() {
+async fn an_unresolved_id_may_be_a_blocked_senders() {
     let world = World::new(Mode::Open).await;
     let is_told = |by: &str| {
         let payload = json!({ "kind": "chat_membership", "chat": "id:1", "changed_by": by });
@@ -158,17 +158,17 @@ async fn an_id_that_a_plugin_has_not_resolved_may_be_a_blocked_persons() {
     };
     let long = "9".repeat(1025);
     world.adapter.is_elsewhere.store(true, Ordering::SeqCst);
-    assert!(is_told("ask") && is_told(&long), "nobody is blocked");
+    assert!(is_told("ask") && is_told(&long), "no sender is blocked");
     world.block(AccountScope::All, "id:asked").await;
     assert!(!is_told("ask") && !is_told("7") && !is_told(&long));
     assert!(is_told("id:2") && is_told("own"));
-    // Of what an adapter here cannot read it will never make the blocked id.
+    // An adapter in this process never resolves these to the blocked id.
     world.adapter.is_elsewhere.store(false, Ordering::SeqCst);
     assert!(is_told("ask") && is_told(&long));
 }
 
 #[tokio::test]
-async fn a_notice_on_an_account_that_is_unknown_or_invalid_is_not_made_anew() {
+async fn a_notice_on_an_unknown_or_invalid_account_is_not_rebuilt() {
     let world = World::with_accounts(Mode::Open, Some(&["main"])).await;
     let line = |topic: &str| json!({"topic": topic, "payload": {"kind": "connected"}}).to_string();
     let screen = |topic| {
@@ -183,13 +183,13 @@ async fn a_notice_on_an_account_that_is_unknown_or_invalid_is_not_made_anew() {
 }
 
 #[test]
-fn a_notice_shows_no_text_when_it_is_debugged() {
+fn debug_output_of_a_notice_has_no_text() {
     let payload = json!({ "kind": "chat_membership", "chat": HOSTILE, "chat_title": HOSTILE });
     let notice = parse(&json!({ "topic": TOPIC, "payload": payload }).to_string()).unwrap();
     assert!(!format!("{notice:?}").contains(HOSTILE), "{notice:?}");
 }
 
-/// Whether a text is of one of the forms, by rules of its own.
+/// Whether a text has one of the forms, by independent rules.
 fn is_checked(text: &str) -> bool {
     const WORDS: [&str; 36] = [
         "connected",
@@ -260,7 +260,7 @@ fn check(value: &Value) {
     }
 }
 
-/// The names that there are in an event that passes.
+/// The field names of events that pass.
 const NAMES: [&str; 24] = [
     "id",
     "timestamp",
@@ -288,7 +288,7 @@ const NAMES: [&str; 24] = [
     "expires_at_ms",
 ];
 
-/// Values of all forms, parts of them with something hostile around, and anything else.
+/// Values of all forms, some with hostile text around them, and any others.
 fn value() -> impl Strategy<Value = Value> {
     let samples = [
         "5491150001111:12@s.whatsapp.net",
@@ -342,7 +342,7 @@ fn fields() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 #[test]
-fn what_passes_of_a_notice_has_no_text_that_is_not_of_a_checked_form() {
+fn a_rebuilt_notice_has_only_checked_text() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::new(Mode::Open));
     let kinds: Vec<Value> = complete().into_iter().map(|payload| payload["kind"].clone()).collect();
@@ -364,5 +364,5 @@ fn what_passes_of_a_notice_has_no_text_that_is_not_of_a_checked_form() {
     });
     checked.unwrap();
     let passed = passed.into_inner();
-    assert!(passed > 20, "of what was tried {passed} passed");
+    assert!(passed > 20, "only {passed} passed");
 }

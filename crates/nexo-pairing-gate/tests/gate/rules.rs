@@ -22,7 +22,7 @@ async fn rule_2_an_account_that_is_not_configured_is_unknown_in_every_mode() {
 }
 
 #[tokio::test]
-async fn rule_4_who_is_nobody_is_dropped_but_in_mode_open() {
+async fn rule_4_an_unpairable_id_is_dropped_except_in_mode_open() {
     for mode in [Mode::Allowlist, Mode::Pairing] {
         let world = World::new(mode).await;
         for nobody in
@@ -39,7 +39,7 @@ async fn rule_4_who_is_nobody_is_dropped_but_in_mode_open() {
 }
 
 #[tokio::test]
-async fn rule_2_accounts_may_be_replaced_and_hold_for_notices_too() {
+async fn rule_2_accounts_can_be_replaced_and_apply_to_notices() {
     let world = World::with_accounts(Mode::Open, Some(&["main"])).await;
     assert_eq!(world.gate.screen_lifecycle_event("test", "main").unwrap(), Decision::Admit);
     let unknown = Decision::Drop(DropReason::UnknownAccount);
@@ -53,7 +53,7 @@ async fn rule_2_accounts_may_be_replaced_and_hold_for_notices_too() {
 }
 
 #[tokio::test]
-async fn rule_2_accounts_are_known_in_whatever_order_they_are_given() {
+async fn rule_2_the_order_of_accounts_does_not_matter() {
     let world = World::new(Mode::Open).await;
     let ids = |channel: &str, account: &str| {
         (ChannelId::parse(channel).unwrap(), AccountId::parse(account).unwrap())
@@ -70,7 +70,7 @@ async fn rule_2_accounts_are_known_in_whatever_order_they_are_given() {
 }
 
 #[tokio::test]
-async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
+async fn rule_3_an_unreadable_id_may_be_blocked() {
     let nine: Vec<String> = (0..9).map(|n| format!("id:{n}")).collect();
     for mode in [Mode::Open, Mode::Pairing] {
         let world = World::new(mode).await;
@@ -94,16 +94,20 @@ async fn rule_3_an_id_that_cannot_be_read_may_be_a_blocked_one() {
         let dropped = world.screen(direct("id:friend").with_alt(nine.clone())).await;
         assert_dropped(&dropped, Rule::Blocked, DropReason::Blocked);
         let own = world.screen(friend(&["", "own"])).await;
-        assert_eq!(own.decision, Decision::Admit, "no id, and the channel's own, are no person's");
+        assert_eq!(
+            own.decision,
+            Decision::Admit,
+            "an empty id and the channel's own belong to no person"
+        );
         let elsewhere = Inbound::direct("other", "main", "id:\n");
         assert_ne!(world.screen(elsewhere).await.rule, Rule::Blocked, "another channel");
         let eight = world.screen(direct("id:friend").with_alt(nine[..8].to_vec())).await;
-        assert_eq!(eight.decision, Decision::Admit, "so many are read, and none is blocked");
+        assert_eq!(eight.decision, Decision::Admit, "eight ids are read, and no id is blocked");
     }
 }
 
 #[tokio::test]
-async fn rule_3_comes_before_mode_open_also_for_who_is_nobody() {
+async fn rule_3_precedes_mode_open_even_for_unpairable_ids() {
     let world = World::new(Mode::Open).await;
     world.block(AccountScope::All, "id:1").await;
     let screened = world.screen(direct("status").with_alt(vec!["id:1".into()])).await;
@@ -116,7 +120,7 @@ async fn rule_3_comes_before_mode_open_also_for_who_is_nobody() {
 }
 
 #[tokio::test]
-async fn rule_3_the_store_agrees_about_ids_that_cannot_be_read() {
+async fn rule_3_the_store_agrees_about_unreadable_ids() {
     let world = World::new(Mode::Pairing).await;
     let request = |channel: &str, id: &str| {
         let (channel, account) = (ChannelId::parse(channel).unwrap(), AccountId::default_account());
@@ -125,7 +129,7 @@ async fn rule_3_the_store_agrees_about_ids_that_cannot_be_read() {
     };
     let outcome = world.store.upsert_pending(request("test", "id:1")).await.unwrap();
     assert!(matches!(outcome, UpsertOutcome::Created { .. }), "{outcome:?}");
-    // Between the gate's decision and this somebody was blocked, on another account.
+    // Since the gate's decision, a sender was blocked on another account.
     world.block(AccountScope::One(AccountId::parse("main").unwrap()), "id:9").await;
     for id in ["id:1", "id:2"] {
         let outcome = world.store.upsert_pending(request("test", id)).await.unwrap();
@@ -136,7 +140,7 @@ async fn rule_3_the_store_agrees_about_ids_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_kept_in_time_ends_nothing() {
+async fn small_clock_corrections_end_nothing() {
     let world = World::new(Mode::Pairing).await;
     let code = world.challenge("id:1").await;
     let now = nexo_pairing_core::Clock::now(&*world.clock);
@@ -171,24 +175,28 @@ async fn rule_3_a_blocked_sender_is_dropped_in_every_mode() {
         world.block(AccountScope::One(AccountId::parse("main").unwrap()), "id:1").await;
         assert_dropped(&world.write("ID:1").await, Rule::Blocked, DropReason::Blocked);
         let elsewhere = world.screen(Inbound::direct("test", "other", "id:1")).await;
-        assert_ne!(elsewhere.rule, Rule::Blocked, "a block on one account says nothing of another");
+        assert_ne!(
+            elsewhere.rule,
+            Rule::Blocked,
+            "a block on one account does not count on another"
+        );
     }
 }
 
 #[tokio::test]
-async fn rule_3_a_block_for_all_accounts_holds_on_future_ones_and_for_other_ids() {
+async fn rule_3_a_block_on_all_accounts_covers_future_ones_and_other_ids() {
     let world = World::new(Mode::Pairing).await;
     world.seed("main", "id:2").await;
     world.block(AccountScope::All, "id:1").await;
     let future = world.screen(Inbound::direct("test", "future", "id:1")).await;
     assert_dropped(&future, Rule::Blocked, DropReason::Blocked);
-    // The sender is allowed, but another id of his is blocked.
+    // The sender is allowed, but another of their ids is blocked.
     let screened = world.screen(direct("id:2").with_alt(vec!["ID:1".into()])).await;
     assert_dropped(&screened, Rule::Blocked, DropReason::Blocked);
 }
 
 #[tokio::test]
-async fn rule_5_mode_open_asks_nobody() {
+async fn rule_5_mode_open_admits_strangers() {
     let world = World::new(Mode::Open).await;
     let screened = world.write("id:1").await;
     assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Open));
@@ -219,7 +227,7 @@ async fn rule_6_another_id_of_the_sender_counts_and_so_does_a_group_that_was_see
     let screened = world.screen(direct("id:lid").with_alt(vec!["x".into(), "ID:1".into()])).await;
     assert_eq!((screened.decision, screened.rule), (Decision::Admit, Rule::Allowed));
     let screened = world.screen(direct("id:1").with_is_group(true)).await;
-    assert_eq!(screened.rule, Rule::Allowed, "who is allowed may write in a group");
+    assert_eq!(screened.rule, Rule::Allowed, "allowed senders are admitted in groups");
     assert_eq!(world.write("group:1").await.rule, Rule::Allowed);
 }
 
@@ -234,7 +242,7 @@ async fn rule_6_ends_with_the_grant() {
     pairing.pass(Duration::seconds(59));
     assert_eq!(pairing.write("id:1").await.rule, Rule::Allowed);
     pairing.pass(Duration::seconds(1));
-    assert_ne!(pairing.write("id:1").await.rule, Rule::Allowed, "it expired, and nobody wrote");
+    assert_ne!(pairing.write("id:1").await.rule, Rule::Allowed, "it expired, without a write");
 
     world.seed("main", "id:1").await;
     let revoked = world.store.revoke(&key("main", "id:1").into(), &Actor::cli()).await.unwrap();
@@ -254,14 +262,14 @@ async fn rule_7_mode_allowlist_never_writes_a_code_to_anyone() {
 }
 
 #[tokio::test]
-async fn rule_8_nobody_is_challenged_in_a_group() {
+async fn rule_8_groups_are_not_challenged() {
     let world = World::new(Mode::Pairing).await;
     for inbound in [direct("id:1").with_is_group(true), direct("group:1")] {
         let screened = world.screen(inbound).await;
         assert_dropped(&screened, Rule::NotDirect, DropReason::NotDirect);
     }
     assert!(world.store.list_pending(&Default::default()).await.unwrap().is_empty());
-    // Also not with a code that he has already.
+    // Not even with a code that was sent before.
     world.challenge("id:1").await;
     world.pass(Duration::hours(1) - Duration::seconds(1));
     let screened = world.screen(direct("id:1").with_is_group(true)).await;
@@ -281,11 +289,11 @@ async fn rule_9_a_rejected_sender_waits_for_24_hours() {
 }
 
 #[tokio::test]
-async fn rule_9_who_lets_codes_expire_waits_longer_each_time() {
+async fn rule_9_each_expired_code_means_a_longer_wait() {
     let world = World::new(Mode::Pairing).await;
     world.challenge("id:1").await;
     world.pass(Duration::hours(1));
-    assert_eq!(world.write("id:1").await.rule, Rule::Challenge, "the first costs nothing");
+    assert_eq!(world.write("id:1").await.rule, Rule::Challenge, "the first has no consequence");
     for hours in [1, 2, 4] {
         world.pass(Duration::hours(1));
         assert_dropped(&world.write("id:1").await, Rule::Waiting, DropReason::Waiting);
@@ -305,7 +313,7 @@ async fn rules_10_and_11_the_same_code_again_after_the_cooldown() {
     world.pass(Duration::seconds(299));
     assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
     let with_alt = world.screen(direct("id:lid").with_alt(vec!["id:1".into()])).await;
-    assert_eq!(with_alt.rule, Rule::AlreadyChallenged, "by another of his ids");
+    assert_eq!(with_alt.rule, Rule::AlreadyChallenged, "by another of their ids");
     world.pass(Duration::seconds(1));
     let again = world.write("id:1").await;
     assert_eq!(again.rule, Rule::ChallengeAgain);
@@ -330,13 +338,13 @@ async fn rule_12_an_account_has_three_requests_at_most() {
     assert_dropped(&world.write("id:4").await, Rule::PendingFull, DropReason::PendingFull);
     let elsewhere = world.screen(Inbound::direct("test", "work", "id:4")).await;
     assert_eq!(elsewhere.rule, Rule::Challenge, "the cap is the account's own");
-    // The third place is free once its code has run out, though nobody purged.
+    // The third place is free once its code has expired, even without a purge.
     world.pass(Duration::hours(1));
     assert_eq!(world.write("id:4").await.rule, Rule::Challenge);
 }
 
 #[tokio::test]
-async fn rule_12_an_account_has_as_many_requests_as_its_policy_says() {
+async fn rule_12_the_policy_limits_the_requests_of_an_account() {
     for max in [1, 5] {
         let mut world = World::new(Mode::Pairing).await;
         world.policy.max_pending = max;
@@ -359,14 +367,14 @@ async fn rule_12_all_accounts_together_have_a_cap() {
         assert_eq!(write(format!("a{number}")).await.rule, Rule::Challenge);
     }
     assert_dropped(&write("a4".to_owned()).await, Rule::PendingFull, DropReason::PendingFull);
-    // Those that have a request keep it, and a place is free once a code has run out.
+    // Existing requests stay, and a place is free once a code has expired.
     assert_eq!(write("a3".to_owned()).await.rule, Rule::AlreadyChallenged);
     world.pass(Duration::hours(1));
     assert_eq!(write("a4".to_owned()).await.rule, Rule::Challenge);
 }
 
 #[tokio::test]
-async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
+async fn rule_13_a_stranger_gets_a_code_on_their_channel() {
     let mut world = World::new(Mode::Pairing).await;
     world.policy.language = nexo_pairing_core::Language::Es;
     let screened = world.write("ID:1").await;
@@ -383,7 +391,7 @@ async fn rule_13_a_stranger_gets_a_code_on_his_channel() {
 }
 
 #[tokio::test]
-async fn a_sender_that_somebody_else_has_to_resolve_is_challenged_under_that_id() {
+async fn a_resolved_sender_is_challenged_under_the_resolved_id() {
     let world = World::new(Mode::Pairing).await;
     assert_eq!(world.write("ask").await.sender.unwrap().as_str(), "id:asked");
     let adapter = Some(&*world.adapter as _);
@@ -410,7 +418,7 @@ async fn explain_says_what_screen_does_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn the_name_that_a_channel_gives_is_kept_unless_it_is_huge() {
+async fn metadata_is_stored_unless_it_is_too_long() {
     let world = World::new(Mode::Pairing).await;
     let meta = serde_json::json!({ "push_name": "Ana" });
     world.screen(direct("id:1").with_meta(meta.clone())).await;
@@ -422,7 +430,7 @@ async fn the_name_that_a_channel_gives_is_kept_unless_it_is_huge() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_makes_nothing_hold_for_ever() {
+async fn a_clock_set_back_makes_nothing_last_forever() {
     let world = World::new(Mode::Pairing).await;
     let start = nexo_pairing_core::Clock::now(&*world.clock);
     world.reject("id:rejected").await;
@@ -432,8 +440,8 @@ async fn a_clock_that_was_set_back_makes_nothing_hold_for_ever() {
     world.seed("main", "id:friend").await;
     world.challenge("id:stranger").await;
     world.clock.set(start - Duration::days(365));
-    assert_eq!(world.write("id:friend").await.rule, Rule::Allowed, "a grant for good stays good");
-    assert_eq!(world.write("id:guest").await.rule, Rule::Challenge, "a limited one does not grow");
-    assert_eq!(world.write("id:rejected").await.rule, Rule::Challenge, "nobody waits a year");
+    assert_eq!(world.write("id:friend").await.rule, Rule::Allowed, "an unlimited grant stays");
+    assert_eq!(world.write("id:guest").await.rule, Rule::Challenge, "a limited one gets no longer");
+    assert_eq!(world.write("id:rejected").await.rule, Rule::Challenge, "the wait is not a year");
     assert_eq!(world.write("id:stranger").await.rule, Rule::Challenge, "with a new code");
 }

@@ -1,4 +1,4 @@
-//! Who is known is admitted while the store stands still, for as long as the lists are fresh.
+//! Known senders are admitted while the store is stalled, as long as the lists are fresh.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::support::{at_once, channel};
 
-/// A file that knows `id:known`, and a gate before it.
+/// A file with a grant for `id:known`, and its gate.
 struct World {
     folder: TempDir,
     clock: Arc<ManualClock>,
@@ -29,7 +29,7 @@ struct World {
 }
 
 impl World {
-    /// The store's clock stops its writer when it is told to.
+    /// The store's clock, which can stop its writer.
     async fn new(stop: &Stop) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
@@ -50,7 +50,7 @@ impl World {
         self.store.seed(&channel(), &account, &[sender], &Actor::seed()).await.map(drop)
     }
 
-    /// From memory, at once.
+    /// The answer from memory.
     fn known(&self) -> Option<Decision> {
         self.gate.try_admit("test", "main", "id:known", &self.policy, None).unwrap()
     }
@@ -60,7 +60,7 @@ impl World {
     }
 }
 
-/// Stops whoever comes by once it is armed, until it is let go.
+/// Once armed, stops the threads that pass it until it is released.
 #[derive(Debug, Clone)]
 struct Stop(Arc<StopState>);
 
@@ -101,7 +101,7 @@ impl Stopped {
         self.stop.0.is_armed.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until somebody was stopped.
+    /// Waits until a thread was stopped.
     fn wait(&self) {
         self.stopped.recv_timeout(Duration::from_secs(60)).unwrap();
     }
@@ -129,8 +129,8 @@ impl Clock for Stopping {
     }
 }
 
-/// A replica that is a [`Stop`]: whoever tells it of a change holds what the store's threads need to
-/// tell anything to anybody.
+/// A replica that is a [`Stop`]: the thread that updates it holds what the store's threads need to
+/// update any replica.
 struct SlowReplica {
     clock: Arc<ManualClock>,
     position: Mutex<Option<i64>>,
@@ -181,9 +181,9 @@ impl Holder {
         let mut child = command.spawn().expect("sqlite3 is installed");
         let hold = "BEGIN IMMEDIATE; DELETE FROM pairing_attempts; SELECT 'held';\n";
         child.stdin.as_mut().unwrap().write_all(hold.as_bytes()).unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "held\n");
+        let mut output = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut output).unwrap();
+        assert_eq!(output, "held\n");
         Self(child)
     }
 }
@@ -196,19 +196,19 @@ impl Drop for Holder {
 }
 
 #[tokio::test]
-async fn a_writer_that_stands_still_in_its_transaction_holds_up_no_admit() {
+async fn a_writer_stalled_in_its_transaction_delays_no_admit() {
     let (stop, stopped) = Stop::new();
     let world = World::new(&stop).await;
     stopped.arm();
     let writing = world.seed("id:new");
     tokio::pin!(writing);
-    // Handed to the writer, which does not come back.
+    // The writer takes it, and stalls.
     assert!(at_once(writing.as_mut()).is_none());
     stopped.wait();
     for _ in 0..1000 {
         assert_eq!(world.known(), Some(Decision::Admit));
     }
-    // Others see that nothing has changed, so that the lists do not grow old.
+    // Other threads see that nothing has changed, so that the lists stay fresh.
     for _ in 0..6 {
         world.clock.advance(Duration::from_secs(1));
         assert_eq!(world.ask("id:known").await.unwrap(), Decision::Admit);
@@ -219,7 +219,7 @@ async fn a_writer_that_stands_still_in_its_transaction_holds_up_no_admit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_stands_still_between_commit_and_telling_holds_up_no_admit_for_5_s() {
+async fn a_store_stalled_after_a_commit_delays_no_admit_for_5_s() {
     let (stop, stopped) = Stop::new();
     let world = World::new(&Stop::new().0).await;
     let slow = Arc::new(SlowReplica {
@@ -254,10 +254,10 @@ async fn a_store_that_stands_still_between_commit_and_telling_holds_up_no_admit_
 }
 
 #[tokio::test]
-async fn another_process_in_a_transaction_holds_up_no_admit() {
+async fn another_process_in_a_transaction_delays_no_admit() {
     let world = World::new(&Stop::new().0).await;
     let holder = Holder::of(&world.folder.path().join("pairing.db"));
-    // A stranger has to wait for it; nobody else does.
+    // Only a stranger has to wait for it.
     let stranger = world.ask("id:stranger");
     tokio::pin!(stranger);
     for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! A gate before a store in memory, on a clock that stands still.
+//! A gate on a store in memory, with a manual clock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,15 +14,15 @@ use nexo_pairing_store::{PairingStore, StoreOptions};
 use time::{Duration, OffsetDateTime};
 
 /// The channel of the tests: `id:7`, `ID:7` and `id:7...` are the same sender, `group:…` is a group,
-/// `own` is the channel's own account, and anything else is nobody.
+/// `own` is the channel's own account, and anything else is not pairable.
 #[derive(Default)]
 pub(crate) struct TestAdapter {
-    /// What was sent: account, recipient, text.
+    /// Sent texts: account, recipient, text.
     pub(crate) sent: Mutex<Vec<(String, String, String)>>,
-    /// What it was asked to make canonical.
+    /// The ids it was asked to normalize.
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) is_broken: AtomicBool,
-    /// Whether the channel is served, and its texts worded, by another process.
+    /// Whether another process serves the channel and formats its texts.
     pub(crate) is_elsewhere: AtomicBool,
 }
 
@@ -41,7 +41,7 @@ impl PairingChannelAdapter for TestAdapter {
     async fn resolve_sender(&self, raw: &str) -> Result<Option<String>, PairingError> {
         match raw {
             "ask" => Ok(Some("id:asked".into())),
-            "down" => Err(PairingError::delivery("nobody answers")),
+            "down" => Err(PairingError::delivery("no answer")),
             _ => Ok(None),
         }
     }
@@ -65,7 +65,7 @@ impl PairingChannelAdapter for TestAdapter {
         challenge: &Challenge,
     ) -> Result<(), PairingError> {
         let text = if self.is_elsewhere.load(Ordering::SeqCst) {
-            format!("worded elsewhere: {}", challenge.code)
+            format!("formatted elsewhere: {}", challenge.code)
         } else {
             self.format_challenge(challenge)
         };
@@ -141,7 +141,7 @@ impl World {
         self.screen(direct(raw)).await
     }
 
-    /// Screens a message that is to be challenged, and gives its code.
+    /// Screens a message that has to be challenged; returns the code.
     pub(crate) async fn challenge(&self, raw: &str) -> PairingCode {
         match self.write(raw).await.decision {
             Decision::Challenge { code } => code,
@@ -195,7 +195,7 @@ pub(crate) fn assert_dropped(screened: &Screened, rule: Rule, reason: DropReason
     assert!(screened.delivery.is_none());
 }
 
-/// What a future says without being waited for.
+/// The output of a future that is ready at its first poll.
 pub(crate) fn at_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.poll(&mut context) {
