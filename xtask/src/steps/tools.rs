@@ -7,7 +7,7 @@ use crate::context::{Context, Outcome};
 pub(crate) struct CargoTool {
     /// `cargo-` and the subcommand.
     pub(crate) name: &'static str,
-    /// What is installed if there is none, or only an older one.
+    /// The version to install if the tool is absent or older.
     pub(crate) version: &'static str,
 }
 
