@@ -5,14 +5,14 @@ use std::sync::{Arc, Weak};
 use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{
     AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingCode,
-    PairingError, Replica, SenderKey, Session, SessionId, Target,
+    PairingError, Replica, SeedReport, SenderKey, Session, SessionId, Target,
 };
 use nexo_pairing_engine::{
     AccountRow, AdapterRow, Attempt, AttemptTable, AuditRow, AuditTable, AuditTrim, BlockTable,
     Caller, Erased, GrantEnd, GrantTable, LockKey, Maintenance, ModeTable, OutcomeRow,
     OutcomeTable, Overdue, PortError, PortResult, Progress, RedemptionRow, RedemptionTable,
-    RequestCounts, RequestRow, RequestTable, Rows, Seed, Seeded, SessionRow, SessionTable, Sha256,
-    Storage, Trim,
+    RequestCounts, RequestRow, RequestTable, Rows, Seed, SessionRow, SessionTable, Sha256, Storage,
+    Trim,
 };
 use time::OffsetDateTime;
 
@@ -281,7 +281,7 @@ impl GrantTable for HookedRows<'_> {
 
     write! {
         fn put_grant(&mut self, grant: &AllowedSender) -> (), under [LockKey::sender(&grant.key())];
-        fn seed_grants(&mut self, seed: &Seed<'_>) -> Seeded, under of_list(seed.account);
+        fn seed_grants(&mut self, seed: &Seed<'_>) -> SeedReport, under of_list(seed.account);
     }
 }
 

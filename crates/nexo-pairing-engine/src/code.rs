@@ -10,9 +10,8 @@ use nexo_pairing_core::{
 };
 use serde_json::{Value, json};
 
-use crate::port::{Attempt, AttemptKind, LockKey, PortError, PortResult, RequestRow};
+use crate::port::{Attempt, AttemptKind, LockKey, PortError, PortResult, RequestRow, at};
 use crate::refusal::{TxError, TxResult};
-use crate::state::at;
 use crate::tx::{Subject, Tx, seconds};
 
 /// The period in which failed attempts are counted, and the duration of a lockout.

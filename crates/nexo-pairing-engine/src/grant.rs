@@ -11,9 +11,8 @@ use nexo_pairing_core::{
 use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
 
-use crate::port::{GrantEnd, LockKey, PortResult, RequestRow, Seed};
+use crate::port::{GrantEnd, LockKey, PortResult, RequestRow, Seed, at};
 use crate::refusal::{TxError, TxResult};
-use crate::state::at;
 use crate::tx::{Subject, Tx};
 
 /// Revokes the live grants of a target.
@@ -94,7 +93,7 @@ pub(crate) fn seed(
     if let Some(sender) = senders.iter().find(|sender| blocked.contains(*sender)) {
         return Err(TxError::Refused(PairingError::Blocked { key: key(sender) }));
     }
-    let seeded = tx.rows.seed_grants(&Seed { account: on, senders, at: tx.now, via: actor })?;
+    let report = tx.rows.seed_grants(&Seed { account: on, senders, at: tx.now, via: actor })?;
     let (overdue, requests) = (tx.overdue(), tx.rows.requests(&filter)?);
     let live = requests.into_iter().filter(|request| !overdue.includes(request));
     let mut requests: HashMap<SenderId, PairingCode> =
@@ -104,8 +103,6 @@ pub(crate) fn seed(
             tx.close(&key(sender), &code, RequestEnd::Approved, tx.now, 0)?;
         }
     }
-    let unchanged = (senders.len() as u64).saturating_sub(seeded.inserted + seeded.renewed);
-    let report = SeedReport::new(seeded.inserted, seeded.renewed, unchanged);
     let account = Some(AccountScope::One(account.clone()));
     let subject = Subject { channel: Some(channel.clone()), account, ..Subject::default() };
     tx.audit(actor, AuditAction::Seed, subject, json!(report))?;

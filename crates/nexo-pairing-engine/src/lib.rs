@@ -33,7 +33,7 @@ pub use port::{
     AccountRow, AdapterRow, Attempt, AttemptKind, AttemptTable, AuditRow, AuditTable, AuditTrim,
     BlockTable, Erased, GrantEnd, GrantTable, LockKey, ModeTable, OutcomeRow, OutcomeTable,
     Overdue, PortError, PortResult, RedemptionRow, RedemptionTable, Repeats, RequestCounts,
-    RequestRow, RequestTable, Rows, Seed, Seeded, SessionRow, SessionTable, Sha256, Trim,
+    RequestRow, RequestTable, Rows, Seed, SessionRow, SessionTable, Sha256, Trim, at,
 };
-pub use state::{at, sender_state};
+pub use state::sender_state;
 pub use storage::{Caller, Storage};

@@ -4,8 +4,8 @@ use nexo_pairing_core::{AllowedSender, Filter, PendingRequest, SenderKey};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::port::{PortResult, RequestRow, Rows};
-use crate::state::{at, grant_validity, request_validity};
+use crate::port::{PortResult, RequestRow, Rows, at};
+use crate::state::{grant_validity, request_validity};
 
 /// Whether a sender holds a live grant and is not blocked.
 pub(crate) fn is_allowed(rows: &dyn Rows, key: &SenderKey) -> PortResult<bool> {

@@ -26,14 +26,14 @@ use std::fmt;
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{
     AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingCode,
-    PairingError, SenderKey, Session, SessionId, Target,
+    PairingError, SeedReport, SenderKey, Session, SessionId, Target,
 };
 use time::OffsetDateTime;
 
 pub use rows::{
     AccountRow, AdapterRow, Attempt, AttemptKind, AuditRow, AuditTrim, Erased, GrantEnd, LockKey,
-    OutcomeRow, Overdue, RedemptionRow, Repeats, RequestCounts, RequestRow, Seed, Seeded,
-    SessionRow, Sha256, Trim,
+    OutcomeRow, Overdue, RedemptionRow, Repeats, RequestCounts, RequestRow, Seed, SessionRow,
+    Sha256, Trim, at,
 };
 
 /// Why an operation on rows failed. Nothing of its operation is kept.
@@ -168,7 +168,7 @@ pub trait GrantTable {
 
     /// Adds permanent grants, of different senders. An existing grant is renewed if it was revoked or
     /// expires, and otherwise left as it is.
-    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<Seeded>;
+    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<SeedReport>;
 
     /// Revokes the grants that match and are not revoked yet. Returns which, in any order.
     fn end_grants(&mut self, filter: &Filter, end: GrantEnd<'_>) -> PortResult<Vec<SenderKey>>;

@@ -11,12 +11,11 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use crate::port::{
-    LockKey, PortError, PortResult, RedemptionRow, Repeats, Rows, SessionRow, Sha256,
+    LockKey, PortError, PortResult, RedemptionRow, Repeats, Rows, SessionRow, Sha256, at,
 };
 use crate::refusal::{TxError, TxResult};
 use crate::repeat::RepeatKind;
 use crate::session::end;
-use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};
 
 /// The id of a new session, and the hash of a new token.

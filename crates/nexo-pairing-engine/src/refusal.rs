@@ -43,5 +43,18 @@ impl<E> Specific<E> {
     }
 }
 
+/// Refuses an argument that is not valid.
+pub(crate) fn check(
+    is_valid: bool,
+    name: &'static str,
+    value: impl FnOnce() -> String,
+    expected: &'static str,
+) -> Result<(), PairingError> {
+    if is_valid {
+        return Ok(());
+    }
+    Err(PairingError::Invalid { name, value: value(), expected })
+}
+
 /// The result of an operation.
 pub(crate) type TxResult<T, R = PairingError> = Result<T, TxError<R>>;

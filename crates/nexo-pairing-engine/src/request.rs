@@ -10,9 +10,9 @@ use nexo_pairing_core::{
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::port::{LockKey, PortResult, RequestCounts, RequestRow, Rows};
+use crate::port::{LockKey, PortResult, RequestCounts, RequestRow, Rows, at};
 use crate::refusal::{TxError, TxResult};
-use crate::state::{at, grant_validity, request_validity};
+use crate::state::{grant_validity, request_validity};
 use crate::tx::{SHARE, Subject, Tx, seconds};
 
 /// How often a new code is drawn before giving up. At 3,000 requests the chance that one is taken is 1 in 10

@@ -7,9 +7,8 @@ use nexo_pairing_core::{
 };
 use serde_json::json;
 
-use crate::port::{LockKey, PortResult, Rows, SessionRow, Sha256};
+use crate::port::{LockKey, PortResult, Rows, SessionRow, Sha256, at};
 use crate::refusal::TxResult;
-use crate::state::at;
 use crate::tx::{Subject, Tx, seconds, sha256};
 
 /// The live session that has this token.

@@ -1,12 +1,9 @@
 //! The state of a sender, from rows.
 
-use std::ops::RangeInclusive;
-
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{AccountScope, AllowedSender, Filter, SenderKey, SenderState, Validity};
-use time::OffsetDateTime;
 
-use crate::port::{PortResult, RequestRow, Rows};
+use crate::port::{PortResult, RequestRow, Rows, at};
 
 /// The complete state of a sender, for a storage that updates its replicas by keys that changed. A block on
 /// all accounts has a key on the account `*`.
@@ -40,25 +37,4 @@ pub(crate) fn grant_validity(grant: &AllowedSender) -> Option<Validity> {
 /// When a request is live.
 pub(crate) fn request_validity(request: &RequestRow) -> Validity {
     Validity::Between(at(request.created_at), at(request.expires_at))
-}
-
-/// The moment of a stored time stamp, clamped to the years 1 to 9999.
-#[must_use]
-pub fn at(seconds: i64) -> OffsetDateTime {
-    const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-    let seconds = seconds.clamp(*YEARS.start(), *YEARS.end());
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_stamp_that_no_calendar_has_is_the_nearest_that_it_has() {
-        let seconds = |stored| at(stored).unix_timestamp();
-        assert_eq!(seconds(1_800_000_000), 1_800_000_000);
-        assert_eq!(seconds(i64::MAX), 253_402_300_799);
-        assert_eq!(seconds(i64::MIN), -62_135_596_800);
-    }
 }

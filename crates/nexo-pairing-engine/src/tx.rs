@@ -10,9 +10,8 @@ use nexo_pairing_core::{
 use serde_json::{Value, json};
 
 use crate::port::{
-    AuditRow, GrantEnd, LockKey, OutcomeRow, Overdue, PortResult, RequestRow, Rows, Sha256,
+    AuditRow, GrantEnd, LockKey, OutcomeRow, Overdue, PortResult, RequestRow, Rows, Sha256, at,
 };
-use crate::state::at;
 
 /// The most overdue requests, and grants, that a transaction ends beside those that it decides on. A request
 /// costs a deletion, an outcome and an entry in the audit log.

@@ -130,7 +130,7 @@ impl Inner {
         // Subscribers do not wait for the loads.
         drop(replicas);
         let state = |key| Ok(self.state.sender_state(key)?);
-        let mut told = Ok(());
+        let mut updated = Ok(());
         for replica in live {
             let as_of = replica.now();
             let done = match replica.position() {
@@ -145,17 +145,17 @@ impl Inner {
                 Ok(()) => replica.heartbeat(as_of),
                 Err(error) => {
                     replica.invalidate();
-                    told = Err(error);
+                    updated = Err(error);
                 }
             }
         }
-        told
+        updated
     }
 }
 
 /// Logs a failure. The writes are done in any case: a replica that cannot follow is invalidated.
-fn report(told: Result<(), PairingError>) {
-    if let Err(error) = told {
+fn report(updated: Result<(), PairingError>) {
+    if let Err(error) = updated {
         tracing::error!(%error, "a replica cannot follow the storage");
     }
 }

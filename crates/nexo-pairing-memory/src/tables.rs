@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use nexo_pairing_core::rules::EndedRequest;
 use nexo_pairing_core::{
     AccountKey, Actor, AllowedSender, AuditEvent, AuditQuery, BlockedSender, Filter, PairingCode,
-    SenderKey, Session, SessionId, Target,
+    SeedReport, SenderKey, Session, SessionId, Target,
 };
 use nexo_pairing_engine::{
     AccountRow, AdapterRow, Attempt, AttemptTable, AuditRow, AuditTable, AuditTrim, BlockTable,
     GrantEnd, GrantTable, ModeTable, OutcomeRow, OutcomeTable, Overdue, PortResult, RedemptionRow,
-    RedemptionTable, RequestCounts, RequestRow, RequestTable, Seed, Seeded, SessionRow,
-    SessionTable, Sha256, at as moment,
+    RedemptionTable, RequestCounts, RequestRow, RequestTable, Seed, SessionRow, SessionTable,
+    Sha256, at as moment,
 };
 
 use crate::state::{State, block_key, matching, size};
@@ -33,9 +33,8 @@ impl RequestTable for State {
     }
 
     fn count_requests(&self, on: &AccountKey, overdue: Overdue) -> PortResult<RequestCounts> {
-        let rows = self.requests.values().filter(|(_, row)| !overdue.includes(row));
-        let live = rows.map(|(_, row)| &row.key);
-        let own = live.clone().filter(|key| key.channel == on.0 && key.account_id == on.1);
+        let live = self.requests.values().map(|(_, row)| row).filter(|row| !overdue.includes(row));
+        let own = live.clone().filter(|row| row.key.channel == on.0 && row.key.account_id == on.1);
         let (of_account, live) = (own.count() as u64, live.count() as u64);
         Ok(RequestCounts { of_account, live, stored: self.requests.len() as u64 })
     }
@@ -103,20 +102,21 @@ impl GrantTable for State {
         Ok(())
     }
 
-    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<Seeded> {
-        let (mut seeded, (channel, account)) = (Seeded::default(), seed.account);
+    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<SeedReport> {
+        let (mut report, (channel, account)) = (SeedReport::default(), seed.account);
         for sender in seed.senders {
             let key = SenderKey::new(channel.clone(), account.clone(), sender.clone());
             let old = self.grants.get(&key);
             if old.is_some_and(|old| old.revoked_at.or(old.expires_at).is_none()) {
+                report.unchanged += 1;
                 continue;
             }
-            *if old.is_some() { &mut seeded.renewed } else { &mut seeded.inserted } += 1;
+            *if old.is_some() { &mut report.reactivated } else { &mut report.inserted } += 1;
             let mut grant = AllowedSender::new(key.clone(), moment(seed.at), seed.via.clone());
             grant.note = old.and_then(|old| old.note.clone());
             self.put_keyed(|it| &mut it.grants, &key, Some(grant));
         }
-        Ok(seeded)
+        Ok(report)
     }
 
     fn end_grants(&mut self, filter: &Filter, end: GrantEnd<'_>) -> PortResult<Vec<SenderKey>> {

@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn writes_go_together_in_their_order() {
+    fn writes_share_a_transaction_in_order() {
         let (told, rows) = written(|queue| [3, 1, 2].map(|x| insert(queue, x)).into());
         assert_eq!((told, rows), (vec![Ok(3), Ok(1), Ok(2)], vec![3, 1, 2]));
     }
 
     #[test]
-    fn one_that_fails_is_taken_back_and_the_others_are_kept() {
+    fn a_failed_write_is_rolled_back_and_the_others_are_kept() {
         let half_done = |queue: &WriteQueue| {
             push(queue, |rows| {
                 rows.connection.execute("INSERT INTO t VALUES (7)", ())?;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_that_fails_put_away_is_put_away_by_the_next() {
+    fn the_maintenance_of_a_failed_write_is_claimed_by_the_next() {
         let put_away = |queue: &WriteQueue, then: &'static str| {
             push(queue, move |rows| {
                 let was_done = !rows.claim_maintenance();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_disk_that_is_low_on_space_no_operation_ends_more_than_it_decides_on() {
+    fn no_write_runs_maintenance_on_a_disk_low_on_space() {
         let mut connection = Connection::open_in_memory().unwrap();
         let (queue, options) = (WriteQueue::default(), StoreOptions::default());
         let takes = |rows: &mut SqliteRows<'_>| Ok(rows.claim_maintenance());
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_told_when_the_transaction_is_gone() {
+    fn all_writes_fail_with_their_transaction() {
         // As SQLite does by itself on a full disk.
         let roll_back = |queue: &WriteQueue| {
             push(queue, |rows| {
@@ -335,14 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_go_together() {
+    fn a_transaction_has_a_maximum_of_writes() {
         let queue = WriteQueue::default();
         let _answers: Vec<_> = (0..300).map(|x| insert(&queue, x)).collect();
         assert_eq!((queue.next().len(), queue.next().len()), (256, 44));
         assert_eq!(queue.next().len(), 0);
     }
     #[test]
-    fn operators_go_first_and_are_never_refused_for_a_crowd() {
+    fn operators_go_first_and_are_never_refused_because_of_a_crowd() {
         let (told, rows) = written(|queue| {
             let mut answers: Vec<_> = (0..MAX_WAITING as i64).map(|x| insert(queue, x)).collect();
             assert!(queue.push(Caller::Stranger, |_| Ok(())).is_none());
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_gave_up_on_before_it_began_is_not_done() {
+    fn an_abandoned_write_of_a_stranger_is_skipped() {
         let (told, rows) = written(|queue| {
             let kept = insert(queue, 1);
             (2..=MAX_WAITING as i64).for_each(|x| drop(insert(queue, x)));

@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_one_whoever_meets_it() {
+    fn a_full_disk_is_the_same_error_from_sqlite_and_the_system() {
         let path = Path::new("/state/pairing.db.lock");
         let error = StoreError::io(path, io::ErrorKind::StorageFull.into());
         assert_eq!(error.kind, StoreErrorKind::Full);

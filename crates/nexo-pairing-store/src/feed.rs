@@ -27,7 +27,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct ChangeFeed {
     replicas: Mutex<Vec<Weak<dyn Replica>>>,
     /// The file whose state the replicas hold. Locked while they are updated.
-    told: Mutex<Option<FileId>>,
+    published: Mutex<Option<FileId>>,
     /// The result of the last check of the tables, and when it was made.
     verdict: Mutex<Option<(Verdict, Instant)>>,
 }
@@ -52,12 +52,12 @@ impl ChangeFeed {
         let replicas = self.live();
         // Locked while the state is read, so that an older state, or that of a replaced file, never
         // follows a newer one; readers of a replica do not wait for this lock.
-        let mut told = lock(&self.told);
+        let mut published_file = lock(&self.published);
         let is_current = db.is_at(path);
-        if !is_current || told.is_some_and(|told| Some(told) != db.id()) {
+        if !is_current || published_file.is_some_and(|file| Some(file) != db.id()) {
             replicas.iter().for_each(|replica| replica.invalidate());
         }
-        *told = db.id().filter(|_| is_current);
+        *published_file = db.id().filter(|_| is_current);
         if !is_current {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl ChangeFeed {
     /// subscribed meanwhile.
     pub(crate) fn heartbeat(&self, replicas: &[(Arc<dyn Replica>, Duration)]) -> bool {
         let live = self.live().len();
-        let _told = lock(&self.told);
+        let _published = lock(&self.published);
         let mut is_current = live <= replicas.len();
         for (replica, as_of) in replicas {
             if replica.position().is_some() {
@@ -168,8 +168,8 @@ impl ChangeFeed {
     /// Tells the replicas that their state is no longer the store's.
     pub(crate) fn invalidate(&self) {
         let replicas = self.live();
-        let mut told = lock(&self.told);
-        *told = None;
+        let mut published_file = lock(&self.published);
+        *published_file = None;
         replicas.iter().for_each(|replica| replica.invalidate());
     }
 

@@ -313,7 +313,7 @@ mod tests {
     use crate::open;
 
     #[test]
-    fn a_sound_file_is_read_in_place_and_an_older_one_as_a_copy() {
+    fn a_current_file_is_read_in_place_and_an_older_one_as_a_copy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairing.db");
         let is_in_place = || view(&path).unwrap().path() == path.to_str();

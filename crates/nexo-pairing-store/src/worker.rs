@@ -215,7 +215,7 @@ mod tests {
     use crate::{StoreOptions, inspect};
 
     #[tokio::test]
-    async fn a_write_that_panics_is_taken_back_and_leaves_nobody_waiting() {
+    async fn a_panicking_write_is_rolled_back_and_blocks_no_other() {
         let (path, options) = (PathBuf::from(":memory:"), StoreOptions::default());
         let storage = SqliteStorage::detached(path, options, inspect::empty).await.unwrap();
         let (begin, begun) = oneshot::channel();

@@ -14,7 +14,7 @@ use nexo_pairing_core::{
 };
 
 use crate::modes::WantedModes;
-use crate::refusal::Specific;
+use crate::refusal::{Specific, check};
 use crate::storage::{Caller, Storage};
 use crate::tx::Tx;
 use crate::{PairingEngine, adapters, code, grant, list, modes};
@@ -239,21 +239,15 @@ impl<S: Storage> PairingEngine<S> {
 }
 
 fn check_grant(grant: &Grant) -> Result<(), PairingError> {
-    if let Some(expires_in) = grant.expires_in
-        && !GRANT_TTL.contains(&Duration::from_secs(expires_in.as_secs()))
-    {
-        let value = format!("{expires_in:?}");
-        return Err(PairingError::Invalid { name: "expires_in", value, expected: GRANT_TTL_FORM });
-    }
+    let expires_in = grant.expires_in.unwrap_or(*GRANT_TTL.start());
+    let is_valid = GRANT_TTL.contains(&Duration::from_secs(expires_in.as_secs()));
+    check(is_valid, "expires_in", || format!("{expires_in:?}"), GRANT_TTL_FORM)?;
     check_text("note", grant.note.as_deref())
 }
 
 /// Operators' texts are shown on other operators' terminals.
 fn check_text(name: &'static str, text: Option<&str>) -> Result<(), PairingError> {
-    match text {
-        Some(text) if text.len() > MAX_NOTE_BYTES || text.chars().any(char::is_control) => {
-            Err(PairingError::Invalid { name, value: excerpt(text), expected: NOTE_FORM })
-        }
-        _ => Ok(()),
-    }
+    let text = text.unwrap_or_default();
+    let is_valid = text.len() <= MAX_NOTE_BYTES && !text.chars().any(char::is_control);
+    check(is_valid, name, || excerpt(text), NOTE_FORM)
 }

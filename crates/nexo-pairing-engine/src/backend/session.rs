@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::maintenance::Maintenance;
 use crate::port::Rows;
 use crate::redemption::NewToken;
+use crate::refusal::check;
 use crate::storage::{Caller, Storage};
 use crate::tx::{Tx, sha256};
 use crate::{PairingEngine, redemption, session};
@@ -137,29 +138,14 @@ impl<S: Storage> PairingEngine<S> {
 }
 
 fn check_ttl(name: &'static str, ttl: Duration) -> Result<(), PairingError> {
-    if SESSION_TTL.contains(&ttl) {
-        return Ok(());
-    }
-    let (value, expected) = (format!("{ttl:?}"), SESSION_TTL_FORM);
-    Err(PairingError::Invalid { name, value, expected })
+    check(SESSION_TTL.contains(&ttl), name, || format!("{ttl:?}"), SESSION_TTL_FORM)
 }
 
 fn check_profile(profile: &str) -> Result<(), PairingError> {
-    check("profile", profile, is_profile, PROFILE_FORM)
+    check(is_profile(profile), "profile", || excerpt(profile), PROFILE_FORM)
 }
 
 fn check_label(label: Option<&str>) -> Result<(), PairingError> {
-    label.map_or(Ok(()), |label| check("device_label", label, is_device_label, LABEL_FORM))
-}
-
-fn check(
-    name: &'static str,
-    text: &str,
-    is_valid: fn(&str) -> bool,
-    expected: &'static str,
-) -> Result<(), PairingError> {
-    if is_valid(text) {
-        return Ok(());
-    }
-    Err(PairingError::Invalid { name, value: excerpt(text), expected })
+    let is_valid = label.is_none_or(is_device_label);
+    check(is_valid, "device_label", || excerpt(label.unwrap_or_default()), LABEL_FORM)
 }

@@ -1,13 +1,13 @@
 //! The rows of the port, its locks and its trims.
 
-use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
-use time::OffsetDateTime;
+use std::ops::RangeInclusive;
 
-use crate::state::at;
+use nexo_pairing_core::rules::{EndedRequest, RequestEnd};
 use nexo_pairing_core::{
     AccountId, AccountKey, Actor, AllowedSender, AuditEvent, ChannelId, PairingCode, PeerAddress,
     SenderId, SenderKey, Session, SessionId,
 };
+use time::OffsetDateTime;
 
 /// What an operation decides on, in the order in which all operations lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,15 +130,6 @@ pub struct Seed<'a> {
     pub at: i64,
     /// By whom.
     pub via: &'a Actor,
-}
-
-/// The result of a seed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seeded {
-    /// How many grants are new.
-    pub inserted: u64,
-    /// How many were renewed.
-    pub renewed: u64,
 }
 
 /// The result of an erasure.
@@ -377,5 +368,26 @@ impl Trim {
             }
             _ => false,
         }
+    }
+}
+
+/// The moment of a stored time stamp, clamped to the years 1 to 9999.
+#[must_use]
+pub fn at(seconds: i64) -> OffsetDateTime {
+    const YEARS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    let seconds = seconds.clamp(*YEARS.start(), *YEARS.end());
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_stamp_out_of_range_is_clamped() {
+        let seconds = |stored| at(stored).unix_timestamp();
+        assert_eq!(seconds(1_800_000_000), 1_800_000_000);
+        assert_eq!(seconds(i64::MAX), 253_402_300_799);
+        assert_eq!(seconds(i64::MIN), -62_135_596_800);
     }
 }

@@ -174,7 +174,7 @@ mod tests {
     use crate::rows::transaction::tests::plan;
 
     #[test]
-    fn every_search_goes_by_an_index_and_none_scans_the_log() {
+    fn every_search_uses_an_index() {
         for (lead, by) in [
             (Lead::Session, "INDEX pairing_audit_session (session_id=? AND rowid<?)"),
             (Lead::Sender, "INDEX pairing_audit_sender (sender_id=? AND rowid<?)"),

@@ -1,7 +1,7 @@
 //! `pairing_allow_from`: the grants. 0.1.8 writes it too, and knows `revoked_at` and no expiry.
 
-use nexo_pairing_core::{Actor, AllowedSender, Filter, SenderKey};
-use nexo_pairing_engine::{GrantEnd, GrantTable, PortResult, Seed, Seeded, at};
+use nexo_pairing_core::{Actor, AllowedSender, Filter, SeedReport, SenderKey};
+use nexo_pairing_engine::{GrantEnd, GrantTable, PortResult, Seed, at};
 use rusqlite::{Row, params};
 use serde_json::json;
 
@@ -46,7 +46,7 @@ impl GrantTable for SqliteRows<'_> {
         Ok(())
     }
 
-    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<Seeded> {
+    fn seed_grants(&mut self, seed: &Seed<'_>) -> PortResult<SeedReport> {
         let ((channel, account), senders) = (seed.account, seed.senders);
         // The list as one parameter: a statement for each of 10,000 senders took four times as long.
         let list = json!(senders).to_string();
@@ -58,8 +58,9 @@ impl GrantTable for SqliteRows<'_> {
                 ON CONFLICT DO NOTHING",
             grants,
         )?;
-        if inserted == senders.len() as u64 {
-            return Ok(Seeded { inserted, renewed: 0 });
+        let known = (senders.len() as u64).saturating_sub(inserted);
+        if known == 0 {
+            return Ok(SeedReport::new(inserted, 0, 0));
         }
         let renewed = self.change(
             "UPDATE pairing_allow_from SET revoked_at = NULL, revoked_via = NULL,
@@ -69,7 +70,7 @@ impl GrantTable for SqliteRows<'_> {
                     AND (revoked_at IS NOT NULL OR expires_at IS NOT NULL)",
             grants,
         )?;
-        Ok(Seeded { inserted, renewed })
+        Ok(SeedReport::new(inserted, renewed, known.saturating_sub(renewed)))
     }
 
     fn end_grants(&mut self, filter: &Filter, end: GrantEnd<'_>) -> PortResult<Vec<SenderKey>> {

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_are_over_are_found_by_indexes() {
+    fn overdue_requests_are_found_by_indexes() {
         let plan = plan(&overdue_sql()).join("; ");
         for index in ["pairing_pending_expiry", "pairing_pending_created"] {
             assert!(plan.contains(index), "{plan}");

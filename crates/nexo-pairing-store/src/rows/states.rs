@@ -26,10 +26,10 @@ const ALL: &str = "SELECT channel, account_id, sender_id, approved_at, expires_a
 /// The block only if it may be what changed: it is looked up by an index, and a damaged index shows none.
 const CHANGED: &str = "WITH changed AS
         (SELECT channel, account_id, sender_id,
-            max(kind NOT IN ('allow', 'pending', 'finished')) AS tells_of_block
+            max(kind NOT IN ('allow', 'pending', 'finished')) AS may_change_block
         FROM pairing_changes WHERE seq > ?1 GROUP BY channel, account_id, sender_id)
     SELECT key.channel, key.account_id, key.sender_id, allowed.approved_at, allowed.expires_at,
-        iif(key.tells_of_block, blocked.blocked_at IS NOT NULL, NULL), pending.created_at,
+        iif(key.may_change_block, blocked.blocked_at IS NOT NULL, NULL), pending.created_at,
         coalesce(pending.expires_at, pending.created_at + 3600),
         coalesce(pending.last_challenged_at, pending.created_at),
         finished.outcome, finished.at, finished.strikes
@@ -37,7 +37,7 @@ const CHANGED: &str = "WITH changed AS
     LEFT JOIN pairing_allow_from AS allowed ON allowed.channel = key.channel
         AND allowed.account_id = key.account_id AND allowed.sender_id = key.sender_id
         AND allowed.revoked_at IS NULL
-    LEFT JOIN pairing_blocked AS blocked ON key.tells_of_block AND blocked.channel = key.channel
+    LEFT JOIN pairing_blocked AS blocked ON key.may_change_block AND blocked.channel = key.channel
         AND blocked.account_id = key.account_id AND blocked.sender_id = key.sender_id
     LEFT JOIN pairing_pending AS pending ON pending.channel = key.channel
         AND pending.account_id = key.account_id AND pending.sender_id = key.sender_id
@@ -65,9 +65,9 @@ pub(crate) fn each(
     let mut failed = None;
     let mut rows = rows.map(|row| {
         row.map_err(|error| {
-            let told = PairingError::backend(error.to_string());
+            let shown = PairingError::backend(error.to_string());
             failed = Some(error);
-            told
+            shown
         })
     });
     let taken = take(&mut rows);

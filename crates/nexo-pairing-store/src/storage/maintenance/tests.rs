@@ -35,7 +35,7 @@ fn step(connection: &mut Connection, progress: &mut Progress) -> bool {
 }
 
 #[test]
-fn each_transaction_of_a_purge_deletes_so_many_rows_at_most() {
+fn each_step_deletes_a_limited_number_of_rows() {
     let mut connection = database(
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3500)
         INSERT INTO pairing_audit(at, actor, action) SELECT 1000000 + x, 'gate', 'old' FROM n;
@@ -88,7 +88,7 @@ fn overdue(connection: &Connection) -> [i64; 2] {
 }
 
 #[tokio::test]
-async fn an_operation_ends_a_share_of_what_is_over_and_all_that_it_decides_on() {
+async fn an_operation_ends_a_share_of_overdue_rows_and_all_that_it_decides_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pairing.db");
     let store = PairingStore::open(&path).await.unwrap();
@@ -107,7 +107,7 @@ async fn an_operation_ends_a_share_of_what_is_over_and_all_that_it_decides_on() 
 }
 
 #[test]
-fn each_transaction_of_a_purge_ends_so_many_requests_and_grants_at_most() {
+fn each_step_ends_a_limited_number_of_requests_and_grants() {
     let mut connection = database(CROWD);
     let mut progress = Progress::default();
     let mut before = overdue(&connection);
@@ -124,7 +124,7 @@ fn each_transaction_of_a_purge_ends_so_many_requests_and_grants_at_most() {
 }
 
 #[test]
-fn entries_from_the_future_do_not_keep_old_ones_behind_them() {
+fn entries_from_the_future_do_not_keep_older_ones() {
     let mut connection = database(
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2500)
         INSERT INTO pairing_audit(at, actor, action)
