@@ -1,7 +1,9 @@
 //! The cost of decisions from memory, and of a start up to the first decision.
 
+use std::collections::HashSet;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -87,6 +89,16 @@ fn admit(criterion: &mut Criterion) {
     for senders in [10_000, 1_000_000] {
         let world = World::of(senders);
         let mut group = criterion.benchmark_group(format!("admit one of {senders}"));
+        // The measure of the others: the least that an admit has to do.
+        let (ids, admits): (HashSet<_>, _) = (world.known.iter().collect(), AtomicU64::new(0));
+        group.bench_function("bare look-up", |bencher| {
+            let mut senders = world.known.iter().cycle();
+            bencher.iter(|| {
+                assert!(senders.next().is_some_and(|sender| ids.contains(sender)));
+                admits.fetch_add(1, Ordering::Relaxed);
+                coarsetime::Instant::now_without_cache_update()
+            });
+        });
         for threads in [1, 2] {
             group.bench_function(BenchmarkId::new("try_admit", threads), |bencher| {
                 bencher.iter_custom(|count| {

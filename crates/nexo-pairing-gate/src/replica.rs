@@ -16,6 +16,7 @@ pub(crate) struct GateReplica {
 }
 
 /// Everything that a decision is made of, under one lock.
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) snapshot: Snapshot,
     pub(crate) telemetry: Telemetry,
@@ -65,16 +66,7 @@ impl State {
 
 impl GateReplica {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State {
-            snapshot: Snapshot::default(),
-            telemetry: Telemetry::new(),
-            position: None,
-            confirmed_at: None,
-            had_blocks: None,
-            damage: None,
-            accounts: None,
-        };
-        Self { state: RwLock::new(state), clock }
+        Self { state: RwLock::default(), clock }
     }
 
     /// Everything as of one moment. Writers hold the lock for no I/O.

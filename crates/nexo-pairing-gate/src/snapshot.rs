@@ -68,6 +68,7 @@ pub(crate) struct SenderView<'a> {
 
 impl Snapshot {
     /// What is known of the sender with these ids.
+    #[inline]
     pub(crate) fn view<'a>(
         &'a self,
         channel: &str,

@@ -42,9 +42,9 @@ pub(crate) struct ChannelMetrics {
     no_adapter: Counter,
 }
 
-impl Telemetry {
+impl Default for Telemetry {
     /// Describes the metrics.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         metrics::describe_gauge!(metric::REQUESTS_PENDING, "Requests that wait for the operator.");
         metrics::describe_counter!(metric::DECISIONS_TOTAL, "Decisions of the gate, by rule.");
         metrics::describe_counter!(metric::INBOUND_CHALLENGED_TOTAL, "Challenges, by result.");
@@ -59,7 +59,9 @@ impl Telemetry {
             store_seconds: metrics::histogram!(metric::DECISION_SECONDS),
         }
     }
+}
 
+impl Telemetry {
     /// The metrics of a channel; all that are not configured share theirs.
     pub(crate) fn channel(&self, name: &str) -> &ChannelMetrics {
         self.channels.get(name).unwrap_or(&self.other)
