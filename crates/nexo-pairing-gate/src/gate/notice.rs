@@ -43,9 +43,9 @@ impl PairingGate {
     }
 
     /// Decides on a notice, and rebuilds the event that may be passed on. It has free text only if
-    /// the notice names a chat or an author with a live grant on this account, and nobody who is
-    /// blocked. Only memory is read; while it may be stale, nobody counts as allowed. An id that a
-    /// plugin has not resolved yet may be a blocked sender's while anybody on the channel is blocked.
+    /// the notice names a chat or an author with a live grant on this account, and no blocked sender.
+    /// Only memory is read; while it may be stale, no sender counts as allowed. An id that a plugin
+    /// has not resolved yet may be a blocked sender's while any sender on the channel is blocked.
     ///
     /// # Errors
     ///
