@@ -188,14 +188,14 @@ fn print(relay: &Figures, gate: &Figures) {
         println!("| {what} | {relay:.0} | {gate:.0} | |");
     };
     println!("| | relay | gate | added |\n| --- | --- | --- | --- |");
-    per_second("messages a second that came through", relay.per_second, gate.per_second);
+    per_second("messages per second, received", relay.per_second, gate.per_second);
     let capable = |figures: &Figures| 1.0 / figures.busy.as_secs_f64();
-    per_second("messages a second that keep one core busy", capable(relay), capable(gate));
-    row("processor time a message", relay.busy, gate.busy);
+    per_second("messages per second that saturate one core", capable(relay), capable(gate));
+    row("processor time per message", relay.busy, gate.busy);
     for (at, rate) in RATES.iter().enumerate() {
         let ((p50, p99), (gate_p50, gate_p99)) = (relay.late[at], gate.late[at]);
-        row(&format!("latency at {rate} a second, p50"), p50, gate_p50);
-        row(&format!("latency at {rate} a second, p99"), p99, gate_p99);
+        row(&format!("latency at {rate} per second, p50"), p50, gate_p50);
+        row(&format!("latency at {rate} per second, p99"), p99, gate_p99);
     }
 }
 

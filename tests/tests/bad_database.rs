@@ -69,7 +69,7 @@ fn a_file_of_another_kind_is_not_a_database() {
     fs::create_dir_all(home.database().parent().unwrap()).unwrap();
     for bytes in [b"This is a letter to my landlord.\n".repeat(200), vec![0; 8192], vec![b'x'; 5]] {
         fs::write(home.database(), bytes).unwrap();
-        each_command_fails(&home, "is not a SQLite database", "the file was left as it is");
+        each_command_fails(&home, "is not a SQLite database", "the file was left unchanged");
     }
 }
 

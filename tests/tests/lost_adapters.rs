@@ -132,7 +132,7 @@ fn a_gate_needs_no_adapter_for_a_channel_it_does_not_decide() {
     let both = "accounts: [{ channel: whatsapp, account: personal }, { channel: signal, account: main }]\n";
     home.configure(&format!("{RULES}{both}"));
     assert!(!reload(&gate), "{}", gate.stderr());
-    assert!(gate.stderr().contains("pairing.adapters no longer names signal"), "{}", gate.stderr());
+    assert!(gate.stderr().contains("pairing.adapters no longer lists signal"), "{}", gate.stderr());
     assert_eq!(gate.ask(&stranger())["reason"], "unknown_account");
     assert_eq!(decide(&home, &[]).code, 2);
     home.configure(&format!("{RULES}{both}adapters: []\n"));

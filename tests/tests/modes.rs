@@ -167,7 +167,7 @@ fn a_dry_run_writes_nothing_at_all() {
         let before = files_below(&home.path());
         let output = home.run_with(&["gate", "--auto-challenge", "--dry-run"], STRANGERS);
         assert_eq!(output.code, 0, "{what}: {output:?}");
-        assert!(output.stderr.contains("it decides on a copy of"), "{what}: {output:?}");
+        assert!(output.stderr.contains("deciding on a copy of"), "{what}: {output:?}");
         assert_eq!(output.stderr.lines().count(), 1, "{what}: {output:?}");
         // It shows who would be challenged, without a code, which no one could use.
         let answers = output.answers();

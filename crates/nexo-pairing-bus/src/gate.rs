@@ -83,7 +83,7 @@ impl BusGate {
     ) -> Self {
         metrics::describe_counter!(
             metric::REJECTED_TOTAL,
-            "Messages of the bus on which nothing was decided."
+            "Messages rejected without a decision, by reason."
         );
         let gate = gate.into();
         gate.set_accounts(settings.accounts());

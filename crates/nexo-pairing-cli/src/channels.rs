@@ -61,7 +61,7 @@ pub(crate) fn plugin(bus: &Bus, adapter: &Adapter) -> Result<Arc<dyn PairingChan
     let channel = &adapter.channel;
     if local_adapters().get(channel.as_str()).is_some() {
         return Err(CliError::usage(format!(
-            "pairing.adapters names {channel}, which has an adapter here: remove the entry"
+            "pairing.adapters lists {channel}, which has a built-in adapter: remove the entry"
         )));
     }
     let mut options = PluginOptions::new(channel.clone(), &adapter.prefix);

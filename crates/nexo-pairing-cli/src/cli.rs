@@ -50,9 +50,9 @@ pub struct Cli {
 pub(crate) enum Command {
     /// Show who is waiting and, with --all, who is allowed and blocked.
     List(list::List),
-    /// Let in the sender who has a code.
+    /// Let in the sender with this code.
     Approve(approve::Approve),
-    /// Refuse the sender who has a code; they get no other for 24 hours.
+    /// Refuse the sender with this code; they get no new one for 24 hours.
     Reject(reject::Reject),
     /// End the grants of a sender.
     Revoke(revoke::Revoke),
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Forget(forget::Forget),
     /// Forget the last mode of an account that the configuration no longer sets.
     ForgetMode(forget_mode::ForgetMode),
-    /// Forget that another process served a channel that the configuration no longer names.
+    /// Forget the plugin of a channel that is no longer in the configuration.
     ForgetAdapter(forget_adapter::ForgetAdapter),
     /// Show how the gate would decide on a sender, and by which rule.
     Explain(explain::Explain),
@@ -78,7 +78,7 @@ pub(crate) enum Command {
     Start(start::Start),
     /// Cancel a setup code that has not been used.
     Cancel(cancel::Cancel),
-    /// Show, make and remove the keys that sign setup codes.
+    /// List, rotate and retire the keys that sign setup codes.
     #[command(subcommand, after_help = "Example:\n  nexo-pair keys list")]
     Keys(keys::Keys),
     /// Let companions claim setup codes, and services check their sessions, over HTTP.

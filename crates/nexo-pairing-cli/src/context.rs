@@ -16,7 +16,7 @@ pub(crate) struct Global {
     /// The configuration file [default: $NEXO_HOME/config/pairing.yaml].
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     config: Option<PathBuf>,
-    /// The database, in place of the one that the configuration names.
+    /// The database, instead of the configured one.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     db: Option<PathBuf>,
     /// Upgrade the database of an earlier version without keeping a copy of it.

@@ -73,7 +73,7 @@ impl CliError {
     /// There is no database where one is needed.
     pub(crate) fn no_database(path: &Path) -> Self {
         Self::new("storage", Exit::Storage, format!("there is no database at {}", path.display()))
-            .with_hint("see with `nexo-pair config` where it is looked for")
+            .with_hint("`nexo-pair config` shows where it is expected")
     }
 
     /// A bus is needed, and none is configured.
@@ -85,15 +85,15 @@ impl CliError {
     /// The plugin that serves `channel` did not say who a sender is.
     pub(crate) fn plugin(channel: &str, source: impl Error + Send + Sync + 'static) -> Self {
         Self::of("plugin", Exit::Storage, source)
-            .with_message(format!("the plugin of the channel {channel} cannot resolve its senders"))
-            .with_hint("with --raw the id is taken as it is")
+            .with_message(format!("the plugin of the channel {channel} cannot resolve the sender"))
+            .with_hint("with --raw the id is used exactly as given")
     }
 
     /// Nothing here knows how the ids of a channel are written.
     pub(crate) fn no_adapter(channel: &str, registry: &PairingAdapterRegistry) -> Self {
         let known = registry.channels().join(", ");
         let message = format!("no adapter for the channel `{channel}`; there is one for {known}");
-        Self::refused("no_adapter", message).with_hint("with --raw the id is taken as it is")
+        Self::refused("no_adapter", message).with_hint("with --raw the id is used exactly as given")
     }
 
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -145,10 +145,10 @@ impl From<PairingError> for CliError {
 fn pairing_hint(error: &PairingError) -> Option<String> {
     Some(match error {
         PairingError::UnknownCode { .. } => {
-            "see who is waiting, in which database: nexo-pair list".to_owned()
+            "to see who is waiting, and in which database: nexo-pair list".to_owned()
         }
         PairingError::MistypedCode | PairingError::Code(_) => {
-            "compare it with what the sender sees; a slip like this costs nothing".to_owned()
+            "compare it with what the sender sees; a typo does not count as a wrong code".to_owned()
         }
         PairingError::Expired { .. } => {
             "ask the sender to write again: they will get a new code".to_owned()
@@ -224,9 +224,9 @@ impl From<AdaptersError> for CliError {
                     _ => ("them", "CHANNEL"),
                 };
                 format!(
-                    "name {them} again in pairing.adapters or, if no other process serves the channel any \
-                     more, forget it: nexo-pair forget-adapter {channel}\n\
-                     `adapters: []` states that no other process serves any channel\n\
+                    "list {them} in pairing.adapters again or, if no plugin serves the channel \
+                     any more, forget it: nexo-pair forget-adapter {channel}\n\
+                     `adapters: []` states that no channel is served by a plugin\n\
                      to see which file is read: nexo-pair config"
                 )
             }
@@ -328,8 +328,8 @@ impl From<ClientError> for CliError {
         };
         let hint = match &error {
             ClientError::Unreachable { step: Step::Tls, .. } => {
-                "if the gateway's certificate is from an authority of your own, name that with \
-                 --ca-cert FILE"
+                "if a private authority issued the gateway's certificate, trust that authority \
+                 with --ca-cert FILE"
             }
             ClientError::TimedOut { step: Step::Answer, .. } | ClientError::Lost { .. } => {
                 "the code may be used up by now: have a new one issued, and check with \
@@ -340,9 +340,8 @@ impl From<ClientError> for CliError {
             }
             ClientError::BadAnswer { .. } => "check that the url of the code is the gateway's",
             ClientError::Refused { refusal: Refusal::Replayed, .. } => {
-                "a code works once, and presenting it again may end the session that it gave: have \
-                 a new one issued; if it was not you who used it, tell the operator, who finds \
-                 it in `nexo-pair log`"
+                "a code works once, and presenting it again may end its session: have a new one \
+                 issued; if you did not use it, tell the operator to look at `nexo-pair log`"
             }
             ClientError::Refused { refusal: Refusal::Throttled, .. } => {
                 "wait a minute, and try again"

@@ -22,11 +22,11 @@ pub(crate) struct TargetArgs {
     /// Channel and sender, such as whatsapp:+5491155556666 or telegram:123456789.
     #[arg(value_name = "CHANNEL:SENDER")]
     sender: SenderArg,
-    /// Only on this account of the channel, not on all.
+    /// Only on this account of the channel, instead of all.
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
-    /// Take the sender's id as it is, without asking a plugin; refused where an adapter here maps it to
-    /// another id, or to none, unless it is stored.
+    /// Use the sender's id exactly as given, without asking a plugin; refused if a built-in adapter
+    /// maps it to another id or rejects it, unless it is stored.
     #[arg(long)]
     raw: bool,
 }
@@ -225,9 +225,9 @@ pub(crate) fn check_raw(
             format!("leave out --raw: {}", command(&canonical)),
         ),
         None => (
-            format!("the adapter of {channel} maps it to no sender"),
-            "give the id as a message carries it, without --raw; an id that is stored may be given \
-             as `nexo-pair list --all` shows it"
+            format!("the adapter of {channel} rejects it"),
+            "write the id as it is in messages, without --raw, or, if it is stored, as \
+             `nexo-pair list --all` shows it"
                 .to_owned(),
         ),
     };
@@ -238,8 +238,8 @@ pub(crate) fn check_raw(
 /// Notes that an id was taken as it is on a channel whose plugin has not been asked.
 pub(crate) fn note_raw(context: &mut Context, channel: &ChannelId) {
     context.note(&format!(
-        "the plugin of {channel} was not asked: the entry matches only messages whose sender the plugin \
-         leaves as written here"
+        "the plugin of {channel} was not asked: the entry matches only senders whose id the \
+         plugin leaves unchanged"
     ));
 }
 

@@ -107,7 +107,7 @@ pub enum ClientError {
         retry_after: Option<Duration>,
     },
     /// The session is not live: it never existed, has expired or was ended.
-    #[error("{gateway} knows no live session of this token")]
+    #[error("{gateway} has no live session for this token")]
     NoSession {
         /// Host and port of the gateway.
         gateway: String,

@@ -148,7 +148,7 @@ pub struct Setting {
     /// The key, such as `gate.mode`.
     pub key: &'static str,
     /// Its effective value; paths are absolute, `null` if not set. `gate.auto_challenge` shows as the
-    /// `gate.mode` that it stands for.
+    /// corresponding `gate.mode`.
     pub value: Value,
     /// The origin of the value.
     pub origin: Origin,

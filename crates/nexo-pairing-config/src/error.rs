@@ -35,7 +35,7 @@ pub enum ConfigError {
     },
     /// The file that configured a running process is gone, or no longer sets anything.
     #[error(
-        "{} no longer configures anything: it is gone, empty, or gives no key below `pairing:` a value; \
+        "{} no longer configures anything: it is missing, empty, or sets no key below `pairing:`; \
          restart to go back to the defaults",
         .path.display()
     )]
@@ -44,7 +44,7 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// The file changed while it was read.
-    #[error("{} is being written: reload once that is done", .path.display())]
+    #[error("{} is being written: reload once it is complete", .path.display())]
     Changing {
         /// The file.
         path: PathBuf,

@@ -109,7 +109,7 @@ keys! {
     "gate.mode" = Key::text("`open`, `allowlist` or `pairing`", reads::<Mode>)
         .remembered()
         .per_account();
-    /// The old spelling, of 0.1.8, for mode `pairing` (`true`) and `open` (`false`).
+    /// The 0.1.8 spelling of the mode: `true` is `pairing`, `false` is `open`.
     "gate.auto_challenge" = Key::flag().alias().remembered().per_account();
     /// The maximum number of live requests per account.
     "gate.max_pending" = Key::number(MAX_PENDING).per_account();
@@ -121,7 +121,7 @@ keys! {
     "gate.language" = Key::text("`en`, `es` or `pt`", reads::<Language>)
         .or(|| json!(Language::default()))
         .per_account();
-    /// A text to send instead of the built-in one; `{minutes}` stands for the lifetime of the code.
+    /// A text to send instead of the built-in one; `{minutes}` is replaced by the lifetime of the code.
     "gate.challenge_text" = Key::text(CHALLENGE_TEXT_FORM, is_challenge)
         .or_else("the built-in texts")
         .per_account();

@@ -144,7 +144,7 @@ impl<'a> Layer<'a> {
         path.map_err(|_| "an absolute path, because the directory it starts at is not UTF-8")
     }
 
-    /// Replaces `auto_challenge`, the old spelling of a mode, with the mode that it stands for, so that a
+    /// Replaces `auto_challenge`, the old spelling of a mode, with that mode, so that a
     /// later layer overrides it in either spelling.
     pub(crate) fn resolve_auto_challenge(&mut self) -> Result<(), ConfigError> {
         let Some((origin, legacy)) = self.values.remove("gate.auto_challenge") else {

@@ -44,7 +44,7 @@
 //!
 //! A relative path in the file starts at the file's directory, so that it does not depend on where
 //! the program was started; in a variable or a flag it starts at the working directory. A leading
-//! `~/` stands for `$HOME`. `~name`, `$VARIABLE` and `${…}` are not substituted anywhere, and rejected.
+//! `~/` expands to `$HOME`. `~name`, `$VARIABLE` and `${…}` are not substituted anywhere, and rejected.
 
 // Defines the macro `methods`, for `config`.
 #[macro_use]

@@ -22,7 +22,7 @@ pub enum PairingError {
         attempts_left: u32,
     },
     /// The code was mistyped: its check character does not match. It costs nothing.
-    #[error("the code was mistyped: its check character does not fit")]
+    #[error("the code was mistyped: its check character does not match")]
     MistypedCode,
     /// The code expired unused.
     #[error("the code of {key} expired at {}", rfc3339_seconds(*at))]
@@ -33,7 +33,7 @@ pub enum PairingError {
         at: OffsetDateTime,
     },
     /// The code was already approved.
-    #[error("the code of {key} was approved already, at {}", rfc3339_seconds(*at))]
+    #[error("the code of {key} was already approved, at {}", rfc3339_seconds(*at))]
     AlreadyApproved {
         /// Whose request it was.
         key: SenderKey,
@@ -41,7 +41,7 @@ pub enum PairingError {
         at: OffsetDateTime,
     },
     /// The request was already rejected, or its sender was blocked.
-    #[error("the request of {key} was rejected already, at {}", rfc3339_seconds(*at))]
+    #[error("the request of {key} was already rejected, at {}", rfc3339_seconds(*at))]
     AlreadyRejected {
         /// Whose request it was.
         key: SenderKey,
@@ -87,7 +87,7 @@ pub enum PairingError {
     },
 
     /// The channel did not accept a message.
-    #[error("the message was not handed over to the channel")]
+    #[error("the message was not delivered to the channel")]
     Delivery(#[source] Box<dyn Error + Send + Sync>),
     /// The gate's copy of the store is out of date and cannot be refreshed, so nothing can be decided.
     /// Drop the message.
@@ -108,7 +108,7 @@ pub enum PairingError {
     },
     /// The store has no capacity for this kind of work: its queue or the disk is nearly full. Nothing
     /// was changed; the same call may succeed later.
-    #[error("the store takes no more work of this kind now")]
+    #[error("the store accepts no more work of this kind at the moment")]
     Overloaded(#[source] Box<dyn Error + Send + Sync>),
     /// The store failed.
     #[error("the store failed")]

@@ -31,8 +31,8 @@ pub struct RememberedAdapters(BTreeMap<ChannelId, String>);
 pub enum AdaptersError {
     /// Channels that another process served are no longer configured.
     #[error(
-        "pairing.adapters no longer names {}, which another process served: without it, ids are not \
-         normalized, and a stranger may have one that is allowed",
+        "pairing.adapters no longer lists {}, which a plugin served: without it, ids are not \
+         normalized, and a stranger's id could match a grant",
         Listed(.0)
     )]
     Lost(BTreeSet<ChannelId>),

@@ -199,6 +199,6 @@ pub(crate) fn seconds(duration: Duration) -> i64 {
 }
 
 pub(crate) fn describe_metrics() {
-    metrics::describe_counter!(metric::APPROVALS_TOTAL, "Codes given to approve, by result.");
-    metrics::describe_counter!(metric::CODES_EXPIRED_TOTAL, "Codes that ran out unused.");
+    metrics::describe_counter!(metric::APPROVALS_TOTAL, "Codes passed to approve, by result.");
+    metrics::describe_counter!(metric::CODES_EXPIRED_TOTAL, "Codes that expired unused.");
 }

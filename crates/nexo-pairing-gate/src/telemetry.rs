@@ -45,13 +45,13 @@ pub(crate) struct ChannelMetrics {
 impl Default for Telemetry {
     /// Describes the metrics.
     fn default() -> Self {
-        metrics::describe_gauge!(metric::REQUESTS_PENDING, "Requests that wait for the operator.");
+        metrics::describe_gauge!(metric::REQUESTS_PENDING, "Pending requests.");
         metrics::describe_counter!(metric::DECISIONS_TOTAL, "Decisions of the gate, by rule.");
         metrics::describe_counter!(metric::INBOUND_CHALLENGED_TOTAL, "Challenges, by result.");
         metrics::describe_histogram!(
             metric::DECISION_SECONDS,
             metrics::Unit::Seconds,
-            "How long decisions took that asked the store."
+            "The duration of decisions that asked the store."
         );
         Self {
             channels: BTreeMap::new(),

@@ -141,7 +141,7 @@ impl KeyError {
                 quoted(&path.join("pairing.key"))
             ),
             Self::Symlink { path } => format!(
-                "replace the link by the file: mv \"$(readlink -f {0})\" {0}; or, for a mounted \
+                "replace the link with the file: mv \"$(readlink -f {0})\" {0}; or, for a mounted \
                  secret, set pairing.setup_code.secret_external: true",
                 quoted(path)
             ),

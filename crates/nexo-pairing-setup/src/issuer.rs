@@ -110,7 +110,7 @@ impl SetupCodeIssuer {
     pub fn open_with(path: impl AsRef<Path>, options: IssuerOptions) -> Result<Self, KeyError> {
         metrics::describe_counter!(
             metric::BOOTSTRAP_TOKENS_ISSUED_TOTAL,
-            "Bootstrap tokens that were issued."
+            "Issued bootstrap tokens."
         );
         let path = path.as_ref().to_owned();
         let ring = KeyRing::open_or_create(&path, options.secret_external, &*options.random)?;

@@ -116,16 +116,16 @@ impl StoreErrorKind {
             Self::Newer { found, known } => {
                 format!("the database {path} has schema {found}, this program knows up to {known}")
             }
-            Self::Replaced => format!("the database {path} was replaced meanwhile"),
+            Self::Replaced => format!("the database {path} was replaced in the meantime"),
             Self::QueueFull { waiting } => {
-                format!("{waiting} operations are waiting for the database {path} already")
+                format!("{waiting} operations are already waiting for the database {path}")
             }
             Self::LowSpace { free } => format!(
                 "only {free} bytes are free for the database {path}, and are reserved for operators"
             ),
             Self::NoRoomForCopy { needed, free } => format!(
-                "a copy of the database {path} before its upgrade takes {needed} bytes, and {free} \
-                 are free"
+                "a copy of the database {path} before its upgrade takes {needed} bytes, but only \
+                 {free} are free"
             ),
             Self::Full => format!("there is no space left for the database {path}"),
             Self::Permission => format!("no permission to use the database {path}"),
@@ -162,15 +162,15 @@ impl StoreError {
         let folder = self.path.parent().unwrap_or(&self.path).display();
         let hint = match &self.kind {
             StoreErrorKind::NotAFile => {
-                format!("name a file below it: --db {}", self.path.join("pairing.db").display())
+                format!("choose a file in it: --db {}", self.path.join("pairing.db").display())
             }
             StoreErrorKind::Missing => "check the path with `nexo-pair config`".to_owned(),
-            StoreErrorKind::Exists => "name a file that does not exist".to_owned(),
+            StoreErrorKind::Exists => "choose a file that does not exist".to_owned(),
             StoreErrorKind::NotADatabase => {
-                "check the path with `nexo-pair config`; the file was left as it is".to_owned()
+                "check the path with `nexo-pair config`; the file was left unchanged".to_owned()
             }
             StoreErrorKind::NoSessions => {
-                "name the file in which 0.1.8 kept them: pairing_sessions.db".to_owned()
+                "pass the sessions file of 0.1.8: pairing_sessions.db".to_owned()
             }
             StoreErrorKind::BadSession { row, .. } => format!(
                 "correct it, or leave it out in a copy: cp {path} COPY && sqlite3 COPY \
@@ -199,10 +199,10 @@ impl StoreError {
                 "put it on a local disk, with --db or pairing.storage.path".to_owned()
             }
             StoreErrorKind::QueueFull { .. } => format!(
-                "try again in a moment; if this goes on, find out who holds the database: fuser \
-                 {path}"
+                "try again in a moment; if this persists, find out which process holds the \
+                 database: fuser {path}"
             ),
-            StoreErrorKind::Busy => format!("find out who holds it: fuser {path}"),
+            StoreErrorKind::Busy => format!("find out which process holds it: fuser {path}"),
             StoreErrorKind::Sqlite if self.has_unknown_value() => {
                 "use the newer version of nexo-pair that wrote it".to_owned()
             }

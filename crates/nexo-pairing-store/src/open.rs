@@ -127,7 +127,7 @@ fn switch_to_wal(path: &Path, connection: &Connection) -> Result<(), StoreError>
         schema::version(connection).map(drop).map_err(sqlite)
     } else {
         let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_PROTOCOL);
-        let message = format!("the journal mode stays {mode}, it has to be wal");
+        let message = format!("the journal mode is {mode} and cannot be changed to wal");
         Err(sqlite(rusqlite::Error::SqliteFailure(refused, Some(message))))
     }
 }

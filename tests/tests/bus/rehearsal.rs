@@ -20,7 +20,7 @@ async fn a_dry_run_consumes_and_publishes_nothing() {
     let args = ["gate", "--nats", &server.url(), "--dry-run", "--auto-challenge"];
     let rehearsal = Gate::start(home.command(&args));
     rehearsal.wait_for_stderr("listening to plugin.inbound.>; nothing is published", 1);
-    assert!(rehearsal.stderr().contains("dry run: it decides on a copy of"));
+    assert!(rehearsal.stderr().contains("dry run: deciding on a copy of"));
 
     let bus = connect(&server).await;
     for number in 0..20 {

@@ -122,7 +122,7 @@ async fn a_start_with_a_lost_adapter_consumes_no_message() {
         let args = [&["gate", "--nats", &url], args].concat();
         let refused = home.run(&args);
         assert_eq!(refused.code, 2, "{args:?}: {refused:?}");
-        assert!(refused.stderr.contains("pairing.adapters no longer names signal"), "{refused:?}");
+        assert!(refused.stderr.contains("pairing.adapters no longer lists signal"), "{refused:?}");
         home.configure(&format!(
             "{config}adapters: [{{ channel: pigeon, prefix: plugin.pigeon }}]"
         ));

@@ -21,10 +21,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let table = bench.args([others.to_string(), format!("0-{}", others - 1)]).read()?;
     println!("{table}");
     let text = format!(
-        "# Performance on a bus\n\nWritten by `cargo xtask bench-bus`: messages of 10,000 known senders, \
-         in Nexo's envelope, through a\n`nats-server` on the same machine. The relay subscribes and \
-         publishes as the gate does, and reads nothing; gate and\nrelay have one processor, all others \
-         share {others} more.\n\n{table}\n"
+        "# Performance on a bus\n\nWritten by `cargo xtask bench-bus`: messages from 10,000 known senders, \
+         in Nexo's\nenvelope, through a `nats-server` on the same machine. The relay subscribes and \
+         publishes like the\ngate, but reads nothing; gate and relay run on one processor, everything \
+         else shares {others} more.\n\n{table}\n"
     );
     Ok(context.shell.write_file("docs/performance-bus.md", text)?)
 }

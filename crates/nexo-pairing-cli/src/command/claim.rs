@@ -30,7 +30,7 @@ const MAX_ROOTS_BYTES: u64 = 4 << 20;
 pub(crate) struct Claim {
     #[command(flatten)]
     code: CodeInput,
-    /// The name of this device, if the code does not name it.
+    /// The name of this device, if the code has none.
     #[arg(long, value_name = "NAME", value_parser = device_label)]
     device_label: Option<String>,
     /// Root certificates (PEM) to trust beside those of the system.

@@ -30,9 +30,9 @@ pub(crate) async fn run(args: Forget, context: &mut Context) -> Result {
     }
     let name = args.target.name();
     if forgotten.is_empty() && !is_logged {
-        let message = format!("nothing is known of {name}");
+        let message = format!("nothing is known about {name}");
         return Err(CliError::refused("nothing_to_forget", message)
-            .with_hint("see who is known, in which database: nexo-pair list --all"));
+            .with_hint("to see who is known, and in which database: nexo-pair list --all"));
     }
     context.print(&json!({ "forgotten": forgotten }), || {
         let who = if forgotten.is_empty() {

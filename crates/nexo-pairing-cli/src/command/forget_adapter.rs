@@ -1,4 +1,4 @@
-//! `forget-adapter`: forgets that another process served a channel.
+//! `forget-adapter`: forgets the plugin of a channel.
 
 use clap::Args;
 use nexo_pairing::{Actor, ChannelId};
@@ -8,10 +8,10 @@ use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A channel that pairing.adapters once named is remembered: a gate that decides on it \
-    does not start when the configuration has lost the entry, because it would take ids as they are \
-    written. This command ends that for a channel that no other process serves any more; `adapters: []` in \
-    the configuration ends it for all.\n\n\
+    after_help = "The channels in pairing.adapters are remembered. If an entry is lost, a gate that \
+    decides on its channel does not start, because it would use ids without normalizing them. Run this \
+    command once no plugin serves the channel any more; `adapters: []` in the configuration does the \
+    same for all channels.\n\n\
     Example:\n  nexo-pair forget-adapter signal"
 )]
 pub(crate) struct ForgetAdapter {
@@ -23,11 +23,11 @@ pub(crate) async fn run(args: ForgetAdapter, context: &mut Context) -> Result {
     let channel = ChannelId::parse(&args.channel)?;
     let database = context.database()?;
     if !database.find().await?.store().forget_adapter(&channel, &Actor::cli()).await? {
-        let message = format!("no adapter of {channel} is remembered");
+        let message = format!("no plugin of {channel} is remembered");
         return Err(CliError::refused("nothing_to_forget", message)
-            .with_hint("to change what the configuration sets, edit it: nexo-pair config"));
+            .with_hint("to change what is configured, edit the configuration: nexo-pair config"));
     }
     context.print(&json!({ "forgotten": channel }), || {
-        format!("forgot that another process served {channel}\n{}", database.written())
+        format!("forgot the plugin of {channel}\n{}", database.written())
     })
 }

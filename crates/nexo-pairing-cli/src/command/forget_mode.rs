@@ -13,8 +13,8 @@ const ALL: &str = "*";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A mode that was once set for an account stays in force when it is lost from the \
-    configuration. This command ends that: the account follows pairing.gate.mode as soon as a gate starts \
+    after_help = "The last mode set for an account stays in force even if it disappears from the \
+    configuration. After this command, the account follows pairing.gate.mode as soon as a gate starts \
     or reloads. '*' '*' forgets all modes, and which accounts are known; a gate then needs an explicit \
     mode.\n\n\
     Examples:\n  nexo-pair forget-mode whatsapp personal\n  nexo-pair forget-mode '*' '*'"
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result {
         let of = account.map(|(channel, account)| format!(" of {channel}/{account}"));
         let message = format!("no mode{} is remembered", of.unwrap_or_default());
         return Err(CliError::refused("nothing_to_forget", message)
-            .with_hint("to change what the configuration sets, edit it: nexo-pair config"));
+            .with_hint("to change what is configured, edit the configuration: nexo-pair config"));
     }
     let as_json = forgotten.iter().map(|(account, setting)| {
         let account = account.as_ref();

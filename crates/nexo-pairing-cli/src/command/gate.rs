@@ -38,9 +38,9 @@ pub(crate) struct Gate {
     bus: bus::Flags,
 }
 
-const GUIDE: &str = r#"In, one object a line, or a whole Nexo event:
+const GUIDE: &str = r#"Input: one object per line, in this form or as a Nexo event:
   {"channel":"whatsapp","account":"personal","from":"5491155556666@c.us","meta":{"push_name":"Ana"}}
-Out, with the number of the line, from 1:
+Output, with the number of the input line, from 1:
   {"decision":"admit","channel":"whatsapp","account":"personal","sender":"+5491155556666","line":1}
   {"decision":"drop","reason":"blocked","channel":…,"account":…,"sender":…,"line":2}
   {"decision":"challenge","channel":…,"account":…,"sender":…,"code":"K7M9PQ2X","line":3}
@@ -49,9 +49,8 @@ Out, with the number of the line, from 1:
 Order is kept for each sender. Other lines may be answered before one that waits for the
 database, so match answers by "line". Deliver a message only if its decision is "admit"; publish
 each "outbound" once. A plugin event, such as "connected", is admitted with the reason "notice":
-deliver its "event" in place of the line. A line that cannot be decided yields
-{"error":{"line":…,"kind":…,"message":…}}: do not deliver its message. The exit status is 1 in
-the end.
+deliver its "event" instead of the line. A line that cannot be decided yields
+{"error":{"line":…,"kind":…,"message":…}}: do not deliver its message. The exit status is then 1.
 
 With --nats the gate takes events from plugin.inbound.>, shares them with the other gates of its
 queue group, publishes admitted ones unchanged on pairing.admitted.CHANNEL[.ACCOUNT], and sends
@@ -62,13 +61,13 @@ outside the group, publishes nothing and prints its decisions.
 
 A gate needs an explicit mode: pairing.gate.mode or `mode` of an account in pairing.yaml,
 NEXO_PAIRING_GATE__MODE, --auto-challenge or --open. The last mode is remembered in the database
-and stays in force when the configuration is lost; `nexo-pair forget-mode` ends that. The
-channels in pairing.adapters are remembered, too: if an entry is lost, no gate starts that would
-take ids of its channel as they are written; `adapters: []` or `nexo-pair forget-adapter` ends
-that.
+and stays in force if the configuration is lost, until `nexo-pair forget-mode`. The channels in
+pairing.adapters are remembered, too: if an entry is lost, a gate that would use ids of its
+channel without normalizing them does not start, until `adapters: []` or
+`nexo-pair forget-adapter`.
 
-SIGTERM and SIGINT end the gate after the lines or messages that it has taken; SIGHUP reloads
-the configuration (START_ONLY are read only at the start).
+On SIGTERM and SIGINT the gate finishes the lines or messages that it has taken, and exits.
+SIGHUP reloads the configuration (START_ONLY are read only at startup).
 
 Examples:
   nexo-pair gate --auto-challenge --dry-run < messages.jsonl

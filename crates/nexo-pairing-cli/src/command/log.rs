@@ -43,7 +43,7 @@ pub(crate) struct Log {
     /// Only entries older than the one with this number: `before` of the previous page.
     #[arg(long, value_name = "SEQ")]
     before: Option<i64>,
-    /// The most entries to show, up to 10000.
+    /// The maximum number of entries to show, up to 10000.
     #[arg(long, value_name = "N", default_value_t = 50,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: Revoke, context: &mut Context) -> Result {
     if revoked.is_empty() {
         let message = format!("{} is not allowed", args.target.name());
         return Err(CliError::refused("nothing_to_revoke", message)
-            .with_hint("see who is, in which database: nexo-pair list --all"));
+            .with_hint("to see who is, and in which database: nexo-pair list --all"));
     }
     context.print(&json!({ "revoked": revoked }), || {
         lines("revoked", &revoked) + &database.written()

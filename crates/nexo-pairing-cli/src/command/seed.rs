@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 #[derive(Debug, Args)]
 #[command(
     after_help = "If one sender is refused, none is let in. Senders whose grants were revoked are let \
-    in again. A file has one id on each line; blank lines and lines that begin with # are \
+    in again. A file has one id per line; blank lines and lines that begin with # are \
     skipped.\n\n\
     Examples:\n  nexo-pair seed whatsapp personal +5491155556666 5491155557777@c.us\n  \
     nexo-pair seed telegram cody_nexo_bot --file customers.txt"
@@ -35,8 +35,8 @@ pub(crate) struct Seed {
     /// A list of senders; - is standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Take the ids as they are, without asking a plugin; refused where an adapter here maps one to
-    /// another id, or to none, unless it is stored.
+    /// Use the ids exactly as given, without asking a plugin; refused if a built-in adapter maps one
+    /// to another id or rejects it, unless it is stored.
     #[arg(long)]
     raw: bool,
 }
@@ -84,7 +84,8 @@ pub(crate) async fn run(args: Seed, context: &mut Context) -> Result {
     };
     if !config.accounts().is_none_or(is_known) {
         context.note(&format!(
-            "the configuration names accounts, but not {channel}/{account}: its messages are dropped"
+            "the configuration lists accounts, but not {channel}/{account}: its messages are \
+             dropped"
         ));
     }
     context.print(&report, || {

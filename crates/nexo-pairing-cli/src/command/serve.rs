@@ -27,9 +27,9 @@ use crate::{CliError, Context, Result};
 #[command(
     after_help = format!(
         "Companions claim at /pair, services check sessions at /session, and /healthz reports the \
-        health.\n\nSIGTERM and SIGINT end it after the open requests. SIGHUP reloads the configuration, \
-        the certificate and the keys; keys that another command changed are reloaded without it. {} are \
-        read only at the start.\n\n\
+        health.\n\nSIGTERM and SIGINT end it once open requests are finished. SIGHUP reloads the \
+        configuration, the certificate and the keys; keys that another command changed are reloaded \
+        without it. {} are read only at startup.\n\n\
         Examples:\n  nexo-pair serve\n  \
         nexo-pair serve --listen 0.0.0.0:7780 --tls-cert fullchain.pem --tls-key privkey.pem",
         start_only(Process::Serve),

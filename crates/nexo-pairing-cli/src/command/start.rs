@@ -62,7 +62,7 @@ pub(crate) struct Start {
     /// Anybody who can read that chat can use it.
     #[arg(long, value_name = "CHANNEL:ACCOUNT:TO")]
     send_via: Option<Destination>,
-    /// The NATS servers to send it through, in place of pairing.nats.servers.
+    /// The NATS servers to send it through, instead of pairing.nats.servers.
     #[arg(long, value_name = "URL", value_delimiter = ',', requires = "send_via")]
     nats: Vec<String>,
 }

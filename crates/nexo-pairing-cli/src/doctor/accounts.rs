@@ -16,7 +16,7 @@ pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {
     let served = config.adapters().iter().filter_map(|adapter| {
         let channel = &adapter.channel;
         if installation.adapters.get(channel.as_str()).is_some() {
-            let message = format!("{channel} is served here: `gate --nats` does not start");
+            let message = format!("{channel} has a built-in adapter: `gate --nats` does not start");
             Some(Finding::warn(name, message, "remove the entry from pairing.adapters"))
         } else if config.nats().servers.is_empty() {
             let message = format!("{channel} is served over NATS, but no server is configured");
@@ -127,10 +127,10 @@ impl AccountCheck<'_> {
             self.warn(
                 "account",
                 format!(
-                    "{name}: there is no adapter for the channel, so ids are taken as they come \
-                     and no code is sent; there is one for {served}"
+                    "{name}: there is no adapter for the channel, so ids are not normalized and \
+                     no code is sent; there are adapters for {served}"
                 ),
-                "correct the channel, or name the process that serves it in pairing.adapters",
+                "correct the channel, or list its plugin in pairing.adapters",
             );
         }
         if self.shuts_out(policy, &filter).await? {
@@ -141,7 +141,7 @@ impl AccountCheck<'_> {
         if policy.mode == Mode::Pairing && waiting >= policy.max_pending as usize {
             self.warn(
                 "account",
-                format!("{name}: {waiting} senders wait, so nobody else is sent a code"),
+                format!("{name}: {waiting} senders are waiting, so nobody else is sent a code"),
                 format!(
                     "approve or reject them: nexo-pair list --channel {channel} --account {id}"
                 ),
@@ -164,7 +164,7 @@ impl AccountCheck<'_> {
         let effect = if mode == Mode::Allowlist {
             "every message is dropped"
         } else {
-            "everybody is sent a code, you too"
+            "everybody is sent a code, including you"
         };
         self.warn(
             "account",
@@ -183,13 +183,13 @@ impl AccountCheck<'_> {
         });
         if let Some(first) = lost.first() {
             let message = format!(
-                "grants for accounts that the configuration does not name: {}, such as {}/{}. \
+                "grants for accounts that are not configured: {}, such as {}/{}. \
                  Messages of these senders are dropped",
                 lost.len(),
                 first.channel,
                 first.account_id
             );
-            self.warn("accounts", message, "name the account in pairing.accounts");
+            self.warn("accounts", message, "add the account to pairing.accounts");
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl AccountCheck<'_> {
             self.warn(
                 "challenge_text",
                 format!("{name}: the text shows strangers a command of this machine"),
-                "write {code} in place of {command} in challenge_text",
+                "write {code} instead of {command} in challenge_text",
             );
         }
         if policy.challenge_cooldown >= policy.pending_ttl {

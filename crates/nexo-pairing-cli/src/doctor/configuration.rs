@@ -27,7 +27,7 @@ pub(super) fn configuration(installation: &Installation) -> Vec<Finding> {
 
 fn file(name: &'static str, config: &Config) -> Finding {
     let Some(file) = config.file() else {
-        return Finding::ok(name, "there is no file: defaults and environment apply");
+        return Finding::ok(name, "there is no file: defaults and environment variables apply");
     };
     // Whoever can write to it can open the gate.
     let found = fs::metadata(file).ok().and_then(|metadata| {
@@ -69,10 +69,10 @@ pub(super) fn trusted_proxies(installation: &Installation) -> Vec<Finding> {
         Finding::warn(
             "trusted_proxies",
             format!(
-                "{network} holds more than proxies: anybody there can claim any client address, and so \
-                 evade the limits of failed claims"
+                "{network} contains more than proxies: anybody there can claim any client \
+                 address, and so evade the limit on failed claims"
             ),
-            "name the addresses of the proxies in pairing.trusted_proxies",
+            "list only the proxies' addresses in pairing.trusted_proxies",
         )
     });
     wide.into_iter().collect()

@@ -17,7 +17,7 @@ const LITTLE_SPACE: u64 = 16 << 20;
 /// Free space below this is a failure, in bytes.
 const NO_SPACE: u64 = 1 << 20;
 
-const OTHER_PATH: &str = "name another file with --db or pairing.storage.path";
+const OTHER_PATH: &str = "choose another file with --db or pairing.storage.path";
 
 /// The folder of the database.
 pub(super) fn folder(installation: &Installation) -> Vec<Finding> {
@@ -50,7 +50,7 @@ fn check_folder(database: &Path) -> Finding {
     let mode = metadata.mode() & 0o7777;
     let is_shared = mode & 0o1000 != 0 || folder.components().count() <= 2;
     let private = if is_shared {
-        "put the database into a folder of its own: pairing.storage.path".to_owned()
+        "move the database to its own folder: pairing.storage.path".to_owned()
     } else {
         format!("chmod 700 {}", word(folder))
     };
@@ -86,7 +86,7 @@ fn check_database(path: &Path, is_configured: bool) -> Finding {
                     "{shown} does not exist; a new one will be created, in which nobody is allowed or \
                      blocked"
                 );
-                let hint = "if there was one before, name it with pairing.storage.path or --db";
+                let hint = "if there was one before, set pairing.storage.path or --db to it";
                 Finding::warn(name, message, hint)
             } else {
                 Finding::ok(name, format!("{shown} does not exist yet; it will be created"))
@@ -185,7 +185,7 @@ fn check_beside(database: &Path) -> Vec<Finding> {
         findings.push(Finding::warn(
             "beside",
             format!(
-                "{} holds the last writes to a database that was replaced; nothing reads it any more",
+                "{} holds the last writes to a database that was replaced; it is no longer read",
                 first.display()
             ),
             format!("keep it with the old database, or: rm {}", words.join(" ")),

@@ -48,6 +48,6 @@ async fn an_invalid_id_is_shown_in_part() {
 async fn a_dry_run_reports_that_it_decides_on_a_copy() {
     let machine = Machine::new("{}");
     let (_, _, stderr) = machine.run_raw("gate --open --dry-run", ANA).await;
-    assert!(stderr.starts_with("nexo-pair gate: dry run: it decides on a copy of "), "{stderr}");
+    assert!(stderr.starts_with("nexo-pair gate: dry run: deciding on a copy of "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
 }

@@ -84,7 +84,7 @@ async fn a_session_is_looked_up_renewed_and_ended() {
             client.end(&gateway, &claimed.token).await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), "no_session", "{error:?}");
-            assert_eq!(error.to_string(), format!("{gateway} knows no live session of this token"));
+            assert_eq!(error.to_string(), format!("{gateway} has no live session for this token"));
         }
     }
 }

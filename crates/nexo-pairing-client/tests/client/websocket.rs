@@ -32,11 +32,11 @@ async fn a_gateway_of_0_1_8_says_less() {
 #[tokio::test]
 async fn a_replay_is_reported_as_such() {
     let gateway = Fake::new(vec![saying(
-        r#"{"error":"replayed","message":"the setup code was used already"}"#,
+        r#"{"error":"replayed","message":"the setup code was already used"}"#,
     )]);
     let error = claim_at_once(&gateway.code("ws")).await.err().unwrap();
     assert_eq!(error.kind(), "replayed");
-    assert!(error.to_string().ends_with("the setup code was used already"), "{error}");
+    assert!(error.to_string().ends_with("the setup code was already used"), "{error}");
     assert!(matches!(error, ClientError::Refused { refusal: Refusal::Replayed, .. }), "{error:?}");
 }
 

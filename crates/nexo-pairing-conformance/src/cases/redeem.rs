@@ -60,7 +60,7 @@ pub async fn another_client_with_the_same_code_ends_the_session<S: Storage>(suit
         let first = world.redeem(Some(1)).await.unwrap();
         let told = world.redeem(second).await.unwrap_err();
         assert_eq!(told.kind(), "replayed");
-        let words = "the setup code was used already; the session that it gave is revoked";
+        let words = "the setup code was already used; its session is revoked";
         assert_eq!(told.to_string(), words);
         let RedeemError::Replayed { session: Some(session), revoked: true } = told else {
             panic!("{told:?}")

@@ -17,8 +17,8 @@ pub enum RedeemError {
         at: OffsetDateTime,
     },
     /// It was used before, as far as known by another client.
-    #[error("the setup code was used already{}", if *.revoked {
-        "; the session that it gave is revoked"
+    #[error("the setup code was already used{}", if *.revoked {
+        "; its session is revoked"
     } else {
         ""
     })]

@@ -11,7 +11,7 @@ use crate::paths::{owner_hint, quoted};
 #[non_exhaustive]
 pub enum ResolveError {
     /// No source is set, so the gateway is at most reachable on loopback.
-    #[error("no URL is set at which a companion can reach the gateway")]
+    #[error("no URL is set for companions to reach the gateway")]
     LoopbackOnly,
     /// The URL is not encrypted, and its host is not in a private network.
     #[error("the URL `{url}` from {origin} would expose the session token: it is not encrypted")]
@@ -75,7 +75,7 @@ pub enum UrlProblem {
         character: char,
     },
     /// It does not begin with a scheme and `://`.
-    #[error("it does not begin with wss:// or another scheme")]
+    #[error("it does not begin with a scheme, such as wss://")]
     NoScheme,
     /// The scheme is not one of `wss`, `https`, `ws` and `http`.
     #[error("its scheme is not wss, https, ws or http")]
@@ -173,7 +173,7 @@ impl ResolveError {
                     TunnelFileProblem::Mode { .. } => format!("chmod go-w {file}"),
                     TunnelFileProblem::Io(_) => format!("check its permissions: ls -la {file}"),
                     _ => format!(
-                        "have the tunnel write its URL there and nothing else, or remove it: rm {file}"
+                        "let the tunnel write only its URL there, or remove the file: rm {file}"
                     ),
                 }
             }

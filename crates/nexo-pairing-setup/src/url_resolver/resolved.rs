@@ -97,7 +97,7 @@ impl fmt::Display for UrlWarning {
                  session token"
             ),
             Self::ThisMachine { host } => {
-                write!(f, "{host} is this machine itself: no other device can reach it")
+                write!(f, "{host} is this machine: no other device can reach it")
             }
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn answer(inputs: &UrlInputs) -> String {
 }
 
 pub(crate) const SCHEME: &str = "its scheme is not wss, https, ws or http";
-const NO_SCHEME: &str = "it does not begin with wss:// or another scheme";
+const NO_SCHEME: &str = "it does not begin with a scheme, such as wss://";
 const NO_HOST: &str = "it has no host";
 const HOST: &str = "its host is neither an address nor a host name";
 const PORT: &str = "its port is not a number from 1 to 65535";

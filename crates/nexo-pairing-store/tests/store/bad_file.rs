@@ -78,7 +78,7 @@ async fn a_file_that_is_not_a_database_is_named() {
         let error = refused_with(contents).await;
         assert!(matches!(error, StoreError { kind: StoreErrorKind::NotADatabase, .. }), "{error}");
         let hint = error.hint().unwrap();
-        assert!(hint.contains("left as it is"), "{hint}");
+        assert!(hint.contains("left unchanged"), "{hint}");
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) enum Unit {
     Count,
 }
 
-/// What a figure has to reach.
+/// The target of a figure.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
@@ -101,7 +101,7 @@ fn rounded(figure: f64) -> String {
 }
 
 pub(crate) fn table(lines: &[Line]) -> String {
-    let head = "| | 0.1.8 | this version | ratio | to reach | reached |\n\
+    let head = "| | 0.1.8 | this version | ratio | target | reached |\n\
                 | --- | --- | --- | --- | --- | --- |\n";
     lines.iter().fold(head.to_owned(), |table, line| table + &line.cells())
 }
@@ -149,12 +149,12 @@ pub(crate) fn document(lines: &[Line], growth: &[String]) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
         "# Performance\n\n\
-         Written by `cargo xtask bench-peer`, which does the same work with nexo-pairing 0.1.8 and with \
-         this version, in turn, three times over, on real files; each figure is the median. This run was \
-         on {cores} cores. Figures of another machine differ, their ratios less so.\n\n\
+         Written by `cargo xtask bench-peer`, which runs the same work on nexo-pairing 0.1.8 and on this\n\
+         version, alternately, three times each, on real files; each figure is the median of three. This\n\
+         run was on {cores} cores. Figures vary between machines, ratios less so.\n\n\
          {}\n\
-         A ratio of n × means n times faster. Without a figure of 0.1.8, it cannot do that work, or \
-         not in reasonable time.\n\n\
+         A ratio of n × means n times faster. Where 0.1.8 has no figure, it cannot do that work, or not\n\
+         in a reasonable time.\n\n\
          ## How the cost grows\n\n{}",
         table(lines),
         growth.join("\n")

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Revoke, context: &mut Context) -> Result {
     let revoked = revoked.ok_or_else(|| {
         let message = format!("no device `{}` has a session", escape(&args.device));
         CliError::refused("nothing_to_revoke", message)
-            .with_hint("see which have, in which database: nexo-pair devices list")
+            .with_hint("to see which do, and in which database: nexo-pair devices list")
     })?;
     context.print(&json!({ "revoked": [revoked] }), || {
         format!("revoked {} ({})\n{}", name(&revoked), revoked.id, database.written())
@@ -66,7 +66,7 @@ fn choose<'a>(sessions: &'a [Session], device: &str) -> Result<Option<&'a Sessio
             let (count, ids) = (ids.len(), ids.join(", "));
             let message =
                 format!("{count} devices have names that look like `{}`: {ids}", visible(device));
-            let hint = format!("name it by its id: nexo-pair devices revoke {}", named[0].id);
+            let hint = format!("use its id: nexo-pair devices revoke {}", named[0].id);
             Err(CliError::refused("ambiguous_label", message).with_hint(hint))
         }
     }

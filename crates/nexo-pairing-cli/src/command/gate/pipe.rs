@@ -58,12 +58,12 @@ pub(super) async fn run(
     loop {
         let signal = tokio::select! {
             result = &mut end => {
-                let gone = || io::Error::other("the thread that decides is gone");
+                let gone = || io::Error::other("the deciding thread has stopped");
                 return result.unwrap_or_else(|_| Err(CliError::io("go on deciding")(gone())));
             }
             signal = signals.next() => signal,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                let why = "lines still wait to be decided, or the output is not read";
+                let why = "some lines are undecided, or the output is not being read";
                 return Err(CliError::io("end in time")(io::Error::other(why)));
             }
         };

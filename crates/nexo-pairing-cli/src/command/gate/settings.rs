@@ -55,7 +55,7 @@ impl Loader {
             && mode.mode != Mode::Open
         {
             return Err(CliError::usage(format!(
-                "--open contradicts mode {}, which is configured by {}: leave one of them out",
+                "--open contradicts mode {}, configured by {}: remove one of them",
                 mode.mode, mode.origin
             )));
         }
@@ -103,7 +103,7 @@ impl Loader {
             let path = escape(&path.to_string_lossy());
             log.log(&format!(
                 "a new database was created at {path}: nobody is allowed or blocked in it; if there was \
-                 one before, name it with pairing.storage.path or --db"
+                 one before, set its path with pairing.storage.path or --db"
             ));
         }
         self.log_kept(log);

@@ -34,7 +34,7 @@ impl StatusLog {
 
     /// Logs which database a dry run works on.
     pub(super) fn dry_run(&self, database: &Database) {
-        self.log(&format!("dry run: it decides on a copy of {} as it is now", database.shown()));
+        self.log(&format!("dry run: deciding on a copy of {} as it is now", database.shown()));
     }
 
     /// Logs a line. A failure to write is ignored.

@@ -25,8 +25,8 @@ pub(super) fn served_elsewhere(
     let is_plugin = settings.adapters().iter().any(|adapter| adapter.channel.as_str() == channel);
     (is_plugin && registry.get(channel).is_none()).then(|| {
         format!(
-            "pairing.adapters gives {channel} to another process, which a gate on a pipe cannot ask: \
-             use `gate --nats` for this channel"
+            "{channel} is in pairing.adapters, and a gate on a pipe cannot ask its plugin: use \
+             `gate --nats` for this channel"
         )
     })
 }
@@ -45,7 +45,7 @@ impl Decider {
         let mut output = Output::default();
         // Parsed again: a parsed event can take many times the memory of its line.
         let Ok(InboundEvent::Message(inbound)) = InboundEvent::parse(&text) else {
-            output.undecided(line, "unknown_event", "the event is of an unknown sort");
+            output.undecided(line, "unknown_event", "the event is of an unknown kind");
             return output;
         };
         let published = Arc::new(Recorder::default());
@@ -86,7 +86,7 @@ impl Decider {
             Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
             Delivery::NoAdapterNoBrokerTopic => {
                 let known = registry.channels().join(", ");
-                format!("there is no adapter for this channel here, only for {known}")
+                format!("there is no adapter for this channel, only for {known}")
             }
             Delivery::PublishFailed(error) => chain(error),
             other => format!("{other:?}"),
