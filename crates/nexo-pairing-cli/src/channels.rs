@@ -55,8 +55,8 @@ pub(crate) fn adapters(outbound: Arc<dyn Outbound>) -> PairingAdapterRegistry {
 
 /// The adapter of a channel that another process serves.
 ///
-/// Refused for a channel that has an adapter here: the ids in the database are those that this one made,
-/// and other ids would not be found there.
+/// Refused for a channel with a built-in adapter: the database has the ids that the built-in one derives,
+/// and would not match others.
 pub(crate) fn plugin(bus: &Bus, adapter: &Adapter) -> Result<Arc<dyn PairingChannelAdapter>> {
     let channel = &adapter.channel;
     if local_adapters().get(channel.as_str()).is_some() {

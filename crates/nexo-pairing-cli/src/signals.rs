@@ -31,7 +31,7 @@ impl HangUp {
     }
 
     /// Handles all signals. Before that, the others end a process that is still starting.
-    pub(crate) fn with_the_others(self) -> Result<Signals> {
+    pub(crate) fn handle_all(self) -> Result<Signals> {
         let interrupt = listen(SignalKind::interrupt())?;
         let terminate = listen(SignalKind::terminate())?;
         Ok(Signals { hang_up: self, interrupt, terminate })

@@ -191,7 +191,7 @@ pub(crate) async fn sender_of(
     }
 }
 
-/// [`sender_of`], but an id that is refused and yet stored is taken as it is.
+/// [`sender_of`], but a refused id that is stored is used unchanged.
 pub(crate) async fn sender_of_or_stored(
     registry: &PairingAdapterRegistry,
     channel: &ChannelId,
@@ -208,8 +208,8 @@ pub(crate) async fn sender_of_or_stored(
     }
 }
 
-/// Checks an id that is taken as it is and is not stored: where an adapter maps it to another id, or to
-/// none, no message matches it. `command` writes the same command for the canonical id.
+/// Checks an id for `--raw` that is not stored: if an adapter maps it to another id or rejects it, no
+/// message matches it. `command` writes the same command for the canonical id.
 pub(crate) fn check_raw(
     registry: &PairingAdapterRegistry,
     channel: &ChannelId,
@@ -235,7 +235,7 @@ pub(crate) fn check_raw(
     Err(CliError::sender_refused(message).with_hint(hint))
 }
 
-/// Notes that an id was taken as it is on a channel whose plugin has not been asked.
+/// Prints a note that an id was used unchanged, without asking the channel's plugin.
 pub(crate) fn note_raw(context: &mut Context, channel: &ChannelId) {
     context.note(&format!(
         "the plugin of {channel} was not asked: the entry matches only senders whose id the \

@@ -14,7 +14,7 @@ const EXPECTED_DURATION: &str =
     "write a whole number and s, m, h, d or w, such as 90s, 15m, 12h, 7d or 2w";
 
 /// The longest duration, in days.
-pub(crate) const MOST_DAYS: u64 = GRANT_TTL.end().as_secs() / 86_400;
+pub(crate) const MAX_DAYS: u64 = GRANT_TTL.end().as_secs() / 86_400;
 
 /// Parses a duration within [`GRANT_TTL`].
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -36,7 +36,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     match secs.map(Duration::from_secs) {
         Some(Duration::ZERO) => Err("the minimum is 1s".to_owned()),
         Some(duration) if duration <= *GRANT_TTL.end() => Ok(duration),
-        _ => Err(format!("the maximum is {} years, which is {MOST_DAYS}d", MOST_DAYS / 365)),
+        _ => Err(format!("the maximum is {} years, which is {MAX_DAYS}d", MAX_DAYS / 365)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Channels whose adapter runs in another process: as configured, or else as configured before.
 //!
-//! Without its adapter, such a channel's ids are not normalized and may be confused with somebody
-//! else's. An adapter that disappears from the configuration is therefore an error until an explicit
+//! Without its adapter, such a channel's ids are not normalized and may be confused with those
+//! of another sender. An adapter that disappears from the configuration is therefore an error until an explicit
 //! setting says that it is not needed.
 
 use std::collections::{BTreeMap, BTreeSet};

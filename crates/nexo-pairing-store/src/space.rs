@@ -32,7 +32,7 @@ impl Space {
         let free = match *known {
             Some((at, free)) if at.elapsed() < INTERVAL => free,
             _ => {
-                // An inaccessible folder is reported by whoever uses it.
+                // An inaccessible folder is reported when it is used.
                 let free = free(path).ok()?;
                 *known = Some((Instant::now(), free));
                 free

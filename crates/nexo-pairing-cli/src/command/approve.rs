@@ -13,7 +13,7 @@ use super::{TypedCode, name_in};
 use crate::io::Io;
 use crate::issuer::blocking;
 use crate::text::{escape, format_duration, format_time, truncate};
-use crate::time_input::{MOST_DAYS, parse_duration};
+use crate::time_input::{MAX_DAYS, parse_duration};
 use crate::{CliError, Context, Result};
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Approve {
     code: TypedCode,
     #[arg(
         long = "for", value_name = "DURATION", value_parser = parse_duration,
-        help = format!("For this long only: 90s, 15m, 12h, 7d or 2w, up to {} years", MOST_DAYS / 365)
+        help = format!("For this long only: 90s, 15m, 12h, 7d or 2w, up to {} years", MAX_DAYS / 365)
     )]
     expires_in: Option<Duration>,
     #[arg(

@@ -54,8 +54,8 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result {
     })
 }
 
-/// Refuses an id that the adapter refuses, unless exactly that one is stored or somebody on the channel
-/// is blocked: then the gate drops it. Without an adapter the gate takes ids as they are.
+/// Refuses an id that the adapter rejects, unless exactly this id is stored or any sender on the channel
+/// is blocked: then the gate drops it. Without an adapter the gate uses ids unchanged.
 async fn check_sender(
     args: &Explain,
     store: &PairingStore,

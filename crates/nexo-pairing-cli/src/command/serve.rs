@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result {
     let mut live = LiveConfig::load(Process::Serve, context.sources())?;
     let config = live.current().clone();
     // First: until then, a signal would end the process.
-    let mut signals = HangUp::listen()?.with_the_others()?;
+    let mut signals = HangUp::listen()?.handle_all()?;
 
     // Before the store is opened: counters keep the recorder that is installed then.
     let metrics = args.metrics_listen.map(MetricsOptions::prometheus).transpose()?;

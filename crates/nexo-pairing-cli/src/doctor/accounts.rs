@@ -95,8 +95,8 @@ impl AccountCheck<'_> {
     async fn run(&mut self) -> Result<(), PairingError> {
         let Some(accounts) = self.config.accounts() else {
             let policy = self.config.policy("", "");
-            if self.shuts_out(policy, &Filter::all()).await? {
-                self.nobody_allowed("every account", policy.mode, "CHANNEL ACCOUNT");
+            if self.excludes_everyone(policy, &Filter::all()).await? {
+                self.warn_nobody_allowed("every account", policy.mode, "CHANNEL ACCOUNT");
             } else {
                 let message = format!("none is named: every account is in mode {}", policy.mode);
                 self.findings.push(Finding::ok("accounts", message));
@@ -133,9 +133,9 @@ impl AccountCheck<'_> {
                 "correct the channel, or list its plugin in pairing.adapters",
             );
         }
-        if self.shuts_out(policy, &filter).await? {
+        if self.excludes_everyone(policy, &filter).await? {
             let raw = if has_adapter { "" } else { "--raw " };
-            self.nobody_allowed(&name, policy.mode, &format!("{raw}{channel} {id}"));
+            self.warn_nobody_allowed(&name, policy.mode, &format!("{raw}{channel} {id}"));
         }
         let waiting = self.store.list_pending(&filter).await?.len();
         if policy.mode == Mode::Pairing && waiting >= policy.max_pending as usize {
@@ -152,7 +152,7 @@ impl AccountCheck<'_> {
     }
 
     /// Whether an account checks senders, and none is allowed.
-    async fn shuts_out(
+    async fn excludes_everyone(
         &self,
         policy: &PairingPolicy,
         filter: &Filter,
@@ -160,7 +160,7 @@ impl AccountCheck<'_> {
         Ok(policy.mode != Mode::Open && self.store.list_allow(filter, false).await?.is_empty())
     }
 
-    fn nobody_allowed(&mut self, name: &str, mode: Mode, account: &str) {
+    fn warn_nobody_allowed(&mut self, name: &str, mode: Mode, account: &str) {
         let effect = if mode == Mode::Allowlist {
             "every message is dropped"
         } else {

@@ -12,7 +12,7 @@ use super::paths::{existing, folder_of, user, word};
 use super::report::Finding;
 
 /// Free space below this is a warning, in bytes: a WAL and an upgrade need some.
-const LITTLE_SPACE: u64 = 16 << 20;
+const LOW_SPACE: u64 = 16 << 20;
 
 /// Free space below this is a failure, in bytes.
 const NO_SPACE: u64 = 1 << 20;
@@ -234,7 +234,7 @@ fn check_disk(database: &Path) -> Finding {
         Finding::fail(name, message, format!("findmnt -T {}", word(&folder)))
     } else if free < NO_SPACE || (stat.f_files > 0 && stat.f_favail == 0) {
         Finding::fail(name, left, hint)
-    } else if free < LITTLE_SPACE {
+    } else if free < LOW_SPACE {
         Finding::warn(name, left, hint)
     } else {
         Finding::ok(name, left)

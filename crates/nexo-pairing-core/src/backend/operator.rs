@@ -201,8 +201,8 @@ pub trait OperatorBackend: Send + Sync {
     ) -> Result<Result<ModesInForce, ModesError>, PairingError>;
 
     /// Forgets an account's own mode: it follows the default once a gate starts or reloads. `None`
-    /// forgets all modes and the list of known accounts. Returns the forgotten modes, where `None`
-    /// stands for the default.
+    /// forgets all modes and the list of known accounts. Returns the forgotten modes; `None` is the
+    /// default.
     ///
     /// # Errors
     ///

@@ -101,7 +101,7 @@ pub(super) async fn run(
         let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));
         gate = gate.with_observer(Arc::new(Printer::start(stdout)?));
     }
-    let mut signals = hang_up.with_the_others()?;
+    let mut signals = hang_up.handle_all()?;
     loader.log_start(log);
 
     let mut background = JoinSet::new();

@@ -33,7 +33,7 @@ pub(super) async fn run(
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
-    let mut signals = hang_up.with_the_others()?;
+    let mut signals = hang_up.handle_all()?;
 
     let stdin = std::mem::replace(&mut context.io.stdin, Box::new(io::empty()));
     let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));

@@ -2,7 +2,7 @@
 //!
 //! A line that can be decided from memory is decided at once. A line that needs the store waits
 //! ([`Waiting`]), and so does every later line of its sender. While the store is fast, the output keeps the
-//! order of the input: later lines are held back for up to [`PATIENCE`]. After that they overtake, until no
+//! order of the input: later lines are held back for up to [`MAX_HOLD`]. After that they overtake, until no
 //! line waits any more.
 
 mod decider;
@@ -38,7 +38,7 @@ use waiting::{Decided, Key, Waiting};
 const BUFFERED_BYTES: usize = 256 << 10;
 
 /// How long output waits for that of earlier lines. A healthy disk makes a request durable in less.
-const PATIENCE: Duration = Duration::from_millis(250);
+const MAX_HOLD: Duration = Duration::from_millis(250);
 
 /// Some editors put it before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -265,7 +265,7 @@ impl Screener {
                 all.push(decided);
             }
         };
-        let is_late = timeout(PATIENCE, decide).await.is_err();
+        let is_late = timeout(MAX_HOLD, decide).await.is_err();
         all.sort_unstable_by_key(|decided| decided.line);
         all.into_iter().for_each(|decided| self.take(decided));
         self.is_stalled = is_late;
@@ -276,7 +276,7 @@ impl Screener {
     fn take(&mut self, decided: Decided) {
         // A locked store fails the lines after a while: that is not progress.
         if !decided.output.has_errors {
-            self.pause.earn();
+            self.pause.extend();
         }
         self.is_stalled &= !self.waiting.is_empty();
         self.output.append(decided.output);
