@@ -100,7 +100,7 @@ impl TestReplica {
         self.lock().clone()
     }
 
-    /// [`ReplicaState::lines`] now.
+    /// All senders now, one line each.
     pub fn lines(&self) -> Vec<String> {
         self.lock().lines()
     }
