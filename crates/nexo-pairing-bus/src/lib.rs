@@ -55,6 +55,7 @@ mod gate;
 mod known;
 mod observer;
 mod queue;
+mod run;
 mod settings;
 mod stats;
 mod status;
