@@ -1,9 +1,8 @@
 //! What the gate decides.
 
-use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::{PairingCode, SenderKey, UpsertOutcome};
+use crate::{DecisionKind, DropReason, PairingCode, SenderKey, UpsertOutcome};
 
 /// What to do with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,78 +30,16 @@ impl Decision {
             Self::Drop(reason) => DecisionKind::Drop(*reason).as_str(),
         }
     }
-}
 
-/// What a rule decides: a [`Decision`] without its code.
-///
-/// Exhaustive on purpose: code that acts on it does not compile until it handles a new kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DecisionKind {
-    /// Deliver the message.
-    Admit,
-    /// Withhold it. The store makes a request, or repeats the pending one, and its code is sent.
-    Challenge,
-    /// Withhold it silently.
-    Drop(DropReason),
-}
-
-impl DecisionKind {
-    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admit => "admit",
-            Self::Challenge => "challenge",
-            Self::Drop(_) => "drop",
-        }
-    }
-
-    /// The decision, unless it needs a code.
+    /// The decision of this kind, unless it needs a code.
     #[must_use]
     #[inline]
-    pub fn without_code(self) -> Option<Decision> {
-        match self {
-            Self::Challenge => None,
-            Self::Admit => Some(Decision::Admit),
-            Self::Drop(reason) => Some(Decision::Drop(reason)),
+    pub fn without_code(kind: DecisionKind) -> Option<Self> {
+        match kind {
+            DecisionKind::Challenge => None,
+            DecisionKind::Admit => Some(Self::Admit),
+            DecisionKind::Drop(reason) => Some(Self::Drop(reason)),
         }
-    }
-}
-
-/// Why a message is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DropReason {
-    /// Accounts are configured, and this one is not among them.
-    UnknownAccount,
-    /// The adapter derives no sender from the raw id.
-    NotPairable,
-    /// The sender is blocked, or has an unreadable id while anybody on the channel is blocked.
-    Blocked,
-    /// The mode is `allowlist`, and the sender is not on the list.
-    NotAllowed,
-    /// The message came in a group; challenges are only sent in direct chats.
-    NotDirect,
-    /// The sender was rejected or let codes expire, and has to wait.
-    Waiting,
-    /// The sender was sent a code within the cooldown.
-    AlreadyChallenged,
-    /// The account, or all accounts together, have the maximum number of live requests.
-    PendingFull,
-}
-
-names! {
-    /// Its name in logs, metrics and JSON, in snake case.
-    DropReason {
-        UnknownAccount => "unknown_account",
-        NotPairable => "not_pairable",
-        Blocked => "blocked",
-        NotAllowed => "not_allowed",
-        NotDirect => "not_direct",
-        Waiting => "waiting",
-        AlreadyChallenged => "already_challenged",
-        PendingFull => "pending_full",
     }
 }
 

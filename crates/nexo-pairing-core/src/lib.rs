@@ -49,7 +49,7 @@ pub use backend::{
 pub use challenge::{Challenge, Language, Segment};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::{CodeError, PairingCode};
-pub use decision::{Decision, DecisionKind, DropReason};
+pub use decision::Decision;
 pub use error::PairingError;
 pub use id::{AccountId, AccountScope, Actor, ChannelId, IdError, SenderId, SenderKey, SessionId};
 pub use inbound::Inbound;
@@ -67,7 +67,7 @@ pub use record::{
 };
 pub use registry::PairingAdapterRegistry;
 pub use remote::{AdaptersError, ConfiguredAdapters, RememberedAdapters};
-pub use rules::Rule;
+pub use rules::{DecisionKind, DropReason, Rule};
 pub use secret::{ClaimId, SecretError, SessionToken};
 pub use session::{
     Cancellation, ImportReport, ImportedSession, IssuedSession, PeerAddress, RedeemError,

@@ -10,10 +10,11 @@ mod tests;
 
 use std::cell::LazyCell;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 
 pub use crate::policy::Limits;
-use crate::{DecisionKind, DropReason, Mode, NewRequest, UpsertOutcome, Validity};
+use crate::{Mode, NewRequest, UpsertOutcome, Validity};
 pub use waiting::{EndedRequest, REJECTED_FOR, RequestEnd, wait_after};
 
 /// Returns the rule that decides on a message: the first that matches. `now` is called at most once, and
@@ -252,6 +253,68 @@ impl Rule {
             Self::PendingFull => "this account, or all together, have too many pending requests",
             Self::Challenge => "the sender is a stranger in mode pairing: a new code is sent",
         }
+    }
+}
+
+/// What a rule decides: a [`Decision`](crate::Decision) without its code.
+///
+/// Exhaustive on purpose: code that acts on it does not compile until it handles a new kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DecisionKind {
+    /// Deliver the message.
+    Admit,
+    /// Withhold it. The store makes a request, or repeats the pending one, and its code is sent.
+    Challenge,
+    /// Withhold it silently.
+    Drop(DropReason),
+}
+
+impl DecisionKind {
+    /// Its name in logs, metrics and JSON: `admit`, `challenge` or `drop`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Challenge => "challenge",
+            Self::Drop(_) => "drop",
+        }
+    }
+}
+
+/// Why a message is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Accounts are configured, and this one is not among them.
+    UnknownAccount,
+    /// The adapter derives no sender from the raw id.
+    NotPairable,
+    /// The sender is blocked, or has an unreadable id while anybody on the channel is blocked.
+    Blocked,
+    /// The mode is `allowlist`, and the sender is not on the list.
+    NotAllowed,
+    /// The message came in a group; challenges are only sent in direct chats.
+    NotDirect,
+    /// The sender was rejected or let codes expire, and has to wait.
+    Waiting,
+    /// The sender was sent a code within the cooldown.
+    AlreadyChallenged,
+    /// The account, or all accounts together, have the maximum number of live requests.
+    PendingFull,
+}
+
+names! {
+    /// Its name in logs, metrics and JSON, in snake case.
+    DropReason {
+        UnknownAccount => "unknown_account",
+        NotPairable => "not_pairable",
+        Blocked => "blocked",
+        NotAllowed => "not_allowed",
+        NotDirect => "not_direct",
+        Waiting => "waiting",
+        AlreadyChallenged => "already_challenged",
+        PendingFull => "pending_full",
     }
 }
 

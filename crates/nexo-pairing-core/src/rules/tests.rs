@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::*;
-use crate::{AccountId, ChannelId, PairingCode, PairingPolicy, SenderId, SenderKey};
+use crate::{AccountId, ChannelId, Decision, PairingCode, PairingPolicy, SenderId, SenderKey};
 
 /// The rules in order, with their names in metrics and logs.
 const RULES: [(Rule, &str); 13] = [
@@ -67,7 +67,7 @@ fn outcomes_and_rules_agree() {
         let Some(outcome) = UpsertOutcome::without_code(rule) else { continue };
         let found = outcome.rule();
         assert!(found == rule || found == Rule::Blocked, "{rule:?}");
-        let decision = found.decision_kind(Mode::Pairing).and_then(DecisionKind::without_code);
+        let decision = found.decision_kind(Mode::Pairing).and_then(Decision::without_code);
         assert_eq!(outcome.into_decision(), (decision.unwrap(), None));
         let admits = |rule: Rule| rule.decision_kind(Mode::Pairing) == Some(DecisionKind::Admit);
         assert!(admits(rule) || !admits(found), "{rule:?} admits nobody");

@@ -57,7 +57,7 @@ impl PairingGate {
         }
         let rule = self.apply_rules(message, &state, &sender, Freshness::Current);
         let Some(kind) = rule.decision_kind(mode) else { return Ok(Cached::Unknown) };
-        let Some(decision) = kind.without_code() else { return Ok(Cached::NeedsCode) };
+        let Some(decision) = Decision::without_code(kind) else { return Ok(Cached::NeedsCode) };
         channel.decided(rule, mode);
         Ok(Cached::Decided(Decided { rule, decision, request: None }))
     }
@@ -75,7 +75,7 @@ impl PairingGate {
 
     async fn decide_refreshed(&self, message: &mut Message<'_>) -> Result<Decided, PairingError> {
         let (rule, kind) = self.evaluate(message).await?;
-        match kind.without_code() {
+        match Decision::without_code(kind) {
             Some(decision) => Ok(Decided { rule, decision, request: None }),
             None => self.request_code(message).await,
         }
