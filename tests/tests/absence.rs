@@ -240,7 +240,7 @@ fn an_account_that_loses_its_limits_keeps_them_until_a_restart() {
         }
         let said = gate.stderr();
         let is_told = said.contains("`accounts[irc/bot].max_pending`")
-            || said.contains("stay the only known ones");
+            || said.contains("accounts listed before are accepted");
         assert!(is_told, "{said}");
         home.configure(&format!("{words}accounts: [{{ {account}, max_pending: 2 }}]\n{rest}"));
         assert!(reload(&gate));
@@ -312,7 +312,7 @@ fn doctor_and_explain_report_lost_and_remembered_modes() {
     assert_eq!(warned(&home), "");
     fs::remove_file(file(&home)).unwrap();
     let reply = warned(&home);
-    assert!(reply.contains("stay the only known ones"), "{reply}");
+    assert!(reply.contains("accounts listed before are accepted"), "{reply}");
     assert!(reply.contains("pairing.accounts") && reply.contains("forget-mode"), "{reply}");
     assert_eq!(home.json(&explain)["rule"], 10, "a code was sent a moment ago");
     let other = ["explain", "whatsapp", "work", "5491155550001@c.us"];

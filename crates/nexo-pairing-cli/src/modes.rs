@@ -42,7 +42,7 @@ pub(crate) fn kept(modes: &ModesInForce) -> Vec<(String, String)> {
                 format!("set pairing.gate.mode, or forget the old one: {FORGET_ALL}"),
             ),
             RetainedModes::Accounts(count) => (
-                format!("the {count} accounts listed before stay the only known ones"),
+                format!("only the {count} accounts listed before are accepted"),
                 format!("set pairing.accounts, or forget the old ones: {FORGET_ALL}"),
             ),
             RetainedModes::Account(..) if findings.len() >= NAMED => {

@@ -30,7 +30,7 @@ impl HangUp {
         Ok(Self(listen(SignalKind::hangup())?))
     }
 
-    /// Handles all signals. Before that, the others end a process that is still starting.
+    /// Handles all signals. Until this is called, SIGINT and SIGTERM still end a process that is starting.
     pub(crate) fn handle_all(self) -> Result<Signals> {
         let interrupt = listen(SignalKind::interrupt())?;
         let terminate = listen(SignalKind::terminate())?;

@@ -267,7 +267,7 @@ enum CallError {
     NoPlugin,
     #[error("the plugin did not reply within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    #[error("the plugin is not asked: it failed to reply a moment ago")]
+    #[error("skipped the plugin: it did not reply a moment ago")]
     Paused,
     /// Possibly from another subscriber.
     #[error("the plugin's reply is invalid: {0}")]

@@ -13,8 +13,7 @@ use crate::space;
 use crate::worker::{self, WorkQueue};
 use crate::{StoreError, StoreErrorKind};
 
-/// The pause between transactions, in which others get the lock: twice as long as they wait before they
-/// try again.
+/// The pause between transactions, so that other writers get the lock: twice their retry interval.
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl Shared {

@@ -15,8 +15,8 @@ use crate::text::truncate;
 /// The kind of error of events on channels that are [served elsewhere](served_elsewhere).
 pub(super) const ADAPTER_UNREACHABLE: &str = "adapter_unreachable";
 
-/// The error on a channel whose senders only another process can resolve. Its raw ids could match the
-/// grants and blocks of other senders.
+/// The error for events of a channel whose ids only a plugin can normalize. Without it, a raw id could
+/// match the grant or block of another sender.
 pub(super) fn served_elsewhere(
     channel: &str,
     settings: &Settings,
