@@ -49,7 +49,7 @@ fn relay(url: &str) {
         let (inward, outward) = (connect(url).await, connect(url).await);
         let mut messages = inward.subscribe_queue("plugin.inbound.>", "relay").await.unwrap();
         inward.flush().await.unwrap();
-        eprintln!("it takes everything");
+        eprintln!("subscribed to everything");
         while let Some(message) = messages.next().await {
             let suffix = message.subject().strip_prefix("plugin.inbound.").unwrap();
             let subject = format!("pairing.admitted.{suffix}");
