@@ -1,10 +1,12 @@
 //! What every command starts from: its flags, its streams, the configuration and the database.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use nexo_pairing::config::{Config, Sources};
-use nexo_pairing::{PairingStore, StoreOptions};
+use nexo_pairing::{GateBackend, OperatorBackend, PairingStore, SessionBackend, StoreOptions};
 
 use crate::io::Io;
 use crate::text::escape;
@@ -69,6 +71,14 @@ impl Context {
     }
 }
 
+/// All contracts of a store.
+pub(crate) trait Backend: GateBackend + OperatorBackend + SessionBackend + Debug {}
+
+impl<T: GateBackend + OperatorBackend + SessionBackend + Debug> Backend for T {}
+
+/// An open database. Commands know only its contracts, so that it may be of any kind.
+pub(crate) type Store = Arc<dyn Backend>;
+
 /// The database, before it is opened.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -105,15 +115,15 @@ impl Database {
     }
 
     /// Opens it, and creates it if it is missing.
-    pub(crate) async fn open(&self) -> Result<PairingStore> {
-        Ok(PairingStore::open_with(&self.path, self.options.clone()).await?)
+    pub(crate) async fn open(&self) -> Result<Store> {
+        Ok(Arc::new(self.open_file().await?))
     }
 
     /// Opens it if it exists, and creates nothing.
     pub(crate) async fn find(&self) -> Result<OpenDatabase<'_>> {
         let is_missing = !self.exists();
         let store = if is_missing {
-            PairingStore::open_memory_with(self.options.clone()).await?
+            Arc::new(PairingStore::open_memory_with(self.options.clone()).await?)
         } else {
             self.open().await?
         };
@@ -121,16 +131,28 @@ impl Database {
     }
 
     /// A read-only view of what is in it now; nothing is created or upgraded.
-    pub(crate) async fn view(&self) -> Result<PairingStore> {
-        Ok(PairingStore::view(&self.path, self.options.clone()).await?)
+    pub(crate) async fn view(&self) -> Result<Store> {
+        Ok(Arc::new(PairingStore::view(&self.path, self.options.clone()).await?))
     }
 
     /// A copy in memory for a gate to decide on; what is written to it is lost with it.
-    pub(crate) async fn rehearsal(&self) -> Result<PairingStore> {
+    pub(crate) async fn rehearsal(&self) -> Result<Store> {
         let copy = PairingStore::snapshot(&self.path, self.options.clone()).await?;
         // An overdue request that is not closed yet decides too: its sender has to wait.
         copy.purge_expired().await?;
-        Ok(copy)
+        Ok(Arc::new(copy))
+    }
+
+    /// Copies it to a new file while it is in use.
+    pub(crate) async fn backup(&self, destination: &Path) -> Result {
+        if !self.exists() {
+            return Err(CliError::no_database(&self.path));
+        }
+        Ok(self.open_file().await?.backup(destination).await?)
+    }
+
+    async fn open_file(&self) -> Result<PairingStore> {
+        Ok(PairingStore::open_with(&self.path, self.options.clone()).await?)
     }
 }
 
@@ -139,18 +161,18 @@ impl Database {
 #[derive(Debug)]
 pub(crate) struct OpenDatabase<'a> {
     database: &'a Database,
-    store: PairingStore,
+    store: Store,
     is_missing: bool,
 }
 
 impl OpenDatabase<'_> {
     /// The database; an empty one in memory if it is missing.
-    pub(crate) fn store(&self) -> &PairingStore {
+    pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
     /// For commands that make no sense without one.
-    pub(crate) fn required(self) -> Result<PairingStore> {
+    pub(crate) fn required(self) -> Result<Store> {
         if self.is_missing {
             return Err(CliError::no_database(&self.database.path));
         }
@@ -158,7 +180,7 @@ impl OpenDatabase<'_> {
     }
 
     /// Creates it if it was missing.
-    pub(crate) async fn or_create(self) -> Result<PairingStore> {
+    pub(crate) async fn or_create(self) -> Result<Store> {
         if self.is_missing { self.database.open().await } else { Ok(self.store) }
     }
 }

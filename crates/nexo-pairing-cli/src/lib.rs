@@ -49,7 +49,7 @@ mod text;
 mod time_input;
 mod usage;
 
-use context::Context;
+use context::{Context, Store};
 use error::{CliError, Result};
 
 pub use cli::{Cli, main, run};

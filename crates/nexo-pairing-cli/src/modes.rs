@@ -1,11 +1,10 @@
 //! Modes and other settings that stay in force when the configuration loses them.
 
-use nexo_pairing::PairingStore;
 use nexo_pairing::config::Config;
 use nexo_pairing::core::{ModeSetting, ModesInForce, RetainedModes};
 
-use crate::Result;
 use crate::text::escape;
+use crate::{Result, Store};
 
 /// The most accounts that are named one by one.
 const NAMED: usize = 10;
@@ -14,7 +13,7 @@ const NAMED: usize = 10;
 const FORGET_ALL: &str = "nexo-pair forget-mode '*' '*'";
 
 /// The modes that a gate would put in force if it started now.
-pub(crate) async fn in_force(config: &Config, store: &PairingStore) -> Result<ModesInForce> {
+pub(crate) async fn in_force(config: &Config, store: &Store) -> Result<ModesInForce> {
     Ok(store.remembered_modes().await?.resolve(config.configured_modes(), None)?)
 }
 

@@ -100,8 +100,11 @@ pub(crate) fn as_json(kind: &str, message: &str, hint: Option<&str>) -> String {
     json::to_string(&line).unwrap_or_default() + "\n"
 }
 
+/// The largest result that is buffered in memory, in bytes.
+const IN_MEMORY: usize = 1 << 20;
+
 /// A result that is buffered until it is complete, so that a slow reader, such as a pager, does not
-/// hold a transaction open. Beyond 1 MiB it goes to a temporary file without a name.
+/// hold a transaction open. Beyond [`IN_MEMORY`] it goes to a temporary file without a name.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     file: BufWriter<SpooledTempFile>,
@@ -109,13 +112,13 @@ pub(crate) struct Buffer {
     error: Option<io::Error>,
 }
 
-impl Buffer {
-    const IN_MEMORY: usize = 1 << 20;
-
-    pub(crate) fn new() -> Self {
-        Self { file: BufWriter::new(SpooledTempFile::new(Self::IN_MEMORY)), error: None }
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { file: BufWriter::new(SpooledTempFile::new(IN_MEMORY)), error: None }
     }
+}
 
+impl Buffer {
     /// Adds a text.
     pub(crate) fn push(&mut self, text: &str) {
         self.write(|file| file.write_all(text.as_bytes()));

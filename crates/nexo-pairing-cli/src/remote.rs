@@ -1,12 +1,12 @@
 //! Channels that a plugin in another process served: without it, their ids are not taken as they are
 //! written unless the operator says so.
 
+use nexo_pairing::ChannelId;
 use nexo_pairing::config::Config;
 use nexo_pairing::core::{AdaptersError, ConfiguredAdapters, ModesInForce};
-use nexo_pairing::{ChannelId, PairingStore};
 
-use crate::Result;
 use crate::channels::local_adapters;
+use crate::{Result, Store};
 
 /// The adapters in other processes that the configuration sets, without channels that have one here.
 pub(crate) fn configured(config: &Config) -> ConfiguredAdapters {
@@ -25,18 +25,14 @@ pub(crate) fn is_exposed(config: &Config, modes: &ModesInForce, channel: &Channe
 
 /// Refuses a gate that would take the ids of a channel as they are written, although another process
 /// served it and the operator has not ended that.
-pub(crate) async fn check_all(
-    config: &Config,
-    modes: &ModesInForce,
-    store: &PairingStore,
-) -> Result {
+pub(crate) async fn check_all(config: &Config, modes: &ModesInForce, store: &Store) -> Result {
     let is_exposed = |channel: &ChannelId| is_exposed(config, modes, channel);
     store.remembered_adapters().await?.resolve(&configured(config), is_exposed)?;
     Ok(())
 }
 
 /// Likewise refuses a command that would take an id of `channel` as it is written.
-pub(crate) async fn check(config: &Config, channel: &ChannelId, store: &PairingStore) -> Result {
+pub(crate) async fn check(config: &Config, channel: &ChannelId, store: &Store) -> Result {
     match is_lost(config, channel, store).await? {
         true => Err(AdaptersError::Lost([channel.clone()].into()).into()),
         false => Ok(()),
@@ -45,15 +41,11 @@ pub(crate) async fn check(config: &Config, channel: &ChannelId, store: &PairingS
 
 /// Whether another process makes the canonical ids of a channel, or did and the operator has not ended
 /// that.
-pub(crate) async fn is_remote(
-    config: &Config,
-    channel: &ChannelId,
-    store: &PairingStore,
-) -> Result<bool> {
+pub(crate) async fn is_remote(config: &Config, channel: &ChannelId, store: &Store) -> Result<bool> {
     Ok(is_configured(config, channel) || is_lost(config, channel, store).await?)
 }
 
-async fn is_lost(config: &Config, channel: &ChannelId, store: &PairingStore) -> Result<bool> {
+async fn is_lost(config: &Config, channel: &ChannelId, store: &Store) -> Result<bool> {
     if has_adapter(config, channel) || matches!(configured(config), ConfiguredAdapters::Empty(_)) {
         return Ok(false);
     }

@@ -37,7 +37,7 @@ pub(crate) fn cells<const N: usize>(row: [&str; N]) -> Vec<String> {
 }
 
 /// The widths of columns, for a table that is too long to be held in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Columns {
     widths: Vec<usize>,
     /// The number of fitted rows, without the headers.

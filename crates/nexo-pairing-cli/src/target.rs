@@ -6,15 +6,14 @@ use clap::Args;
 use nexo_pairing::config::Config;
 use nexo_pairing::limits::MAX_RAW_ID_BYTES;
 use nexo_pairing::{
-    AccountId, AccountScope, ChannelId, Filter, PairingAdapterRegistry, PairingStore, SenderId,
-    SenderKey, Target,
+    AccountId, AccountScope, ChannelId, Filter, PairingAdapterRegistry, SenderId, SenderKey, Target,
 };
 use serde::Serialize;
 
 use crate::channels::adapters_for;
 use crate::remote;
 use crate::text::{escape, shell_word, truncate};
-use crate::{CliError, Context, Result};
+use crate::{CliError, Context, Result, Store};
 
 /// The arguments of `revoke`, `block`, `unblock` and `forget`.
 #[derive(Debug, Args)]
@@ -98,7 +97,7 @@ impl TargetArgs {
         &self,
         command: &str,
         config: &Config,
-        store: &PairingStore,
+        store: &Store,
     ) -> Result<Vec<Target>> {
         let SenderArg { channel: channel_text, sender: text } = &self.sender;
         let registry = adapters_for(channel_text, self.raw, config).await?;
@@ -197,7 +196,7 @@ pub(crate) async fn sender_of_or_stored(
     channel: &ChannelId,
     id: &str,
     raw: bool,
-    store: &PairingStore,
+    store: &Store,
 ) -> Result<SenderId> {
     match sender_of(registry, channel, id, raw).await {
         Err(error) if error.is_sender_refused() => {
@@ -245,7 +244,7 @@ pub(crate) fn note_raw(context: &mut Context, channel: &ChannelId) {
 
 /// Whether exactly this sender is stored on a channel.
 pub(crate) async fn is_stored(
-    store: &PairingStore,
+    store: &Store,
     channel: &ChannelId,
     sender: &SenderId,
 ) -> Result<bool> {
@@ -254,7 +253,7 @@ pub(crate) async fn is_stored(
 
 /// The accounts on which exactly this sender is stored: allowed now or once, waiting, or blocked.
 async fn accounts_of(
-    store: &PairingStore,
+    store: &Store,
     channel: &ChannelId,
     sender: &SenderId,
 ) -> Result<Vec<AccountScope>> {

@@ -15,7 +15,7 @@ use nexo_pairing::{AccountId, Actor, ChannelId, PairingStore, SenderId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Cli, Exit, Io};
+use crate::{Cli, Exit, Io, Store};
 
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
@@ -70,8 +70,12 @@ impl Machine {
         (exit, text(stdout), text(stderr))
     }
 
+    async fn store(&self) -> Store {
+        Arc::new(PairingStore::open(self.database()).await.unwrap())
+    }
+
     async fn seed_as_stored(&self, channel: &str, account: &str, sender: &str) {
-        let store = PairingStore::open(self.database()).await.unwrap();
+        let store = self.store().await;
         let (channel, account) = (
             ChannelId::from_stored(channel.to_owned()),
             AccountId::from_stored(account.to_owned()),

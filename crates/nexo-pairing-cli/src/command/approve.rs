@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nexo_pairing::limits::MAX_NOTE_BYTES;
-use nexo_pairing::{Actor, Filter, Grant, PairingCode, PairingStore, PendingRequest};
+use nexo_pairing::{Actor, Filter, Grant, PairingCode, PendingRequest};
 use time::OffsetDateTime;
 
 use super::{TypedCode, name_in};
@@ -14,7 +14,7 @@ use crate::io::Io;
 use crate::issuer::blocking;
 use crate::text::{escape, format_duration, format_time, truncate};
 use crate::time_input::{MAX_DAYS, parse_duration};
-use crate::{CliError, Context, Result};
+use crate::{CliError, Context, Result, Store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "On a terminal it shows whose code it is, and asks for confirmation.\n\n\
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: Approve, context: &mut Context) -> Result {
     })
 }
 
-async fn find(store: &PairingStore, code: &str) -> Result<Option<PendingRequest>> {
+async fn find(store: &Store, code: &str) -> Result<Option<PendingRequest>> {
     let Ok(code) = PairingCode::parse(code) else { return Ok(None) };
     let pending = store.list_pending(&Filter::all()).await?;
     Ok(pending.into_iter().find(|request| request.code == code))

@@ -20,7 +20,7 @@ pub(crate) struct Backup {
 
 pub(crate) async fn run(args: Backup, context: &mut Context) -> Result {
     let database = context.database()?;
-    database.find().await?.required()?.backup(&args.file).await?;
+    database.backup(&args.file).await?;
     let file = args.file.to_string_lossy();
     context.print(&json!({ "backup": file }), || {
         format!("copied {} to {}\n", database.shown(), escape(&file))

@@ -1,7 +1,9 @@
 //! `explain`: how the gate would decide on a sender, and by which rule.
 
+use std::sync::Arc;
+
 use clap::Args;
-use nexo_pairing::{ChannelId, Filter, Inbound, PairingAdapterRegistry, PairingGate, PairingStore};
+use nexo_pairing::{ChannelId, Filter, GateBackend, Inbound, PairingAdapterRegistry, PairingGate};
 use serde_json::json;
 
 use super::gate::options;
@@ -10,7 +12,7 @@ use crate::modes;
 use crate::remote;
 use crate::target::sender_of_or_stored;
 use crate::text::escape;
-use crate::{Context, Result};
+use crate::{Context, Result, Store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Nothing is written and nothing is sent.\n\n\
@@ -37,7 +39,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result {
     let modes = modes::in_force(&config, &store).await?;
     remote::check_all(&config, &modes, &store).await?;
     let config = config.with_modes(&modes);
-    let gate = PairingGate::with_options(store, options(&config));
+    let gate = PairingGate::with_options(store as Arc<dyn GateBackend>, options(&config));
     let policy = config.policy(&args.channel, &args.account);
     let inbound =
         Inbound::direct(args.channel, args.account, args.sender).with_is_group(args.group);
@@ -56,11 +58,7 @@ pub(crate) async fn run(args: Explain, context: &mut Context) -> Result {
 
 /// Refuses an id that the adapter rejects, unless exactly this id is stored or any sender on the channel
 /// is blocked: then the gate drops it. Without an adapter the gate uses ids unchanged.
-async fn check_sender(
-    args: &Explain,
-    store: &PairingStore,
-    registry: &PairingAdapterRegistry,
-) -> Result {
+async fn check_sender(args: &Explain, store: &Store, registry: &PairingAdapterRegistry) -> Result {
     let channel = ChannelId::parse(&args.channel)?;
     let raw = registry.get(channel.as_str()).is_none();
     match sender_of_or_stored(registry, &channel, &args.sender, raw, store).await {

@@ -1,8 +1,11 @@
 //! `list`: who is waiting, who is allowed and who is blocked.
 
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use clap::Args;
 use nexo_pairing::{
-    AccountScope, AllowedSender, BlockedSender, ChannelId, Filter, PairingStore, PendingRequest,
+    AccountScope, AllowedSender, BlockedSender, ChannelId, Filter, PairingError, PendingRequest,
     SenderId,
 };
 use serde::Serialize;
@@ -12,7 +15,7 @@ use super::{check_filter, filter, name_in};
 use crate::output::Buffer;
 use crate::table::{Columns, cells};
 use crate::text::{format_duration, format_time};
-use crate::{Context, Result};
+use crate::{Context, Result, Store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  nexo-pair list\n  nexo-pair list --all --channel whatsapp")]
@@ -57,13 +60,13 @@ struct Listing {
     filter: Filter,
     is_all: bool,
     include_revoked: bool,
-    store: PairingStore,
+    store: Store,
 }
 
 impl Listing {
     /// `{"pending":[…],"allow":[…],"blocked":[…]}` on one line, and the number of rows.
     async fn json(&self) -> Result<(Buffer, usize)> {
-        let mut rows = JsonRows { buffer: Buffer::new(), in_list: 0, count: 0 };
+        let mut rows = JsonRows::default();
         rows.buffer.push("{\"pending\":[");
         self.store.list_pending(&self.filter).await?.iter().for_each(|row| rows.push(row));
         rows.next_list("allow");
@@ -83,7 +86,7 @@ impl Listing {
     /// twice.
     async fn text(&self) -> Result<(Buffer, usize)> {
         let now = OffsetDateTime::now_utc();
-        let mut text = Text { buffer: Buffer::new(), columns: Columns::new([]), count: 0 };
+        let mut text = Text::default();
         let pending = self.store.list_pending(&self.filter).await?;
         let mut columns = Columns::new(PENDING);
         pending.iter().for_each(|request| columns.fit(&pending_row(request, now)));
@@ -107,24 +110,45 @@ impl Listing {
         Ok((text.buffer, text.count))
     }
 
-    async fn fold_allow<T: Send + 'static>(
+    async fn fold_allow<T: Default + Send + 'static>(
         &self,
         state: T,
-        fold: impl FnMut(&mut T, AllowedSender) + Send + 'static,
+        fold: impl Fn(&mut T, AllowedSender) + Send + 'static,
     ) -> Result<T> {
-        Ok(self.store.fold_allow(&self.filter, self.include_revoked, state, fold).await?)
+        let visit = |each| self.store.visit_allow(&self.filter, self.include_revoked, each);
+        Ok(self::fold(state, fold, visit).await?)
     }
 
-    async fn fold_blocked<T: Send + 'static>(
+    async fn fold_blocked<T: Default + Send + 'static>(
         &self,
         state: T,
-        fold: impl FnMut(&mut T, BlockedSender) + Send + 'static,
+        fold: impl Fn(&mut T, BlockedSender) + Send + 'static,
     ) -> Result<T> {
-        Ok(self.store.fold_blocked(&self.filter, state, fold).await?)
+        let visit = |each| self.store.visit_blocked(&self.filter, each);
+        Ok(self::fold(state, fold, visit).await?)
     }
 }
 
+/// Folds the rows of a visit, which takes place on another thread.
+async fn fold<T, R, V>(
+    state: T,
+    fold: impl Fn(&mut T, R) + Send + 'static,
+    visit: impl FnOnce(Box<dyn FnMut(R) + Send>) -> V,
+) -> Result<T, PairingError>
+where
+    T: Default + Send + 'static,
+    V: Future<Output = Result<(), PairingError>>,
+{
+    let state = Arc::new(Mutex::new(state));
+    let shared = Arc::clone(&state);
+    let each = move |row| fold(&mut shared.lock().unwrap_or_else(PoisonError::into_inner), row);
+    visit(Box::new(each)).await?;
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(mem::take(&mut state))
+}
+
 /// Lists in a JSON object.
+#[derive(Default)]
 struct JsonRows {
     buffer: Buffer,
     in_list: usize,
@@ -148,6 +172,7 @@ impl JsonRows {
 }
 
 /// Tables, one below the other.
+#[derive(Default)]
 struct Text {
     buffer: Buffer,
     columns: Columns,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use nexo_pairing::SetupCodeIssuer;
 use nexo_pairing::config::{Config, Process};
 use nexo_pairing::server::{
     DEFAULT_LISTEN, MetricsOptions, Server, ServerHandle, ServerOptions, Settings, TlsFiles,
 };
+use nexo_pairing::{SessionBackend, SetupCodeIssuer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result {
     // Before the store is opened: counters keep the recorder that is installed then.
     let metrics = args.metrics_listen.map(MetricsOptions::prometheus).transpose()?;
     let database = context.database_of(&config);
-    let store = database.open().await?;
+    let store: Arc<dyn SessionBackend> = database.open().await?;
     let issuer = Arc::new(open_issuer(&config).await?);
     raise_file_limit();
     let mut options = ServerOptions::new(store, Arc::clone(&issuer));

@@ -1,13 +1,11 @@
 //! Checks the accounts: whom they shut out, and what strangers are sent.
 
 use nexo_pairing::config::{Account, Config};
-use nexo_pairing::{
-    Filter, Mode, PairingAdapterRegistry, PairingError, PairingPolicy, PairingStore,
-};
+use nexo_pairing::{Filter, Mode, PairingAdapterRegistry, PairingError, PairingPolicy};
 
 use super::installation::Installation;
 use super::report::Finding;
-use crate::{CliError, modes, remote};
+use crate::{CliError, Store, modes, remote};
 
 /// Plugins that cannot be reached, and those that the configuration has lost.
 pub(super) async fn adapters(installation: &Installation) -> Vec<Finding> {
@@ -86,7 +84,7 @@ pub(super) async fn accounts(installation: &Installation) -> Vec<Finding> {
 
 struct AccountCheck<'a> {
     config: &'a Config,
-    store: &'a PairingStore,
+    store: &'a Store,
     adapters: &'a PairingAdapterRegistry,
     findings: Vec<Finding>,
 }

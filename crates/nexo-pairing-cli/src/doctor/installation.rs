@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::channels::local_adapters;
 use crate::modes;
-use crate::{CliError, Result};
+use crate::{CliError, Result, Store};
 
 /// Which installation to check.
 #[derive(Debug, Clone, Setters)]
@@ -53,7 +53,7 @@ pub struct Installation {
     clock: Arc<dyn Clock>,
     database: Option<PathBuf>,
     inspection: OnceCell<Result<Inspection>>,
-    view: OnceCell<Result<PairingStore>>,
+    view: OnceCell<Result<Store>>,
     modes: OnceCell<Result<ModesInForce>>,
 }
 
@@ -105,7 +105,7 @@ impl Installation {
 
     /// The contents of the database, for checks that compare them with the configuration; `None` if they
     /// cannot be compared.
-    pub(super) async fn view(&self) -> Option<(&Config, &Result<PairingStore>)> {
+    pub(super) async fn view(&self) -> Option<(&Config, &Result<Store>)> {
         let (config, path) = (self.config()?, self.database()?);
         let is_usable = match self.inspection().await {
             // Another check reports it.
@@ -120,7 +120,7 @@ impl Installation {
         }
         let view = || async {
             let options = StoreOptions::default().with_clock(self.clock.clone());
-            Ok(PairingStore::view(path, options).await?)
+            Ok(Arc::new(PairingStore::view(path, options).await?) as Store)
         };
         Some((config, self.view.get_or_init(view).await))
     }

@@ -7,7 +7,7 @@ use super::*;
 
 /// Gives a device a session, as the server does for a setup code: its id and its token.
 async fn pair(machine: &Machine, number: u32, label: Option<&str>) -> (String, SessionToken) {
-    let store = PairingStore::open(machine.database()).await.unwrap();
+    let store = machine.store().await;
     let expires_at = OffsetDateTime::now_utc() + time::Duration::MINUTE;
     let nonce = format!("{number:032x}");
     let label = label.map(str::to_owned);
@@ -17,7 +17,7 @@ async fn pair(machine: &Machine, number: u32, label: Option<&str>) -> (String, S
 }
 
 async fn is_live(machine: &Machine, token: &SessionToken) -> bool {
-    let store = PairingStore::open(machine.database()).await.unwrap();
+    let store = machine.store().await;
     store.session(token).await.unwrap().is_some()
 }
 

@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
-use nexo_pairing::PairingGate;
 use nexo_pairing::bus::{
     BusGate, BusGateError, Connections, DEFAULT_QUEUE_GROUP, Status, Subjects,
 };
 use nexo_pairing::config::Config;
 use nexo_pairing::server::{MetricsOptions, MetricsServer};
+use nexo_pairing::{GateBackend, PairingGate};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -92,8 +92,9 @@ pub(super) async fn run(
     let connections = Connections::open(options, subjects).await?;
     let bus = connections.bus().clone();
     let mut adapters = Adapters::new(&settings, &bus, dry_run, None)?;
+    let backend: Arc<dyn GateBackend> = store.clone();
     let mut gate =
-        BusGate::new(connections, PairingGate::new(store.clone()), adapters.settings(&settings))
+        BusGate::new(connections, PairingGate::new(backend), adapters.settings(&settings))
             .with_queue_group(&flags.queue_group)
             .with_status(report(log.clone(), metrics.as_ref()));
     if dry_run {

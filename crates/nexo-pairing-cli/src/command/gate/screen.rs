@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use nexo_pairing::gate::{InboundEvent, Notice};
-use nexo_pairing::{Inbound, PairingAdapterRegistry, PairingGate, PairingStore};
+use nexo_pairing::{GateBackend, Inbound, PairingAdapterRegistry, PairingGate};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use super::status_log::{StatusLog, Warning};
 use crate::channels::local_adapters;
 use crate::error::chain;
 use crate::exit::Exit;
-use crate::{CliError, Result};
+use crate::{CliError, Result, Store};
 use decider::{ADAPTER_UNREACHABLE, Decider, served_elsewhere};
 use pause::Pause;
 use waiting::{Decided, Key, Waiting};
@@ -46,7 +46,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Decides on lines.
 pub(super) struct Screener {
     decider: Arc<Decider>,
-    store: PairingStore,
+    store: Store,
     next_settings: watch::Receiver<Settings>,
     registry: PairingAdapterRegistry,
     waiting: Waiting,
@@ -68,14 +68,15 @@ enum Ended {
 
 impl Screener {
     pub(super) fn new(
-        store: PairingStore,
+        store: Store,
         next_settings: watch::Receiver<Settings>,
         stdout: Box<dyn Write + Send>,
         log: StatusLog,
         dry_run: bool,
     ) -> Self {
         let settings = next_settings.borrow().clone();
-        let gate = PairingGate::with_options(store.clone(), options(&settings));
+        let backend: Arc<dyn GateBackend> = store.clone();
+        let gate = PairingGate::with_options(backend, options(&settings));
         Self {
             decider: Arc::new(Decider { gate, settings: Mutex::new(settings), log, dry_run }),
             store,

@@ -9,7 +9,7 @@ use nexo_pairing::core::{
     ConfiguredAdapters, ModeSetting, ModesInForce, RememberedAdapters, RememberedModes,
     RetainedModes,
 };
-use nexo_pairing::{AccountKey, ChannelId, GateOptions, Mode, PairingError, PairingStore};
+use nexo_pairing::{AccountKey, ChannelId, GateOptions, Mode, PairingError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -21,7 +21,7 @@ use crate::live_config::LiveConfig;
 use crate::modes::{kept, lost};
 use crate::remote;
 use crate::text::escape;
-use crate::{CliError, Result};
+use crate::{CliError, Result, Store};
 
 /// The configuration that a reload replaces.
 pub(super) type Settings = Arc<Config>;
@@ -76,11 +76,7 @@ impl Loader {
     }
 
     /// Opens the database, or a copy in memory for a dry run.
-    pub(super) async fn open(
-        &mut self,
-        database: &Database,
-        dry_run: bool,
-    ) -> Result<PairingStore> {
+    pub(super) async fn open(&mut self, database: &Database, dry_run: bool) -> Result<Store> {
         let is_new = !database.exists();
         if is_new {
             // Without a mode, a wrong `NEXO_HOME` must get no database.
@@ -110,7 +106,7 @@ impl Loader {
     }
 
     /// Puts the configuration in force at the start of a gate.
-    pub(super) async fn start(&mut self, store: &PairingStore) -> Result<Settings> {
+    pub(super) async fn start(&mut self, store: &Store) -> Result<Settings> {
         let config = self.live.current().clone();
         let configured = config.configured_modes();
         let (modes, known) = remembered(store).await?;
@@ -140,7 +136,7 @@ impl Loader {
     /// nothing. The database stays the same: decisions based on one file must not continue in another.
     pub(super) async fn reload<T>(
         &mut self,
-        store: &PairingStore,
+        store: &Store,
         log: &StatusLog,
         prepare: impl FnOnce(&Config) -> Result<T>,
     ) -> Option<(Settings, T)> {
@@ -168,7 +164,7 @@ impl Loader {
     /// locked or full: the modes are stored as soon as that is possible.
     async fn resolve_modes(
         &mut self,
-        store: &PairingStore,
+        store: &Store,
         log: &StatusLog,
         config: &Config,
     ) -> Result<ModesInForce> {
@@ -225,7 +221,7 @@ impl Loader {
     /// cannot be read, the adapters that this gate last saw are used.
     async fn resolve_adapters(
         &mut self,
-        store: &PairingStore,
+        store: &Store,
         config: &Config,
         own: &RememberedModes,
     ) -> Result<(RememberedAdapters, RememberedAdapters)> {
@@ -264,9 +260,7 @@ impl Loader {
 }
 
 /// The remembered modes and adapters.
-async fn remembered(
-    store: &PairingStore,
-) -> Result<(RememberedModes, RememberedAdapters), PairingError> {
+async fn remembered(store: &Store) -> Result<(RememberedModes, RememberedAdapters), PairingError> {
     Ok((store.remembered_modes().await?, store.remembered_adapters().await?))
 }
 

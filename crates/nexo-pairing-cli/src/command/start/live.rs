@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use nexo_pairing::{PairingStore, RedemptionState, Session, TokenClaims};
+use nexo_pairing::{RedemptionState, Session, TokenClaims};
 use time::OffsetDateTime;
 use tokio::signal::unix::SignalKind;
 use tokio::time::sleep;
@@ -13,7 +13,7 @@ use crate::device_name;
 use crate::io::Io;
 use crate::signals::listen;
 use crate::text::format_duration;
-use crate::{CliError, Context, Result};
+use crate::{CliError, Context, Result, Store};
 
 /// How often to check whether the code was used.
 const POLL: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 pub(super) async fn show(
     view: CodeView,
     claims: TokenClaims,
-    store: PairingStore,
+    store: Store,
     context: &mut Context,
 ) -> Result {
     let mut screen = Screen::enter(&mut context.io)?;
@@ -40,7 +40,7 @@ pub(super) async fn show(
 async fn watch(
     view: &CodeView,
     claims: &TokenClaims,
-    store: &PairingStore,
+    store: &Store,
     screen: &mut Screen<'_>,
 ) -> Result<String> {
     let mut interrupt = listen(SignalKind::interrupt())?;

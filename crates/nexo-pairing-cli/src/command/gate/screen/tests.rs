@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nexo_pairing::config::{Process, Sources};
-use nexo_pairing::{AccountScope, Actor, ChannelId, SenderId, Target};
+use nexo_pairing::{AccountScope, Actor, ChannelId, PairingStore, SenderId, Target};
 use serde_json::Value;
 
 use super::*;
@@ -33,7 +33,7 @@ const ANA: &str = r#"{"channel":"whatsapp","account":"personal","from":"54911555
 async fn reloaded_without_a_store(is_blocked: bool) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("pairing.db");
-    let store = PairingStore::open(&database).await.unwrap();
+    let store: Store = Arc::new(PairingStore::open(&database).await.unwrap());
     if is_blocked {
         let channel = ChannelId::parse("whatsapp").unwrap();
         let sender = SenderId::parse("+5491155556666").unwrap();
@@ -66,7 +66,7 @@ async fn known_blocks_outlive_a_change_of_the_accounts() {
 #[tokio::test]
 async fn a_reload_replaces_the_accounts() {
     let folder = tempfile::tempdir().unwrap();
-    let store = PairingStore::open_memory().await.unwrap();
+    let store: Store = Arc::new(PairingStore::open_memory().await.unwrap());
     let accounts = "pairing: { accounts: [{ channel: whatsapp, account: personal }] }";
     let (reload, next) = watch::channel(settings(folder.path(), accounts));
     let log = StatusLog::new(Box::new(io::sink()));
