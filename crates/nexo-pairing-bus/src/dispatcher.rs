@@ -113,17 +113,9 @@ impl BusGate {
 
     /// Warns that a sender did not get the code.
     fn warn_undelivered(&self, inbound: &Inbound, delivery: &Delivery) {
-        let reason = match delivery {
-            Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
-            Delivery::NoAdapterNoBrokerTopic => "there is no adapter for this channel".to_owned(),
-            Delivery::PublishFailed(error) => error_chain(error),
-            other => format!("{other:?}"),
-        };
-        self.status.warn(Warning::ChallengeUndelivered, || {
-            let (channel, account) =
-                (truncate(&inbound.channel, 32), truncate(&inbound.account, 64));
-            format!("no code was sent on {channel}/{account}: {reason}")
-        });
+        if let Some(warning) = delivery.warning(inbound) {
+            self.status.warn(Warning::ChallengeUndelivered, || warning);
+        }
     }
 
     async fn observe(&self, observed: Observed<'_>) {

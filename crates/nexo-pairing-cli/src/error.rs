@@ -53,6 +53,12 @@ impl CliError {
         Self::new(kind, Exit::Refused, message)
     }
 
+    /// A mode or plugin to forget is not remembered.
+    pub(crate) fn nothing_remembered(message: impl Into<String>) -> Self {
+        Self::refused("nothing_to_forget", message)
+            .with_hint("if it is configured, remove it there: `nexo-pair config` shows the file")
+    }
+
     /// An id has no sender.
     pub(crate) fn sender_refused(message: impl Into<String>) -> Self {
         Self::refused("sender_refused", message)

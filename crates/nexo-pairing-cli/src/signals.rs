@@ -16,16 +16,16 @@ pub(crate) enum Signal {
 /// The signals of this process.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    hang_up: HangUp,
+    reload: unix::Signal,
     interrupt: unix::Signal,
     terminate: unix::Signal,
 }
 
-/// SIGHUP, which would end the process unless it is handled.
+/// SIGHUP, which reloads the configuration. Until it is listened to, it ends the process.
 #[derive(Debug)]
-pub(crate) struct HangUp(unix::Signal);
+pub(crate) struct ReloadSignal(unix::Signal);
 
-impl HangUp {
+impl ReloadSignal {
     pub(crate) fn listen() -> Result<Self> {
         Ok(Self(listen(SignalKind::hangup())?))
     }
@@ -34,7 +34,7 @@ impl HangUp {
     pub(crate) fn handle_all(self) -> Result<Signals> {
         let interrupt = listen(SignalKind::interrupt())?;
         let terminate = listen(SignalKind::terminate())?;
-        Ok(Signals { hang_up: self, interrupt, terminate })
+        Ok(Signals { reload: self.0, interrupt, terminate })
     }
 }
 
@@ -42,7 +42,7 @@ impl Signals {
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
-            Some(()) = self.hang_up.0.recv() => Signal::Reload,
+            Some(()) = self.reload.recv() => Signal::Reload,
             Some(()) = self.interrupt.recv() => Signal::End,
             Some(()) = self.terminate.recv() => Signal::End,
             else => std::future::pending().await,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{AccountId, Challenge, DeliveryRoute, PairingError, SenderId};
+use nexo_pairing_core::text::{error_chain, truncate};
+use nexo_pairing_core::{AccountId, Challenge, DeliveryRoute, Inbound, PairingError, SenderId};
 
 use crate::message::{Adapter, answer_within};
 
@@ -22,6 +23,20 @@ pub enum Delivery {
     PublishFailed(PairingError),
     /// The channel has no adapter: only the operator, who can list the request, knows the code.
     NoAdapterNoBrokerTopic,
+}
+
+impl Delivery {
+    /// A warning that the sender of `inbound` got no code, and why; `None` if they got it.
+    #[must_use]
+    pub fn warning(&self, inbound: &Inbound) -> Option<String> {
+        let reason = match self {
+            Self::DeliveredViaAdapter | Self::DeliveredViaBroker => return None,
+            Self::PublishFailed(error) => error_chain(error),
+            Self::NoAdapterNoBrokerTopic => "there is no adapter for this channel".to_owned(),
+        };
+        let (channel, account) = (truncate(&inbound.channel, 32), truncate(&inbound.account, 64));
+        Some(format!("no code was sent on {channel}/{account}: {reason}"))
+    }
 }
 
 pub(crate) async fn deliver(

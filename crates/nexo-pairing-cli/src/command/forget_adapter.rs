@@ -24,8 +24,7 @@ pub(crate) async fn run(args: ForgetAdapter, context: &mut Context) -> Result {
     let database = context.database()?;
     if !database.find().await?.store().forget_adapter(&channel, &Actor::cli()).await? {
         let message = format!("no plugin of {channel} is remembered");
-        return Err(CliError::refused("nothing_to_forget", message)
-            .with_hint("to change what is configured, edit the configuration: nexo-pair config"));
+        return Err(CliError::nothing_remembered(message));
     }
     context.print(&json!({ "forgotten": channel }), || {
         format!("forgot the plugin of {channel}\n{}", database.written())

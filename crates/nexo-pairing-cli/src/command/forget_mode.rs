@@ -34,8 +34,7 @@ pub(crate) async fn run(args: ForgetMode, context: &mut Context) -> Result {
     if forgotten.is_empty() {
         let of = account.map(|(channel, account)| format!(" of {channel}/{account}"));
         let message = format!("no mode{} is remembered", of.unwrap_or_default());
-        return Err(CliError::refused("nothing_to_forget", message)
-            .with_hint("to change what is configured, edit the configuration: nexo-pair config"));
+        return Err(CliError::nothing_remembered(message));
     }
     let as_json = forgotten.iter().map(|(account, setting)| {
         let account = account.as_ref();

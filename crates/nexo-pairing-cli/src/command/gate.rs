@@ -16,7 +16,7 @@ use nexo_pairing::config::Process;
 
 use crate::exit::Exit;
 use crate::live_config::start_only;
-use crate::signals::HangUp;
+use crate::signals::ReloadSignal;
 use crate::{Context, Result};
 use settings::Loader;
 pub(super) use settings::options;
@@ -77,12 +77,12 @@ pub(crate) async fn run(args: Gate, context: &mut Context) -> Result<Exit> {
     let sources = context.sources().with_auto_challenge(args.auto_challenge);
     let loader = Loader::new(sources.with_nats(args.bus.servers()), args.open)?;
     // First: until then, the signal would end the process.
-    let hang_up = HangUp::listen()?;
+    let reload_signal = ReloadSignal::listen()?;
     let log = StatusLog::new(std::mem::replace(&mut context.io.stderr, Box::new(io::sink())));
     let result = if args.bus.is_on_bus() {
-        bus::run(loader, hang_up, &args.bus, args.dry_run, &log, context).await
+        bus::run(loader, reload_signal, &args.bus, args.dry_run, &log, context).await
     } else {
-        pipe::run(loader, hang_up, args.dry_run, &log, context).await
+        pipe::run(loader, reload_signal, args.dry_run, &log, context).await
     };
     // Errors are reported through the same stream.
     context.io.stderr = Box::new(log);

@@ -19,7 +19,7 @@ use crate::error::chain;
 use crate::issuer::{blocking, open_issuer};
 use crate::live_config::{LiveConfig, start_only};
 use crate::modes::lost;
-use crate::signals::{HangUp, Signal};
+use crate::signals::{ReloadSignal, Signal};
 use crate::text::escape;
 use crate::{CliError, Context, Result};
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Serve, context: &mut Context) -> Result {
     let mut live = LiveConfig::load(Process::Serve, context.sources())?;
     let config = live.current().clone();
     // First: until then, a signal would end the process.
-    let mut signals = HangUp::listen()?.handle_all()?;
+    let mut signals = ReloadSignal::listen()?.handle_all()?;
 
     // Before the store is opened: counters keep the recorder that is installed then.
     let metrics = args.metrics_listen.map(MetricsOptions::prometheus).transpose()?;

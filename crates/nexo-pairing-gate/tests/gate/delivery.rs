@@ -24,7 +24,9 @@ async fn an_undelivered_challenge_is_retried_after_10_s() {
     let second = world.write("id:1").await;
     assert_eq!(second.rule, Rule::ChallengeAgain);
     assert_eq!(second.decision, first.decision, "the same code");
-    assert!(matches!(second.delivery, Some(Delivery::DeliveredViaAdapter)));
+    let delivery = second.delivery.unwrap();
+    assert!(matches!(delivery, Delivery::DeliveredViaAdapter));
+    assert_eq!(delivery.warning(&direct("id:1")), None);
     assert_eq!(world.write("id:1").await.rule, Rule::AlreadyChallenged);
 }
 
@@ -50,7 +52,10 @@ async fn a_channel_without_an_adapter_takes_ids_as_they_are_and_delivers_nothing
     let screened = world.gate.screen(&inbound, &world.policy, &empty).await.unwrap();
     assert!(matches!(screened.decision, Decision::Challenge { .. }));
     assert_eq!(screened.sender.unwrap().as_str(), "Nick!user@host");
-    assert!(matches!(screened.delivery, Some(Delivery::NoAdapterNoBrokerTopic)));
+    let delivery = screened.delivery.unwrap();
+    assert!(matches!(delivery, Delivery::NoAdapterNoBrokerTopic));
+    let warning = "no code was sent on irc/main: there is no adapter for this channel";
+    assert_eq!(delivery.warning(&inbound).as_deref(), Some(warning));
     assert!(world.adapter.sent.lock().unwrap().is_empty());
 }
 

@@ -22,7 +22,7 @@ use super::settings::Loader;
 use super::status_log::StatusLog;
 use crate::exit::Exit;
 use crate::nats;
-use crate::signals::{HangUp, Signal};
+use crate::signals::{ReloadSignal, Signal};
 use crate::{CliError, Context, Result};
 use adapters::Adapters;
 use printer::Printer;
@@ -73,7 +73,7 @@ impl Flags {
 
 pub(super) async fn run(
     mut loader: Loader,
-    hang_up: HangUp,
+    reload_signal: ReloadSignal,
     flags: &Flags,
     dry_run: bool,
     log: &StatusLog,
@@ -102,7 +102,7 @@ pub(super) async fn run(
         let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));
         gate = gate.with_observer(Arc::new(Printer::start(stdout)?));
     }
-    let mut signals = hang_up.handle_all()?;
+    let mut signals = reload_signal.handle_all()?;
     loader.log_start(log);
 
     let mut background = JoinSet::new();

@@ -17,7 +17,7 @@ use super::settings::Loader;
 use super::status_log::StatusLog;
 use crate::exit::Exit;
 use crate::process::start_thread;
-use crate::signals::{HangUp, Signal};
+use crate::signals::{ReloadSignal, Signal};
 use crate::{CliError, Context, Result};
 
 /// How long an ending gate waits for lines to be decided and for its output to be read.
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     mut loader: Loader,
-    hang_up: HangUp,
+    reload_signal: ReloadSignal,
     dry_run: bool,
     log: &StatusLog,
     context: &mut Context,
@@ -33,7 +33,7 @@ pub(super) async fn run(
     let database = context.database_of(loader.config());
     let store = loader.open(&database, dry_run).await?;
     let settings = loader.start(&store).await?;
-    let mut signals = hang_up.handle_all()?;
+    let mut signals = reload_signal.handle_all()?;
 
     let stdin = std::mem::replace(&mut context.io.stdin, Box::new(io::empty()));
     let stdout = std::mem::replace(&mut context.io.stdout, Box::new(io::sink()));

@@ -3,14 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nexo_pairing::gate::InboundEvent;
-use nexo_pairing::{Delivery, Inbound, PairingAdapterRegistry, PairingGate};
+use nexo_pairing::{PairingAdapterRegistry, PairingGate};
 
 use crate::channels::{Recorder, adapters};
 use crate::command::gate::output::{DecisionLine, Output};
 use crate::command::gate::settings::Settings;
 use crate::command::gate::status_log::{StatusLog, Warning};
 use crate::error::chain;
-use crate::text::truncate;
 
 /// The kind of error of events on channels that are [served elsewhere](served_elsewhere).
 pub(super) const ADAPTER_UNREACHABLE: &str = "adapter_unreachable";
@@ -66,36 +65,15 @@ impl Decider {
                     for (topic, payload) in &published.take() {
                         output.outbound(line, topic, payload);
                     }
-                    self.report(line, &inbound, delivery, &registry);
+                    if let Some(warning) = delivery.warning(&inbound) {
+                        let warning = || format!("line {line}: {warning}");
+                        self.log.warn(Warning::ChallengeUndelivered, warning);
+                    }
                 }
             }
             Err(error) => output.undecided(line, error.kind(), &chain(&error)),
         }
         output
-    }
-
-    /// Warns if a challenge was not delivered.
-    fn report(
-        &self,
-        line: u64,
-        inbound: &Inbound,
-        delivery: &Delivery,
-        registry: &PairingAdapterRegistry,
-    ) {
-        let why = match delivery {
-            Delivery::DeliveredViaAdapter | Delivery::DeliveredViaBroker => return,
-            Delivery::NoAdapterNoBrokerTopic => {
-                let known = registry.channels().join(", ");
-                format!("there is no adapter for this channel, only for {known}")
-            }
-            Delivery::PublishFailed(error) => chain(error),
-            other => format!("{other:?}"),
-        };
-        self.log.warn(Warning::ChallengeUndelivered, || {
-            let (channel, account) =
-                (truncate(&inbound.channel, 32), truncate(&inbound.account, 64));
-            format!("line {line}: no code was sent on {channel}/{account}: {why}")
-        });
     }
 
     /// The configuration in force.
