@@ -192,14 +192,15 @@ impl Rows for HookedRows<'_> {
         self.rows.now()
     }
 
-    fn lock(&mut self, keys: &[LockKey]) -> PortResult<()> {
+    fn lock(&mut self, keys: &[LockKey]) -> PortResult<bool> {
         let order: Vec<&LockKey> = self.locked.iter().chain(keys).collect();
         let is_in_order = order.is_sorted_by(|one, next| one < next);
         assert!(is_in_order, "locks out of order, or a key locked twice: {order:?}");
         self.hooks.before("lock")?;
-        self.rows.lock(keys)?;
+        let is_stale = self.rows.lock(keys)?;
         self.locked.extend_from_slice(keys);
-        self.hooks.locked()
+        self.hooks.locked()?;
+        Ok(is_stale)
     }
 
     fn after_commit(&mut self, effect: Effect) {

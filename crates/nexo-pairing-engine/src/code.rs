@@ -120,16 +120,15 @@ fn find(tx: &mut Tx<'_>, code: &TypedCode, actor: &Actor) -> TxResult<RequestRow
             return Err(record_failed_attempt(tx, Some((*error).into()), actor, &attempts)?);
         }
     };
-    let found = tx.rows.request_by_code(code)?;
+    let mut found = tx.rows.request_by_code(code)?;
     if let Some(RequestRow { key, .. }) = &found {
         let account = LockKey::Account(key.channel.clone(), key.account_id.clone());
-        tx.lock([account, LockKey::sender(key)])?;
+        if tx.lock([account, LockKey::sender(key)])? {
+            found = tx.rows.request_by_code(code)?;
+        }
     }
     tx.expire()?;
-    // Read again, as it may have ended before the lock. One that was added since is not looked up.
-    if found.is_some()
-        && let Some(request) = tx.rows.request_by_code(code)?
-    {
+    if let Some(request) = found {
         if !tx.overdue().includes(&request) {
             return Ok(request);
         }

@@ -89,14 +89,16 @@ pub trait Rows:
     /// The time of this transaction: read again after each [`lock`](Self::lock), which may have waited.
     fn now(&self) -> OffsetDateTime;
 
-    /// Locks what the operation will decide on, before it decides. `keys` are sorted and unique. A
-    /// storage whose transactions run one after the other does nothing.
+    /// Locks what the operation will decide on, before it decides. `keys` are sorted and unique. Returns
+    /// whether others may have written since the transaction began, so that what it read of these keys
+    /// has to be read again. A storage whose transactions run one after the other does nothing, and
+    /// returns `false`.
     ///
-    /// An operation that has to read what it locks, such as the sender of a code, reads it, locks, and
-    /// reads it again. It may lock more than once, with keys that come after all that it has: so there
-    /// are no deadlocks, unless the storage locks something coarser than these keys. Such a storage
-    /// sorts its own locks and fails, or runs again, an operation in a deadlock.
-    fn lock(&mut self, keys: &[LockKey]) -> PortResult<()>;
+    /// An operation may lock more than once, such as the sender of a code that it has looked up, with
+    /// keys that come after all that it has: so there are no deadlocks, unless the storage locks something
+    /// coarser than these keys. Such a storage sorts its own locks and fails, or runs again, an operation
+    /// in a deadlock.
+    fn lock(&mut self, keys: &[LockKey]) -> PortResult<bool>;
 
     /// Runs `effect` once the transaction is durable, before the operation returns: for metrics and
     /// logs. An operation that is run again, or fails, has no effects.

@@ -27,10 +27,14 @@ pub(crate) fn upsert(
 ) -> TxResult<UpsertOutcome> {
     let keys: Vec<SenderKey> = keys(request).collect();
     tx.lock(locks(request, &keys))?;
-    for key in &keys {
-        tx.expire_of(&Filter::from(key))?;
-    }
+    tx.expire()?;
     let mut facts = Facts::of(tx.rows, request, &keys)?;
+    if facts.has_overdue(at(tx.now)) {
+        for key in &keys {
+            tx.expire_of(&Filter::from(key))?;
+        }
+        facts = Facts::of(tx.rows, request, &keys)?;
+    }
     let (message, limits) = (MessageFacts::of_request(request), Limits::of_request(request));
     let rule_at = |now, facts: &Facts| rules::evaluate(&message, &limits, facts, || at(now));
     let mut rule = rule_at(tx.now, &facts);
@@ -143,6 +147,12 @@ impl Facts {
             facts.requests.extend(rows.requests(&Filter::from(key))?);
         }
         Ok(facts)
+    }
+
+    /// Whether a grant or a request is over, but not ended yet.
+    fn has_overdue(&self, now: OffsetDateTime) -> bool {
+        let requests = self.requests.iter().map(request_validity);
+        self.grants.iter().copied().chain(requests).any(|validity| !validity.holds(now))
     }
 }
 

@@ -60,14 +60,15 @@ impl<'a> Tx<'a> {
     }
 
     /// Locks what the operation decides on from here on. Earlier locks come first in the order of keys.
-    pub(crate) fn lock(&mut self, keys: impl IntoIterator<Item = LockKey>) -> PortResult<()> {
+    /// Returns whether what was read of these keys has to be read again.
+    pub(crate) fn lock(&mut self, keys: impl IntoIterator<Item = LockKey>) -> PortResult<bool> {
         let mut keys: Vec<LockKey> = keys.into_iter().collect();
         keys.sort_unstable();
         keys.dedup();
-        self.rows.lock(&keys)?;
+        let is_stale = self.rows.lock(&keys)?;
         // It may have waited.
         self.now = self.rows.now().unix_timestamp();
-        Ok(())
+        Ok(is_stale)
     }
 
     /// Which requests are overdue.

@@ -134,9 +134,9 @@ impl Rows for State {
         self.now.unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
-    fn lock(&mut self, _: &[LockKey]) -> PortResult<()> {
+    fn lock(&mut self, _: &[LockKey]) -> PortResult<bool> {
         // Transactions run one after the other.
-        Ok(())
+        Ok(false)
     }
 
     fn after_commit(&mut self, effect: Effect) {

@@ -15,7 +15,7 @@ use crate::rows::{Effects, SqliteRows};
 use crate::{StoreError, StoreOptions};
 
 /// The most writes in a transaction, so that the first of them does not wait long for the last.
-const MAX_BATCH: usize = 256;
+pub(crate) const MAX_BATCH: usize = 256;
 
 /// The most queued writes of strangers. The largest, a request with its metadata, takes some 5 kB; each
 /// process serves them in far less than a second once it has the database's lock.

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use nexo_pairing_core::{Replica, SenderState};
 use rusqlite::{Transaction, TransactionBehavior};
 
+use crate::batch::MAX_BATCH;
 use crate::integrity::Verdict;
 use crate::open::Db;
 use crate::open::place::FileId;
 use crate::rows::states;
 
-/// Up to so many changes are always looked up; more may cause a complete load.
-const FEW: i64 = 100;
+/// Up to so many changes are always looked up; more may cause a complete load. A full batch of approvals
+/// makes three each.
+const FEW: i64 = 3 * MAX_BATCH as i64;
 
 /// How many rows are loaded in the time in which one change is looked up.
 const ROWS_PER_CHANGE: i64 = 8;

@@ -8,9 +8,7 @@ use super::transaction::{OF_KEY, SqliteRows, filter_params, of_filter};
 
 impl BlockTable for SqliteRows<'_> {
     fn has_block(&self, filter: &Filter) -> PortResult<bool> {
-        let of_blocks = of_blocks(filter);
-        let sql = format!("SELECT 1 FROM pairing_blocked WHERE {of_blocks} LIMIT 1");
-        Ok(self.one(&sql, filter_params(filter), |_| Ok(()))?.is_some())
+        Ok(self.one(&has_sql(filter), filter_params(filter), |_| Ok(()))?.is_some())
     }
 
     fn visit_blocks(&self, filter: &Filter, each: &mut dyn FnMut(BlockedSender)) -> PortResult<()> {
@@ -51,28 +49,44 @@ impl BlockTable for SqliteRows<'_> {
     }
 }
 
-/// The condition of a filter: a block on all accounts concerns each.
-fn of_blocks(filter: &Filter) -> String {
-    of_filter(filter).replace("account_id = ?2", "account_id IN (?2, '*')")
+/// A block on all accounts concerns each. With `IN`, SQLite opens a temporary table for the two accounts.
+fn has_sql(filter: &Filter) -> String {
+    let own = of_filter(filter);
+    let on_all = own.replace("account_id = ?2", "account_id = '*'");
+    format!(
+        "SELECT 1 FROM pairing_blocked WHERE {own}
+            UNION ALL SELECT 1 FROM pairing_blocked WHERE {on_all} LIMIT 1"
+    )
 }
 
 /// In the order of the primary key, so that nothing is sorted.
 fn visit_sql(filter: &Filter) -> String {
+    let of_blocks = of_filter(filter).replace("account_id = ?2", "account_id IN (?2, '*')");
     format!(
         "SELECT channel, account_id, sender_id, blocked_at, blocked_via, reason
-            FROM pairing_blocked WHERE {} ORDER BY channel, account_id, sender_id",
-        of_blocks(filter)
+            FROM pairing_blocked WHERE {of_blocks} ORDER BY channel, account_id, sender_id"
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use nexo_pairing_core::Filter;
+    use nexo_pairing_core::{AccountId, ChannelId, Filter, SenderId};
 
-    use crate::rows::transaction::tests::sorts_nothing;
+    use crate::rows::transaction::tests::{plan, sorts_nothing};
 
     #[test]
     fn blocks_are_read_in_the_order_of_an_index() {
         sorts_nothing(&super::visit_sql(&Filter::all()));
+    }
+
+    #[test]
+    fn the_block_of_a_sender_is_found_by_its_key() {
+        let of_sender = Filter::all()
+            .with_channel(ChannelId::parse("telegram").unwrap())
+            .with_sender(SenderId::parse("1").unwrap());
+        let of_key = of_sender.with_account(AccountId::default_account());
+        let plan = plan(&super::has_sql(&of_key)).join("; ");
+        let by_key = "(channel=? AND account_id=? AND sender_id=?)";
+        assert_eq!(plan.matches(by_key).count(), 2, "{plan}");
     }
 }

@@ -14,8 +14,8 @@ impl Rows for SqliteRows<'_> {
     }
 
     /// The transaction has the lock on the whole database.
-    fn lock(&mut self, _: &[LockKey]) -> PortResult<()> {
-        Ok(())
+    fn lock(&mut self, _: &[LockKey]) -> PortResult<bool> {
+        Ok(false)
     }
 
     fn after_commit(&mut self, effect: Box<dyn FnOnce() + Send>) {

@@ -24,10 +24,11 @@ const ALL: &str = "SELECT channel, account_id, sender_id, approved_at, expires_a
 
 /// The state of each key that changed after `?1`, in one statement: four for each key took twice as long.
 /// The block only if it may be what changed: it is looked up by an index, and a damaged index shows none.
+/// So a key may have two rows, one of them with its block.
 const CHANGED: &str = "WITH changed AS
-        (SELECT channel, account_id, sender_id,
-            max(kind NOT IN ('allow', 'pending', 'finished')) AS may_change_block
-        FROM pairing_changes WHERE seq > ?1 GROUP BY channel, account_id, sender_id)
+        (SELECT DISTINCT channel, account_id, sender_id,
+            kind NOT IN ('allow', 'pending', 'finished') AS may_change_block
+        FROM pairing_changes WHERE seq > ?1)
     SELECT key.channel, key.account_id, key.sender_id, allowed.approved_at, allowed.expires_at,
         iif(key.may_change_block, blocked.blocked_at IS NOT NULL, NULL), pending.created_at,
         coalesce(pending.expires_at, pending.created_at + 3600),
