@@ -3,6 +3,7 @@
 mod bench_bus;
 mod bench_peer;
 mod cargo;
+mod compat;
 mod deny;
 mod docs;
 mod documents;
@@ -40,6 +41,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("instructions", "Warm-path instruction counts are within bounds.", instructions::run),
     step("deny", "Dependencies satisfy deny.toml: bans, licences, sources.", deny::run),
     step("layers", "Crates depend on lower layers only.", deny::layers),
+    step("compat", "The package 0.1.9 passes its checks and the tests of 0.1.8.", compat::run),
     step("readme", "Commands in README.md and docs/ run and print what is shown.", readme::run),
     step("docs", "Links resolve, decisions are numbered, generated text is current.", docs::run),
     step("fuzz", "Fuzz targets find nothing in 30 s, or NEXO_PAIRING_FUZZ_SECONDS.", fuzz::run),

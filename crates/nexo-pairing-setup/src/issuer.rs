@@ -156,6 +156,27 @@ impl SetupCodeIssuer {
         self.issue_as(SetupCodeFormat::V2, url, profile, ttl, device_label)
     }
 
+    /// Issues a setup code of version 1 that expires at `expires_at`, which may be less than a second away
+    /// or past; otherwise like [`issue`](Self::issue).
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`], with the valid range.
+    pub fn issue_until(
+        &self,
+        url: &str,
+        profile: &str,
+        expires_at: OffsetDateTime,
+        device_label: Option<&str>,
+    ) -> Result<SetupCode, IssueError> {
+        if let Ok(given) = Duration::try_from(expires_at - self.options.clock.now())
+            && given > MAX_TTL
+        {
+            return Err(IssueError::Ttl { given });
+        }
+        self.sign(SetupCodeFormat::V1, url, profile, expires_at, device_label)
+    }
+
     fn issue_as(
         &self,
         format: SetupCodeFormat,
@@ -167,7 +188,17 @@ impl SetupCodeIssuer {
         if !SETUP_CODE_TTL.contains(&ttl) {
             return Err(IssueError::Ttl { given: ttl });
         }
-        let expires_at = expiry(self.options.clock.now(), ttl);
+        self.sign(format, url, profile, expiry(self.options.clock.now(), ttl), device_label)
+    }
+
+    fn sign(
+        &self,
+        format: SetupCodeFormat,
+        url: &str,
+        profile: &str,
+        expires_at: OffsetDateTime,
+        device_label: Option<&str>,
+    ) -> Result<SetupCode, IssueError> {
         let mut nonce = vec![0; format.nonce_bytes()];
         self.options.random.fill(&mut nonce)?;
         let claims = TokenClaims::new(

@@ -10,9 +10,14 @@ const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2" 
 /// Which of our crates may depend on which.
 const LAYERS: &str = ".config/layers.toml";
 
+/// Installs `cargo deny` if it is missing.
+pub(crate) fn ensure(context: &Context) -> Outcome {
+    tools::ensure(context, &CARGO_DENY)
+}
+
 /// The rules of `deny.toml`. An entry that is no longer needed is a warning, hence `-D warnings`.
 pub(crate) fn run(context: &Context) -> Outcome {
-    tools::ensure(context, &CARGO_DENY)?;
+    ensure(context)?;
     context.cargo("deny --locked check -D warnings bans licenses sources").run()?;
     println!("Advisories are a step of their own, `advisories`: their list is on the network.");
     Ok(())
@@ -21,7 +26,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
 /// The rules of [`LAYERS`]. `cargo deny` knows only crates with an entry, so every crate that another
 /// one depends on must have one.
 pub(crate) fn layers(context: &Context) -> Outcome {
-    tools::ensure(context, &CARGO_DENY)?;
+    ensure(context)?;
     let published: Vec<&Package> = context.published().collect();
     let missing = without_entry(&published, &context.shell.read_file(LAYERS)?);
     fail_on(&missing)?;
@@ -45,7 +50,7 @@ fn without_entry(packages: &[&Package], rules: &str) -> Vec<String> {
 
 /// Known vulnerabilities, if their list can be fetched: it is a git repository, not a registry.
 pub(crate) fn advisories(context: &Context) -> Outcome {
-    tools::ensure(context, &CARGO_DENY)?;
+    ensure(context)?;
     if let Err(error) = context.cargo("deny --locked fetch db").run() {
         println!("{error}");
         context.not_checked("advisories, because their list could not be fetched");

@@ -58,6 +58,22 @@ fn an_expiry_is_rounded_up_to_a_whole_second() {
 }
 
 #[test]
+fn a_code_can_expire_at_any_moment_within_a_day() {
+    let keys = Keys::new();
+    let issuer = keys.open().unwrap();
+    let until = |expires_at| issuer.issue_until(URL, "p", expires_at, None);
+    let soon = midnight() + Duration::from_nanos(1);
+    let code = until(soon).unwrap();
+    assert_eq!((code.format(), code.expires_at), (SetupCodeFormat::V1, soon));
+    assert_eq!(kind(issuer.verify(&code.bootstrap_token)), "ok");
+    keys.clock.advance(Duration::from_nanos(1));
+    assert_eq!(kind(issuer.verify(&code.bootstrap_token)), "expired");
+    assert!(until(midnight()).is_ok() && until(soon + MAX_TTL).is_ok());
+    let given = MAX_TTL + Duration::from_nanos(1);
+    assert_eq!(until(soon + given).unwrap_err(), IssueError::Ttl { given });
+}
+
+#[test]
 fn issued_codes_are_counted_by_profile() {
     let keys = Keys::new();
     let recorder = DebuggingRecorder::new();

@@ -1,0 +1,88 @@
+//! `compat`: the package `crates/compat-0.1`, a workspace of its own, and the tests of 0.1.8 on it.
+
+use cargo_metadata::MetadataCommand;
+use cargo_metadata::camino::Utf8PathBuf;
+
+use super::deny;
+use crate::context::{Context, Outcome};
+
+const PACKAGE: &str = "crates/compat-0.1";
+
+/// A package that depends on 0.1.8, by which cargo downloads it.
+const PEER: &str = "tests/peer/theirs/Cargo.toml";
+
+/// How many tests 0.1.8 has in its folder `tests`.
+const TESTS: usize = 28;
+
+/// The tests of 0.1.8 that must not pass. This one changes the rows of a store in memory behind its back,
+/// by a second connection; ours is private. Our own test does it to a file.
+const EXCEPTIONS: [&str; 1] = ["purge_expired_bumps_codes_expired_and_dec_gauge_per_channel"];
+
+/// What the tests of 0.1.8 import.
+const IMPORTS: &str = r#"
+[package]
+name = "tests-of-0-1-8"
+version = "0.0.0"
+edition = "2021"
+
+[workspace]
+
+[dev-dependencies]
+anyhow = "1"
+async-trait = "0.1"
+chrono = "0.4"
+serde_json = "1"
+serial_test = "3"
+sqlx = { version = "0.8", default-features = false }
+tempfile = "3"
+tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+"#;
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let target = context.work_folder("compat").join("target");
+    let in_package = |arguments: &str| -> Outcome {
+        let _in_package = context.shell.push_dir(PACKAGE);
+        Ok(context.cargo(arguments).env("CARGO_TARGET_DIR", &target).run()?)
+    };
+    in_package("fmt --check")?;
+    in_package("clippy --all-targets --locked -- -D warnings")?;
+    in_package("clippy --no-default-features --locked -- -D warnings")?;
+    deny::ensure(context)?;
+    in_package("deny --locked check -D warnings bans licenses sources")?;
+    in_package("test --locked --quiet")?;
+    run_tests_of_peer(context, &target)
+}
+
+/// Copies the tests of 0.1.8, as cargo downloaded them, into a package beside ours, and runs them.
+fn run_tests_of_peer(context: &Context, target: &Utf8PathBuf) -> Outcome {
+    let shell = &context.shell;
+    let mut metadata = MetadataCommand::new();
+    metadata.manifest_path(context.metadata.workspace_root.join(PEER));
+    let metadata = metadata.other_options(["--locked".to_owned()]).exec()?;
+    let peer = metadata.packages.iter().find(|package| package.name == "nexo-pairing");
+    let peer = peer.ok_or("tests/peer/theirs does not depend on nexo-pairing")?;
+
+    let folder = context.work_folder("compat").join("peer");
+    shell.remove_path(folder.join("tests"))?;
+    shell.create_dir(folder.join("tests"))?;
+    let mut found = 0;
+    for file in peer.targets.iter().filter(|target| target.is_test()) {
+        found += shell.read_file(&file.src_path)?.matches("\n#[test]").count();
+        found += shell.read_file(&file.src_path)?.matches("\n#[tokio::test]").count();
+        shell.copy_file(&file.src_path, folder.join("tests"))?;
+    }
+    if found != TESTS {
+        return Err(format!("0.1.8 has {TESTS} tests, but {found} were found").into());
+    }
+    let ours = context.metadata.workspace_root.join(PACKAGE);
+    let manifest = format!("{IMPORTS}nexo-pairing = {{ path = \"{ours}\" }}\n");
+    shell.write_file(folder.join("Cargo.toml"), manifest)?;
+    shell.write_file(folder.join("src/lib.rs"), "")?;
+    shell.copy_file(ours.join("Cargo.lock"), &folder)?;
+
+    let _in_folder = shell.push_dir(&folder);
+    let test = context
+        .cargo("test --offline --quiet --tests --")
+        .args(EXCEPTIONS.iter().flat_map(|test| ["--skip", test]));
+    Ok(test.env("CARGO_TARGET_DIR", target).run()?)
+}
