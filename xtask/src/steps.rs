@@ -55,6 +55,7 @@ pub(crate) const RELEASE_TOO: [&str; 6] =
 pub(crate) const RELEASE: &[Step] = &[
     step("unused", "Every dependency is used.", cargo::unused),
     step("public-api", "The public API is as listed and names no other crates.", public_api::run),
+    step("compat-api", "The package 0.1.9 has the public API of 0.1.8.", compat::api),
     step("minimal", "The oldest dependency versions allowed compile.", minimal::run),
     step("msrv", "The oldest compiler allowed compiles the workspace.", msrv::run),
     step("package", "Every crate packs, with its licences, and builds as packed.", package::run),

@@ -10,7 +10,9 @@ type Adapters = HashMap<&'static str, Arc<dyn PairingChannelAdapter>>;
 
 /// The adapters of a host, by channel. Clones share them.
 #[derive(Clone, Default)]
-pub struct PairingAdapterRegistry(Arc<RwLock<Adapters>>);
+pub struct PairingAdapterRegistry {
+    adapters: Arc<RwLock<Adapters>>,
+}
 
 impl PairingAdapterRegistry {
     /// An empty registry.
@@ -21,7 +23,7 @@ impl PairingAdapterRegistry {
 
     /// Adds an adapter, in place of an earlier one for its channel.
     pub fn register(&self, adapter: Arc<dyn PairingChannelAdapter>) {
-        let mut adapters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
         adapters.insert(adapter.channel_id(), adapter);
     }
 
@@ -38,7 +40,7 @@ impl PairingAdapterRegistry {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Adapters> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.adapters.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,7 +13,9 @@ use crate::types::PairingError;
 
 /// The sessions of companions, in one SQLite file, which keeps only the hashes of their tokens.
 #[derive(Debug)]
-pub struct PairingSessionStore(PairingStore);
+pub struct PairingSessionStore {
+    inner: PairingStore,
+}
 
 /// A live session.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl PairingSessionStore {
             }) => {}
             Err(error) => return Err(storage(error)),
         }
-        PairingStore::open(path).await.map(Self).map_err(storage)
+        PairingStore::open(path).await.map(|inner| Self { inner }).map_err(storage)
     }
 
     /// A store in memory.
@@ -52,7 +54,7 @@ impl PairingSessionStore {
     ///
     /// [`PairingError::Storage`] when no thread can be started.
     pub async fn open_memory() -> Result<Self, PairingError> {
-        PairingStore::open_memory().await.map(Self).map_err(storage)
+        PairingStore::open_memory().await.map(|inner| Self { inner }).map_err(storage)
     }
 
     /// Adds a session with this token, which has 8 to 256 printable ASCII characters.
@@ -75,7 +77,7 @@ impl PairingSessionStore {
         let expires_at = expires_at.ok_or(PairingError::Invalid("session ttl out of range"))?;
         let (profile, label) = (profile.to_owned(), device_label.map(str::to_owned));
         let session = ImportedSession::new(token, profile, label, issued_at, expires_at);
-        let report = self.0.import_sessions(vec![session], &Actor::device()).await;
+        let report = self.inner.import_sessions(vec![session], &Actor::device()).await;
         match report.map_err(refusal)?.unchanged {
             0 => Ok(()),
             _ => Err(PairingError::Invalid("the session token is in use already")),
@@ -89,7 +91,7 @@ impl PairingSessionStore {
     /// [`PairingError::Storage`] when the store fails.
     pub async fn lookup_session(&self, token: &str) -> Result<Option<SessionRow>, PairingError> {
         let Ok(token) = SessionToken::parse(token) else { return Ok(None) };
-        let session = self.0.session(&token).await.map_err(refusal)?;
+        let session = self.inner.session(&token).await.map_err(refusal)?;
         Ok(session.map(|session| SessionRow {
             profile: session.profile,
             device_label: session.device_label,
@@ -104,9 +106,9 @@ impl PairingSessionStore {
     /// [`PairingError::Storage`] when the store fails.
     pub async fn expire_sessions(&self) -> Result<usize, PairingError> {
         let now = OffsetDateTime::now_utc();
-        let sessions = self.0.list_sessions(true).await.map_err(refusal)?.into_iter();
+        let sessions = self.inner.list_sessions(true).await.map_err(refusal)?.into_iter();
         let expired = sessions.filter(|it| it.revoked_at.is_none() && it.expires_at <= now).count();
-        self.0.purge_sessions().await.map_err(refusal)?;
+        self.inner.purge_sessions().await.map_err(refusal)?;
         Ok(expired)
     }
 }

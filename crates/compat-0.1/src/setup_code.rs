@@ -22,7 +22,9 @@ static USED: LazyLock<Mutex<HashMap<String, OffsetDateTime>>> = LazyLock::new(Mu
 
 /// Issues and verifies setup codes with the key in one file.
 #[derive(Debug)]
-pub struct SetupCodeIssuer(setup::SetupCodeIssuer);
+pub struct SetupCodeIssuer {
+    inner: setup::SetupCodeIssuer,
+}
 
 impl SetupCodeIssuer {
     /// Opens the key at `path`, and creates a missing one. A key that is not this user's own file is used
@@ -40,7 +42,7 @@ impl SetupCodeIssuer {
             }
             opened => opened,
         };
-        opened.map(Self).map_err(|error| match error {
+        opened.map(|inner| Self { inner }).map_err(|error| match error {
             KeyError::Length { .. } => PairingError::Invalid("pairing secret has wrong length"),
             error => {
                 let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -66,14 +68,14 @@ impl SetupCodeIssuer {
         }
         let ttl = time::Duration::try_from(ttl).map_err(|_| TTL)?;
         let expires_at = OffsetDateTime::now_utc().checked_add(ttl).ok_or(TTL)?;
-        let issued = self.0.issue_until(url, profile, expires_at, device_label);
+        let issued = self.inner.issue_until(url, profile, expires_at, device_label);
         let code = issued.map_err(|error| match error {
             IssueError::Ttl { .. } => TTL,
             IssueError::Code(error) => PairingError::Invalid(error.part().as_str()),
             error => PairingError::Storage(with_causes(&error)),
         })?;
         telemetry::inc_bootstrap_tokens_issued(profile);
-        Ok(code.into())
+        Ok(old_code(code))
     }
 
     /// Verifies a token, once: a second time it is refused by every issuer in this process.
@@ -83,7 +85,7 @@ impl SetupCodeIssuer {
     /// [`PairingError::InvalidSignature`], [`PairingError::Expired`], or [`PairingError::Invalid`] if it is
     /// malformed or was used.
     pub fn verify(&self, token: &str) -> Result<TokenClaims, PairingError> {
-        let claims = self.0.verify(token).map_err(|error| match error {
+        let claims = self.inner.verify(token).map_err(|error| match error {
             VerifyError::InvalidSignature => PairingError::InvalidSignature,
             VerifyError::Expired { .. } => PairingError::Expired,
             VerifyError::Malformed(error) => malformed(&error),
@@ -95,7 +97,7 @@ impl SetupCodeIssuer {
         if used.insert(claims.nonce.clone(), claims.expires_at).is_some() {
             return Err(PairingError::Invalid("bootstrap token was used already"));
         }
-        Ok(claims.into())
+        Ok(old_claims(claims))
     }
 }
 
@@ -107,18 +109,14 @@ fn malformed(error: &SetupCodeError) -> PairingError {
     })
 }
 
-impl From<codec::SetupCode> for SetupCode {
-    fn from(code: codec::SetupCode) -> Self {
-        let expires_at = utc(code.expires_at);
-        Self { url: code.url, bootstrap_token: code.bootstrap_token, expires_at }
-    }
+fn old_code(code: codec::SetupCode) -> SetupCode {
+    let codec::SetupCode { url, bootstrap_token, expires_at, .. } = code;
+    SetupCode { url, bootstrap_token, expires_at: utc(expires_at) }
 }
 
-impl From<codec::TokenClaims> for TokenClaims {
-    fn from(claims: codec::TokenClaims) -> Self {
-        let codec::TokenClaims { profile, expires_at, nonce, device_label, .. } = claims;
-        Self { profile, expires_at: utc(expires_at), nonce, device_label }
-    }
+fn old_claims(claims: codec::TokenClaims) -> TokenClaims {
+    let codec::TokenClaims { profile, expires_at, nonce, device_label, .. } = claims;
+    TokenClaims { profile, expires_at: utc(expires_at), nonce, device_label }
 }
 
 /// The payload of a setup code, for its QR code.
@@ -142,7 +140,7 @@ pub fn encode_setup_code(payload: &SetupCode) -> Result<String, PairingError> {
 /// [`PairingError::Invalid`], with the part that is malformed.
 pub fn decode_setup_code(code: &str) -> Result<SetupCode, PairingError> {
     let decoded = codec::decode_setup_code(code);
-    decoded.map(SetupCode::from).map_err(|error| PairingError::Invalid(error.part().as_str()))
+    decoded.map(old_code).map_err(|error| PairingError::Invalid(error.part().as_str()))
 }
 
 /// The expiry that a token claims, unverified.

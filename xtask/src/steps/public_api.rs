@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tools::{self, CargoTool};
 use crate::context::{Context, Outcome, fail_on};
 
-const TOOL: CargoTool = CargoTool { name: "cargo-public-api", version: "0.52.0" };
+pub(super) const TOOL: CargoTool = CargoTool { name: "cargo-public-api", version: "0.52.0" };
 
 /// The committed listings, from the root.
 const LISTINGS: &str = "docs/public-api";
