@@ -80,7 +80,7 @@ fn code(gate: &mut Gate, from: &str) -> String {
 }
 
 /// Waits until the gate has seen the change of a command.
-fn is_let_in(gate: &mut Gate, from: &str) {
+fn wait_until_admitted(gate: &mut Gate, from: &str) {
     wait_for("a grant", || (decision(gate, from) == "admit").then_some(()));
 }
 
@@ -96,8 +96,8 @@ fn clock_jumps_neither_revive_nor_lock_anything() {
     let used = world.setup_code(&server);
     let lost = world.claim(&used).unwrap();
     let codes = ["11", "12", "13"].map(|id| code(&mut gate, id));
-    is_let_in(&mut gate, "1");
-    is_let_in(&mut gate, "2");
+    wait_until_admitted(&mut gate, "1");
+    wait_until_admitted(&mut gate, "2");
     assert_eq!(decision(&mut gate, "14"), "pending_full");
 
     // Back a day: rows from the future are not valid and take no place.
@@ -148,7 +148,7 @@ fn clock_jumps_neither_revive_nor_lock_anything() {
     // Everyone can be paired again once the lockout of this test has ended.
     let _ = world.run(&["unlock", "cli"]);
     world.json(&["approve", &again]);
-    is_let_in(&mut gate, "2");
+    wait_until_admitted(&mut gate, "2");
     let token = world.claim(&world.setup_code(&server)).unwrap();
     assert_eq!(server.session(&token).0, 200);
 }

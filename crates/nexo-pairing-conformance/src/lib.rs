@@ -25,7 +25,6 @@ mod list;
 #[doc(hidden)]
 pub mod cases;
 mod intercept;
-mod picture;
 mod prelude;
 mod replica;
 mod suite;

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexo_pairing_core::{
-    AccountId, AccountScope, Actor, AuditEvent, ChannelId, ClaimId, Filter, GateBackend, Grant,
-    IssuedSession, ManualClock, NewRequest, OperatorBackend, PairingCode, PairingError,
-    RandomError, RandomSource, RedeemError, Redemption, SenderId, SenderKey, Session,
-    SessionBackend, Target, TokenClaims, UpsertOutcome,
+    AccountId, AccountKey, AccountScope, Actor, AuditEvent, ChannelId, ClaimId, ConfiguredModes,
+    Filter, GateBackend, Grant, IssuedSession, ManualClock, Mode, ModeSetting, ModesError,
+    ModesInForce, NewRequest, OperatorBackend, PairingCode, PairingError, RandomError,
+    RandomSource, RedeemError, Redemption, SenderId, SenderKey, Session, SessionBackend, Target,
+    TokenClaims, UpsertOutcome,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
+
+pub mod scenario;
 
 pub use crate::replica::TestReplica;
 
@@ -97,7 +100,7 @@ impl<B: GateBackend + OperatorBackend> World<B> {
     }
 
     /// Leaves a trace of a sender in every table.
-    pub async fn leave_every_trace(&self, id: &str) {
+    pub async fn fill_every_table(&self, id: &str) {
         let target = key(id).into();
         let code = self.code(id).await;
         self.store.reject(&code, &Actor::cli()).await.unwrap();
@@ -215,4 +218,62 @@ pub fn redemption(code: u64, claim: Option<u64>) -> Redemption {
     let mut redemption = Redemption::new(claims(code));
     redemption.claim_id = claim.map(claim_id);
     redemption
+}
+
+/// The attempts left after a wrong code.
+pub fn attempts_left(error: PairingError) -> u32 {
+    match error {
+        PairingError::UnknownCode { attempts_left } => attempts_left,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The rest of a lockout.
+pub fn lockout(error: PairingError) -> Duration {
+    match error {
+        PairingError::LockedOut { remaining } => remaining,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The details of the audit entries with this action.
+pub async fn details(store: &impl OperatorBackend, action: &str) -> Vec<Value> {
+    let events = store.audit(&Filter::all(), 10_000).await.unwrap();
+    let events = events.into_iter().filter(|event| event.action.as_str() == action);
+    events.map(|event| event.detail).collect()
+}
+
+/// The number of repeated claims in the details of their audit entries.
+pub fn counted(details: &[Value]) -> u64 {
+    details.iter().map(|detail| detail["count"].as_u64().unwrap()).sum()
+}
+
+/// A configuration of modes: the default one, and those of some accounts.
+pub fn configured(
+    default: Option<Mode>,
+    accounts: Option<&[(&str, Option<Mode>)]>,
+) -> ConfiguredModes {
+    let setting = |mode| ModeSetting::new(mode, "pairing.yaml");
+    let entry = |(name, mode): &(&str, Option<Mode>)| (account_key(name), mode.map(setting));
+    ConfiguredModes {
+        default: default.map(setting),
+        accounts: accounts.map(|accounts| accounts.iter().map(entry).collect()),
+    }
+}
+
+pub fn account_key(name: &str) -> AccountKey {
+    (channel(), account(name))
+}
+
+/// The modes in force of a process that starts with a configuration.
+pub async fn start(
+    store: &impl OperatorBackend,
+    configured: &ConfiguredModes,
+) -> Result<ModesInForce, ModesError> {
+    store.put_modes_in_force(configured, None, None).await.unwrap()
+}
+
+/// The mode in force for an account.
+pub fn mode(modes: &ModesInForce, name: &str) -> Option<Mode> {
+    modes.mode(&channel(), &account(name))
 }

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use nexo_pairing::{
     AccountId, AccountScope, Actor, ChannelId, Clock, GateOptions, ManualClock,
     PairingAdapterRegistry, PairingChannelAdapter, PairingError, PairingGate, PairingStore,
-    RandomError, RandomSource, SenderId, SenderKey, StoreOptions, Target,
+    SenderId, SenderKey, StoreOptions, Target,
 };
+use nexo_pairing_conformance::testing::Counting;
 use nexo_pairing_core::{GateBackend, OperatorBackend, SessionBackend};
 use nexo_pairing_engine::EngineOptions;
 use nexo_pairing_memory::open_memory;
@@ -159,21 +160,6 @@ impl World {
 /// In memory if possible: the disk is not tested here.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-/// Bytes of a counter instead of random ones, so that no code repeats.
-#[derive(Debug, Default)]
-struct Counting(AtomicU64);
-
-impl RandomSource for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        let mut number = self.0.fetch_add(1, Ordering::SeqCst);
-        for byte in bytes {
-            *byte = (number % 32) as u8;
-            number /= 32;
-        }
-        Ok(())
-    }
 }
 
 /// The channel `telegram`. Its ids may end in dots.

@@ -96,7 +96,7 @@ pub async fn an_operation_that_is_run_again_has_one_effect<S: Storage>(suite: &S
     let repeated = World::hooked(suite, Arc::clone(&again) as Arc<dyn Hooks>).await;
     let copies = [TestReplica::of(&plain.store), TestReplica::of(&repeated.store)];
     assert_eq!(story(&repeated).await, story(&plain).await);
-    assert_eq!(repeated.picture().await, plain.picture().await);
+    assert_eq!(repeated.visible_state().await, plain.visible_state().await);
     assert_eq!(copies[1].lines(), copies[0].lines());
     let metrics = once.metrics();
     assert!(metrics.iter().any(|line| line.contains("approvals_total")), "{metrics:?}");
@@ -140,7 +140,7 @@ pub async fn an_operation_that_fails_anywhere_leaves_nothing<S: Storage>(suite: 
         world.seed("+2").await;
         world.code("+3").await;
         let cli = Actor::cli();
-        let (before, seen) = (world.picture().await, copy.lines());
+        let (before, seen) = (world.visible_state().await, copy.lines());
         let mut operations = 0;
         loop {
             failing.fail_after(operations);
@@ -165,10 +165,10 @@ pub async fn an_operation_that_fails_anywhere_leaves_nothing<S: Storage>(suite: 
                 break;
             }
             operations += 1;
-            assert_eq!((world.picture().await, copy.lines()), (before.clone(), seen.clone()));
+            assert_eq!((world.visible_state().await, copy.lines()), (before.clone(), seen.clone()));
         }
         assert!(operations > 2, "only {operations} row operations ran");
-        assert_ne!(world.picture().await, before);
+        assert_ne!(world.visible_state().await, before);
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use nexo_pairing_core::{Actor, Filter, Grant, PairingError};
 
 use crate::prelude::*;
-use crate::world::{START, World, actor, hours, key, minutes, mistyped, moment, unknown};
+use crate::world::{
+    START, World, actor, attempts_left, hours, key, lockout, minutes, mistyped, moment, unknown,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -168,20 +170,6 @@ pub async fn expired_attempts_leave_nothing_to_unlock<S: Storage>(suite: &Suite<
     world.pass(minutes(10));
     assert!(!world.store.unlock(&Actor::cli(), &Actor::cli()).await.unwrap());
     assert_eq!(world.audit().await, ["cli lockout"]);
-}
-
-fn attempts_left(error: PairingError) -> u32 {
-    match error {
-        PairingError::UnknownCode { attempts_left } => attempts_left,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn lockout(error: PairingError) -> Duration {
-    match error {
-        PairingError::LockedOut { remaining } => remaining,
-        other => panic!("{other:?}"),
-    }
 }
 
 pub async fn guesses_of_one_actor_do_not_lock_out_another<S: Storage>(suite: &Suite<S>) {

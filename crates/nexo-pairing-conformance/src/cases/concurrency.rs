@@ -1,29 +1,13 @@
 //! Many callers at once.
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, UpsertOutcome};
+use nexo_pairing_core::{Actor, Filter, NewRequest, UpsertOutcome};
 
 use crate::prelude::*;
-use crate::world::{account, channel, key, key_on, sender};
+use crate::world::{account, channel, key, scenario, sender};
 
 pub async fn fifty_strangers_at_once_are_three_requests<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let other = world.another();
-    let tasks: Vec<_> = (0..50)
-        .map(|number| {
-            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-            tokio::spawn(async move {
-                store.upsert_pending(NewRequest::new(key(&format!("+{number}")))).await
-            })
-        })
-        .collect();
-    let mut created = 0;
-    for task in tasks {
-        match task.await.unwrap().unwrap() {
-            UpsertOutcome::Created { .. } => created += 1,
-            outcome => assert_eq!(outcome, UpsertOutcome::PendingFull),
-        }
-    }
-    assert_eq!((created, world.pending().await.len()), (3, 3));
+    scenario::fifty_strangers_at_once_are_three_requests(&world, &world.another()).await;
 }
 
 pub async fn one_stranger_fifty_times_is_one_challenge<S: Storage>(suite: &Suite<S>) {
@@ -46,51 +30,13 @@ pub async fn one_stranger_fifty_times_is_one_challenge<S: Storage>(suite: &Suite
 
 pub async fn a_code_is_used_once<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let other = world.another();
-    for round in 0..10 {
-        let code = world.code(&format!("+{round}")).await;
-        let tasks: Vec<_> = (0..10)
-            .map(|number| {
-                let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-                let code = code.clone();
-                tokio::spawn(async move {
-                    if number % 3 == 0 {
-                        store.reject(&code, &Actor::cli()).await.map(drop)
-                    } else {
-                        store.approve(&code, &Actor::cli(), Grant::unlimited()).await.map(drop)
-                    }
-                })
-            })
-            .collect();
-        let mut used = 0;
-        for task in tasks {
-            match task.await.unwrap() {
-                Ok(()) => used += 1,
-                Err(error) => assert!(error.kind().starts_with("already_"), "{error:?}"),
-            }
-        }
-        assert_eq!(used, 1);
-    }
+    scenario::a_code_is_used_once(&world, &world.another()).await;
 }
 
 pub async fn busy_writers_all_make_progress<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let mut tasks = Vec::new();
-    for writer in 0..8 {
-        let store = world.another();
-        tasks.push(tokio::spawn(async move {
-            for number in 0..40 {
-                let ids = [sender(&format!("+{writer}-{number}"))];
-                store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await?;
-                store.is_allowed(&key_on("work", ids[0].as_str())).await?;
-            }
-            Ok::<_, PairingError>(())
-        }));
-    }
-    for task in tasks {
-        task.await.unwrap().unwrap();
-    }
-    assert_eq!(world.allowed().await.len(), 320);
+    let writers = (0..8).map(|_| world.another()).collect();
+    scenario::busy_writers_all_make_progress(&world, writers).await;
 }
 
 pub async fn a_dropped_operation_is_done_completely_or_not_at_all<S: Storage>(suite: &Suite<S>) {

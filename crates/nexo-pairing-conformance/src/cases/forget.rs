@@ -11,13 +11,13 @@ const ANA: &str = "+14155550199";
 
 pub async fn a_forgotten_person_is_in_no_list<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    world.leave_every_trace(ANA).await;
+    world.fill_every_table(ANA).await;
     world.seed("+1").await;
     let copy = TestReplica::of(&world.store);
     let seen = async || {
         let log = world.store.audit(&Filter::all(), 1000).await.unwrap();
         let log = serde_json::to_string(&log).unwrap();
-        format!("{log} {:?} {:?}", world.picture().await, copy.lines())
+        format!("{log} {:?} {:?}", world.visible_state().await, copy.lines())
     };
     assert!(seen().await.contains(ANA));
     world.store.forget(&everywhere(ANA), &Actor::cli()).await.unwrap();

@@ -155,9 +155,9 @@ fn once((first, second, _): &Outcome, answer: &str) -> bool {
 }
 
 /// Whether a sender has a grant that is not revoked.
-fn is_let_in(picture: &[String], id: &str) -> bool {
+fn has_grant(state: &[String], id: &str) -> bool {
     let is_grant = |line: &String| line.starts_with("AllowedSender") && line.contains(id);
-    picture.iter().any(|line| is_grant(line) && line.contains("revoked_at: None"))
+    state.iter().any(|line| is_grant(line) && line.contains("revoked_at: None"))
 }
 
 async fn at_once<S: Storage>(
@@ -175,7 +175,7 @@ async fn at_once<S: Storage>(
     barrier.change(|state| state.finished += 1);
     let first = first.await.unwrap();
     barrier.change(|state| state.expected = 0);
-    (first, second, world.picture().await)
+    (first, second, world.visible_state().await)
 }
 
 async fn in_a_row<S: Storage>(
@@ -193,7 +193,7 @@ async fn in_a_row<S: Storage>(
     } else {
         (first.await, second.await)
     };
-    (first, second, world.picture().await)
+    (first, second, world.visible_state().await)
 }
 
 pub async fn approve_and_block<S: Storage>(suite: &Suite<S>) {
@@ -202,7 +202,7 @@ pub async fn approve_and_block<S: Storage>(suite: &Suite<S>) {
     });
     let block: Operation<S> =
         operation!(|store, _code| told(store.block(&everywhere("+1"), &Actor::cli(), None).await));
-    both_orders(suite, approve, block, |outcome| !is_let_in(&outcome.2, "+1")).await;
+    both_orders(suite, approve, block, |outcome| !has_grant(&outcome.2, "+1")).await;
 }
 
 pub async fn approve_and_reject<S: Storage>(suite: &Suite<S>) {
@@ -232,7 +232,7 @@ pub async fn seed_and_block<S: Storage>(suite: &Suite<S>) {
     });
     let block: Operation<S> =
         operation!(|store, _code| told(store.block(&key("+2").into(), &Actor::cli(), None).await));
-    both_orders(suite, seed, block, |outcome| !is_let_in(&outcome.2, "+2")).await;
+    both_orders(suite, seed, block, |outcome| !has_grant(&outcome.2, "+2")).await;
 }
 
 pub async fn redeem_and_redeem<S: Storage>(suite: &Suite<S>) {

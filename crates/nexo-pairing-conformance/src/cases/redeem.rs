@@ -8,7 +8,7 @@ use nexo_pairing_core::{
 };
 
 use crate::prelude::*;
-use crate::world::{START, World, claims, hours, minutes, moment, redemption};
+use crate::world::{START, World, claims, hours, minutes, moment, redemption, scenario};
 
 impl<S: Storage> World<S> {
     async fn redeem_or_refuse(&self, claim: Option<u64>) -> Result<IssuedSession, RedeemError> {
@@ -233,45 +233,10 @@ pub async fn a_redemption_out_of_bounds_does_not_use_the_code<S: Storage>(suite:
     assert_eq!(session.renew_until, session.expires_at);
 }
 
-/// Ten clients on two handles use one code at once; returns the sessions.
-async fn at_once<S: Storage>(
-    world: &World<S>,
-    redemption: impl Fn(u64) -> Redemption,
-) -> Vec<IssuedSession> {
-    let other = world.another();
-    let tasks: Vec<_> = (0..10)
-        .map(|number| {
-            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-            let redemption = redemption(number);
-            tokio::spawn(async move { store.redeem(redemption).await })
-        })
-        .collect();
-    let mut issued = Vec::new();
-    for task in tasks {
-        match task.await.unwrap() {
-            Ok(session) => issued.push(session),
-            Err(error) => assert_eq!(error.kind(), "replayed"),
-        }
-    }
-    issued
-}
-
 pub async fn of_many_at_once_one_gets_a_session_and_a_replay_ends_it<S: Storage>(suite: &Suite<S>) {
     for on_replay in [OnReplay::Refuse, OnReplay::Revoke] {
         let world = World::new(suite).await;
-        for code in 0..10 {
-            let issued = at_once(&world, |number| {
-                let mut redemption = redemption(code, Some(number));
-                redemption.on_replay = on_replay;
-                redemption
-            });
-            let issued = issued.await;
-            assert_eq!(issued.len(), 1);
-            assert_eq!(world.accepts(&issued[0]).await, on_replay == OnReplay::Refuse);
-        }
-        let live = if on_replay == OnReplay::Refuse { 10 } else { 0 };
-        assert_eq!(world.live().await.len(), live);
-        assert_eq!(world.store.list_sessions(true).await.unwrap().len(), 10);
+        scenario::of_many_at_once_one_gets_a_session(&world, &world.another(), on_replay).await;
     }
 }
 
@@ -279,11 +244,5 @@ pub async fn a_client_that_asks_many_times_at_once_has_one_session_and_one_token
     suite: &Suite<S>,
 ) {
     let world = World::new(suite).await;
-    let issued = at_once(&world, |_| redemption(1, Some(1))).await;
-    assert_eq!((issued.len(), world.live().await.len()), (10, 1));
-    let mut accepted = 0;
-    for session in &issued {
-        accepted += u32::from(world.accepts(session).await);
-    }
-    assert_eq!(accepted, 1, "the last one only");
+    scenario::a_client_that_asks_many_times_at_once_has_one_session(&world, &world.another()).await;
 }

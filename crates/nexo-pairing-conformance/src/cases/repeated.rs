@@ -2,30 +2,13 @@
 
 use std::time::Duration;
 
-use nexo_pairing_core::{Filter, RedeemError};
-use serde_json::Value;
+use nexo_pairing_core::RedeemError;
 
 use crate::prelude::*;
-use crate::testing::redemption;
-use crate::world::{START, World, hours, minutes, moment};
-use nexo_pairing_engine::PairingEngine;
+use crate::world::{START, counted, details, hours, minutes, moment, redemption};
 
 /// The repetitions that are audited one by one.
 const FIRST: usize = 5;
-
-async fn details<S: Storage>(store: &PairingEngine<S>, action: &str) -> Vec<Value> {
-    let events = store.audit(&Filter::all(), 10_000).await.unwrap();
-    events
-        .into_iter()
-        .filter(|event| event.action.as_str() == action)
-        .map(|event| event.detail)
-        .collect()
-}
-
-/// The number of repeated claims that the entries count.
-fn counted(details: &[Value]) -> u64 {
-    details.iter().map(|detail| detail["count"].as_u64().unwrap()).sum()
-}
 
 pub async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audited<
     S: Storage,

@@ -1,13 +1,12 @@
 //! Replicas: a change is visible when its operation returns.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Grant, UpsertOutcome, Validity};
+use nexo_pairing_core::{Actor, Grant, Validity};
 
 use crate::prelude::*;
 use crate::testing::TestReplica;
-use crate::world::{START, World, everywhere, hours, key, minutes, moment};
+use crate::world::{START, World, everywhere, hours, key, moment, scenario};
 
 pub async fn a_replica_starts_with_a_full_load<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
@@ -73,48 +72,7 @@ pub async fn a_slow_load_delays_no_other_subscription<S: Storage>(suite: &Suite<
 
 pub async fn a_change_through_this_handle_is_visible_on_return<S: Storage>(suite: &Suite<S>) {
     let world = World::new(suite).await;
-    let copy = TestReplica::of(&world.store);
-    let clone = world.store.clone();
-    let of_one = || copy.lines().join(", ").replace("whatsapp/personal/+1 ", "");
-
-    world.seed("+1").await;
-    assert_eq!(of_one(), "allowed");
-    clone.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "");
-    let code = world.code("+1").await;
-    assert_eq!(of_one(), "pending");
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "waiting");
-    world.pass(hours(24));
-    world.code("+1").await;
-    assert_eq!(of_one(), "pending waiting", "a wait that has ended");
-    let (cooldown, retry) = (minutes(5), Duration::from_secs(10));
-    world.store.challenge_undelivered(&key("+1"), cooldown, retry).await.unwrap();
-    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
-    assert_eq!(stamp, moment(START + 86_400 - 290));
-    world.pass(retry);
-    assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
-    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
-    assert_eq!(stamp, moment(START + 86_410));
-    world.pass(hours(1));
-    assert_eq!(world.store.purge_expired().await.unwrap(), 1);
-    assert_eq!(of_one(), "", "the first expiry is free");
-    let code = world.code("+1").await;
-    let grant = Grant::unlimited().with_expires_in(minutes(1));
-    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
-    assert_eq!(of_one(), "allowed-for-a-time");
-    world.pass(minutes(1));
-    world.store.purge_expired().await.unwrap();
-    assert_eq!(of_one(), "");
-    world.code("+1").await;
-    world.store.block(&key("+1").into(), &Actor::cli(), None).await.unwrap();
-    assert_eq!(of_one(), "blocked");
-    world.store.unblock(&key("+1").into(), &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "");
-    world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
-    assert_eq!(of_one(), "whatsapp/*/+1 blocked");
-    world.store.forget(&everywhere("+1"), &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "");
+    scenario::a_change_through_this_handle_is_visible_on_return(&world).await;
 }
 
 pub async fn a_failing_replica_affects_no_other<S: Storage>(suite: &Suite<S>) {

@@ -31,11 +31,11 @@ const SCHEME: u8 = 0b11;
 /// The flag of a URL that ends in [`PATH`].
 const HAS_PATH: u8 = 0b100;
 
-/// The usual path of a gateway.
+/// The default path of a gateway, encoded as a flag.
 const PATH: &str = "/pair";
 
-/// The profile that is encoded as an empty text.
-const USUAL_PROFILE: &str = "companion-v1";
+/// The default profile, encoded as an empty text.
+const DEFAULT_PROFILE: &str = "companion-v1";
 
 const BASE32: &str =
     "be upper-case base32 without padding, white space and stray bits, unless it is of version 1";
@@ -56,7 +56,7 @@ pub(super) fn signed_bytes(url: &str, claims: &TokenClaims) -> Result<Vec<u8>, S
         Some(rest) => (HAS_PATH, rest),
         None => (0, rest),
     };
-    let profile = if claims.profile == USUAL_PROFILE { "" } else { &claims.profile };
+    let profile = if claims.profile == DEFAULT_PROFILE { "" } else { &claims.profile };
     let label = claims.device_label.as_deref().unwrap_or_default();
 
     let mut record = vec![VERSION, scheme | has_path];
@@ -113,8 +113,8 @@ pub(super) fn read_record(record: &[u8]) -> Result<(String, TokenClaims), SetupC
     }
 
     let profile = match profile {
-        "" => USUAL_PROFILE,
-        USUAL_PROFILE => return Err(SetupCodePart::Profile.must(CANONICAL)),
+        "" => DEFAULT_PROFILE,
+        DEFAULT_PROFILE => return Err(SetupCodePart::Profile.must(CANONICAL)),
         _ => profile,
     };
     check_profile(profile)?;

@@ -1,34 +1,11 @@
 //! Remembered and forgotten modes.
 
 use nexo_pairing_core::{
-    AccountKey, ConfiguredModes, Mode, ModeSetting, ModesError, ModesInForce, PairingError,
-    RememberedModes,
+    ConfiguredModes, Mode, ModeSetting, ModesError, PairingError, RememberedModes,
 };
-use nexo_pairing_store::{PairingStore, StoreError};
+use nexo_pairing_store::StoreError;
 
-use crate::support::{World, account, actor, channel};
-
-/// A configuration: the default mode, and the modes of some accounts.
-fn words(default: Option<Mode>, accounts: Option<&[(&str, Option<Mode>)]>) -> ConfiguredModes {
-    let said = |mode| ModeSetting::new(mode, "pairing.yaml");
-    let entry = |(name, mode): &(&str, Option<Mode>)| (named(name), mode.map(said));
-    ConfiguredModes {
-        default: default.map(said),
-        accounts: accounts.map(|accounts| accounts.iter().map(entry).collect()),
-    }
-}
-
-fn named(name: &str) -> AccountKey {
-    (channel(), account(name))
-}
-
-async fn start(store: &PairingStore, words: &ConfiguredModes) -> Result<ModesInForce, ModesError> {
-    store.put_modes_in_force(words, None, None).await.unwrap()
-}
-
-fn mode(modes: &ModesInForce, name: &str) -> Option<Mode> {
-    modes.mode(&channel(), &account(name))
-}
+use crate::support::{World, account_key, actor, configured, mode, start};
 
 const ALLOWLIST: Option<Mode> = Some(Mode::Allowlist);
 const OPEN: Option<Mode> = Some(Mode::Open);
@@ -36,31 +13,31 @@ const OPEN: Option<Mode> = Some(Mode::Open);
 #[tokio::test]
 async fn explicit_modes_outlive_the_process_and_are_written_once() {
     let mut world = World::new().await;
-    assert_eq!(start(&world.store, &words(None, None)).await, Err(ModesError::Unset));
-    let said = words(OPEN, Some(&[("a", ALLOWLIST), ("b", None)]));
+    assert_eq!(start(&world.store, &configured(None, None)).await, Err(ModesError::Unset));
+    let said = configured(OPEN, Some(&[("a", ALLOWLIST), ("b", None)]));
     let modes = start(&world.store, &said).await.unwrap();
     assert_eq!((mode(&modes, "a"), mode(&modes, "b"), mode(&modes, "c")), (ALLOWLIST, OPEN, None));
     world.reopen().await;
-    let again = start(&world.store, &words(None, None)).await.unwrap();
+    let again = start(&world.store, &configured(None, None)).await.unwrap();
     assert_eq!(again.remembered(), modes.remembered());
     assert_eq!(again.kept().len(), 2, "the default and the accounts");
     let rows = "SELECT group_concat(account_id || ' ' || coalesce(mode, '-') || ' ' || named, ', ')
         FROM (SELECT * FROM pairing_accounts ORDER BY account_id)";
     let rows = || world.shell().query_row(rows, (), |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(rows(), "* open 1, a allowlist 1, b - 1");
-    start(&world.store, &words(None, Some(&[("b", ALLOWLIST)]))).await.unwrap();
+    start(&world.store, &configured(None, Some(&[("b", ALLOWLIST)]))).await.unwrap();
     assert_eq!(rows(), "* open 1, a allowlist 0, b allowlist 1", "a comes back as it was");
-    start(&world.store, &words(None, Some(&[("a", OPEN)]))).await.unwrap();
-    start(&world.store, &words(None, Some(&[("b", None)]))).await.unwrap();
+    start(&world.store, &configured(None, Some(&[("a", OPEN)]))).await.unwrap();
+    start(&world.store, &configured(None, Some(&[("b", None)]))).await.unwrap();
     assert_eq!(rows(), "* open 1, b allowlist 1", "an open one comes back only by words");
-    let error = start(&world.store, &words(None, Some(&[("a", None)]))).await.unwrap_err();
-    assert_eq!(error, ModesError::UnsetFor(named("a")));
+    let error = start(&world.store, &configured(None, Some(&[("a", None)]))).await.unwrap_err();
+    assert_eq!(error, ModesError::UnsetFor(account_key("a")));
 }
 
 #[tokio::test]
 async fn unchanged_modes_are_not_written_and_wait_for_no_writer() {
     let world = World::new().await;
-    let said = words(OPEN, Some(&[("a", ALLOWLIST)]));
+    let said = configured(OPEN, Some(&[("a", ALLOWLIST)]));
     start(&world.store, &said).await.unwrap();
     let entries = world.audit().await;
     let lock = world.shell();
@@ -75,10 +52,10 @@ async fn unchanged_modes_are_not_written_and_wait_for_no_writer() {
 #[tokio::test]
 async fn a_process_continues_from_its_own_modes() {
     let world = World::new().await;
-    let own = start(&world.store, &words(ALLOWLIST, Some(&[("a", None)]))).await.unwrap();
+    let own = start(&world.store, &configured(ALLOWLIST, Some(&[("a", None)]))).await.unwrap();
     // Another gate on the same database, with a configuration of its own.
-    start(&world.store, &words(OPEN, None)).await.unwrap();
-    let lost = words(None, None);
+    start(&world.store, &configured(OPEN, None)).await.unwrap();
+    let lost = configured(None, None);
     let again = world.store.put_modes_in_force(&lost, None, Some(own.remembered())).await.unwrap();
     let again = again.unwrap();
     assert_eq!((mode(&again, "a"), mode(&again, "b")), (ALLOWLIST, None));
@@ -94,7 +71,7 @@ async fn at_most_ten_thousand_accounts_are_remembered() {
     let world = World::new().await;
     let many = |from: usize, to: usize| {
         let own = Some(ModeSetting::new(Mode::Allowlist, "pairing.yaml"));
-        let accounts = (from..to).map(|number| (named(&number.to_string()), own.clone()));
+        let accounts = (from..to).map(|number| (account_key(&number.to_string()), own.clone()));
         ConfiguredModes { default: None, accounts: Some(accounts.collect()) }
     };
     let max = RememberedModes::MAX_ACCOUNTS;
@@ -103,7 +80,7 @@ async fn at_most_ten_thousand_accounts_are_remembered() {
     start(&world.store, &many(0, max)).await.unwrap();
     let error = start(&world.store, &many(max, max + 1)).await.unwrap_err();
     assert_eq!(error, ModesError::TooMany(max + 1), "those that are gone are remembered, too");
-    world.store.forget_mode(Some(&named("7")), &actor("cli")).await.unwrap();
+    world.store.forget_mode(Some(&account_key("7")), &actor("cli")).await.unwrap();
     start(&world.store, &many(max, max + 1)).await.unwrap();
     let count = "SELECT count(*) FROM pairing_accounts";
     let rows: i64 = world.shell().query_row(count, (), |row| row.get(0)).unwrap();
@@ -119,7 +96,7 @@ async fn at_most_ten_thousand_accounts_are_remembered() {
 #[tokio::test]
 async fn a_mode_of_a_newer_version_is_not_treated_as_absent() {
     let world = World::new().await;
-    start(&world.store, &words(ALLOWLIST, None)).await.unwrap();
+    start(&world.store, &configured(ALLOWLIST, None)).await.unwrap();
     world.shell().execute("UPDATE pairing_accounts SET mode = 'silent'", ()).unwrap();
     let error = world.store.remembered_modes().await.unwrap_err();
     let PairingError::Backend(source) = error else { panic!("{error}") };
@@ -128,6 +105,6 @@ async fn a_mode_of_a_newer_version_is_not_treated_as_absent() {
     assert!(hint.contains("newer version"), "{hint}");
     let cause = std::error::Error::source(error).unwrap().to_string();
     assert!(cause.starts_with("unknown variant `silent`"), "{cause}");
-    let said = words(OPEN, None);
+    let said = configured(OPEN, None);
     assert!(world.store.put_modes_in_force(&said, None, None).await.is_err());
 }

@@ -2,7 +2,7 @@
 
 use nexo_pairing_core::{Actor, Filter};
 
-use crate::support::{START, World, everywhere, hours, moment, unknown};
+use crate::support::{World, everywhere, hours, unknown};
 
 const DAY: u64 = 24;
 
@@ -19,25 +19,6 @@ async fn the_log_is_kept_for_the_configured_time() {
     world.store.purge_expired().await.unwrap();
     assert_eq!(world.audit().await, ["cli block +2"]);
     assert_eq!(world.store.list_blocked(&Filter::all()).await.unwrap().len(), 2, "only the log");
-}
-
-#[tokio::test]
-async fn a_temporarily_wrong_clock_neither_deletes_entries_nor_keeps_them_for_ever() {
-    let world = World::new().await;
-    let day = i64::try_from(DAY * 3600).unwrap();
-    world.clock.set(moment(START + 4000 * day));
-    world.store.block(&everywhere("future"), &Actor::cli(), None).await.unwrap();
-    world.clock.set(moment(START));
-    world.store.block(&everywhere("now"), &Actor::cli(), None).await.unwrap();
-    world.clock.set(moment(START - 400 * day));
-    world.store.block(&everywhere("past"), &Actor::cli(), None).await.unwrap();
-    world.clock.set(moment(START + 1));
-    world.store.purge_expired().await.unwrap();
-    assert_eq!(world.audit().await, ["cli block future", "cli block now", "cli block past"]);
-    world.clock.set(moment(START + 365 * day));
-    world.store.block(&everywhere("later"), &Actor::cli(), None).await.unwrap();
-    world.store.purge_expired().await.unwrap();
-    assert_eq!(world.audit().await, ["cli block future", "cli block later"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nexo_pairing_core::{Actor, Grant, PairingCode, PairingError, UpsertOutcome};
 
-use crate::support::{START, World, key, minutes, mistyped, unknown};
+use crate::support::{START, World, attempts_left, key, lockout, minutes, mistyped, unknown};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -61,18 +61,4 @@ async fn a_blocked_senders_request_is_not_approved() {
     assert!(!world.is_allowed("+1").await);
     world.store.reject(&unknown(1), &Actor::cli()).await.unwrap();
     assert_eq!(world.message("+1").await, UpsertOutcome::Blocked);
-}
-
-fn attempts_left(error: PairingError) -> u32 {
-    match error {
-        PairingError::UnknownCode { attempts_left } => attempts_left,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn lockout(error: PairingError) -> Duration {
-    match error {
-        PairingError::LockedOut { remaining } => remaining,
-        other => panic!("{other:?}"),
-    }
 }

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use nexo_pairing_core::{Actor, Filter, Grant, NewRequest, PairingError, UpsertOutcome};
+use nexo_pairing_core::{Actor, Filter, NewRequest, PairingError, UpsertOutcome};
 use nexo_pairing_store::{
     Inspection, PairingStore, RandomError, RandomSource, StoreError, StoreErrorKind,
 };
 
 use crate::legacy::old_file;
 use crate::support::{
-    Repeating, World, account, channel, everywhere, key, key_on, minutes, options, sender,
+    Repeating, World, account, channel, everywhere, key, minutes, options, scenario, sender,
     store_error,
 };
 
@@ -19,73 +19,24 @@ use crate::support::{
 async fn fifty_strangers_at_once_are_three_requests() {
     let world = World::new().await;
     let other = world.another().await;
-    let tasks: Vec<_> = (0..50)
-        .map(|number| {
-            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-            tokio::spawn(async move {
-                store.upsert_pending(NewRequest::new(key(&format!("+{number}")))).await
-            })
-        })
-        .collect();
-    let mut created = 0;
-    for task in tasks {
-        match task.await.unwrap().unwrap() {
-            UpsertOutcome::Created { .. } => created += 1,
-            outcome => assert_eq!(outcome, UpsertOutcome::PendingFull),
-        }
-    }
-    assert_eq!((created, world.pending().await.len()), (3, 3));
+    scenario::fifty_strangers_at_once_are_three_requests(&world, &other).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_code_is_used_once() {
     let world = World::new().await;
     let other = world.another().await;
-    for round in 0..10 {
-        let code = world.code(&format!("+{round}")).await;
-        let tasks: Vec<_> = (0..10)
-            .map(|number| {
-                let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-                let code = code.clone();
-                tokio::spawn(async move {
-                    if number % 3 == 0 {
-                        store.reject(&code, &Actor::cli()).await.map(drop)
-                    } else {
-                        store.approve(&code, &Actor::cli(), Grant::unlimited()).await.map(drop)
-                    }
-                })
-            })
-            .collect();
-        let mut used = 0;
-        for task in tasks {
-            match task.await.unwrap() {
-                Ok(()) => used += 1,
-                Err(error) => assert!(error.kind().starts_with("already_"), "{error:?}"),
-            }
-        }
-        assert_eq!(used, 1);
-    }
+    scenario::a_code_is_used_once(&world, &other).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn busy_writers_all_make_progress() {
     let world = World::new().await;
-    let mut tasks = Vec::new();
-    for writer in 0..8 {
-        let store = world.another().await;
-        tasks.push(tokio::spawn(async move {
-            for number in 0..40 {
-                let ids = [sender(&format!("+{writer}-{number}"))];
-                store.seed(&channel(), &account("work"), &ids, &Actor::seed()).await?;
-                store.is_allowed(&key_on("work", ids[0].as_str())).await?;
-            }
-            Ok::<_, PairingError>(())
-        }));
+    let mut writers = Vec::new();
+    for _ in 0..8 {
+        writers.push(world.another().await);
     }
-    for task in tasks {
-        task.await.unwrap().unwrap();
-    }
-    assert_eq!(world.allowed().await.len(), 320);
+    scenario::busy_writers_all_make_progress(&world, writers).await;
 }
 
 /// Opens a file from many threads at the same moment.

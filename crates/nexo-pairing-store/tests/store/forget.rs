@@ -23,7 +23,7 @@ fn found_in(folder: &Path, text: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_forgotten_person_leaves_no_trace() {
     let world = World::new().await;
-    world.leave_every_trace(ANA).await;
+    world.fill_every_table(ANA).await;
     world.seed("+2").await;
     assert!(!found_in(world.folder.path(), ANA).is_empty(), "the search finds what is there");
 

@@ -2,29 +2,14 @@
 
 use std::net::IpAddr;
 
-use nexo_pairing_core::{Filter, PeerAddress, RedeemError};
+use nexo_pairing_core::{PeerAddress, RedeemError};
 use nexo_pairing_store::PairingStore;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{START, World, moment, options};
-use crate::support::{claims, redemption};
+use crate::support::{START, World, claims, counted, details, moment, options, redemption};
 
 /// The repetitions that are audited one by one.
 const FIRST: usize = 5;
-
-async fn details(store: &PairingStore, action: &str) -> Vec<Value> {
-    let events = store.audit(&Filter::all(), 10_000).await.unwrap();
-    events
-        .into_iter()
-        .filter(|event| event.action.as_str() == action)
-        .map(|event| event.detail)
-        .collect()
-}
-
-/// The number of repeated claims that the entries count.
-fn counted(details: &[Value]) -> u64 {
-    details.iter().map(|detail| detail["count"].as_u64().unwrap()).sum()
-}
 
 #[tokio::test]
 async fn fifteen_seconds_of_replays_are_six_entries_that_count_all() {
@@ -85,32 +70,6 @@ async fn a_day_of_repeated_claims_is_one_entry_per_minute() {
         let total = entries.last().unwrap()["total"].as_u64().unwrap();
         assert_eq!(counted(&entries), total);
     }
-}
-
-#[tokio::test]
-async fn codes_are_counted_apart_and_a_replay_that_ends_a_session_is_always_audited() {
-    let world = World::new().await;
-    let refused = |number| {
-        let mut redemption = redemption(number, None);
-        redemption.on_replay = nexo_pairing_core::OnReplay::Refuse;
-        redemption
-    };
-    for number in 1..=2 {
-        world.device(number).await;
-        for _ in 0..20 {
-            world.store.redeem(refused(number)).await.unwrap_err();
-        }
-    }
-    assert_eq!(details(&world.store, "replay").await.len(), 2 * FIRST);
-    // The operator has changed `on_replay`.
-    world.store.redeem(redemption(2, None)).await.unwrap_err();
-    let entries = details(&world.store, "replay").await;
-    assert_eq!(entries.len(), 2 * FIRST + 1);
-    let last = entries.last().unwrap();
-    assert_eq!(
-        (&last["revoked"], &last["count"], &last["total"]),
-        (&true.into(), &16.into(), &21.into())
-    );
 }
 
 #[tokio::test]

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexo_pairing_core::{Actor, Grant, UpsertOutcome};
+use nexo_pairing_core::Actor;
 use nexo_pairing_store::{PairingStore, StoreOptions};
 
-use crate::support::{
-    START, World, account, channel, everywhere, hours, key, minutes, moment, sender,
-};
+use crate::support::{World, account, channel, everywhere, hours, scenario, sender};
 use nexo_pairing_conformance::testing::TestReplica;
 
 /// Polls the file only on request.
@@ -19,48 +17,7 @@ fn never_polls(options: &mut StoreOptions) {
 #[tokio::test]
 async fn a_change_through_this_handle_is_visible_on_return() {
     let world = World::with(never_polls).await;
-    let copy = TestReplica::of(&world.store);
-    let clone = world.store.clone();
-    let of_one = || copy.lines().join(", ").replace("whatsapp/personal/+1 ", "");
-
-    world.seed("+1").await;
-    assert_eq!(of_one(), "allowed");
-    clone.revoke(&everywhere("+1"), &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "");
-    let code = world.code("+1").await;
-    assert_eq!(of_one(), "pending");
-    world.store.reject(&code, &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "waiting");
-    world.pass(hours(24));
-    world.code("+1").await;
-    assert_eq!(of_one(), "pending waiting", "a wait that has ended");
-    let (cooldown, retry) = (minutes(5), Duration::from_secs(10));
-    world.store.challenge_undelivered(&key("+1"), cooldown, retry).await.unwrap();
-    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
-    assert_eq!(stamp, moment(START + 86_400 - 290));
-    world.pass(retry);
-    assert!(matches!(world.message("+1").await, UpsertOutcome::Repeated { .. }));
-    let stamp = copy.state().of("whatsapp/personal/+1").unwrap().pending.unwrap().1;
-    assert_eq!(stamp, moment(START + 86_410));
-    world.pass(hours(1));
-    assert_eq!(world.store.purge_expired().await.unwrap(), 1);
-    assert_eq!(of_one(), "", "the first expiry is free");
-    let code = world.code("+1").await;
-    let grant = Grant::unlimited().with_expires_in(minutes(1));
-    world.store.approve(&code, &Actor::cli(), grant).await.unwrap();
-    assert_eq!(of_one(), "allowed-for-a-time");
-    world.pass(minutes(1));
-    world.store.purge_expired().await.unwrap();
-    assert_eq!(of_one(), "");
-    world.code("+1").await;
-    world.store.block(&key("+1").into(), &Actor::cli(), None).await.unwrap();
-    assert_eq!(of_one(), "blocked");
-    world.store.unblock(&key("+1").into(), &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "");
-    world.store.block(&everywhere("+1"), &Actor::cli(), None).await.unwrap();
-    assert_eq!(of_one(), "whatsapp/*/+1 blocked");
-    world.store.forget(&everywhere("+1"), &Actor::cli()).await.unwrap();
-    assert_eq!(of_one(), "");
+    let copy = scenario::a_change_through_this_handle_is_visible_on_return(&world).await;
     assert_eq!(copy.state().loads, 2, "once at first, and once after what was forgotten");
 }
 

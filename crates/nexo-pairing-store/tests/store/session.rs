@@ -3,8 +3,7 @@
 use nexo_pairing_core::{Actor, Filter};
 use serde_json::json;
 
-use crate::support::claims;
-use crate::support::{START, World, hours, moment};
+use crate::support::{START, World, claims, moment};
 
 const DAY: i64 = 86_400;
 
@@ -38,23 +37,6 @@ async fn a_session_whose_token_is_not_a_blob_is_listed_and_can_be_revoked() {
     assert_eq!(world.shell().execute(damage, ()), Ok(1));
     assert_eq!(world.store.list_sessions(false).await.unwrap().len(), 1);
     assert!(world.store.revoke_session(&id, &Actor::cli()).await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn an_expired_session_is_not_revived_by_a_clock_set_back() {
-    let world = World::new().await;
-    let issued = world.device(1).await;
-    world.clock.set(moment(START + DAY - 1));
-    world.store.purge_sessions().await.unwrap();
-    assert!(world.accepts(&issued).await);
-    world.clock.set(moment(START + DAY));
-    world.store.purge_sessions().await.unwrap();
-    world.clock.set(moment(START + 60));
-    assert!(!world.accepts(&issued).await);
-    assert_eq!(world.store.renew_session(&issued.token, hours(1)).await.unwrap(), None);
-    let listed = world.store.list_sessions(true).await.unwrap().remove(0);
-    assert_eq!(listed.revoked_at, Some(listed.expires_at));
-    assert_eq!(world.audit().await, ["device session_issued"], "an expiry has no actor");
 }
 
 #[tokio::test]

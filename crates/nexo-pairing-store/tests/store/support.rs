@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use nexo_pairing_conformance::testing;
 pub(crate) use nexo_pairing_conformance::testing::{
-    Counting, START, account, actor, channel, claim_id, claims, everywhere, hours, key, key_on,
-    minutes, mistyped, moment, redemption, sender, unknown,
+    Counting, START, account, account_key, actor, attempts_left, channel, claim_id, claims,
+    configured, counted, details, everywhere, hours, key, key_on, lockout, minutes, mistyped, mode,
+    moment, redemption, scenario, sender, start, unknown,
 };
 use nexo_pairing_core::{ManualClock, PairingError};
 use nexo_pairing_store::{PairingStore, RandomError, RandomSource, StoreError, StoreOptions};
