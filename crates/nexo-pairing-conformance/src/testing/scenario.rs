@@ -72,17 +72,12 @@ pub async fn fifty_strangers_at_once_are_three_requests<B>(world: &World<B>, oth
 where
     B: GateBackend + OperatorBackend + Clone + 'static,
 {
-    let tasks: Vec<_> = (0..50)
-        .map(|number| {
-            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-            tokio::spawn(async move {
-                store.upsert_pending(NewRequest::new(key(&format!("+{number}")))).await
-            })
-        })
-        .collect();
+    let outcomes = in_turn(world, other, 50, |number, store| async move {
+        store.upsert_pending(NewRequest::new(key(&format!("+{number}")))).await
+    });
     let mut created = 0;
-    for task in tasks {
-        match task.await.unwrap().unwrap() {
+    for outcome in outcomes.await {
+        match outcome.unwrap() {
             UpsertOutcome::Created { .. } => created += 1,
             outcome => assert_eq!(outcome, UpsertOutcome::PendingFull),
         }
@@ -97,22 +92,19 @@ where
 {
     for round in 0..10 {
         let code = world.code(&format!("+{round}")).await;
-        let tasks: Vec<_> = (0..10)
-            .map(|number| {
-                let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-                let code = code.clone();
-                tokio::spawn(async move {
-                    if number % 3 == 0 {
-                        store.reject(&code, &Actor::cli()).await.map(drop)
-                    } else {
-                        store.approve(&code, &Actor::cli(), Grant::unlimited()).await.map(drop)
-                    }
-                })
-            })
-            .collect();
+        let results = in_turn(world, other, 10, |number, store| {
+            let code = code.clone();
+            async move {
+                if number % 3 == 0 {
+                    store.reject(&code, &Actor::cli()).await.map(drop)
+                } else {
+                    store.approve(&code, &Actor::cli(), Grant::unlimited()).await.map(drop)
+                }
+            }
+        });
         let mut used = 0;
-        for task in tasks {
-            match task.await.unwrap() {
+        for result in results.await {
+            match result {
                 Ok(()) => used += 1,
                 Err(error) => assert!(error.kind().starts_with("already_"), "{error:?}"),
             }
@@ -150,12 +142,12 @@ where
     B: SessionBackend + Clone + 'static,
 {
     for code in 0..10 {
-        let issued = at_once(world, other, |number| {
+        let redemption = |number| {
             let mut redemption = redemption(code, Some(number));
             redemption.on_replay = on_replay;
             redemption
-        });
-        let issued = issued.await;
+        };
+        let issued = redeem_at_once(world, other, redemption).await;
         assert_eq!(issued.len(), 1);
         assert_eq!(world.accepts(&issued[0]).await, on_replay == OnReplay::Refuse);
     }
@@ -169,7 +161,7 @@ pub async fn a_client_that_asks_many_times_at_once_has_one_session<B>(world: &Wo
 where
     B: SessionBackend + Clone + 'static,
 {
-    let issued = at_once(world, other, |_| redemption(1, Some(1))).await;
+    let issued = redeem_at_once(world, other, |_| redemption(1, Some(1))).await;
     assert_eq!((issued.len(), world.live().await.len()), (10, 1));
     let mut accepted = 0;
     for session in &issued {
@@ -179,7 +171,7 @@ where
 }
 
 /// Ten clients on two handles use one code at once; returns the sessions.
-async fn at_once<B>(
+async fn redeem_at_once<B>(
     world: &World<B>,
     other: &B,
     redemption: impl Fn(u64) -> Redemption,
@@ -187,19 +179,39 @@ async fn at_once<B>(
 where
     B: SessionBackend + Clone + 'static,
 {
-    let tasks: Vec<_> = (0..10)
-        .map(|number| {
-            let store = if number % 2 == 0 { world.store.clone() } else { other.clone() };
-            let redemption = redemption(number);
-            tokio::spawn(async move { store.redeem(redemption).await })
-        })
-        .collect();
+    let results = in_turn(world, other, 10, |number, store| {
+        let redemption = redemption(number);
+        async move { store.redeem(redemption).await }
+    });
     let mut issued = Vec::new();
-    for task in tasks {
-        match task.await.unwrap() {
+    for result in results.await {
+        match result {
             Ok(session) => issued.push(session),
             Err(error) => assert_eq!(error.kind(), "replayed"),
         }
     }
     issued
+}
+
+/// Runs so many operations at once, in turn on two handles, and returns their results.
+async fn in_turn<B, F>(
+    world: &World<B>,
+    other: &B,
+    count: u64,
+    operation: impl Fn(u64, B) -> F,
+) -> Vec<F::Output>
+where
+    B: Clone,
+    F: Future<Output: Send> + Send + 'static,
+{
+    let start = |number| {
+        let store = if number % 2 == 0 { &world.store } else { other };
+        tokio::spawn(operation(number, store.clone()))
+    };
+    let tasks: Vec<_> = (0..count).map(start).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
 }
