@@ -1,8 +1,8 @@
-//! What a channel plugin implements.
+//! The trait of channel adapters.
 
 use async_trait::async_trait;
 
-/// What pairing needs to know of a channel.
+/// The parts of pairing that differ between channels.
 #[async_trait]
 pub trait PairingChannelAdapter: Send + Sync {
     /// The channel id, such as `whatsapp`.

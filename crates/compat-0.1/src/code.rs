@@ -25,11 +25,11 @@ pub fn random() -> String {
     PairingCode::from_random(bytes).as_str().to_owned()
 }
 
-/// A random code that is none of `existing`.
+/// A random code that is not in `existing`.
 ///
 /// # Errors
 ///
-/// If 500 random codes were among them: there is something wrong with the random numbers.
+/// If 500 random codes were all in `existing`, which means that the random numbers are not random.
 pub fn generate_unique(existing: &HashSet<String>) -> Result<String, &'static str> {
     let mut codes = std::iter::repeat_with(random).take(DRAWS);
     codes.find(|code| !existing.contains(code)).ok_or("no unused code was found in 500 draws")

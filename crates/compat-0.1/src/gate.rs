@@ -63,7 +63,7 @@ impl PairingGate {
         let mode = if policy.auto_challenge { Mode::Pairing } else { Mode::Open };
         match self.decide(channel, account_id, sender, mode).await {
             Ok(decision) => Ok(decision),
-            // Nobody can be blocked on an account that cannot be named.
+            // As 0.1.8 does on any account. A block on all accounts is not seen on one with an invalid name.
             Err(core::PairingError::Id(_)) if mode == Mode::Open => Ok(Decision::Admit),
             Err(error) => {
                 if let Some(suppressed) = self.warnings.allow(()) {

@@ -35,8 +35,8 @@ impl PairingSessionStore {
     ///
     /// # Errors
     ///
-    /// [`PairingError::Storage`], with what is wrong with the file; [`PairingError::Io`] when it cannot be
-    /// replaced.
+    /// [`PairingError::Storage`] if the file is damaged, unreadable or of another kind;
+    /// [`PairingError::Io`] if it cannot be replaced.
     pub async fn open(path: &Path) -> Result<Self, PairingError> {
         match read_legacy_sessions(path).await {
             Ok(sessions) => replace(path, sessions).await?,

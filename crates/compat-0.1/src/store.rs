@@ -28,7 +28,7 @@ impl PairingStore {
     ///
     /// # Errors
     ///
-    /// [`PairingError::Storage`], with what is wrong with the file.
+    /// [`PairingError::Storage`] if the file is damaged, unreadable or of another kind.
     pub async fn open(path: &str) -> Result<Self, PairingError> {
         let opened = match path {
             MEMORY => Inner::open_memory().await,
@@ -233,7 +233,7 @@ impl PairingStore {
         })
     }
 
-    /// Sets the gauges of pending requests to what is in the store.
+    /// Sets the gauges of pending requests from the store.
     ///
     /// # Errors
     ///

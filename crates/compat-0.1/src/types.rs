@@ -1,4 +1,4 @@
-//! What stores, gates and setup codes exchange.
+//! The types that stores, gates and setup codes share.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct PendingRequest {
     pub code: String,
     /// When the sender first wrote.
     pub created_at: DateTime<Utc>,
-    /// What the channel said about the sender.
+    /// Metadata of the sender, from the channel.
     #[serde(default)]
     pub meta: serde_json::Value,
 }
@@ -63,7 +63,7 @@ pub struct UpsertOutcome {
     pub created: bool,
 }
 
-/// What a gate decides on a message.
+/// The decision of a gate on a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Deliver the message.
@@ -86,7 +86,7 @@ pub struct PairingPolicy {
     pub auto_challenge: bool,
 }
 
-/// What the payload of a setup code tells a companion. `Debug` does not show the token.
+/// The content of a setup code, for a companion. `Debug` does not show the token.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SetupCode {
     /// The URL to connect to.
@@ -107,14 +107,14 @@ impl fmt::Debug for SetupCode {
     }
 }
 
-/// What a bootstrap token claims.
+/// The claims of a bootstrap token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenClaims {
     /// The kind of device.
     pub profile: String,
     /// When the token expires.
     pub expires_at: DateTime<Utc>,
-    /// What makes the token unique.
+    /// A random value that makes the token unique.
     pub nonce: String,
     /// The operator's label for the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]

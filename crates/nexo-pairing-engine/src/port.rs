@@ -90,12 +90,12 @@ pub trait Rows:
     fn now(&self) -> OffsetDateTime;
 
     /// Locks what the operation will decide on, before it decides. `keys` are sorted and unique. Returns
-    /// whether others may have written since the transaction began, so that what it read of these keys
-    /// has to be read again. A storage whose transactions run one after the other does nothing, and
+    /// whether others may have written since the transaction began: then earlier reads of these keys
+    /// may be stale, and the operation repeats them. A storage whose transactions run one after the other does nothing, and
     /// returns `false`.
     ///
-    /// An operation may lock more than once, such as the sender of a code that it has looked up, with
-    /// keys that come after all that it has: so there are no deadlocks, unless the storage locks something
+    /// An operation may lock more than once, such as the sender of a code after looking it up, with
+    /// keys that come after those it holds: so there are no deadlocks, unless the storage locks something
     /// coarser than these keys. Such a storage sorts its own locks and fails, or runs again, an operation
     /// in a deadlock.
     fn lock(&mut self, keys: &[LockKey]) -> PortResult<bool>;

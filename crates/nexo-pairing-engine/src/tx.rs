@@ -60,7 +60,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Locks what the operation decides on from here on. Earlier locks come first in the order of keys.
-    /// Returns whether what was read of these keys has to be read again.
+    /// Returns whether earlier reads of these keys may be stale.
     pub(crate) fn lock(&mut self, keys: impl IntoIterator<Item = LockKey>) -> PortResult<bool> {
         let mut keys: Vec<LockKey> = keys.into_iter().collect();
         keys.sort_unstable();

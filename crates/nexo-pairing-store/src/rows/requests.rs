@@ -33,7 +33,7 @@ impl RequestTable for SqliteRows<'_> {
             let added: i64 = row.get(8)?;
             Ok((added, read(row)?))
         })?;
-        // Sorted here: the statement would open two temporary tables, though rarely a request is overdue.
+        // Sorting in SQL would open two temporary tables each time, and overdue requests are rare.
         found.sort_unstable_by_key(|(added, _)| *added);
         Ok(found.into_iter().map(|(_, request)| request).collect())
     }
