@@ -125,7 +125,8 @@ fn flip_in_the_index(home: &Home, blocked: &str) {
 #[test]
 fn a_running_gate_loads_nothing_from_damaged_blocks() {
     let message = message("whatsapp", "personal", BLOCKED);
-    let ids: Vec<String> = (0..200).map(|number| format!("+54911555{number:05}")).collect();
+    // More changes than are looked up one by one, so that everything is loaded anew.
+    let ids: Vec<String> = (0..1000).map(|number| format!("+54911555{number:05}")).collect();
     let seed: Vec<&str> =
         ["seed", "whatsapp", "other"].into_iter().chain(ids.iter().map(String::as_str)).collect();
     let moved = |home: &Home| home.database().with_extension("away");
